@@ -1,0 +1,71 @@
+"""`backfill`: the same over a range of close dates."""
+
+import sys
+from datetime import date, datetime
+
+import click
+
+from clio_broadly_sync.cli.options import Options, for_a_run
+
+
+@click.command()
+@click.option(
+    "--from",
+    "first",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="DATE",
+    help="The first close date, e.g. 2026-01-01.",
+)
+@click.option(
+    "--to",
+    "last",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="DATE",
+    help="The last close date; it is included.",
+)
+@for_a_run
+def backfill(
+    options: Options,
+    first: datetime,
+    last: datetime,
+    dry_run: bool,
+    as_json: bool,
+    limit: int | None,
+    yes: bool,
+) -> None:
+    """Hand over the clients of matters closed in a range of dates, both ends included.
+
+    Says how many there are and asks before it hands anybody over. Walking a range again is
+    harmless: whoever was handed over is not handed over again.
+
+    Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31 --dry-run
+    """
+    _check(first.date(), last.date(), asks=not (yes or dry_run))
+
+    from clio_broadly_sync import pipeline
+    from clio_broadly_sync.cli.run import Run
+    from clio_broadly_sync.model import Command
+
+    run = Run(
+        Command.BACKFILL,
+        options,
+        dry_run=dry_run,
+        as_json=as_json,
+        limit=limit,
+        close_dates=(first.date(), last.date()),
+    )
+
+    def confirm(closings: int) -> bool:
+        question = f"{closings} closings may be handed over. Go on?"
+        return yes or dry_run or run.ask(question)
+
+    run.carry_out(lambda job: pipeline.backfill(job, confirm))
+
+
+def _check(first: date, last: date, *, asks: bool) -> None:
+    if first > last:
+        raise click.UsageError("--from is later than --to: swap the two dates.")
+    if asks and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask on: add --yes, or --dry-run to look.")

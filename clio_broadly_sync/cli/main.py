@@ -1,0 +1,71 @@
+"""The group of commands, its options, and the last resort for bugs."""
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clio_broadly_sync import __version__
+from clio_broadly_sync.cli.options import Options
+
+COMMANDS = {
+    "sync": "Hand over the clients of matters closed since the last run (what cron runs).",
+    "backfill": "Hand over the clients of matters closed in a range of dates.",
+    "check": "Are the settings, the custom fields and the state in order?",
+    "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
+    "demo": "Show the whole job on the practice servers: no account, no network.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and one line; loads a command's module when it is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"clio_broadly_sync.cli.{name}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The settings file; else $CLIO_BROADLY_SYNC_CONFIG, else ./config.env.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr.")
+@click.version_option(__version__, prog_name="clio-broadly-sync")
+@click.pass_context
+def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None:
+    """Hand the clients of closed Clio matters to Broadly, once, and only those who may be asked.
+
+    Try it without any account: clio-broadly-sync demo
+    """
+    context.obj = Options(config_file, verbose)
+
+
+def main() -> None:
+    """Run the command line; a bug prints where it is, and never the data that met it."""
+    sys.excepthook = _print_bug
+    cli(prog_name="clio-broadly-sync")
+
+
+def _print_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print where it is and the kind of error; its message may hold a client's data."""
+    lines = ["A bug in clio-broadly-sync; nothing more was done. Please report these lines:\n"]
+    lines += traceback.format_tb(trace)
+    lines.append(f"{kind.__module__}.{kind.__qualname__}\n")
+    sys.stderr.write("".join(lines))

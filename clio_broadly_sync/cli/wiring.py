@@ -1,0 +1,98 @@
+"""Settings turned into the parts that a run is made of."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from clio_broadly_sync import config, logs, pins
+from clio_broadly_sync.broadly import Broadly
+from clio_broadly_sync.cli import words
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_auth import GivenToken
+from clio_broadly_sync.config import Config
+from clio_broadly_sync.errors import SyncError
+from clio_broadly_sync.job import ReviewSink
+from clio_broadly_sync.model import Command, Policy
+from clio_broadly_sync.rehearsal import Rehearsal
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.transport import Stop, Transport
+
+
+def load_settings(options: Options) -> Config:
+    """Read the settings and set up the log; raise ConfigError with every problem at once."""
+    settings = config.load(options.config_file, os.environ, Path.cwd())
+    logs.set_up(settings.log_format, verbose=options.verbose)
+    return settings
+
+
+def now() -> datetime:
+    """Return this machine's time."""
+    return datetime.now(UTC)
+
+
+class Ends:
+    """The two ends of a run, Clio and Broadly, and the transports that lead to them."""
+
+    def __init__(self, settings: Config, stop: Stop, patience: Callable[[], float]) -> None:
+        self._settings = settings
+        self.clio = Transport("Clio", patience=patience, stop=stop)
+        self.broadly = Transport("Broadly", patience=patience, stop=stop)
+        self.tokens = GivenToken(settings.clio_access_token)
+
+    def source(self) -> Clio:
+        return Clio(
+            self.clio,
+            self.tokens,
+            self._settings.clio_base_url,
+            region=self._settings.clio_region,
+            wall_clock=now,
+        )
+
+    def sink(self, *, dry_run: bool) -> ReviewSink:
+        if dry_run:
+            return Rehearsal()
+        return Broadly(
+            self.broadly,
+            self._settings.broadly_url,
+            self._settings.broadly_headers(),
+            dedupes=self._settings.broadly_dedupes,
+        )
+
+
+def wanted(settings: Config) -> pins.Wanted:
+    """Return what is held against the pins."""
+    return pins.Wanted(
+        host=settings.clio_base_url,
+        broadly_url=settings.broadly_url,
+        rule=settings.sync_rule,
+        opt_out_name=settings.sync_opt_out_field,
+        opt_in_name=settings.sync_opt_in_field,
+    )
+
+
+def policy(settings: Config, command: Command, store: Store) -> Policy:
+    """Return what the rules may see; a backfill knows no start day, no age, no settle time."""
+    is_sync = command is Command.SYNC
+    return Policy(
+        command=command,
+        rule=settings.sync_rule,
+        start_day=store.start_day if is_sync else None,
+        max_age_days=settings.sync_max_age_days if is_sync else None,
+        reask_days=settings.sync_reask_days,
+        settle_hours=settings.sync_settle_hours if is_sync else 0.0,
+        max_new=settings.sync_max_new,
+        companies=settings.sync_companies,
+        fields=frozenset(settings.broadly_fields),
+        dedupes=settings.broadly_dedupes,
+    )
+
+
+def fail(error: SyncError) -> int:
+    """Say what is wrong and what to do, a line each; return the exit code."""
+    for line in str(error).splitlines():
+        click.echo(f"clio-broadly-sync: {line}", err=True)
+    return words.exit_code(error)

@@ -1,0 +1,133 @@
+"""Exit codes, and a run's report in words and as JSON."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from clio_broadly_sync.errors import (
+    BusyError,
+    ConfigError,
+    DeniedError,
+    StoppedError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+)
+from clio_broadly_sync.model import Closing, Verdict
+from clio_broadly_sync.report import Report, decision_of
+
+OK: Final = 0
+ATTENTION: Final = 65
+_CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
+    (ConfigError, 78, "config"),
+    (DeniedError, 77, "denied"),
+    (UnavailableError, 69, "unavailable"),
+    (StorageError, 74, "storage"),
+    (BusyError, 75, "busy"),
+)
+_OUTCOMES: Final = {OK: "ok", ATTENTION: "attention"} | {code: word for _, code, word in _CODES}
+
+
+def exit_code(error: SyncError) -> int:
+    """Return the exit code that says what to do next."""
+    if isinstance(error, StoppedError):
+        return 128 + error.signal_number
+    return next(code for kind, code, _ in _CODES if isinstance(error, kind))
+
+
+def outcome(code: int) -> str:
+    return _OUTCOMES.get(code, "interrupted")
+
+
+def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
+    """Return the counters under their public names; a dry run delivers nothing."""
+    delivery = {
+        "sent": report.sent,
+        "duplicate": report.duplicate,
+        "suppressed": report.suppressed,
+        "rejected": report.rejected,
+        "held": report.held,
+        "waiting": report.waiting,
+    }
+    return {
+        "matters_read": report.matters_read,
+        "to_send": report.to_send,
+        "skipped": dict(report.skipped),
+        "delivery": dict.fromkeys(delivery, 0) if dry_run else delivery,
+    }
+
+
+def entry(closing: Closing) -> dict[str, Any]:
+    """Return one of the `decisions`."""
+    decision = decision_of(closing)
+    return {
+        "matter_id": closing.key.matter_id,
+        "contact_id": closing.contact_id,
+        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
+        "decision": str(decision.verdict),
+        "reason": decision.reason and str(decision.reason),
+    }
+
+
+def watermark(report: Report) -> dict[str, str | None]:
+    return {"from": _moment(report.watermark_from), "to": _moment(report.watermark_to)}
+
+
+def lines(report: Report, *, dry_run: bool) -> Iterator[str]:
+    """Say what the run did, and what a person has to do."""
+    if report.first_run:
+        yield (
+            "First run: nobody was handed over. From now on, `sync` hands over what closes; "
+            "for what closed before, there is `backfill`."
+        )
+        return
+    would = "would be handed over" if dry_run else "handed over"
+    number = report.to_send if dry_run else report.sent
+    skipped = sum(report.skipped.values())
+    why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
+    yield (
+        f"{report.matters_read} matters read: {number} {would}, {skipped} skipped"
+        + (f" ({why})" if why else "")
+        + f", {report.waiting} waiting."
+    )
+    yield from _needs(report)
+
+
+def _needs(report: Report) -> Iterator[str]:
+    if report.surge:
+        yield (
+            f"{report.surge} closings wait for a person: more than SYNC_MAX_NEW allows in a day, "
+            "or noticed after a long silence. Look at them with `sync --dry-run`; "
+            "if they are right: `sync --yes`."
+        )
+    if report.held:
+        yield (
+            f"{report.held} became held: they may already have been asked (Broadly's answer was "
+            "lost), so they are not sent again by themselves."
+        )
+    if report.rejected:
+        yield f"{report.rejected} were rejected by Broadly: look at these clients' data in Clio."
+    if report.suppressed:
+        yield f"{report.suppressed} were suppressed by Broadly: they do not want to be asked."
+    if report.attention and not (report.surge or report.held or report.rejected):
+        yield (
+            "Some clients are hidden from this sign-in, or a box cannot be read: they wait. "
+            "Give the Clio user of this sign-in access to them."
+        )
+
+
+def table(closings: Iterable[Closing]) -> Iterator[str]:
+    """Say what was decided on each closing, ids only."""
+    yield f"{'matter':>12}  {'client':>12}  {'closed on':<10}  decision"
+    for closing in closings:
+        decision = decision_of(closing)
+        why = f": {decision.reason}" if decision.reason else ""
+        verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
+        yield (
+            f"{closing.key.matter_id:>12}  {closing.contact_id or '-':>12}  "
+            f"{closing.key.closed_on or '-'!s:<10}  {verdict}{why}"
+        )
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,303 @@
+"""The values that move through the program; no behaviour beyond what they say of themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum, StrEnum
+from typing import NamedTuple
+
+
+class SyncRule(StrEnum):
+    """Which of the two checkboxes governs."""
+
+    OPT_OUT = "opt-out"
+    OPT_IN = "opt-in"
+    BOTH = "both"
+
+    @property
+    def needs_opt_in(self) -> bool:
+        return self is not SyncRule.OPT_OUT
+
+    @property
+    def needs_opt_out(self) -> bool:
+        return self is not SyncRule.OPT_IN
+
+
+class Command(StrEnum):
+    """Who made a closing pending; it belongs to that command."""
+
+    SYNC = "sync"
+    BACKFILL = "backfill"
+
+
+class State(StrEnum):
+    """Where a closing stands in the ledger."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    DEAD = "dead"
+    HELD = "held"
+
+
+class Reason(StrEnum):
+    """Why a closing was skipped, or why it waits. The words are public."""
+
+    NOT_CLOSED = "not_closed"
+    NO_CLIENT = "no_client"
+    NO_CLOSE_DATE = "no_close_date"
+    CLOSED_BEFORE_START = "closed_before_start"
+    CLOSED_TOO_LONG_AGO = "closed_too_long_ago"
+    NOT_OPTED_IN = "not_opted_in"
+
+    OPTED_OUT = "opted_out"
+    COMPANY = "company"
+    NO_CHANNEL = "no_channel"
+    ASKED_RECENTLY = "asked_recently"
+
+    SUPPRESSED = "suppressed"
+    DROPPED = "dropped"
+
+    SETTLING = "settling"
+    SURGE = "surge"
+    UNAVAILABLE = "unavailable"
+    RETRY = "retry"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    CONTACT_HIDDEN = "contact_hidden"
+    UNREADABLE_FIELD = "unreadable_field"
+
+
+FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
+FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
+"""Reasons to wait that are faults of the record, not decisions."""
+
+
+class Verdict(StrEnum):
+    SEND = "send"
+    SKIP = "skip"
+    WAIT = "wait"
+
+
+class Approval(Enum):
+    """Whether a person must say yes before a closing may go (surge)."""
+
+    NONE = 0
+    WANTED = 1
+    GIVEN = 2
+
+
+class Box(Enum):
+    """What a checkbox in Clio says."""
+
+    CHECKED = "checked"
+    UNCHECKED = "unchecked"
+    UNREADABLE = "unreadable"
+
+
+class FieldIds(NamedTuple):
+    """The definition ids of the custom fields that the rule reads; None where it reads none."""
+
+    opt_out: int | None
+    opt_in: int | None
+
+
+class CustomField(NamedTuple):
+    """A custom field's definition in Clio. `parent` is `Contact` or `Matter`."""
+
+    id: int
+    name: str
+    parent: str
+    type: str
+    deleted: bool
+
+
+class Account(NamedTuple):
+    """Whose data the token opens; `time_zone` as Clio spells it."""
+
+    id: int | None
+    time_zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """A matter as last read. `readable` is False where the client or the close date was not."""
+
+    id: int
+    etag: str
+    closed: bool
+    closed_on: date | None
+    client_id: int | None
+    opted_in: Box
+    updated_at: datetime | None
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Contact:
+    """A client as last read; e-mail and phone in normal form, None where they are none."""
+
+    id: int
+    is_company: bool = False
+    first_name: str | None = None
+    last_name: str | None = None
+    company_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    opted_out: Box = Box.UNCHECKED
+    readable: bool = True
+
+
+class Page(NamedTuple):
+    """One page of matters, how many rows it held on the wire, and Clio's `Date` of the answer."""
+
+    matters: Sequence[Matter]
+    received: int
+    answered_at: datetime
+
+
+class Key(NamedTuple):
+    """What names a closing."""
+
+    matter_id: int
+    closed_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A row of the ledger.
+
+    `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read
+    and decided on. `marked`: its outcome at Broadly was unknown once, so the client may have been
+    asked. `resent`: a person sent it again. `tries`: runs that count towards giving up.
+    `claimed_at`: its last claim.
+    """
+
+    key: Key
+    contact_id: int | None
+    state: State
+    reason: Reason | None
+    command: Command
+    rule: SyncRule
+    etag: str
+    noticed_at: datetime
+    read_at: datetime
+    read_in_run: int
+    marked: bool = False
+    resent: bool = False
+    approval: Approval = Approval.NONE
+    tries: int = 0
+    claimed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Candidate:
+    """A closing that nothing speaks against but an earlier hand-over; `read_at`: the older of
+    the readings of its matter and its contact."""
+
+    closing: Closing
+    request: "ReviewRequest"
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the ledger knows about earlier hand-overs, seen from one closing.
+
+    `person_at`: when the same contact, e-mail address or phone number was last handed over (or
+    may have been). `matter_at`: when this matter was, under another close date.
+    """
+
+    person_at: datetime | None = None
+    matter_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which pending closings are due for a push.
+
+    Those noticed until `noticed_until`, a resent one at any time; a hidden or unreadable one
+    when last read until `faults_until` (None: at any time); with a close date in the range.
+    """
+
+    command: Command
+    noticed_until: datetime
+    faults_until: datetime | None
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a closing, and why not."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReviewRequest:
+    """What one contact receives; only what `BROADLY_FIELDS` lets through."""
+
+    key: Key
+    contact_id: int
+    transaction_date: date
+    first_name: str | None = None
+    last_name: str | None = None
+    company_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+    @property
+    def transaction_id(self) -> str:
+        """The same for ever for one closing (Broadly contract)."""
+        return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}"
+
+
+class Outcome(Enum):
+    """What Broadly did with one review request."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    SUPPRESSED = "suppressed"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Broadly's answer about one request: REJECTED is its result for the item, REFUSED the
+    refusal of a request that held nothing else. `code` is Broadly's, or None."""
+
+    key: Key
+    outcome: Outcome
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What a state was made with."""
+
+    host: str
+    account: int | None
+    broadly_url: str
+    rule: SyncRule
+    fields: FieldIds
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the rules may see of the settings; None switches a limit off."""
+
+    command: Command
+    rule: SyncRule
+    start_day: date | None
+    max_age_days: int | None
+    reask_days: int
+    settle_hours: float
+    max_new: int
+    companies: bool
+    fields: frozenset[str]
+    dedupes: bool

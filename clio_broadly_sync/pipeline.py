@@ -1,0 +1,149 @@
+"""The whole data flow: `pull` records what closed, `push` hands over who may be asked.
+
+The two meet only at the ledger. What is decided, and why, is in `rules`; what that makes of a
+closing's row, in `decide`; what the state was made with, in `pins`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from clio_broadly_sync import decide, pins, rules
+from clio_broadly_sync.errors import StoppedError, SyncError
+from clio_broadly_sync.job import Job
+from clio_broadly_sync.model import Approval, Command, Due, Page, Reason, State
+from clio_broadly_sync.push import check_fields, give_back, push_once
+
+log = logging.getLogger(__name__)
+
+
+def sync(job: Job, *, approve: bool) -> None:
+    """Pull what closed since the watermark, then push; the first time, only set the start."""
+    begin(job)
+    watermark, first_run = job.store.watermark, job.store.first_run
+    if job.report.first_run or watermark is None or first_run is None:
+        return
+    since = rules.walk_from(watermark, first_run, job.overlap)
+    pull(job, _watched(job, watermark, job.source.closed_since(since, job.fields)))
+    push(job, due(job), approve=approve)
+
+
+def backfill(job: Job, confirm: Callable[[int], bool]) -> None:
+    """Pull what closed in `job.close_dates`, ask, then push; the watermark stays."""
+    begin(job)
+    pull(job, job.source.closed_between(*job.close_dates, job.fields))
+    lined_up = job.store.ledger.line_up(due(job), approved_only=False)
+    if not lined_up or confirm(lined_up):
+        push(job, due(job), approve=False)
+
+
+def begin(job: Job) -> None:
+    """Hold the pins against settings and Clio, or set them; then recover what was left.
+
+    The first `sync` sets pins, start day and watermark, and hands over nobody. A `backfill`
+    before it sets the pins only.
+    """
+    store, known = job.store, job.store.pins()
+    if known is not None:
+        pins.check_settings(known, job.wanted)
+    account = None if store.has_seen(job.token) else pins.read_account(job.source)
+    facts: dict[str, str | None] = {}
+    if account is not None:
+        pins.check_account(known, account)
+        facts = {"token_seen": store.hash_of(job.token), "time_zone": account.time_zone}
+        job.zone = job.zone or pins.zone_of(account)
+    job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
+    if known is None or job.report.first_run:
+        fields = job.definitions.read(known.fields if known is not None else None)
+        known = pins.made_with(job.wanted, known, fields)
+    if job.report.first_run:
+        facts |= _start(job)
+    if facts:
+        store.pin(pins.with_account(known, account), **facts)
+    _recover(job)
+
+
+def pull(job: Job, pages: Iterable[Page]) -> None:
+    """Record a decision on every closing of the pages, each page in one transaction."""
+    for page in pages:
+        job.report.matters_read += page.received
+        job.progress.read(job.report.matters_read)
+        matters = {matter.id: matter for matter in page.matters}
+        known = job.store.ledger.known(matters)
+        at = job.at()
+        noticed = [
+            decide.noticed(matter, known.get(id_, ()), job.policy, at)
+            for id_, matter in matters.items()
+        ]
+        pairs = [pair for pair in noticed if pair is not None]
+        if pairs:
+            check_fields(job, timedelta.max)
+            job.record(pairs)
+
+
+def push(job: Job, wanted: Due, *, approve: bool) -> None:
+    """Hand over what is due, in batches; give back what was claimed and could not be sent."""
+    approved_only = job.policy.command is Command.SYNC and _surge(job, wanted, approve=approve)
+    try:
+        while push_once(job, wanted, approved_only=approved_only):
+            log.info("reading again what has grown old")
+    except SyncError as error:
+        give_back(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
+        raise
+    give_back(job, None)
+
+
+def due(job: Job) -> Due:
+    """Return what this command may push now: a backfill neither settles nor waits for faults."""
+    now = job.source.now()
+    if job.policy.command is Command.BACKFILL:
+        first, last = job.close_dates
+        return Due(Command.BACKFILL, now, faults_until=None, first=first, last=last)
+    settled = now - timedelta(hours=job.policy.settle_hours)
+    return Due(Command.SYNC, settled, faults_until=now - rules.LOOK_AGAIN)
+
+
+def _start(job: Job) -> dict[str, str | None]:
+    now = min(job.source.now(), job.our_clock()).replace(microsecond=0)
+    job.report.watermark_to = now
+    day = job.today(now).isoformat()
+    return {"first_run": now.isoformat(), "watermark": now.isoformat(), "start_day": day}
+
+
+def _watched(job: Job, watermark: datetime, pages: Iterator[Page]) -> Iterator[Page]:
+    """Pass the pages on; note the first answer's time, and move the watermark after the last."""
+    reached = watermark
+    for number, page in enumerate(pages):
+        if number == 0:
+            reached = rules.next_watermark(watermark, page.answered_at, job.our_clock())
+            job.stale = rules.is_stale(watermark, page.answered_at)
+        yield page
+    job.store.move_watermark(reached)
+    job.report.watermark_to = reached
+
+
+def _recover(job: Job) -> None:
+    """Put right what an earlier run left in doubt."""
+    dedupes = job.policy.dedupes
+    left = job.store.ledger.recover(
+        lambda closing: decide.recovered(closing, dedupes), job.source.now()
+    )
+    job.report.now_held(sum(closing.state is State.HELD for closing in left))
+
+
+def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
+    """Tell whether only what a person approved may go; note on the rest that it waits for that."""
+    ledger, now = job.store.ledger, job.source.now()
+    if approve:
+        ledger.set_approval(
+            wanted, Approval.GIVEN, lambda c: decide.approved(c, job.policy, now), now
+        )
+        return False
+    due_now = ledger.count_unapproved(wanted)
+    recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW) if due_now else 0
+    surge = rules.is_surge(due_now, recent, job.policy) or (job.stale and due_now > 0)
+    if surge:
+        ledger.set_approval(wanted, Approval.WANTED, decide.awaiting_approval, now)
+    job.report.surge = ledger.count_awaiting(wanted)
+    job.report.attention |= job.report.surge > 0
+    return surge

@@ -1,0 +1,246 @@
+"""One walk through what is due: read again, decide again, claim, send, settle.
+
+Each stage takes what the one before yields and works on as much as one request can ask for, so
+that no more than that is in memory, and what is handed over was read just before.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+from clio_broadly_sync import decide, rules
+from clio_broadly_sync.errors import UnavailableError
+from clio_broadly_sync.job import Job
+from clio_broadly_sync.model import (
+    Candidate,
+    Closing,
+    Command,
+    Due,
+    Matter,
+    Outcome,
+    Reason,
+    Receipt,
+)
+
+READ_AT_ONCE = 100
+"""Matters or contacts asked for by id in one request."""
+LOOK_AHEAD = 1000
+MAX_WAIT_SECONDS = 3600.0
+"""So long, in all, a backfill waits for a busy Broadly."""
+
+
+def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
+    """Walk once through what is due; tell whether to walk again, because readings grew old."""
+    job.progress.sending(job.store.ledger.line_up(wanted, approved_only=approved_only))
+    candidates = _candidates(job, job.store.ledger.lined_up())
+    queue: list[Candidate] = []
+    at_end = progress = False
+    while job.seconds_left() > 0 and (size := _batch_size(job)) > 0:
+        if not at_end:
+            added = list(islice(candidates, size))
+            at_end = len(added) < size
+            queue += added
+        if not queue:
+            return False
+        if not all(rules.is_fresh(c.read_at, job.source.now()) for c in queue):
+            return _again(progress)
+        check_fields(job, rules.FRESH)
+        batch, queue = _claim(job, queue, size, whole=not at_end)
+        if batch:
+            progress = True
+            if (again := _send(job, batch)) is not None:
+                return again
+        elif at_end and queue and not _settle(job, job.sink.finish()):
+            return False
+    return False
+
+
+def check_fields(job: Job, age: timedelta) -> None:
+    """Hold the definitions of the checkboxes against the pins, unless that was done just now."""
+    if not job.definitions.older_than(age):
+        return
+    known = job.store.pins()
+    if known is not None and (found := job.definitions.read(known.fields)) != known.fields:
+        job.store.pin(replace(known, fields=found))
+
+
+def give_back(job: Job, reason: Reason | None) -> None:
+    """Settle the refusals that were kept back, and release what was claimed and not taken."""
+    _settle(job, job.sink.finish())
+    released = job.store.ledger.release(
+        lambda closing: decide.released(closing, reason), job.source.now()
+    )
+    job.report.to_send -= len(released)
+
+
+def _batch_size(job: Job) -> int:
+    left = job.batch_size if job.limit is None else job.limit - job.report.to_send
+    return min(job.batch_size, left)
+
+
+def _again(progress: bool) -> bool:
+    if not progress:
+        raise UnavailableError(
+            "Clio answers so slowly that what is read grows old before it can be handed over; "
+            "the next run tries again."
+        )
+    return True
+
+
+def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
+    """Yield, in the same order, what may be handed over by its matter and its contact."""
+    for chunk in _with_contacts_to_read(_looked_at(job, closings)):
+        read_at = job.source.now()
+        ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
+        contacts = job.source.contacts(ids, job.fields)
+        check_fields(job, rules.FRESH)
+        at = job.at()
+        kept, candidates = [], []
+        for closing in chunk:
+            contact = contacts.get(closing.contact_id or 0)
+            refused = decide.by_contact(closing, contact, job.policy, at)
+            if refused is not None:
+                kept.append((closing, refused))
+            elif contact is not None:
+                request = decide.request_for(closing, contact, job.policy, at.today)
+                candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
+        job.record(kept)
+        yield from candidates
+
+
+def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
+    """Group by what one request for contacts can take: so many clients, all their closings."""
+    chunk: list[Closing] = []
+    clients: set[int | None] = set()
+    for closing in closings:
+        if closing.contact_id not in clients and len(clients) >= READ_AT_ONCE:
+            yield chunk
+            chunk, clients = [], set()
+        chunk.append(closing)
+        clients.add(closing.contact_id)
+    if chunk:
+        yield chunk
+
+
+def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
+    """Yield the closings of which this run has just read the matter, or reads it again here."""
+    for chunk in _with_matters_to_read(job, closings):
+        old = {closing.key.matter_id for closing in chunk if not _was_just_read(job, closing)}
+        if not old:
+            yield from chunk
+            continue
+        matters = job.source.matters(old, job.fields)
+        check_fields(job, rules.FRESH)
+        looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
+        job.record([(closing, look.closing) for closing, look in looks.items()])
+        for closing in chunk:
+            look = looks.get(closing)
+            if look is None or look.goes_on:
+                yield closing if look is None else look.closing
+
+
+def _with_matters_to_read(job: Job, closings: Iterator[Closing]) -> Iterator[list[Closing]]:
+    chunk: list[Closing] = []
+    old: set[int] = set()
+    for closing in closings:
+        chunk.append(closing)
+        if not _was_just_read(job, closing):
+            old.add(closing.key.matter_id)
+        if len(old) >= READ_AT_ONCE or len(chunk) >= LOOK_AHEAD:
+            yield chunk
+            chunk, old = [], set()
+    if chunk:
+        yield chunk
+
+
+def _was_just_read(job: Job, closing: Closing) -> bool:
+    fresh = rules.is_fresh(closing.read_at, job.source.now())
+    return closing.read_in_run == job.run and fresh
+
+
+def _look_again(
+    job: Job, closings: Sequence[Closing], matters: Mapping[int, Matter]
+) -> dict[Closing, decide.Decided]:
+    """Decide again; a closing that would move to a date which is a closing already is none."""
+    at = job.at()
+    looks: dict[Closing, decide.Decided] = {}
+    taken = {c.key for several in job.store.ledger.known(matters).values() for c in several}
+    for closing in closings:
+        matter = matters.get(closing.key.matter_id)
+        look = decide.gone(closing)
+        if matter is not None:
+            look = decide.by_matter(closing, matter, job.policy, at, again=True)
+        if look.closing.key != closing.key and look.closing.key in taken:
+            look = decide.gone(closing)
+        taken.add(look.closing.key)
+        looks[closing] = look
+    return looks
+
+
+def _claim(
+    job: Job, queue: Sequence[Candidate], size: int, *, whole: bool
+) -> tuple[list[Candidate], list[Candidate]]:
+    now = job.source.now()
+    claim = job.store.ledger.claim(
+        queue,
+        size,
+        whole=whole,
+        judge=lambda closing, asked: decide.by_asked(closing, asked, job.policy, now),
+        at=now,
+    )
+    for closing in claim.refused:
+        job.report.decided(None, closing)
+    job.report.to_send += len(claim.batch)
+    return claim.batch, claim.rest
+
+
+def _send(job: Job, batch: Sequence[Candidate]) -> bool | None:
+    """Send one batch; None: go on, True: walk again, False: the push ends here."""
+    oldest = min(candidate.read_at for candidate in batch)
+
+    def seconds_left() -> float:
+        fresh = (oldest + rules.FRESH - job.source.now()).total_seconds()
+        return min(fresh, job.seconds_left())
+
+    try:
+        for receipts in job.sink.send([c.request for c in batch], seconds_left):
+            _settle(job, receipts)
+            in_doubt = any(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
+            if in_doubt and not job.policy.dedupes:
+                return False
+    except UnavailableError as error:
+        if error.outcome_unknown:
+            raise
+        return _after_refusal(job, error, seconds_left())
+    return None
+
+
+def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bool:
+    """Tell what to do about a batch that did not reach Broadly; raise where nothing helps now."""
+    if seconds_left <= 0:
+        give_back(job, None)
+        return job.seconds_left() > 0
+    wait = error.retry_after
+    may_wait = min(job.seconds_left(), MAX_WAIT_SECONDS - job.waited)
+    patient = job.policy.command is Command.BACKFILL or (wait or 0) > seconds_left
+    if wait is None or wait > may_wait or not patient:
+        raise error
+    give_back(job, Reason.UNAVAILABLE)
+    job.waited += wait
+    job.wait(wait)
+    return True
+
+
+def _settle(job: Job, receipts: Sequence[Receipt]) -> bool:
+    """Write receipts down and count them; False where there are none."""
+    if not receipts:
+        return False
+    settled = job.store.ledger.settle(
+        receipts,
+        lambda receipt, closing: decide.after(receipt, closing, job.policy),
+        job.source.now(),
+    )
+    job.report.settled(settled)
+    job.progress.settled(len(settled))
+    return True

@@ -1,0 +1,255 @@
+"""The law firm behind the sandbox's Clio: its contacts, matters, custom fields, people and clock.
+
+Everything here is what a person at the firm might do, plus what Clio might do to it. All of it is
+safe to call while a program reads: one lock guards the whole firm, and a page is built under it.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from random import Random
+from threading import RLock
+from typing import Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from clio_broadly_sync.sandbox import people
+from clio_broadly_sync.sandbox.clock import Clock
+from clio_broadly_sync.sandbox.definitions import OPT_OUT, THANK_YOU, Definitions
+from clio_broadly_sync.sandbox.population import YEAR, populate
+from clio_broadly_sync.sandbox.records import JSON, NOTHING, Box, Contact, Matter, Row, Sight
+from clio_broadly_sync.sandbox.table import Table
+
+Day: TypeAlias = date | Literal["today"] | None
+Kind: TypeAlias = Literal["contact", "matter"]
+_CONTACT = {
+    "first_name": "first", "last_name": "last", "email": "email", "phone": "phone",
+    "is_client": "is_client",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Account:
+    """Who the token speaks for: an account, and one user of it."""
+
+    id: int = 901
+    name: str = "Harbor & Vale LLP"
+    state: str = "paid_subscription"
+    user_id: int = 951
+    user_name: str = "Practice Manager"
+    user_email: str = "practice.manager@harborvale.example"
+    time_zone: str = "America/Los_Angeles"
+    enabled: bool = True
+
+
+class Firm:
+    """A firm of any size; the same seed gives the same people, matters and boxes.
+
+    `closed` is the part of the matters that was closed in the past year. With
+    `contacts=0, matters=0` it starts empty.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        contacts: int = 40,
+        matters: int = 60,
+        *,
+        closed: float = 0.3,
+        clock: Clock | None = None,
+    ) -> None:
+        self.lock = RLock()
+        self.clock = clock or Clock()
+        self.account = Account()
+        self.contacts: Table[Contact] = Table(1001)
+        self.matters: Table[Matter] = Table(5001)
+        now = self.clock.seconds()
+        self.fields = Definitions(self.clock, self.lock, now - 3 * YEAR)
+        self._rng = Random(seed)  # noqa: S311  (made-up people, no secret)
+        self._former: set[str] = set()
+        ids = (self.fields[OPT_OUT].id, self.fields[THANK_YOU].id)
+        populate(self._rng, self.contacts, contacts, self.matters, matters, now, closed, ids)
+        self._people_made = contacts
+
+    def today(self) -> date:
+        """Return the date in the firm's zone."""
+        return self.clock.now().astimezone(ZoneInfo(self.account.time_zone)).date()
+
+    # Contacts
+
+    def add_contact(self, *, opt_out: JSON | Box = Box.UNTOUCHED, **fields: Any) -> int:
+        """Add a client and return the id; what isn't given is made up, None means none.
+
+        `fields`: type ("Person", "Company"), name (a company's), first_name, last_name, email,
+        phone, is_client.
+        """
+        with self.lock:
+            company = fields.pop("type", "Person") == "Company"
+            made = people.person(self._rng, self._people_made, company=company)
+            self._people_made += 1
+            now, contact_id = self.clock.seconds(), self.contacts.new_id()
+            self.contacts.add(Contact(contact_id, *made, created=now, updated=now))
+            self._set_contact(self.contacts.get(contact_id), fields)
+            self.set_box("contact", contact_id, opt_out, OPT_OUT, touch=False)
+            return contact_id
+
+    def edit_contact(self, contact_id: int, **fields: Any) -> None:
+        """Change a contact; its matters don't notice, as in Clio."""
+        with self.lock:
+            row = self._row("contact", contact_id)
+            self._remember(row)
+            self._set_contact(row, fields)
+            self.contacts.touch(row, self.clock.seconds())
+
+    def delete_contact(self, contact_id: int) -> None:
+        with self.lock:
+            self._remember(self.contacts.remove(contact_id))
+
+    def hide_contact(self, contact_id: int, *, redact_on_matters: bool = False) -> None:
+        """Let the contact be missing from lists."""
+        sight = Sight.HIDDEN_REDACTED if redact_on_matters else Sight.HIDDEN
+        self._see(contact_id, sight)
+
+    def redact_contact(self, contact_id: int) -> None:
+        self._see(contact_id, Sight.REDACTED)
+
+    def show_contact(self, contact_id: int) -> None:
+        """Undo `hide_contact` and `redact_contact`."""
+        self._see(contact_id, Sight.FULL)
+
+    # Matters
+
+    def add_matter(
+        self,
+        client_id: int | None,
+        *,
+        status: str = "Open",
+        open_date: Day = "today",
+        close_date: Day = None,
+        thank_you: JSON | Box = Box.UNTOUCHED,
+    ) -> int:
+        with self.lock:
+            now, matter_id = self.clock.seconds(), self.matters.new_id()
+            opened, closed = self._ordinal(open_date), self._ordinal(close_date)
+            self.matters.add(Matter(matter_id, client_id, status, opened, closed, now, now))
+            self.set_box("matter", matter_id, thank_you, THANK_YOU, touch=False)
+            return matter_id
+
+    def close(self, matter_id: int, on: Day = "today") -> None:
+        """Close the matter; `on` is the close date a person types, None leaves it empty."""
+        self._change(matter_id, status="Closed", closed=self._ordinal(on))
+
+    def reopen(self, matter_id: int, *, keep_close_date: bool = False) -> None:
+        if keep_close_date:
+            self._change(matter_id, status="Open")
+        else:
+            self._change(matter_id, status="Open", closed=None)
+
+    def suspend(self, matter_id: int, on: Day = "today") -> None:
+        """Make the matter pending."""
+        self._change(matter_id, status="Pending", pending=self._ordinal(on))
+
+    def edit(self, matter_id: int) -> None:
+        """Change something that has no part in it: only updated_at and etag move."""
+        self._change(matter_id)
+
+    def set_close_date(self, matter_id: int, on: Day) -> None:
+        self._change(matter_id, closed=self._ordinal(on))
+
+    def set_client(self, matter_id: int, client_id: int | None) -> None:
+        self._change(matter_id, client_id=client_id)
+
+    def matter_ids(self, status: str | None = None) -> list[int]:
+        """Return the ids of all matters, or of those that are Open, Pending or Closed."""
+        with self.lock:
+            return [row.id for row in self.matters.walk() if status in (None, row.status)]
+
+    def client_of(self, matter_id: int) -> int | None:
+        with self.lock:
+            client: int | None = self._row("matter", matter_id).client_id
+            return client
+
+    def delete_matter(self, matter_id: int) -> None:
+        with self.lock:
+            self.matters.remove(matter_id)
+
+    # Boxes and oddities
+
+    def set_opt_out(self, contact_id: int, state: JSON | Box = True) -> None:
+        self.set_box("contact", contact_id, state, OPT_OUT)
+
+    def set_thank_you(self, matter_id: int, state: JSON | Box = True) -> None:
+        self.set_box("matter", matter_id, state, THANK_YOU)
+
+    def set_box(
+        self, kind: Kind, row_id: int, state: JSON | Box, field: int | str, *, touch: bool = True
+    ) -> None:
+        """Put a box into any state that the wire can show; UNTOUCHED forgets the answer."""
+        with self.lock:
+            row = self._row(kind, row_id)
+            boxes = dict(row.boxes)
+            if state is not Box.UNTOUCHED:
+                boxes[self.fields[field].id] = state
+            elif boxes:
+                boxes.pop(self.fields[field].id, None)
+            row.boxes = boxes or NOTHING
+            if touch:
+                self._table(kind).touch(row, self.clock.seconds())
+
+    def set_raw(self, kind: Kind, row_id: int, **values: JSON) -> None:
+        """Show these JSON values whatever the record is; MISSING leaves a key out, none undoes all.
+
+        Filters go on looking at the record itself, and updated_at doesn't move.
+        """
+        with self.lock:
+            row = self._row(kind, row_id)
+            row.raw = {**row.raw, **values} if values else NOTHING
+
+    def people(self) -> set[str]:
+        """Return every name, e-mail address and phone number that is or was in the firm."""
+        with self.lock:
+            found = set(self._former)
+            for row in self.contacts:
+                found |= _traces(row)
+            return found
+
+    def _row(self, kind: Kind, row_id: int) -> Any:
+        row: Row | None = self._table(kind).get(row_id)
+        if row is None:
+            raise KeyError(f"no {kind} {row_id}")
+        return row
+
+    def _table(self, kind: Kind) -> Any:
+        return self.contacts if kind == "contact" else self.matters
+
+    def _change(self, matter_id: int, **attributes: Any) -> None:
+        with self.lock:
+            row = self._row("matter", matter_id)
+            for name, value in attributes.items():
+                setattr(row, name, value)
+            self.matters.touch(row, self.clock.seconds())
+
+    def _see(self, contact_id: int, sight: Sight) -> None:
+        with self.lock:
+            self._row("contact", contact_id).sight = sight
+
+    def _ordinal(self, on: Day) -> int | None:
+        chosen = self.today() if on == "today" else on
+        return None if chosen is None else chosen.toordinal()
+
+    def _remember(self, row: Contact) -> None:
+        self._former |= _traces(row)
+
+    @staticmethod
+    def _set_contact(row: Any, fields: dict[str, Any]) -> None:
+        for name, value in fields.items():
+            if name == "name":
+                row.company = value
+            else:
+                setattr(row, _CONTACT[name], value)
+
+
+def _traces(row: Contact) -> set[str]:
+    words = {row.name, row.first, row.last, row.company, row.email}
+    if row.phone:
+        words.update(people.spellings(row.phone))
+    words.update(value for value in row.raw.values() if isinstance(value, str))
+    return {word for word in words if word}

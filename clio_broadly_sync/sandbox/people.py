@@ -1,0 +1,99 @@
+"""Believable people who don't exist: US names, numbers reserved for fiction, example domains."""
+
+import random
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+FIRST = _words(
+    "Adaeze Alejandra Amélie Anselm Beatriz Bettina Bronwyn Callum Camille Cedric Chiara "
+    "Cornelius Daniela Delphine Dmitri Eleanor Elif Emmett Esperanza Fatima Florian Giselle "
+    "Gustavo Hannelore Harriet Hiroshi Imogen Ingrid Ismael Jasmine Jerome José Katarzyna "
+    "Khalid Lakshmi Leopold Lucinda Magnus Malik Marguerite Matilda Nadia Nathaniel Octavia "
+    "Orlando Penelope Priya Quentin Rafael Renée Roderick Rosalind Santiago Saoirse Sebastian "
+    "Siobhan Svetlana Tamara Thaddeus Tomás Ursula Valentina Wendell Winifred Xavier Yolanda "
+    "Yusuf Zachary Zoë"
+)
+LAST = _words(
+    "Abernathy Achebe Aguilar Bernstein Blackwood Bouchard Calloway Castellanos Cavendish "
+    "Czerny D'Angelo Delacroix Dubois Eastwick Echeverría Fairbanks Featherstone Fitzgerald "
+    "Gallagher Ghosh Goldstein Hakimi Hathaway Holloway Ibrahim Iwasaki Jankowski Jorgensen "
+    "Kapoor Kowalczyk Lindqvist Lovelace MacGregor Marchetti McAllister Montgomery Nakamura "
+    "Nguyen Núñez O'Connor O'Sullivan Okonkwo Papadakis Pemberton Petrov Quesada Ramanujan "
+    "Rasmussen Rodríguez Rosenthal Schneider Shapiro Sokolov Takahashi Thackeray Tremblay "
+    "Underhill Vasquez Vandermeer Villanueva Weatherby Whitaker Xiong Yamamoto Zielinski "
+    "Smith-Jones"
+)
+TRADES = (
+    "Bakery", "Brewing", "Builders", "Cabinetry", "Dental Group", "Fisheries", "Florists",
+    "Freight", "Hardware", "Imports", "Landscaping", "Orchards", "Plumbing", "Roofing", "Tailors",
+    "Vineyards",
+)  # fmt: skip
+FORMS = ("LLC", "Inc.", "& Sons", "Co.")
+AREAS = _words(
+    "201 202 203 205 206 207 208 209 210 212 213 214 215 216 217 218 219 224 225 228 229 231 "
+    "234 239 240 248 251 252 253 254 256 260 262 267 269 270 276 281 301 302 303 304 305 307 "
+    "308 309 310 312 313 314 315 316 317 318 319 320 321 323 325 330 331 334 336 337 339 347 "
+    "351 352 360 361 386 401 402 404 405 406 407 408 409 410 412 413 414 415 417 419 423 424 "
+    "425 430 432 434 435 440 443 469 478 479 480 484 501 502 503 504 505 507 508 509 510 512 "
+    "513 515 516 517 518"
+)
+SPELLINGS = (
+    "({0}) 555-{1}", "{0}-555-{1}", "{0}.555.{1}", "+1 {0} 555 {1}", "{0}555{1}", "1 ({0}) 555-{1}",
+)  # fmt: skip
+DOMAINS = ("example.com", "example.org", "example.net")
+
+
+class Person(NamedTuple):
+    first: str | None
+    last: str | None
+    company: str | None
+    email: str
+    phone: str | None
+
+
+def person(rng: random.Random, number: int, *, company: bool = False) -> Person:
+    """Make the person with this number; e-mail and phone are nobody else's.
+
+    Only 555-0100 to 555-0199 are reserved for fiction, so in a very large firm the later
+    people have no phone rather than somebody's real one.
+    """
+    first, last = rng.choice(FIRST), rng.choice(LAST)
+    local = _plain(last if company else f"{first}.{last}")
+    email = f"{local}{number}@{DOMAINS[number % len(DOMAINS)]}"
+    phone = _phone(rng, number)
+    if company:
+        return Person(None, None, _firm(rng, last, number), email, phone)
+    return Person(first, last, None, email, phone)
+
+
+def spellings(phone: str) -> Iterator[str]:
+    """Yield the forms in which a leaked number might be found."""
+    digits = "".join(char for char in phone if char.isdigit())[-10:]
+    yield phone
+    if len(digits) == 10:
+        yield from (digits, f"+1{digits}")
+        yield from (form.format(digits[:3], digits[6:]) for form in SPELLINGS)
+
+
+def _phone(rng: random.Random, number: int) -> str | None:
+    turn, area = divmod(number, len(AREAS))
+    if turn >= 100:
+        return None
+    # 38 scatters the lines, and still gives each area every line once in a hundred turns.
+    line = (turn + 38 * number) % 100
+    return rng.choice(SPELLINGS).format(AREAS[area], f"01{line:02d}")
+
+
+def _firm(rng: random.Random, last: str, number: int) -> str:
+    return f"{last} {TRADES[number % len(TRADES)]} {rng.choice(FORMS)}"
+
+
+def _plain(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return "".join(char for char in decomposed.lower() if char.isalnum() or char == ".")

@@ -1,0 +1,170 @@
+"""The tables, and the steps from one version of them to the next.
+
+The firm is the first column of every key. No name, e-mail address or phone number is in any of
+them: `people` holds keyed hashes. Moments are whole seconds since 1970 in UTC; a close date is
+`YYYY-MM-DD`, or empty where the matter has none.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from clio_broadly_sync.errors import StorageError
+
+metadata = MetaData()
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("firm", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("firm", Text, primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("started_at", Integer, nullable=False),
+    Column("finished_at", Integer),
+    Column("exit_code", Integer),
+    sqlite_with_rowid=False,
+)
+
+closings = Table(
+    "closings",
+    metadata,
+    Column("firm", Text, primary_key=True),
+    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("closed_on", Text, primary_key=True),
+    Column("contact_id", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("command", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("noticed_at", Integer, nullable=False),
+    Column("read_at", Integer, nullable=False),
+    Column("read_in_run", Integer, nullable=False),
+    Column("decided_in_run", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("marked", Integer, nullable=False),
+    Column("resent", Integer, nullable=False),
+    Column("approval", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("claimed_at", Integer),
+    Column("changed_at", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("closings_by_contact", closings.c.firm, closings.c.contact_id)
+Index("closings_by_claim", closings.c.firm, closings.c.claimed_at)
+
+PENDING: Final = text("closings.state = 'pending'")
+SENDING: Final = text("closings.state = 'sending'")
+MARKED: Final = text("closings.marked = 1")
+"""Conditions of the partial indexes: SQLite uses one only for a statement that repeats its
+condition with the same literal, so no statement may bind these values."""
+
+for name, columns, where in (
+    ("closings_pending", ("firm", "command", "noticed_at"), "state = 'pending'"),
+    ("closings_sending", ("firm",), "state = 'sending'"),
+    ("closings_marked", ("firm",), "marked = 1"),
+):
+    Index(
+        name,
+        *(closings.c[column] for column in columns),
+        sqlite_where=text(where),
+        postgresql_where=text(where),
+    )
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("firm", Text, primary_key=True),
+    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("closed_on", Text, primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("at", Integer, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("reason", Text),
+    Column("code", Text),
+    ForeignKeyConstraint(
+        ["firm", "matter_id", "closed_on"],
+        ["closings.firm", "closings.matter_id", "closings.closed_on"],
+        onupdate="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("firm", Text, primary_key=True),
+    Column("identity", LargeBinary, primary_key=True),
+    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("closed_on", Text, primary_key=True),
+    Column("claimed_at", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+due = Table(
+    "due",
+    MetaData(),
+    Column("place", Integer, primary_key=True),
+    Column("matter_id", BigInteger, nullable=False),
+    Column("closed_on", Text, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+"""The closings of a push in the order of sending; temporary, so it lives outside the state."""
+
+
+def _m001_first_tables(connection: Connection) -> None:
+    metadata.create_all(connection)
+    connection.execute(insert(schema_version).values(version=0))
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m001_first_tables,)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to this program's version, all steps in the caller's transaction.
+
+    Raises StorageError for a database that another program, or a newer version, made.
+    """
+    tables = inspect(connection).get_table_names()
+    if tables and schema_version.name not in tables:
+        raise StorageError("The state file belongs to another program; check SYNC_STATE.")
+    version = connection.execute(select(schema_version.c.version)).scalar_one() if tables else 0
+    if version > len(STEPS):
+        raise StorageError(
+            "The state was made by a newer version of this program; install that version again."
+        )
+    if version < len(STEPS):
+        for step in STEPS[version:]:
+            step(connection)
+        connection.execute(update(schema_version).values(version=len(STEPS)))

@@ -1,0 +1,429 @@
+"""The settings: what is taken, what is refused and in which words, and where they come from."""
+
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from clio_broadly_sync.config import BROADLY_FIELDS, NAMES, Config, load
+from clio_broadly_sync.errors import ConfigError
+from clio_broadly_sync.model import SyncRule
+
+REQUIRED = {
+    "SYNC_RULE": "opt-out",
+    "SYNC_STATE": "/srv/ledger/state.db",
+    "BROADLY_URL": "https://broadly.test/v1/batches",
+    "BROADLY_API_KEY": "k3y-of-the-firm",
+}
+SECRETS = {
+    "CLIO_CLIENT_SECRET": "s3cret-of-the-app",
+    "CLIO_ACCESS_TOKEN": "t0ken-of-the-firm",
+    "BROADLY_API_KEY": "k3y-of-the-firm",
+    "PING_URL": "https://ping.test/c4pability",
+}
+
+
+def settings(**names: str) -> Config:
+    return load(None, REQUIRED | names, Path("/nowhere"))
+
+
+def problems(config_file: Path | None, environ: dict[str, str], cwd: Path) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(config_file, environ, cwd)
+    return caught.value.problems
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    file = folder / "config.env"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+def lines(**names: str) -> str:
+    return "".join(f"{name}={value}\n" for name, value in (REQUIRED | names).items())
+
+
+DEFAULTS = {
+    "clio_region": "us",
+    "clio_base_url": "https://app.clio.com",
+    "clio_time_zone": None,
+    "clio_client_id": None,
+    "clio_client_secret": None,
+    "clio_redirect_uri": "http://127.0.0.1:8765/callback",
+    "clio_access_token": None,
+    "sync_opt_out_field": "BroadlyOptOut",
+    "sync_opt_in_field": "SendBroadlyThankYou",
+    "sync_max_age_days": 30,
+    "sync_reask_days": 180,
+    "sync_settle_hours": 0,
+    "sync_max_new": 50,
+    "sync_companies": True,
+    "sync_overlap_minutes": 60,
+    "sync_run_minutes": 10,
+    "broadly_auth_header": "Authorization: Bearer {key}",
+    "broadly_batch_size": 50,
+    "broadly_fields": ("first_name", "last_name", "company_name", "email", "phone"),
+    "broadly_dedupes": False,
+    "ping_url": None,
+    "log_format": "text",
+}
+
+
+def test_has_the_documented_defaults() -> None:
+    """What nobody sets is what the table of settings says."""
+    config = settings()
+    assert {name: getattr(config, name) for name in DEFAULTS} == DEFAULTS
+    assert set(NAMES) == {name.upper() for name in DEFAULTS} | set(REQUIRED)
+
+
+URL = "https://a.test/b"
+GOOD: list[tuple[str, str, Any]] = [
+    ("CLIO_REGION", "eu", "eu"),
+    ("CLIO_REGION", " US ", "us"),
+    ("CLIO_BASE_URL", "https://App.Clio.com:443/", "https://app.clio.com"),
+    ("CLIO_BASE_URL", "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ("CLIO_BASE_URL", "http://[::1]:80", "http://[::1]"),
+    ("CLIO_TIME_ZONE", "America/New_York", ZoneInfo("America/New_York")),
+    ("CLIO_CLIENT_ID", "abc", "abc"),
+    ("CLIO_REDIRECT_URI", "http://localhost:9000/callback", "http://localhost:9000/callback"),
+    ("SYNC_RULE", "opt-in", SyncRule.OPT_IN),
+    ("SYNC_RULE", "Both", SyncRule.BOTH),
+    ("SYNC_OPT_OUT_FIELD", "No review, please", "No review, please"),
+    ("SYNC_OPT_IN_FIELD", " outer blanks ", " outer blanks "),
+    ("SYNC_MAX_AGE_DAYS", "1", 1),
+    ("SYNC_REASK_DAYS", "0", 0),
+    ("SYNC_SETTLE_HOURS", "24", 24),
+    ("SYNC_SETTLE_HOURS", "0.5", 0.5),
+    ("SYNC_MAX_NEW", "0", 0),
+    ("SYNC_COMPANIES", "false", False),
+    ("SYNC_COMPANIES", "No", False),
+    ("SYNC_OVERLAP_MINUTES", "5", 5),
+    ("SYNC_RUN_MINUTES", "0.5", 0.5),
+    ("BROADLY_URL", "http://127.0.0.2:81/b?c=d", "http://127.0.0.2:81/b?c=d"),
+    ("BROADLY_AUTH_HEADER", "X-API-Key:{key}", "X-API-Key:{key}"),
+    ("BROADLY_BATCH_SIZE", "500", 500),
+    ("BROADLY_FIELDS", "phone, first_name", ("first_name", "phone")),
+    ("BROADLY_FIELDS", "email,email,", ("email",)),
+    ("BROADLY_DEDUPES", "TRUE", True),
+    ("PING_URL", URL, URL),
+    ("LOG_FORMAT", "JSON", "json"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+def test_takes(name: str, value: str, expected: object) -> None:
+    """A sound value becomes the attribute of the same name, in its own type."""
+    assert getattr(settings(**{name: value}), name.lower()) == expected
+
+
+BAD_URLS = [
+    "broadly.test/v1",
+    "http://broadly.test/v1",
+    "http://127.0.0.1.broadly.test",
+    "https://ann:pass@broadly.test",
+    "https://broadly.test/#part",
+    "https://broadly.test/with blank",
+    "https://broadly.test/{account}",
+    "https://broadly.test:99999",
+    "https://bröadly.test",
+    "https://broadly..test",
+    "https://[::1",
+    "https:///v1",
+    "ftp://broadly.test",
+]
+BAD_WORDS = ["two words", "line\nbreak", "clé-secrète", "tab\tbed"]
+BAD = {
+    "CLIO_REGION": ["usa", "uk"],
+    "CLIO_BASE_URL": [*BAD_URLS, "https://a.test/api/v4", "https://a.test?q", "https://a.test/?q"],
+    "CLIO_TIME_ZONE": ["Mars/Base", "Europe", "../../etc/passwd", "/etc/localtime", "z" * 999],
+    "CLIO_CLIENT_ID": BAD_WORDS,
+    "CLIO_CLIENT_SECRET": BAD_WORDS,
+    "CLIO_REDIRECT_URI": BAD_URLS,
+    "CLIO_ACCESS_TOKEN": BAD_WORDS,
+    "SYNC_RULE": ["optout", "opt_in", "always"],
+    "SYNC_OPT_OUT_FIELD": ["two\nlines", "x" * 256],
+    "SYNC_OPT_IN_FIELD": ["two\nlines", "x" * 256],
+    "SYNC_MAX_AGE_DAYS": ["-1", "36501", "2.5", "many", "nan", "9" * 5000],
+    "SYNC_REASK_DAYS": ["-7", "36501", "2.5", "inf"],
+    "SYNC_SETTLE_HOURS": ["-2", "nan", "inf", "720", "1e999", "a day"],
+    "SYNC_MAX_NEW": ["-9", "1000001", "fifty"],
+    "SYNC_COMPANIES": ["maybe", "2"],
+    "SYNC_OVERLAP_MINUTES": ["4.0", "43201", "7.5"],
+    "SYNC_RUN_MINUTES": ["-3", "nan", "inf", "1441"],
+    "SYNC_STATE": ["/srv/ledger/", "sqlite:///srv/ledger", "~nobody-of-this-name/s", "/a\nb"],
+    "BROADLY_URL": BAD_URLS,
+    "BROADLY_API_KEY": BAD_WORDS,
+    "BROADLY_AUTH_HEADER": [
+        "Authorization: Bearer k3y-of-the-firm",
+        "{key} alone",
+        "X: {key}{key}",
+        "X-{key}: value",
+        "X Y: {key}",
+        "X: {key}\nY: z",
+        "Content-Type: {key}",
+        "host: {key}",
+    ],
+    "BROADLY_BATCH_SIZE": ["501", "-5", "2.5"],
+    "BROADLY_FIELDS": ["last_name,first_name", "birthday,phone", "surname", ", ,"],
+    "BROADLY_DEDUPES": ["perhaps"],
+    "PING_URL": BAD_URLS,
+    "LOG_FORMAT": ["xml"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
+)
+def test_refuses_and_names_the_setting_but_not_the_value(name: str, value: str) -> None:
+    """A bad value is one sentence about its setting, and the value is not in it."""
+    (problem,) = problems(None, REQUIRED | {name: value}, Path("/"))
+    assert problem.startswith(f"{name} must be ")
+    assert problem.endswith(".")
+    assert value not in problem
+    assert "\n" not in problem
+
+
+def test_the_table_of_bad_values_covers_every_setting() -> None:
+    assert set(BAD) == set(NAMES)
+
+
+def test_names_every_problem_at_once(tmp_path: Path) -> None:
+    """Missing, malformed, misspelt and unreadable lines come in one error."""
+    file = written(tmp_path, "SYNC_RULE=never\nSYNC_RUEL=both\nwhat is this\nCLIO_REGION=moon\n")
+    found = problems(file, {"PING_URL": "nonsense"}, tmp_path)
+    assert [problem.split(" must ")[0] for problem in found] == [
+        "Line 2 of the settings file sets SYNC_RUEL, which is no setting: did you mean SYNC_RULE?",
+        "Line 3 of the settings file does not read NAME=value: mend it, or put # before it.",
+        "CLIO_REGION",
+        "SYNC_RULE",
+        "BROADLY_URL is not set; it",
+        "BROADLY_API_KEY is not set; it",
+        "PING_URL",
+    ]
+
+
+def test_a_settle_time_must_end_before_a_closing_is_too_old() -> None:
+    """Otherwise every closing would be too old by the time it is due, and nobody ever asked."""
+    assert settings(SYNC_SETTLE_HOURS="47", SYNC_MAX_AGE_DAYS="2").sync_settle_hours == 47
+    (problem,) = problems(
+        None, REQUIRED | {"SYNC_SETTLE_HOURS": "48", "SYNC_MAX_AGE_DAYS": "2"}, Path("/")
+    )
+    assert problem.startswith("SYNC_SETTLE_HOURS must be a number of hours below SYNC_MAX_AGE_DAYS")
+
+
+@pytest.mark.parametrize(
+    ("region", "address"),
+    [
+        ("us", "https://app.clio.com"),
+        ("ca", "https://ca.app.clio.com"),
+        ("eu", "https://eu.app.clio.com"),
+        ("au", "https://au.app.clio.com"),
+    ],
+)
+def test_the_region_gives_the_address(region: str, address: str) -> None:
+    """An address of one's own wins over the region's."""
+    assert settings(CLIO_REGION=region).clio_base_url == address
+    assert settings(CLIO_REGION=region, CLIO_BASE_URL=URL[:-2]).clio_base_url == URL[:-2]
+
+
+@pytest.mark.parametrize(
+    ("template", "headers"),
+    [
+        ("", {"Authorization": "Bearer k3y-of-the-firm"}),
+        ("X-API-Key:{key}", {"X-API-Key": "k3y-of-the-firm"}),
+        ("X: a {b} : {key}", {"X": "a {b} : k3y-of-the-firm"}),
+    ],
+)
+def test_spells_the_header_for_broadly(template: str, headers: dict[str, str]) -> None:
+    assert settings(BROADLY_AUTH_HEADER=template).broadly_headers() == headers
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings().sync_max_new = 1  # type: ignore[misc]
+
+
+def test_shows_no_secret() -> None:
+    """A Config that ends in a log or a traceback gives nothing away."""
+    config = settings(**SECRETS)
+    shown = f"{config!r} {config} {config.model_dump()['broadly_api_key']}"
+    assert not [secret for secret in SECRETS.values() if secret in shown]
+
+
+def test_an_error_shows_no_value(tmp_path: Path) -> None:
+    """Neither the sentences nor the traceback nor what led to it repeat what was typed."""
+    pasted = "sk-live-0123456789"
+    text = "".join(f"{name}=<{pasted}> \\\n" for name in NAMES)
+    stray = f"{pasted}\n{pasted}=1\nCLIO_ACCESS_TOKEN:{pasted}=\nCLIO_TOKEN_{pasted}=x\n'{pasted}\n"
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text + stray), {}, tmp_path)
+    assert pasted not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("SYNC_RULES", "SYNC_RULES, which is no setting: did you mean SYNC_RULE?"),
+        ("sync_max_new", "a name, which is no setting: did you mean SYNC_MAX_NEW?"),
+        ("BRODLY_DEDUPES", "BRODLY_DEDUPES, which is no setting: did you mean BROADLY_DEDUPES?"),
+        ("PING_", "PING_, which is no setting: did you mean PING_URL?"),
+        ("CLIO_QX", "CLIO_QX, which is no setting: remove the line, or put # before it."),
+    ],
+)
+def test_points_out_a_misspelt_name(tmp_path: Path, name: str, suggestion: str) -> None:
+    """A setting that would silently not apply is told with its line and the near miss."""
+    (problem,) = problems(written(tmp_path, lines() + f"\n\n{name}=true\n"), {}, tmp_path)
+    assert problem == f"Line 7 of the settings file sets {suggestion}"
+
+
+def test_leaves_other_names_alone(tmp_path: Path) -> None:
+    """The file may hold names of other programs; the environment may hold any."""
+    file = written(tmp_path, lines() + "TZ=UTC\nHTTPS_PROXY=http://proxy.test\n")
+    load(file, {"SYNC_RUEL": "x", "sync_rule": "y", "CLIO_QX": "z", "LOG_LEVEL": "3"}, tmp_path)
+
+
+def test_refuses_to_choose_between_two_values(tmp_path: Path) -> None:
+    """Set twice alike is no matter, set twice differently is."""
+    load(written(tmp_path, lines() + "SYNC_RULE=opt-out\nSYNC_RULE=\n"), {}, tmp_path)
+    (problem,) = problems(written(tmp_path, lines() + "SYNC_RULE=opt-in\n"), {}, tmp_path)
+    assert problem == (
+        "Line 5 of the settings file sets SYNC_RULE a second time, to something else:"
+        " keep one of the two."
+    )
+
+
+BY_HAND = [
+    "{}=k$y${{HOME}}",
+    "  {} = k$y${{HOME}}  # from Broadly",
+    "export {}='k$y${{HOME}}'",
+    '{}="k$y${{HOME}}"  # from Broadly',
+    "{}=' k$y${{HOME}} '",
+]
+
+
+@pytest.mark.parametrize("line", BY_HAND)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_reads_what_editors_write(tmp_path: Path, line: str, end: str, mark: bytes) -> None:
+    """Quotes, blanks, comments, Windows line ends and byte order marks; a $ is a $."""
+    text = f"# ours{end}{end}" + lines(BROADLY_API_KEY="").replace("\n", end)
+    named = line.format("BROADLY_API_KEY") + end
+    config = load(written(tmp_path, mark + (named + text).encode()), {}, tmp_path)
+    assert config.broadly_api_key.get_secret_value() == "k$y${HOME}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "(No such file or directory)"),
+        (b"SYNC_RULE=\xff\xfe", "is not plain text"),
+        ("SYNC_RULE=both".encode("utf-16"), "is not plain text"),
+    ],
+)
+def test_a_named_file_must_be_readable(tmp_path: Path, content: bytes | None, words: str) -> None:
+    """A file that was named and is of no use is the one problem told, by either way of naming."""
+    file = tmp_path / "config.env"
+    if content is not None:
+        file.write_bytes(content)
+    (by_option,) = problems(file, REQUIRED, tmp_path)
+    (by_variable,) = problems(None, REQUIRED | {"CLIO_BROADLY_SYNC_CONFIG": str(file)}, tmp_path)
+    assert by_option == by_variable
+    assert str(file) in by_option
+    assert words in by_option
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, {}, tmp_path)
+    assert "(Is a directory)" in problem
+
+
+def test_a_link_to_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    """./config.env that points to a missing file is a problem, not an absent file."""
+    (tmp_path / "config.env").symlink_to(tmp_path / "gone")
+    (problem,) = problems(None, REQUIRED, tmp_path)
+    assert "(No such file or directory)" in problem
+
+
+def test_a_character_that_is_none_spoils_its_line(tmp_path: Path) -> None:
+    file = written(tmp_path, lines() + "PING_URL=https://a\0b.test\n")
+    (problem,) = problems(file, {}, tmp_path)
+    assert problem.startswith("Line 5 of the settings file does not read NAME=value")
+
+
+def test_the_option_wins_over_the_variable_and_that_over_the_folder(tmp_path: Path) -> None:
+    """--config, then $CLIO_BROADLY_SYNC_CONFIG, then ./config.env."""
+    for size, name in enumerate(["config.env", "variable.env", "option.env"], start=1):
+        (tmp_path / name).write_text(lines(BROADLY_BATCH_SIZE=str(size)))
+    variable = {"CLIO_BROADLY_SYNC_CONFIG": "variable.env"}
+    empty = {"CLIO_BROADLY_SYNC_CONFIG": " "}
+    assert load(None, {}, tmp_path).broadly_batch_size == 1
+    assert load(None, empty, tmp_path).broadly_batch_size == 1
+    assert load(None, variable, tmp_path).broadly_batch_size == 2
+    assert load(Path("option.env"), variable, tmp_path).broadly_batch_size == 3
+
+
+def test_the_environment_wins_over_the_file_unless_it_is_empty(tmp_path: Path) -> None:
+    file = written(tmp_path, lines(SYNC_MAX_NEW="7", SYNC_REASK_DAYS="8"))
+    config = load(file, {"SYNC_MAX_NEW": "9", "SYNC_REASK_DAYS": " "}, tmp_path)
+    assert (config.sync_max_new, config.sync_reask_days) == (9, 8)
+
+
+@pytest.mark.parametrize("name", sorted(set(REQUIRED) - {"SYNC_STATE"}))
+@pytest.mark.parametrize("value", ["", "  ", "''", '" "', "  # later"])
+def test_an_empty_value_is_none(tmp_path: Path, name: str, value: str) -> None:
+    (problem,) = problems(written(tmp_path, lines(**{name: value})), {}, tmp_path)
+    assert problem.startswith(f"{name} is not set; it must be ")
+
+
+def test_the_state_lies_beside_the_settings_file(tmp_path: Path) -> None:
+    """Also beside one that was reached by a link, so that one file has one ledger."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    file = written(home, lines(SYNC_STATE=""))
+    link = elsewhere / "config.env"
+    link.symlink_to(file)
+    for config_file, cwd in [(file, elsewhere), (link, home), (None, elsewhere), (None, home)]:
+        assert load(config_file, {}, cwd).sync_state == home / "state" / "state.db"
+
+
+def test_a_relative_state_path_starts_where_it_is_written(tmp_path: Path) -> None:
+    """In the file from the file's folder, in the environment from the current one."""
+    (tmp_path / "etc").mkdir()
+    file = written(tmp_path / "etc", lines(SYNC_STATE="../var/s.db"))
+    here = tmp_path / "here"
+    assert load(file, {}, here).sync_state == tmp_path / "var" / "s.db"
+    assert load(file, {"SYNC_STATE": "s.db"}, here).sync_state == here / "s.db"
+
+
+def test_the_state_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert settings(SYNC_STATE="~/s.db").sync_state == Path("/home/ann/s.db")
+
+
+def test_without_a_settings_file_the_state_must_be_named(tmp_path: Path) -> None:
+    """The file that is missing comes first, because it mends all the rest."""
+    environ = {name: value for name, value in REQUIRED.items() if name != "SYNC_STATE"}
+    first, second = problems(None, environ, tmp_path)
+    assert first.startswith("No settings file: fill in a copy of config.example.env")
+    assert second.startswith("SYNC_STATE is not set; it must be the path of a file")
+
+
+def test_settings_from_the_environment_alone_are_enough(tmp_path: Path) -> None:
+    assert load(None, REQUIRED, tmp_path).sync_state == Path("/srv/ledger/state.db")
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    """The environment may hold anything; what is no text is a problem, not a crash."""
+    broken = os.fsdecode(b"\xff\xfe")
+    found = problems(None, dict.fromkeys(NAMES, broken), Path("/"))
+    assert {problem.split()[0] for problem in found} == set(NAMES)
+    assert not [problem for problem in found if broken in problem]
+
+
+def test_fields_for_broadly_are_the_documented_ones() -> None:
+    assert DEFAULTS["broadly_fields"] == BROADLY_FIELDS
