@@ -106,6 +106,7 @@ def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
                 request = decide.request_for(closing, contact, job.policy, at.today)
                 candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
         job.record(kept)
+        job.progress.settled(len(kept))
         yield from candidates
 
 
@@ -134,6 +135,7 @@ def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
         check_fields(job, rules.FRESH)
         looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
         job.record([(closing, look.closing) for closing, look in looks.items()])
+        job.progress.settled(sum(not look.goes_on for look in looks.values()))
         for closing in chunk:
             look = looks.get(closing)
             if look is None or look.goes_on:
@@ -192,6 +194,7 @@ def _claim(
     for closing in claim.refused:
         job.report.decided(None, closing)
     job.report.to_send += len(claim.batch)
+    job.progress.settled(len(claim.refused))
     return claim.batch, claim.rest
 
 

@@ -99,6 +99,11 @@ class Firm:
             self._set_contact(row, fields)
             self.contacts.touch(row, self.clock.seconds())
 
+    def name_of(self, contact_id: int) -> str:
+        with self.lock:
+            row: Contact = self._row("contact", contact_id)
+            return row.name
+
     def delete_contact(self, contact_id: int) -> None:
         with self.lock:
             self._remember(self.contacts.remove(contact_id))

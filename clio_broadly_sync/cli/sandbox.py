@@ -1,0 +1,83 @@
+"""`sandbox`: a practice Clio and a practice Broadly on this machine."""
+
+import signal
+import sys
+import threading
+from itertools import islice
+from types import FrameType
+
+import click
+
+from clio_broadly_sync.sandbox import Firm, Sandbox
+
+CLIO_PORT = 8711
+AT_ONCE = 3
+STATE = "practice-state/state.db"
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True, help="Another number, another firm.")
+@click.option("--contacts", default=40, show_default=True, help="How many contacts it has.")
+@click.option("--matters", default=60, show_default=True, help="How many matters it has.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    default=CLIO_PORT,
+    show_default=True,
+    help="Where Clio listens; Broadly listens on the next port.",
+)
+def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
+    """Run a practice Clio and a practice Broadly on this machine, until Ctrl-C.
+
+    The settings for them are printed on stdout. On a terminal, each Enter closes three matters.
+
+    Example: clio-broadly-sync sandbox > practice.env
+    """
+    firm = Firm(seed, contacts, matters)
+    servers = Sandbox(
+        firm,
+        access_token="practice-token",  # noqa: S106  (the practice Clio's own)
+        api_key="practice-key",
+        dedupes=False,
+        clio_port=port,
+        broadly_port=port + 1,
+    )
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        servers.start()
+    except OSError:
+        raise click.ClickException(f"Ports {port} and {port + 1} are taken; try --port.") from None
+    try:
+        _print_settings(servers)
+        if sys.stdin.isatty():
+            threading.Thread(target=_close_on_enter, args=(firm,), daemon=True).start()
+        stopped.wait()
+    finally:
+        servers.stop()
+
+
+def _print_settings(servers: Sandbox) -> None:
+    for name, value in servers.settings(SYNC_STATE=STATE).items():
+        click.echo(f"{name}={value}")
+    sys.stdout.flush()
+    click.echo(
+        "Practice Clio and Broadly are up; Ctrl-C ends them. With these settings in practice.env, "
+        "in another terminal:\n\n    clio-broadly-sync --config practice.env sync\n\n"
+        "The first sync notes where to start. Then close matters here: Enter closes three.",
+        err=True,
+    )
+
+
+def _close_on_enter(firm: Firm) -> None:
+    for _ in sys.stdin:
+        for number, matter in enumerate(islice(firm.matter_ids("Open"), AT_ONCE)):
+            firm.set_thank_you(matter, number > 0)
+            firm.close(matter)
+            box = "checked" if number > 0 else "not checked"
+            click.echo(f"Closed matter {matter}; its SendBroadlyThankYou is {box}.", err=True)
