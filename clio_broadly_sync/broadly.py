@@ -9,24 +9,18 @@ the caller asks for more.
 import json
 import re
 import unicodedata
-import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
-from clio_broadly_sync.errors import (
-    ConfigError,
-    RefusedError,
-    SyncError,
-    UnavailableError,
-)
+from clio_broadly_sync.attempts import Batch, Piece, Refusals, StillRunningError
+from clio_broadly_sync.errors import RefusedError, SyncError, UnavailableError
 from clio_broadly_sync.model import Outcome, Receipt, ReviewRequest
-from clio_broadly_sync.transport import Answer, Transport
+from clio_broadly_sync.transport import Answer, Transport, read_json
 
 SOURCE: Final = "clio"
 MAX_NAME: Final = 255
-MAX_REFUSED: Final = 3
-"""So many items refused and none accepted: it is not the items, it is the contract."""
 
 _HEADERS: Final = {
     "Content-Type": "application/json",
@@ -48,8 +42,6 @@ _OUTCOMES: Final = {
 _category = unicodedata.category
 _UNPRINTABLE: Final = ("Cc", "Cs")
 
-Batch = Sequence[ReviewRequest]
-
 
 class Broadly:
     """A review sink: `send` for each batch, `finish` once at the end of the push.
@@ -66,8 +58,7 @@ class Broadly:
         self._headers = dict(headers)
         self._dedupes = dedupes
         self._max_items: int | None = None
-        self._accepted = False
-        self._refused: list[Receipt] = []
+        self._refusals = Refusals()
 
     def send(self, batch: Batch, seconds_left: Callable[[], float]) -> Iterator[list[Receipt]]:
         """Hand a batch over; yield the receipts of each POST, also of those in doubt.
@@ -76,136 +67,129 @@ class Broadly:
         the requests without a receipt were then not taken. A refusal that comes before the
         first acceptance is kept back: it may be the contract, and not the item.
         """
-        pieces = deque(self._split(batch))
+        pieces = deque([Piece(batch)] if batch else [])
         while pieces:
             piece = pieces.popleft()
-            attempt = _Attempt()
+            if self._max_items is not None and len(piece.requests) > self._max_items:
+                pieces.extendleft(reversed(_cut(piece, self._max_items)))
+                continue
             try:
-                receipts = self._post(piece, attempt, seconds_left)
-            except RefusedError as refusal:
-                if refusal.status not in _ABOUT_ITEMS:
-                    raise
-                if attempt.in_doubt:
-                    yield _unknown(piece)
-                    continue
-                receipts, again = self._narrow(piece, refusal)
-                pieces.extendleft(reversed(again))
-            except SyncError as error:
-                if attempt.in_doubt or _is_unknown(error):
-                    yield _unknown(piece)
+                receipts, again = self._deliver(piece, seconds_left)
+            except SyncError:
+                if piece.in_doubt:
+                    yield piece.unknown()
                 raise
-            settled = self._settle(receipts)
-            if settled:
+            pieces.extendleft(reversed(again))
+            if settled := self._refusals.settle(receipts):
                 yield settled
 
     def finish(self) -> list[Receipt]:
         """Return the refusals that were kept back; nothing more will be sent."""
-        kept, self._refused = self._refused, []
-        return kept
+        return self._refusals.finish()
 
-    def _post(
-        self, piece: Batch, attempt: "_Attempt", seconds_left: Callable[[], float]
-    ) -> list[Receipt]:
-        body = _body(piece)
+    def _deliver(
+        self, piece: Piece, seconds_left: Callable[[], float]
+    ) -> tuple[list[Receipt], list[Piece]]:
+        """Return the receipts of one POST (and its repeats), and what is to go in further ones."""
+        try:
+            receipts = self._post(piece, seconds_left)
+        except RefusedError as refusal:
+            if refusal.status not in _ABOUT_ITEMS:
+                raise
+            if piece.in_doubt:
+                return piece.unknown(), []
+            return self._narrow(piece, refusal)
+        except _NoResultError:
+            return piece.unknown(), []
+        return self._sort(piece, receipts) if self._dedupes else (receipts, [])
+
+    def _post(self, piece: Piece, seconds_left: Callable[[], float]) -> list[Receipt]:
+        body = _body(piece.requests)
 
         def call() -> list[Receipt]:
-            if seconds_left() <= 0:
-                raise UnavailableError("What was read has grown old; the next run reads it again.")
-            headers = {**self._headers, **_HEADERS, "Idempotency-Key": attempt.key}
+            headers = {**self._headers, **_HEADERS, "Idempotency-Key": piece.key}
             try:
-                answer = self._transport.request("POST", self._url, headers=headers, body=body)
-                return _read(answer, piece)
-            except SyncError as error:
-                attempt.note(error)
-                raise _waiting(error) from None
+                answer = self._transport.request(
+                    "POST", self._url, headers=headers, body=body, limit=seconds_left
+                )
+                return self._read(answer, piece.requests)
+            except SyncError as raised:
+                error = _waiting(raised)
+                piece.note(error)
+                raise error from None
 
-        return self._transport.retry(call, repeat=self._may_repeat, limit=seconds_left)
-
-    def _may_repeat(self, error: UnavailableError) -> bool:
-        return self._dedupes or not error.outcome_unknown or isinstance(error, _StillRunningError)
-
-    def _split(self, batch: Batch) -> list[Batch]:
-        size = self._max_items or len(batch)
-        return [batch[start : start + size] for start in range(0, len(batch), size)]
-
-    def _narrow(self, piece: Batch, refusal: RefusedError) -> tuple[list[Receipt], list[Batch]]:
-        """Tell which items a refusal is about, and what goes again as new batches."""
-        if refusal.status == _TOO_LARGE and len(piece) > 1:
-            self._max_items = (len(piece) + 1) // 2
-            return [], self._split(piece)
-        named = _named(refusal.body, len(piece)) if refusal.status in (400, 422) else {}
-        if len(piece) == 1 and not named:
-            named = {0: _code(_object(refusal.body).get("code"))}
-        if not named:
-            middle = (len(piece) + 1) // 2
-            return [], [piece[:middle], piece[middle:]]
-        receipts = [
-            Receipt(piece[index].key, Outcome.REFUSED, code) for index, code in named.items()
-        ]
-        rest = [request for index, request in enumerate(piece) if index not in named]
-        if not rest:
-            self._suspect(len(receipts))
-        return receipts, [rest] if rest else []
-
-    def _suspect(self, just_refused: int) -> None:
-        """Stop where nothing was accepted and a whole POST was refused, item by item or alone."""
-        if self._accepted or len(self._refused) + just_refused < MAX_REFUSED:
-            return
-        self._refused = []
-        raise ConfigError(
-            "Broadly refuses every client: its contract and this program's do not fit "
-            "(see broadly-batch/1 in the README). Nobody was handed over; all of them wait."
+        return self._transport.retry(
+            call,
+            repeat=lambda error: self._dedupes or piece.may_be_repeated(error),
+            limit=seconds_left,
         )
 
-    def _settle(self, receipts: list[Receipt]) -> list[Receipt]:
-        if any(receipt.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE) for receipt in receipts):
-            self._accepted = True
-        if self._accepted:
-            return self.finish() + receipts
-        self._refused += [r for r in receipts if r.outcome is Outcome.REFUSED]
-        return [r for r in receipts if r.outcome is not Outcome.REFUSED]
+    def _read(self, answer: Answer, requests: Batch) -> list[Receipt]:
+        receipts = _read(answer, requests)
+        if self._dedupes and all(receipt.outcome is Outcome.UNKNOWN for receipt in receipts):
+            raise _NoResultError("no result", outcome_unknown=True, answered=True)
+        return receipts
+
+    def _sort(self, piece: Piece, receipts: list[Receipt]) -> tuple[list[Receipt], list[Piece]]:
+        """Ask again about the items that got no result; `retry` does not undo an earlier doubt."""
+        lost = {r.key for r in receipts if r.outcome is Outcome.UNKNOWN}
+        again = [request for request in piece.requests if request.key in lost]
+        told = [receipt for receipt in receipts if receipt.key not in lost]
+        if piece.in_doubt:
+            told = [
+                replace(r, outcome=Outcome.UNKNOWN) if r.outcome is Outcome.RETRY else r
+                for r in told
+            ]
+        return told, [Piece(again, in_doubt=True)] if again else []
+
+    def _narrow(self, piece: Piece, refusal: RefusedError) -> tuple[list[Receipt], list[Piece]]:
+        """Tell which items a refusal is about, and what goes again as new batches."""
+        requests = piece.requests
+        half = (len(requests) + 1) // 2
+        if refusal.status == _TOO_LARGE and len(requests) > 1:
+            self._max_items = half
+            return [], [Piece(requests)]
+        named = _named(refusal.body, len(requests)) if refusal.status != _TOO_LARGE else {}
+        if len(requests) == 1 and not named:
+            named = {0: _code(_object(refusal.body).get("code"))}
+        if not named:
+            return [], _cut(piece, half)
+        receipts = [
+            Receipt(requests[index].key, Outcome.REFUSED, code) for index, code in named.items()
+        ]
+        rest = [request for index, request in enumerate(requests) if index not in named]
+        if not rest:
+            self._refusals.suspect(len(receipts))
+        return receipts, [Piece(rest)] if rest else []
 
 
-class _StillRunningError(UnavailableError):
-    """409: the first try of this key is still running."""
+class _NoResultError(UnavailableError):
+    """A complete and readable answer, without a result for any item."""
 
 
-class _Attempt:
-    """The idempotency key of one POST and its repeats, and whether one of them may have worked."""
-
-    def __init__(self) -> None:
-        self.key = str(uuid.uuid4())
-        self.in_doubt = False
-
-    def note(self, error: SyncError) -> None:
-        """Keep the key where no complete answer came or the first try still runs: only then
-        does a repeat under it mean the same. A server may replay a stored refusal."""
-        running = isinstance(error, RefusedError) and error.status == _STILL_RUNNING
-        unanswered = isinstance(error, UnavailableError) and not error.answered
-        if not running and not unanswered:
-            self.key = str(uuid.uuid4())
-        if running or _is_unknown(error):
-            self.in_doubt = True
+def _cut(piece: Piece, size: int) -> list[Piece]:
+    starts = range(0, len(piece.requests), size)
+    return [Piece(piece.requests[n : n + size], in_doubt=piece.in_doubt) for n in starts]
 
 
 def _waiting(error: SyncError) -> SyncError:
     if isinstance(error, RefusedError) and error.status == _STILL_RUNNING:
-        return _StillRunningError(
+        return StillRunningError(
             "Broadly is still at work on this batch; the next run goes on.", outcome_unknown=True
         )
     return error
 
 
-def _is_unknown(error: SyncError) -> bool:
-    return isinstance(error, UnavailableError) and error.outcome_unknown
+def _untold(what: str) -> UnavailableError:
+    return UnavailableError(
+        f"Broadly answered what cannot be read: {what}; the next run tries again.",
+        outcome_unknown=True,
+        answered=True,
+    )
 
 
-def _unknown(piece: Batch) -> list[Receipt]:
-    return [Receipt(request.key, Outcome.UNKNOWN) for request in piece]
-
-
-def _body(piece: Batch) -> bytes:
-    customers = [_customer(request) for request in piece]
+def _body(requests: Batch) -> bytes:
+    customers = [_customer(request) for request in requests]
     return json.dumps({"source": SOURCE, "customers": customers}, ensure_ascii=False).encode()
 
 
@@ -229,42 +213,42 @@ def _external_id(request: ReviewRequest) -> str:
 
 def _name(text: str | None) -> str:
     """Return it in normal form C, without control characters or halves of a surrogate pair."""
-    kept = (c for c in unicodedata.normalize("NFC", text or "") if _category(c) not in _UNPRINTABLE)
-    return "".join(kept).strip()[:MAX_NAME].strip()
+    kept = "".join(c for c in text or "" if _category(c) not in _UNPRINTABLE)
+    return unicodedata.normalize("NFC", kept).strip()[:MAX_NAME].strip()
 
 
-def _read(answer: Answer, piece: Batch) -> list[Receipt]:
+def _read(answer: Answer, requests: Batch) -> list[Receipt]:
     """Read a success: a result for each item, by index; or 202 without any: all accepted."""
     if answer.status == 202 and (not answer.body.strip() or _is_bare(answer)):
-        return [Receipt(request.key, Outcome.ACCEPTED) for request in piece]
+        return [Receipt(request.key, Outcome.ACCEPTED) for request in requests]
     results = _object(answer.body).get("results")
     if not isinstance(results, list):
-        raise UnavailableError(
-            "Broadly answered what cannot be read: no results.", outcome_unknown=True, answered=True
-        )
-    by_index = _by_index(results, piece)
+        raise _untold("no results")
+    by_index = _by_index(results, requests)
     return [
-        Receipt(request.key, *_outcome(by_index.get(index))) for index, request in enumerate(piece)
+        Receipt(request.key, *_outcome(by_index.get(index)))
+        for index, request in enumerate(requests)
     ]
 
 
 def _is_bare(answer: Answer) -> bool:
     try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        body = read_json(answer.body)
+    except ValueError:
         return False
     return isinstance(body, dict) and "results" not in body
 
 
-def _by_index(results: list[Any], piece: Batch) -> dict[int, Mapping[str, Any]]:
-    """Return the results that fit an item; none where one of them names another item's id."""
+def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any]]:
+    """Return the results by item; raise where one of them fits none, or names another's id."""
     fitting: dict[int, Mapping[str, Any]] = {}
     for result in results:
         index = result.get("index") if isinstance(result, dict) else None
-        if not _is_index(index, len(piece)) or index in fitting:
-            return {}
-        if result.get("externalId", _external_id(piece[index])) != _external_id(piece[index]):
-            return {}
+        if not _is_index(index, len(requests)) or index in fitting:
+            raise _untold("results that fit no item")
+        external_id = _external_id(requests[index])
+        if result.get("externalId", external_id) != external_id:
+            raise _untold("results that name another client")
         fitting[index] = result
     return fitting
 
@@ -298,8 +282,8 @@ def _is_index(value: object, items: int) -> TypeGuard[int]:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = read_json(body)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

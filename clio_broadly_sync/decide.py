@@ -122,9 +122,11 @@ def by_contact(
 ) -> Closing | None:
     """Return what becomes of a closing by its contact as just read; None: nothing against it."""
     decision = rules.by_contact(contact, policy)
-    if decision.verdict is Verdict.SEND:
-        return None
-    return not_sent(replace(closing, read_at=at.now), decision)
+    if decision.verdict is not Verdict.SEND:
+        return not_sent(replace(closing, read_at=at.now), decision)
+    if closing.approval is Approval.WANTED:  # only its fault let it come so far
+        return replace(closing, reason=waits_for(closing, policy, at.now))
+    return None
 
 
 def by_asked(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
@@ -142,10 +144,13 @@ def released(closing: Closing, reason: Reason | None) -> Closing:
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:
-    """Decide on what an earlier run left: found sending, or marked and waiting."""
+    """Decide on what an earlier run left: found sending, or marked and waiting.
+
+    What a person resent waits for its first try even where the receiver does not dedupe.
+    """
     if closing.state is State.SENDING:
         return changed(closing, rules.unknown(closing, dedupes=dedupes))
-    if dedupes or closing.resent:
+    if dedupes or (closing.resent and not closing.tries):
         return closing
     return replace(closing, state=State.HELD, reason=Reason.UNKNOWN_OUTCOME)
 
@@ -166,7 +171,7 @@ def changed(closing: Closing, change: rules.Change) -> Closing:
         state=change.state,
         reason=change.reason,
         marked=closing.marked or change.marked,
-        resent=closing.resent and change.state is State.PENDING and not change.tried,
+        resent=closing.resent and change.state is State.PENDING,
         tries=closing.tries + change.tried,
     )
 

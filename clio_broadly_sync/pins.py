@@ -65,12 +65,18 @@ def check_settings(pins: Pins, wanted: Wanted) -> None:
 
 
 def check_account(pins: Pins | None, account: Account) -> None:
-    """Raise ConfigError where the token opens another account than the state's."""
-    if pins is not None and pins.account not in (None, account.id):
+    """Raise ConfigError where the token opens another account than the state's, or may."""
+    if pins is None or pins.account in (None, account.id):
+        return
+    if account.id is None:
         raise ConfigError(
-            "The Clio sign-in belongs to another account than this state: "
-            "sign in to the right one, or give the other its own SYNC_STATE."
+            "Clio does not let this new sign-in say whose account it opens, and this state "
+            "belongs to one: give the sign-in the Users permission, so that it can be checked."
         )
+    raise ConfigError(
+        "The Clio sign-in belongs to another account than this state: "
+        "sign in to the right one, or give the other its own SYNC_STATE."
+    )
 
 
 def read_account(source: Definitions) -> Account:
@@ -91,7 +97,7 @@ def zone_named(name: str | None) -> ZoneInfo | None:
     """Return the zone of that IANA name, None where there is none."""
     try:
         return ZoneInfo(name) if name else None
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):  # no such zone, or no name of a zone at all
         return None
 
 
@@ -137,97 +143,108 @@ class Fields:
         With pins, in order means the same ids; a checkbox for opting out that turns up under
         `opt-in` without being pinned counts from then on.
         """
-        fields = self._source.custom_fields(all_of_them=pinned is None)
+        roles = [role for role in _ROLES if self._is_read(role)]
+        all_of_them = any(role.pinned_in(pinned) is None for role in roles)
+        fields = self._source.custom_fields(all_of_them=all_of_them)
         self._read_at = self._source.now()
-        found = FieldIds(*(self._find(fields, role, pinned) for role in _ROLES))
-        problems = [
-            self._problem(role)
-            for role, id_ in zip(_ROLES, found, strict=True)
-            if id_ is None and self._is_needed(role, pinned)
-        ]
-        problems += self._wrong_optional(fields, found)
-        if not problems and pinned is not None:
-            problems = self._changed(pinned, found)
-        if problems:
-            raise ConfigError(*problems)
-        return found
+        found = {role: self._named(fields, role) for role in roles}
+        wrong = [role for role in roles if self._is_wrong(role, found[role], fields, pinned)]
+        if wrong:
+            fields = fields if all_of_them else self._source.custom_fields(all_of_them=True)
+            raise ConfigError(*(self._problem(role, fields, pinned) for role in wrong))
+        return FieldIds(*(found[role][0].id if found.get(role) else None for role in _ROLES))
 
     def _name(self, role: "_Role") -> str:
         return self._wanted.opt_out_name if role is _OPT_OUT else self._wanted.opt_in_name
 
-    def _is_needed(self, role: "_Role", pinned: FieldIds | None) -> bool:
-        rule = self._wanted.rule
-        if role is _OPT_IN:
-            return rule.needs_opt_in
-        return rule.needs_opt_out or (pinned is not None and pinned.opt_out is not None)
-
     def _is_read(self, role: "_Role") -> bool:
         return role is _OPT_OUT or self._wanted.rule.needs_opt_in
 
-    def _find(
-        self, fields: Sequence[CustomField], role: "_Role", pinned: FieldIds | None
-    ) -> int | None:
-        if not self._is_read(role):
-            return None
-        ids = [field.id for field in fields if _fits(field, role, self._name(role))]
-        if len(ids) > 1:
-            raise ConfigError(
-                f"Clio has {len(ids)} checkboxes named “{self._name(role)}” on the {role.parent}: "
+    def _is_needed(self, role: "_Role", pinned: FieldIds | None) -> bool:
+        rule = self._wanted.rule
+        by_the_rule = rule.needs_opt_out if role is _OPT_OUT else rule.needs_opt_in
+        return by_the_rule or role.pinned_in(pinned) is not None
+
+    def _named(self, fields: Sequence[CustomField], role: "_Role") -> list[CustomField]:
+        name = self._name(role)
+        return [field for field in fields if field.name == name and _fits(field, role)]
+
+    def _is_wrong(
+        self,
+        role: "_Role",
+        found: Sequence[CustomField],
+        fields: Sequence[CustomField],
+        pinned: FieldIds | None,
+    ) -> bool:
+        """Missing, doubled, or not the pinned one; or optional, and made in the wrong way."""
+        if not found:
+            name = self._name(role)
+            in_the_wrong_way = any(f.name == name and not f.deleted for f in fields)
+            return self._is_needed(role, pinned) or in_the_wrong_way
+        before = role.pinned_in(pinned)
+        return len(found) > 1 or before not in (None, found[0].id)
+
+    def _problem(
+        self, role: "_Role", fields: Sequence[CustomField], pinned: FieldIds | None
+    ) -> str:
+        """Say what is wrong with a field, with all definitions at hand."""
+        name = self._name(role)
+        found = self._named(fields, role)
+        if len(found) > 1:
+            return (
+                f"Clio has {len(found)} checkboxes named “{name}” on the {role.parent}: "
                 "rename or delete all but one, so that it is clear which one counts."
             )
-        return ids[0] if ids else None
-
-    def _wrong_optional(self, fields: Sequence[CustomField], found: FieldIds) -> list[str]:
-        """Under `opt-in` the opt-out may be missing; one made in the wrong way is a mistake."""
-        if self._wanted.rule.needs_opt_out or found.opt_out is not None:
-            return []
-        name = self._wanted.opt_out_name
-        wrong = any(field.name == name and not field.deleted for field in fields)
-        return [self._problem(_OPT_OUT)] if wrong else []
-
-    def _changed(self, pinned: FieldIds, found: FieldIds) -> list[str]:
-        return [
-            f"The checkbox “{self._name(role)}” on the {role.parent} is not the one that this "
-            "state was made with (another id): it was made anew, and its boxes are blank. "
-            + _ACCEPT
-            for role, before, now in zip(_ROLES, pinned, found, strict=True)
-            if before is not None and self._is_read(role) and now != before
-        ]
-
-    def _problem(self, role: "_Role") -> str:
-        """Say what is wrong with a field that was not found, with all definitions at hand."""
-        name = self._name(role)
+        if found:
+            return (
+                f"The checkbox “{name}” on the {role.parent} is not the one that this state was "
+                f"made with (another id): it was made anew, and its boxes are blank. {_ACCEPT}"
+            )
         missing = f"Clio has no checkbox named “{name}” on the {role.parent}"
-        fields = self._source.custom_fields(all_of_them=True)
-        exact = [field for field in fields if field.name == name]
-        here = [field for field in exact if field.parent == role.in_clio]
-        if any(field.deleted for field in here):
-            return f"{missing}: it was deleted. Restore it, or make a new one and run check."
-        if here:
-            return f"{missing}: the field of that name is a {_shown(here[0].type)}, not a checkbox."
-        if exact:
-            there = exact[0].parent.lower()
-            return f"{missing}, but on the {there}: it must be made for the {role.parent}."
-        near = _near_miss(name, [f for f in fields if not f.deleted and f.parent == role.in_clio])
-        hint = f" Did you mean “{near}”? The name must match exactly." if near else ""
-        return f"{missing}: create it, or rename it back.{hint}"
+        return missing + _why_missing(name, role, fields, role.pinned_in(pinned))
 
 
 @dataclass(frozen=True, slots=True)
 class _Role:
+    """One of the two checkboxes; its parent in our words and in Clio's."""
+
     parent: str
     in_clio: str
+    place: int
+
+    def pinned_in(self, pins: FieldIds | None) -> int | None:
+        return pins[self.place] if pins is not None else None
 
 
-_OPT_OUT = _Role("contact", "Contact")
-_OPT_IN = _Role("matter", "Matter")
+_OPT_OUT = _Role("contact", "Contact", 0)
+_OPT_IN = _Role("matter", "Matter", 1)
 _ROLES = (_OPT_OUT, _OPT_IN)
 _ACCEPT = "If that is meant, run `clio-broadly-sync check --accept`."
 
 
-def _fits(field: CustomField, role: _Role, name: str) -> bool:
-    right = field.parent == role.in_clio and field.type == CHECKBOX
-    return right and field.name == name and not field.deleted
+def _fits(field: CustomField, role: _Role) -> bool:
+    return field.parent == role.in_clio and field.type == CHECKBOX and not field.deleted
+
+
+def _why_missing(name: str, role: _Role, fields: Sequence[CustomField], pinned: int | None) -> str:
+    """Return how the sentence ends: deleted, of another type, elsewhere, renamed, or never made."""
+    alive = [field for field in fields if not field.deleted]
+    here = [field for field in alive if field.parent == role.in_clio]
+    renamed = next((field.name for field in here if field.id == pinned), None)
+    if renamed is not None and renamed != name:
+        return f": it is now called “{_shown(renamed)}”. Rename it back; the name must match."
+    other_type = next((field.type for field in here if field.name == name), None)
+    if other_type is not None:
+        return f": the field of that name is a {_shown(other_type)}, not a checkbox."
+    elsewhere = next((field.parent for field in alive if field.name == name), None)
+    if elsewhere is not None:
+        there = _shown(elsewhere).lower()
+        return f", but on the {there}: it must be made for the {role.parent}."
+    if any(field.name == name and field.parent == role.in_clio for field in fields):
+        return ": it was deleted. Restore it; or make it anew, and run `check --accept`."
+    near = _near_miss(name, here)
+    hint = f" Did you mean “{near}”? The name must match exactly." if near else ""
+    return f": create it, or rename it back.{hint}"
 
 
 def _near_miss(name: str, fields: Sequence[CustomField]) -> str | None:

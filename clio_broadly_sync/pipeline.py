@@ -141,7 +141,7 @@ def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
         return False
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW) if due_now else 0
-    surge = rules.is_surge(due_now, recent, job.policy) or (job.stale and due_now > 0)
+    surge = rules.is_surge(due_now, recent, job.policy) or job.stale
     if surge:
         ledger.set_approval(wanted, Approval.WANTED, decide.awaiting_approval, now)
     job.report.surge = ledger.count_awaiting(wanted)

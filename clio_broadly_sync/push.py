@@ -26,6 +26,7 @@ from clio_broadly_sync.model import (
 READ_AT_ONCE = 100
 """Matters or contacts asked for by id in one request."""
 LOOK_AHEAD = 1000
+"""Closings in memory at a time, at most."""
 MAX_WAIT_SECONDS = 3600.0
 """So long, in all, a backfill waits for a busy Broadly."""
 
@@ -34,10 +35,11 @@ def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
     """Walk once through what is due; tell whether to walk again, because readings grew old."""
     job.progress.sending(job.store.ledger.line_up(wanted, approved_only=approved_only))
     candidates = _candidates(job, job.store.ledger.lined_up())
+    fields = job.fields
     queue: list[Candidate] = []
     at_end = progress = False
     while job.seconds_left() > 0 and (size := _batch_size(job)) > 0:
-        if not at_end:
+        if not at_end and len(queue) < LOOK_AHEAD:
             added = list(islice(candidates, size))
             at_end = len(added) < size
             queue += added
@@ -46,22 +48,26 @@ def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
         if not all(rules.is_fresh(c.read_at, job.source.now()) for c in queue):
             return _again(progress)
         check_fields(job, rules.FRESH)
-        batch, queue = _claim(job, queue, size, whole=not at_end)
+        if job.fields != fields:  # a box turned up, and the queue was read without it
+            return True
+        whole = not at_end and len(queue) < LOOK_AHEAD
+        batch, queue = _claim(job, queue, size, whole=whole)
         if batch:
             progress = True
             if (again := _send(job, batch)) is not None:
                 return again
-        elif at_end and queue and not _settle(job, job.sink.finish()):
+        elif not whole and queue and not _settle(job, job.sink.finish()):
             return False
     return False
 
 
 def check_fields(job: Job, age: timedelta) -> None:
     """Hold the definitions of the checkboxes against the pins, unless that was done just now."""
-    if not job.definitions.older_than(age):
-        return
     known = job.store.pins()
-    if known is not None and (found := job.definitions.read(known.fields)) != known.fields:
+    if known is None or not job.definitions.older_than(age):
+        return
+    found = job.definitions.read(known.fields)
+    if found != known.fields:
         job.store.pin(replace(known, fields=found))
 
 
@@ -91,10 +97,10 @@ def _again(progress: bool) -> bool:
 def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
     """Yield, in the same order, what may be handed over by its matter and its contact."""
     for chunk in _with_contacts_to_read(_looked_at(job, closings)):
+        check_fields(job, rules.FRESH)
         read_at = job.source.now()
         ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
         contacts = job.source.contacts(ids, job.fields)
-        check_fields(job, rules.FRESH)
         at = job.at()
         kept, candidates = [], []
         for closing in chunk:
@@ -131,8 +137,8 @@ def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
         if not old:
             yield from chunk
             continue
-        matters = job.source.matters(old, job.fields)
         check_fields(job, rules.FRESH)
+        matters = job.source.matters(old, job.fields)
         looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
         job.record([(closing, look.closing) for closing, look in looks.items()])
         job.progress.settled(sum(not look.goes_on for look in looks.values()))

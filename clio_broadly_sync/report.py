@@ -55,6 +55,6 @@ def decision_of(closing: Closing) -> Decision:
     """Return the decision that a closing's row stands for."""
     if closing.state is State.SKIPPED:
         return Decision(Verdict.SKIP, closing.reason)
-    if closing.state is State.PENDING:
+    if closing.state in (State.PENDING, State.HELD):
         return Decision(Verdict.WAIT, closing.reason)
     return Decision(Verdict.SEND)

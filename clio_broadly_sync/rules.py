@@ -116,13 +116,10 @@ def by_matter(
     """
     rules = RESENT_BY_MATTER if closing is not None and closing.resent else BY_MATTER
     reason = next((why for rule in rules if (why := rule(matter, policy, today))), None)
-    waited_for = closing.reason if closing is not None and closing.reason in FAULTS else None
-    fault = reason if reason in FAULTS else waited_for
-    if (
-        fault is not None
-        and reason is not Reason.NOT_CLOSED
-        and _grew_old(matter, policy, today, closing)
-    ):
+    fault = reason
+    if reason in (None, Reason.CLOSED_TOO_LONG_AGO) and closing is not None:
+        fault = closing.reason
+    if fault in FAULTS and _grew_old(matter, policy, today, closing):
         return Decision(Verdict.SKIP, fault)
     return _decision(reason)
 
@@ -190,12 +187,9 @@ def released(closing: Closing, reason: Reason | None) -> Change:
     )
 
 
-def next_watermark(
-    current: datetime | None, answered_at: datetime, our_clock: datetime
-) -> datetime:
+def next_watermark(current: datetime, answered_at: datetime, our_clock: datetime) -> datetime:
     """Return the `Date` of the walk's first answer, or our clock where earlier; never backwards."""
-    reached = min(answered_at, our_clock)
-    return reached if current is None else max(current, reached)
+    return max(current, min(answered_at, our_clock))
 
 
 def walk_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:

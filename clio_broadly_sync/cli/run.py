@@ -17,7 +17,7 @@ from clio_broadly_sync.cli import wiring, words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.progress import Quiet, Terminal
 from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import SyncError
+from clio_broadly_sync.errors import StorageError, SyncError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Command
 from clio_broadly_sync.report import Report
@@ -90,6 +90,8 @@ class Run:
         try:
             walk(job)
             code = words.ATTENTION if self.report.attention else words.OK
+        except StorageError:
+            raise
         except SyncError as error:
             self._progress.finish()
             code = wiring.fail(error)

@@ -1,6 +1,6 @@
 """The state of one firm: what it was made with, how far it has come, and the ledger.
 
-No personal data enters it: people are known by keyed hashes (`ledger.Identities`).
+No personal data enters it: people are known by keyed hashes (`identities`).
 """
 
 from clio_broadly_sync.store.database import locked

@@ -1,4 +1,4 @@
-"""Opening the state file: its permissions, its lock, SQLite's settings, a scratch copy."""
+"""Opening the state file: its permissions, its lock, SQLite's settings."""
 
 import os
 import sqlite3
@@ -13,31 +13,31 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from clio_broadly_sync.errors import BusyError, StorageError
-from clio_broadly_sync.store import schema
+from clio_broadly_sync.store import schema, scratch
 
 Transaction = AbstractContextManager[Connection]
 
 PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = FILE",
 )
+WRITE_AHEAD = "PRAGMA journal_mode = WAL"
+"""Changes the file for good, so only one that is known to be ours."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the state for one run; raise BusyError at once where another run does."""
-    _make_folder(path.parent)
-    lock = filelock.FileLock(f"{path}.lock", mode=0o600, blocking=False)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise BusyError("Another run is at work on this state; it was left alone.") from None
-    except OSError as error:
-        raise _cannot("written", error) from None
+    with _storage_errors():
+        _make_folder(path.parent)
+        lock = filelock.FileLock(f"{path}.lock", mode=0o600, blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise BusyError("Another run is at work on this state; it was left alone.") from None
     try:
         yield
     finally:
@@ -45,25 +45,34 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def open_file(path: Path) -> Engine:
-    """Open the state, made private and brought to this version where it is new or old."""
+    """Open the state, brought to this version; make a private one where there is none yet."""
     with _storage_errors():
         _make_folder(path.parent)
-        _make_file(path)
+        if not _exists(path):
+            _make_state(path)
         _check_private(path)
-        return _engine(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+        connection = _connect(str(path))
+        try:
+            return _engine(connection, is_new=False)
+        except BaseException:
+            connection.close()
+            raise
 
 
 def open_scratch(path: Path) -> Engine:
     """Open a copy of the state in a temporary file that has no name; `path` is only read."""
     with _storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
-        scratch = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        if path.exists():
-            _check_private(path)
-            source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            source.backup(scratch)
-            source.close()
-        return _engine(scratch)
+        connection = _connect("")
+        try:
+            is_new = not _exists(path)
+            if not is_new:
+                _check_private(path)
+                scratch.copy(path, connection)
+            return _engine(connection, is_new=is_new)
+        except BaseException:
+            connection.close()
+            raise
 
 
 @contextmanager
@@ -73,13 +82,20 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _engine(connection: sqlite3.Connection) -> Engine:
-    for pragma in PRAGMAS:
-        connection.execute(pragma).close()
+def _connect(name: str) -> sqlite3.Connection:
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+
+
+def _engine(connection: sqlite3.Connection, *, is_new: bool) -> Engine:
     engine = create_engine(
         "sqlite://", creator=lambda: connection, poolclass=StaticPool, hide_parameters=True
     )
     event.listen(engine, "begin", _begin_immediate)
+    for pragma in PRAGMAS:
+        connection.execute(pragma).close()
+    with engine.begin() as opened:
+        schema.check(opened, is_new=is_new)
+    connection.execute(WRITE_AHEAD).close()
     with engine.begin() as opened:
         schema.migrate(opened)
         schema.due.create(opened)
@@ -91,19 +107,38 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _exists(path: Path) -> bool:
+    """What we may not even look for is no new state: OSError."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot("written", error) from None
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _make_file(path: Path) -> None:
-    """SQLite's own files take the mode of this one."""
+def _make_state(path: Path) -> None:
+    """Make it whole under another name first: what is killed meanwhile leaves no state.
+
+    SQLite's own files take the mode of the one that is opened.
+    """
+    draft = path.with_name(f"{path.name}.new")
+    _remove(draft)
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+        _engine(_connect(str(draft)), is_new=True).dispose()
+        draft.rename(path)
+    except BaseException:
+        _remove(draft)
+        raise
+
+
+def _remove(path: Path) -> None:
+    for end in ("-wal", "-shm", ""):
+        Path(f"{path}{end}").unlink(missing_ok=True)
 
 
 def _check_private(path: Path) -> None:
@@ -112,10 +147,10 @@ def _check_private(path: Path) -> None:
         raise StorageError(
             "The state is not an ordinary file (a link, or a folder); check SYNC_STATE."
         )
-    if found.st_mode & 0o077:
-        raise StorageError("Others may read the state file; make it private: chmod 600 on it.")
     if found.st_uid != os.geteuid():
         raise StorageError("The state file belongs to another user; run this as that user.")
+    if found.st_mode & 0o077:
+        raise StorageError("Others may read the state file; make it private: chmod 600 on it.")
     if os.stat(path.parent).st_mode & 0o022:
         raise StorageError(
             "Others may write to the folder of the state; make it private: chmod 700 on it."
@@ -127,13 +162,14 @@ def _storage_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise _cannot("used", error) from None
+        raise _cannot_be_used(error) from None
 
 
-def _cannot(what: str, error: Exception) -> StorageError:
+def _cannot_be_used(error: Exception) -> StorageError:
     """Name the cause; SQLAlchemy's own text would hold a statement."""
     cause: Any = getattr(error, "orig", None) or error
     words = cause.strerror if isinstance(cause, OSError) else str(cause)
     return StorageError(
-        f"The state could not be {what}: {words}. Nothing is lost; check SYNC_STATE."
+        f"The state could not be used ({words}); what was recorded before is kept. "
+        "Check SYNC_STATE, its permissions and the room on its disk."
     )

@@ -1,12 +1,12 @@
-"""Who was asked: people known by contact id and by keyed hashes, never by an address."""
+"""Who was asked: people known by keyed hashes, never by an address."""
 
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select
 
@@ -24,7 +24,6 @@ _DROPPED = and_(closings.c.state == State.SKIPPED.value, closings.c.reason == Re
 _HIT = (
     closings.c.matter_id,
     closings.c.closed_on,
-    closings.c.contact_id,
     closings.c.state,
     closings.c.marked,
     closings.c.claimed_at,
@@ -32,12 +31,15 @@ _HIT = (
 )
 
 
-@dataclass(slots=True)
-class Before:
-    """What is known of earlier hand-overs; `sending`: one to the same person is under way."""
+class Before(NamedTuple):
+    """What is known of earlier hand-overs; `sending`: one to the same person is under way.
 
-    asked: Asked = field(default_factory=Asked)
-    sending: bool = False
+    `same`: what no other closing of one batch may share with this one.
+    """
+
+    asked: Asked
+    sending: bool
+    same: set[bytes]
 
 
 class Identities:
@@ -47,30 +49,32 @@ class Identities:
         self._firm = firm
         self._key = key
 
-    def of(self, request: ReviewRequest) -> list[bytes]:
-        """Return the hashes of what the request carries; an address counts without its case."""
-        texts = []
+    def of(self, request: ReviewRequest) -> set[bytes]:
+        """Return the hashes of whom the request goes to; an address counts without its case."""
+        texts = [f"contact:{request.contact_id}"]
         if request.email is not None:
             texts.append(f"email:{request.email.casefold()}")
         if request.phone is not None:
             texts.append(f"phone:{request.phone}")
-        return [self._hash(text) for text in texts]
+        return {self._hash(text) for text in texts}
 
-    def before(self, connection: Connection, candidates: Sequence[Candidate]) -> dict[Key, Before]:
-        """Look the candidates up, all in three statements."""
-        hashes = {c.closing.key: self.of(c.request) for c in candidates}
-        by_hash = self._by_hash(connection, {h for several in hashes.values() for h in several})
-        contacts = {c.request.contact_id for c in candidates}
-        by_contact = self._grouped(connection, closings.c.contact_id, contacts, _COUNTS)
-        matters = {c.closing.key.matter_id for c in candidates}
-        by_matter = self._grouped(connection, closings.c.matter_id, matters, or_(_COUNTS, _DROPPED))
-        found = {}
+    def before(
+        self, connection: Connection, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, Before]]:
+        """Look the candidates up, all in two statements."""
+        persons = {c.closing.key: self.of(c.request) for c in candidates}
+        by_person = self._by_person(connection, set().union(*persons.values()))
+        by_matter = self._by_matter(connection, {key.matter_id for key in persons})
         for candidate in candidates:
             key = candidate.closing.key
-            persons = [hit for hash_ in hashes[key] for hit in by_hash[hash_]]
-            persons += by_contact[candidate.request.contact_id]
-            found[key] = _before(key, persons, by_matter[key.matter_id])
-        return found
+            same_person = [by_person[hash_] for hash_ in persons[key]]
+            same_matter = by_matter[key.matter_id]
+            asked = Asked(
+                person_at=max(filter(None, (seen.last(key) for seen in same_person)), default=None),
+                matter_at=same_matter.last(key),
+            )
+            sending = any(seen.sends(key) for seen in (*same_person, same_matter))
+            yield candidate, Before(asked, sending, persons[key])
 
     def remember(self, connection: Connection, claimed: Iterable[Candidate], at: datetime) -> None:
         """Write down who is about to be handed over, again where it was once before."""
@@ -93,7 +97,7 @@ class Identities:
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self._key, text.encode(), hashlib.sha256)[:HASH_BYTES]
 
-    def _by_hash(self, connection: Connection, hashes: set[bytes]) -> "Hits":
+    def _by_person(self, connection: Connection, hashes: set[bytes]) -> "Found":
         """A hash of an earlier claim counts only for a marked row: the address may have changed."""
         statement = (
             select(people.c.identity.label("about"), *_HIT)
@@ -109,16 +113,40 @@ class Identities:
             .where(people.c.firm == self._firm, people.c.identity.in_(hashes), _COUNTS)
             .where(or_(people.c.claimed_at == closings.c.claimed_at, closings.c.marked == 1))
         )
-        return _hits(connection, statement)
+        return _found(connection, statement)
 
-    def _grouped(self, connection: Connection, column: Any, values: set[int], what: Any) -> "Hits":
-        statement = select(column.label("about"), *_HIT).where(
-            closings.c.firm == self._firm, column.in_(values), what
+    def _by_matter(self, connection: Connection, ids: set[int]) -> "Found":
+        statement = select(closings.c.matter_id.label("about"), *_HIT).where(
+            closings.c.firm == self._firm, closings.c.matter_id.in_(ids), or_(_COUNTS, _DROPPED)
         )
-        return _hits(connection, statement)
+        return _found(connection, statement)
 
 
-Hits = defaultdict[Any, list[Row[Any]]]
+@dataclass(slots=True)
+class _Seen:
+    """Closings of one person or one matter: those under way, and the two last handed over (one
+    of them may be the very closing that is looked up)."""
+
+    handed_over: list[tuple[datetime, Key]] = field(default_factory=list)
+    sending: set[Key] = field(default_factory=set)
+
+    def add(self, row: Row[Any]) -> None:
+        key = key_of(row)
+        if row.state == State.SENDING.value:
+            self.sending.add(key)
+        if row.state != State.SENDING.value or row.marked:
+            several = [*self.handed_over, (_at(row), key)]
+            self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
+
+    def last(self, key: Key) -> datetime | None:
+        """Return when another closing than this one was last handed over, or dropped."""
+        return next((at for at, other in self.handed_over if other != key), None)
+
+    def sends(self, key: Key) -> bool:
+        return bool(self.sending - {key})
+
+
+Found = defaultdict[Any, _Seen]
 
 _FORGET = delete(people).where(
     *(
@@ -128,24 +156,14 @@ _FORGET = delete(people).where(
 )
 
 
-def _hits(connection: Connection, statement: Select[Any]) -> Hits:
-    found: Hits = defaultdict(list)
+def _found(connection: Connection, statement: Select[Any]) -> Found:
+    found: Found = defaultdict(_Seen)
     for row in connection.execute(statement):
-        found[row.about].append(row)
+        found[row.about].add(row)
     return found
 
 
-def _before(key: Key, persons: list[Row[Any]], same_matter: list[Row[Any]]) -> Before:
-    others = [hit for hit in persons if key_of(hit) != key]
-    asked = [_at(hit) for hit in others if hit.state != State.SENDING.value or hit.marked]
-    dates = [
-        _at(hit)
-        for hit in same_matter
-        if key_of(hit) != key and (hit.state != State.SENDING.value or hit.marked)
-    ]
-    sending = any(hit.state == State.SENDING.value for hit in others)
-    return Before(Asked(max(asked, default=None), max(dates, default=None)), sending)
-
-
-def _at(hit: Row[Any]) -> datetime:
-    return moment(hit.changed_at if hit.claimed_at is None else hit.claimed_at)
+def _at(row: Row[Any]) -> datetime:
+    """What a person dropped was dropped when it last changed, whenever it had been claimed."""
+    dropped = row.state == State.SKIPPED.value and not row.marked
+    return moment(row.changed_at if dropped or row.claimed_at is None else row.claimed_at)

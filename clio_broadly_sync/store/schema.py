@@ -77,21 +77,26 @@ closings = Table(
     Column("tries", Integer, nullable=False),
     Column("claimed_at", Integer),
     Column("changed_at", Integer, nullable=False),
-    sqlite_with_rowid=False,
 )
-Index("closings_by_contact", closings.c.firm, closings.c.contact_id)
+Index("closings_by_run", closings.c.firm, closings.c.decided_in_run)
 Index("closings_by_claim", closings.c.firm, closings.c.claimed_at)
 
 PENDING: Final = text("closings.state = 'pending'")
 SENDING: Final = text("closings.state = 'sending'")
 MARKED: Final = text("closings.marked = 1")
 """Conditions of the partial indexes: SQLite uses one only for a statement that repeats its
-condition with the same literal, so no statement may bind these values."""
+condition with the same literal, so no statement may bind these values. And it prefers one to the
+primary key, which begins with the firm as well, only where more columns of it are given (so they
+hold their own condition's column), and where the primary key is not the table itself."""
 
 for name, columns, where in (
-    ("closings_pending", ("firm", "command", "noticed_at"), "state = 'pending'"),
-    ("closings_sending", ("firm",), "state = 'sending'"),
-    ("closings_marked", ("firm",), "marked = 1"),
+    (
+        "closings_pending",
+        ("firm", "state", "command", "noticed_at", "matter_id", "closed_on"),
+        "state = 'pending'",
+    ),
+    ("closings_sending", ("firm", "state"), "state = 'sending'"),
+    ("closings_marked", ("firm", "marked"), "marked = 1"),
 ):
     Index(
         name,
@@ -151,20 +156,31 @@ def _m001_first_tables(connection: Connection) -> None:
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m001_first_tables,)
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables to this program's version, all steps in the caller's transaction.
-
-    Raises StorageError for a database that another program, or a newer version, made.
-    """
+def check(connection: Connection, *, is_new: bool) -> None:
+    """Raise StorageError for a database that is empty, or another program's, or newer."""
     tables = inspect(connection).get_table_names()
     if tables and schema_version.name not in tables:
         raise StorageError("The state file belongs to another program; check SYNC_STATE.")
-    version = connection.execute(select(schema_version.c.version)).scalar_one() if tables else 0
-    if version > len(STEPS):
+    if not tables and not is_new:
+        raise StorageError(
+            "The state file is empty, as if it had been cut off: restore a copy of it; "
+            "or remove it, if nobody was handed over yet."
+        )
+    if tables and _version(connection) > len(STEPS):
         raise StorageError(
             "The state was made by a newer version of this program; install that version again."
         )
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to this program's version, all steps in the caller's transaction."""
+    version = _version(connection) if inspect(connection).get_table_names() else 0
     if version < len(STEPS):
         for step in STEPS[version:]:
             step(connection)
         connection.execute(update(schema_version).values(version=len(STEPS)))
+
+
+def _version(connection: Connection) -> int:
+    version: int = connection.execute(select(schema_version.c.version)).scalar_one()
+    return version

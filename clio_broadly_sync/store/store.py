@@ -29,7 +29,8 @@ class Store:
         with self._transaction() as connection:
             self._facts = _read_facts(connection, firm)
             if "hash_key" not in self._facts:
-                self._write(connection, {"hash_key": secrets.token_hex(32)})
+                self._facts["hash_key"] = secrets.token_hex(32)
+                self._write(connection, self._facts)
         self._key = bytes.fromhex(self._facts["hash_key"])
         self.ledger = Ledger(engine, firm, self._key)
 
@@ -148,13 +149,13 @@ class Store:
     def _save(self, values: Mapping[str, str]) -> None:
         with self._transaction() as connection:
             self._write(connection, values)
+        self._facts.update(values)
 
     def _write(self, connection: Connection, values: Mapping[str, str]) -> None:
         names = list(values)
         connection.execute(delete(facts).where(facts.c.firm == self._firm, facts.c.name.in_(names)))
         rows = [{"firm": self._firm, "name": name, "value": values[name]} for name in names]
         connection.execute(insert(facts), rows)
-        self._facts.update(values)
 
 
 def _read_facts(connection: Connection, firm: str) -> dict[str, str]:

@@ -1,0 +1,73 @@
+"""A sandbox without people, and signals that go to one place for the length of a test."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from clio_contract import requests_fit_clios_contract
+
+from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.transport import Stop
+
+__all__ = ["requests_fit_clios_contract"]
+
+Talk = Callable[[socket.socket], object]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Firm(contacts=0, matters=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    """A Stop that SIGTERM asks."""
+    asked = Stop()
+    before = signal.signal(signal.SIGTERM, asked.ask)
+    yield asked
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Talk], int]]:
+    """Return what listens on a port and lets `talk` deal with each connection."""
+    over = threading.Event()
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(listener: socket.socket, talk: Talk) -> None:
+        while not over.is_set():
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.settimeout(5)
+                talk(connection)
+
+    def start(talk: Talk) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threads.append(threading.Thread(target=serve, args=(listener, talk), daemon=True))
+        threads[-1].start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    over.set()
+    for listener in listeners:
+        with suppress(OSError):
+            socket.create_connection(listener.getsockname(), timeout=1).close()
+    for thread in threads:
+        thread.join()
+    for listener in listeners:
+        listener.close()

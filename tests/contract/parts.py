@@ -1,0 +1,95 @@
+"""What the tests of both ends are made of: a clock that only moves when told, tokens, people."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import requests
+import urllib3
+
+from clio_broadly_sync.model import Key, ReviewRequest
+from clio_broadly_sync.transport import Stop, Transport
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+DAY = date(2026, 11, 20)
+DATE = {"Date": format_datetime(NOW, usegmt=True)}
+BEARER = {"Authorization": "Bearer secret"}
+
+
+class Clock:
+    """Monotonic seconds; a sleep moves them, is noted, and may be used by `at_sleep`."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.waits: list[float] = []
+        self.at_sleep: Callable[[], object] = lambda: None
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.seconds += seconds
+        self.at_sleep()
+
+
+class Tokens:
+    """A stand-in for the sign-in: the token, and those that a refresh gives in its place."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.token, *self.fresh = tokens or ("first",)
+        self.refreshes = 0
+
+    def access_token(self) -> str:
+        return self.token
+
+    def refresh(self) -> bool:
+        self.refreshes += 1
+        if not self.fresh:
+            return False
+        self.token = self.fresh.pop(0)
+        return True
+
+
+def transport(
+    peer: str = "Clio",
+    *,
+    clock: Clock | None = None,
+    patience: float = 1000.0,
+    stop: Stop | None = None,
+) -> Transport:
+    """Return a transport that never really waits."""
+    clock = clock or Clock()
+    return Transport(
+        peer,
+        patience=lambda: patience,
+        stop=stop or Stop(),
+        sleep=clock.sleep,
+        monotonic=clock.now,
+    )
+
+
+def review_request(number: int, **changes: Any) -> ReviewRequest:
+    """Return the request of client 1200 + number, for matter `number`."""
+    given = {"first_name": "Ada", "last_name": "Lovelace", "email": f"ada{number}@example.com"}
+    return ReviewRequest(Key(number, DAY), 1200 + number, DAY, **{**given, **changes})
+
+
+def served(
+    handler: Callable[[requests.PreparedRequest], tuple[int, dict[str, str], bytes]],
+) -> Callable[..., requests.Response]:
+    """Return a `HTTPAdapter.send` that answers without a network and quickly."""
+
+    def send(
+        self: Any, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        status, headers, body = handler(request)
+        raw = urllib3.HTTPResponse(
+            io.BytesIO(body), headers, status, preload_content=False, decode_content=False
+        )
+        response: requests.Response = self.build_response(request, raw)
+        return response
+
+    return send

@@ -1,0 +1,462 @@
+"""The state's file: who may read it, what is refused, and what a failure leaves behind."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from factories import NOW, make_candidate, make_closing, make_due
+
+from clio_broadly_sync.errors import BusyError, StorageError
+from clio_broadly_sync.model import Closing, FieldIds, Pins, State, SyncRule
+from clio_broadly_sync.store import Store, locked
+
+PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
+Listing = dict[str, tuple[int, bytes]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "state.db"
+
+
+@pytest.fixture
+def made(path: Path) -> Path:
+    """A state at rest, with one closing in it."""
+    with Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        store.pin(PINS, start_day="2026-11-20")
+        store.ledger.record([(None, make_closing())], NOW)
+    return path
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def listing(folder: Path) -> Listing:
+    """Return every file of a folder: its mode and its bytes."""
+    return {f.name: (f.stat().st_mode, f.read_bytes()) for f in sorted(folder.iterdir())}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def sql(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+# Who may read it.
+
+
+@pytest.mark.usefixtures("umask")
+def test_files_are_private(path: Path) -> None:
+    """Database, -wal, -shm and lock are 0600 in a 0700 folder, whatever the umask."""
+    with locked(path), Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        modes = {file.name: mode(file) for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(
+        ("state.db", "state.db-wal", "state.db-shm", "state.db.lock"), 0o600
+    )
+    assert mode(path.parent) == 0o700
+
+
+@pytest.mark.parametrize("bits", [0o644, 0o640, 0o604, 0o660])
+@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+def test_file_that_others_may_read_is_refused(
+    made: Path, bits: int, opened: Callable[[Path], Store]
+) -> None:
+    """Tokens may be in it: the sentence says what to do."""
+    made.chmod(bits)
+    with pytest.raises(StorageError, match="chmod 600"):
+        opened(made)
+    assert mode(made) == bits
+
+
+def test_folder_that_others_may_write_is_refused(made: Path) -> None:
+    """Who may write to the folder can put another file in the state's place."""
+    made.parent.chmod(0o777)
+    with pytest.raises(StorageError, match="chmod 700"):
+        Store.open(made)
+
+
+# What is refused, with a sentence, and left as it is.
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"SYNC_RULE=opt-out\n" * 500)
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, 3000)
+
+
+def cut_to_nothing(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def another_programs(path: Path) -> None:
+    path.write_bytes(b"")
+    sql(path, "CREATE TABLE bookmarks (url TEXT)", "INSERT INTO bookmarks VALUES ('x')")
+
+
+def newer(path: Path) -> None:
+    sql(path, "UPDATE schema_version SET version = version + 1")
+
+
+REFUSED = {
+    not_a_database: "not a database",
+    cut_short: "malformed",
+    cut_to_nothing: "empty",
+    another_programs: "another program",
+    newer: "newer version",
+}
+
+
+@pytest.mark.parametrize("spoil", REFUSED, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+def test_file_that_is_no_state_is_refused_untouched(
+    made: Path, spoil: Callable[[Path], None], opened: Callable[[Path], Store]
+) -> None:
+    """One clear sentence, and not a byte of the file or its folder changed."""
+    spoil(made)
+    before = listing(made.parent)
+    with pytest.raises(StorageError, match=REFUSED[spoil]) as caught:
+        opened(made)
+    assert "\n" not in str(caught.value)
+    assert listing(made.parent) == before
+
+
+@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+def test_link_or_folder_in_its_place_is_refused(
+    made: Path, opened: Callable[[Path], Store]
+) -> None:
+    """The state is an ordinary file: no link, not even to nowhere, and no folder."""
+    for name in ("folder", "link", "dangling"):
+        place = made.parent / name
+        if name == "folder":
+            place.mkdir()
+        else:
+            place.symlink_to(made if name == "link" else made.parent / "nowhere")
+        with pytest.raises(StorageError, match="not an ordinary file"):
+            opened(place)
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file where the folder should be: a sentence, no traceback."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="could not be used"), locked(tmp_path / "file" / "s.db"):
+        pass
+    with pytest.raises(StorageError, match="could not be used"):
+        Store.open(tmp_path / "file" / "s.db")
+
+
+AS_NOBODY = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.store import Store, locked
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+path, now = Path(sys.argv[1]), datetime(2026, 11, 20, tzinfo=UTC)
+def tried(opened):
+    try:
+        with opened() as store:
+            return "ok" if store is None else str(store.begin_run("sync", "r", now))
+    except StorageError as error:
+        return str(error)
+for opened in (lambda: locked(path), lambda: Store.open(path), lambda: Store.scratch(path)):
+    print(tried(opened))
+"""
+
+
+def as_nobody(made: Path, file_bits: int, folder_bits: int) -> tuple[list[str], bool]:
+    """Try lock, state and scratch copy as a user for whom permissions count; tell whether the
+    folder is as it was."""
+    nobody = 65534 if os.geteuid() == 0 else os.geteuid()
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside).chmod(0o755)
+        path = Path(outside, "state", "state.db")
+        path.parent.mkdir()
+        path.write_bytes(made.read_bytes())
+        for place, bits in ((path, file_bits), (path.parent, folder_bits)):
+            os.chown(place, nobody, -1)
+            place.chmod(bits)
+        before = listing(path.parent) if file_bits & 0o400 else {}
+        command = [sys.executable, "-c", AS_NOBODY, str(path)]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        path.parent.chmod(0o700)
+        path.chmod(file_bits)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.splitlines(), bool(before) and listing(path.parent) == before
+
+
+def test_folder_that_cannot_be_written(made: Path) -> None:
+    """No run without a lock; but a dry run needs no more than to read, and changes nothing."""
+    (lock, opened, scratch), unchanged = as_nobody(made, 0o600, 0o500)
+    assert "Permission denied" in lock
+    assert "could not be used" in opened
+    assert scratch == "2"
+    assert unchanged
+
+
+def test_folder_that_cannot_be_entered(made: Path) -> None:
+    """What we may not look into is no state that is new."""
+    answers, _ = as_nobody(made, 0o600, 0o000)
+    assert all("could not be used" in answer for answer in answers)
+
+
+def test_file_that_cannot_be_written(made: Path) -> None:
+    """Read-only: a sentence, and a dry run goes on as ever."""
+    (_, opened, scratch), _ = as_nobody(made, 0o400, 0o700)
+    assert ("readonly" in opened, scratch) == (True, "2")
+
+
+def test_file_that_cannot_be_read(made: Path) -> None:
+    """Not even readable: a sentence from all of them."""
+    (_, opened, scratch), _ = as_nobody(made, 0o000, 0o700)
+    assert "could not be used" in opened
+    assert "could not be used" in scratch
+
+
+# A full disk.
+
+
+def fill(store: Store) -> None:
+    """Let the disk be full for this state from now on."""
+    connection = store._engine.raw_connection().driver_connection
+    assert connection is not None
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_full_disk_leaves_nothing_half_done(made: Path) -> None:
+    """All of a transaction or nothing, and what was recorded before is there."""
+    many = [(None, make_closing(number)) for number in range(1000, 3000)]
+    with Store.open(made) as store:
+        store.begin_run("sync", "r2", NOW)
+        fill(store)
+        with pytest.raises(StorageError, match="full"):
+            store.ledger.record(many, NOW)
+        with pytest.raises(StorageError, match="full"):
+            store.pin(replace_pins(), start_day="x" * 100_000)
+        assert store.pins() == PINS
+    with Store.open(made) as store:
+        assert store.pins() == PINS
+        assert store.start_day == date(2026, 11, 20)
+        assert store.ledger.count_pending(make_due()) == 1
+
+
+def replace_pins() -> Pins:
+    return replace(PINS, rule=SyncRule.OPT_IN)
+
+
+def test_failed_first_opening_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full at the very first run must not leave an empty state behind."""
+    monkeypatch.setattr("clio_broadly_sync.store.database.PRAGMAS", ("PRAGMA max_page_count = 2",))
+    with pytest.raises(StorageError, match="full"):
+        Store.open(path)
+    assert list(path.parent.iterdir()) == []
+    monkeypatch.undo()
+    with Store.open(path) as store:
+        assert store.pins() is None
+
+
+# SQLite's settings, and the lock.
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("busy_timeout", 5000),
+        ("secure_delete", 1),
+        ("temp_store", 1),
+    ],
+)
+def test_pragmas(made: Path, pragma: str, value: object) -> None:
+    """Committed is on the disk, even after a power failure; deleted is gone."""
+    with Store.open(made) as store:
+        connection = store._engine.raw_connection().driver_connection
+        assert connection is not None
+        assert connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+
+
+def test_second_run_is_busy_at_once(path: Path) -> None:
+    """The state belongs to one run at a time; the next one has it afterwards."""
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from clio_broadly_sync.errors import BusyError\n"
+        "from clio_broadly_sync.store import locked\n"
+        "began = time.monotonic()\n"
+        "try:\n"
+        "    with locked(Path(sys.argv[1])): print('held')\n"
+        "except BusyError: print('busy', time.monotonic() - began < 1)\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    with locked(path):
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ran.stdout == "busy True\n"
+        with pytest.raises(BusyError), locked(path):
+            pass
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "held\n"
+
+
+# The scratch copy of a dry run.
+
+
+def test_scratch_of_nothing(path: Path) -> None:
+    """Where there is no state yet, a dry run makes none."""
+    with Store.scratch(path) as store:
+        assert store.pins() is None
+    assert not path.parent.exists()
+
+
+def test_scratch_of_a_state_at_rest(made: Path) -> None:
+    """The copy has all of it; what is done to it reaches nobody."""
+    before = listing(made.parent)
+    with Store.scratch(made) as store:
+        store.begin_run("sync", "dry", NOW)
+        assert store.pins() == PINS
+        store.ledger.record([(None, make_closing(99))], NOW)
+        assert store.ledger.count_pending(make_due()) == 2
+        assert listing(made.parent) == before
+    assert listing(made.parent) == before
+
+
+def test_scratch_of_a_state_at_work(made: Path) -> None:
+    """Beside a run whose changes are still in the -wal: they are in the copy, and nothing in the
+    folder is touched."""
+    with Store.open(made) as live:
+        live.begin_run("sync", "r2", NOW)
+        live.ledger.record([(None, make_closing(99))], NOW)
+        before = listing(made.parent)
+        assert before.keys() >= {"state.db-wal", "state.db-shm"}
+        with Store.scratch(made) as copy:
+            assert copy.ledger.count_pending(make_due()) == 2
+        assert listing(made.parent) == before
+        live.ledger.record([(None, make_closing(100))], NOW)
+        assert live.ledger.count_pending(make_due()) == 3
+
+
+@pytest.mark.parametrize("lost", ["", "-shm"], ids=["all files", "without -shm"])
+def test_scratch_of_what_a_kill_left(made: Path, tmp_path: Path, lost: str) -> None:
+    """A -wal without a program: the copy has what was committed, the files are as they were."""
+    left = tmp_path / "left"
+    left.mkdir(mode=0o700)
+    with Store.open(made) as live:
+        live.begin_run("sync", "r2", NOW)
+        live.ledger.record([(None, make_closing(99))], NOW)
+        for file in made.parent.iterdir():
+            if not lost or not file.name.endswith(lost):
+                (left / file.name).touch(mode=0o600)
+                (left / file.name).write_bytes(file.read_bytes())
+    before = listing(left)
+    with Store.scratch(left / "state.db") as copy:
+        assert copy.ledger.count_pending(make_due()) == 2
+    assert listing(left) == before
+    with Store.open(left / "state.db") as store:
+        assert store.ledger.count_pending(make_due()) == 2
+
+
+# What it remembers.
+
+
+def test_facts_survive(path: Path) -> None:
+    """Pins, start day, watermark, token and zone are there for the next run."""
+    mark = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
+    with Store.open(path) as store:
+        assert (store.pins(), store.watermark, store.first_run) == (None, None, None)
+        assert (store.start_day, store.time_zone) == (None, None)
+        first = {"first_run": NOW.isoformat(), "start_day": "2026-11-20"}
+        seen = {"token_seen": store.hash_of("t0ken"), "time_zone": None}
+        store.pin(PINS, watermark=mark.isoformat(), **first, **seen)
+    with Store.open(path) as store:
+        assert (store.pins(), store.watermark, store.first_run) == (PINS, mark, NOW)
+        assert (store.start_day, store.time_zone) == (date(2026, 11, 20), None)
+        assert store.has_seen("t0ken")
+        assert not store.has_seen("another")
+        store.move_watermark(mark + timedelta(minutes=15))
+    with Store.open(path) as store:
+        assert store.watermark == mark + timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [
+        PINS,
+        replace(PINS, account=None),
+        replace(PINS, fields=FieldIds(11, None), rule=SyncRule.OPT_OUT),
+        replace(PINS, fields=FieldIds(None, 22), rule=SyncRule.OPT_IN),
+    ],
+)
+def test_pins_come_back_as_they_were(path: Path, pins: Pins) -> None:
+    """An absent account or field is absent, not zero."""
+    with Store.open(path) as store:
+        store.pin(pins)
+    with Store.open(path) as store:
+        assert store.pins() == pins
+
+
+def test_runs_are_numbered(path: Path) -> None:
+    """Each run has the next number, across openings."""
+    with Store.open(path) as store:
+        assert store.begin_run("sync", "a", NOW) == 1
+        store.finish_run(0, NOW)
+    with Store.open(path) as store:
+        assert store.begin_run("sync", "b", NOW) == 2
+        assert store.ledger.run == 2
+
+
+def test_hashes_differ_from_state_to_state(tmp_path: Path) -> None:
+    """The key is random: nobody can look a hash up elsewhere."""
+    hashes = set()
+    for name in ("one", "two"):
+        with Store.open(tmp_path / name / "s.db") as store:
+            hashes.add(store.hash_of("t0ken"))
+    assert len(hashes) == 2
+
+
+def test_no_person_is_in_any_file(path: Path) -> None:
+    """Not a byte of name, address or number is written, in any of the files."""
+    person = {
+        "first_name": "Ada", "last_name": "Lovelace", "email": "Ada@Example.com",
+        "phone": "+14155550123", "company_name": "Analytical Engines",
+    }  # fmt: skip
+    with Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        closing = make_closing()
+        store.ledger.record([(None, closing)], NOW)
+        store.ledger.claim(
+            [make_candidate(closing, **person)], 1, whole=False, judge=nobody, at=NOW
+        )
+        store.ledger.settle([], lambda r, c: replace(c, state=State.SENT), NOW)
+        written = b"".join(data for _, data in listing(path.parent).values()).lower()
+    written += path.read_bytes().lower()
+    for word in person.values():
+        for part in {word, *word.split(), *word.split("@"), word.lstrip("+")}:
+            assert part.lower().encode() not in written
+
+
+def nobody(closing: Closing, asked: object) -> None:
+    return None

@@ -1,0 +1,603 @@
+"""The ledger: record, claim, settle, release, recover; what is due, in which order, and surges."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, make_policy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clio_broadly_sync import decide
+from clio_broadly_sync.model import (
+    Approval,
+    Asked,
+    Candidate,
+    Closing,
+    Command,
+    Due,
+    Key,
+    Outcome,
+    Reason,
+    Receipt,
+    State,
+)
+from clio_broadly_sync.store import Claim, Store
+from clio_broadly_sync.store.ledger import CHUNK
+
+POLICY = make_policy()
+PENDING, SENDING, SENT, SKIPPED, DEAD, HELD = (
+    State.PENDING,
+    State.SENDING,
+    State.SENT,
+    State.SKIPPED,
+    State.DEAD,
+    State.HELD,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state" / "state.db") as opened:
+        opened.begin_run("sync", "r1", NOW)
+        yield opened
+
+
+def put(store: Store, *closings: Closing) -> None:
+    store.ledger.record([(None, closing) for closing in closings], NOW)
+
+
+def row(store: Store, matter_id: int = 77) -> Closing:
+    (closing,) = store.ledger.known([matter_id])[matter_id]
+    return closing
+
+
+def allow(closing: Closing, asked: Asked) -> Closing | None:
+    return None
+
+
+def judge(closing: Closing, asked: Asked) -> Closing | None:
+    return decide.by_asked(closing, asked, POLICY, NOW)
+
+
+def claim(
+    store: Store,
+    candidates: Sequence[Candidate],
+    size: int = 50,
+    *,
+    at: datetime = NOW,
+    whole: bool = False,
+    judge: Callable[[Closing, Asked], Closing | None] = judge,
+) -> Claim:
+    return store.ledger.claim(candidates, size, whole=whole, judge=judge, at=at)
+
+
+def settle(store: Store, outcome: Outcome, *matters: int, dedupes: bool = False) -> list[State]:
+    keys = [row(store, matter).key for matter in matters]
+    policy = make_policy(dedupes=dedupes)
+    settled = store.ledger.settle(
+        [Receipt(key, outcome, "a_code") for key in keys],
+        lambda receipt, closing: decide.after(receipt, closing, policy),
+        NOW,
+    )
+    return [closing.state for _, closing in settled]
+
+
+def lined_up(store: Store, *, approved_only: bool = False, **due: Any) -> list[int]:
+    count = store.ledger.line_up(make_due(**due), approved_only=approved_only)
+    found = [closing.key.matter_id for closing in store.ledger.lined_up()]
+    assert len(found) == count
+    return found
+
+
+def changes(store: Store) -> list[tuple[object, ...]]:
+    connection = store._engine.raw_connection().driver_connection
+    assert connection is not None
+    statement = "SELECT run, from_state, to_state, reason, code FROM changes ORDER BY run, position"
+    return connection.execute(statement).fetchall()
+
+
+def next_run(store: Store) -> None:
+    store.begin_run("sync", "another", NOW)
+
+
+# Recorded.
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        make_closing(),
+        make_closing(closed_on=None, contact_id=None, state=SKIPPED, reason=Reason.NO_CLIENT),
+        make_closing(
+            marked=True,
+            resent=True,
+            approval=Approval.GIVEN,
+            tries=3,
+            claimed_at=NOW,
+            command=Command.BACKFILL,
+        ),
+    ],
+)
+def test_closing_comes_back_as_it_was(store: Store, closing: Closing) -> None:
+    """What is recorded is what is read."""
+    put(store, closing)
+    assert row(store) == closing
+
+
+def test_record_is_all_or_nothing(store: Store) -> None:
+    """A page that cannot be written whole is not written at all."""
+    put(store, make_closing(2))
+    with pytest.raises(Exception, match="UNIQUE"):
+        put(store, make_closing(1), make_closing(2))
+    assert store.ledger.known([1]) == {}
+
+
+def test_moved_closing_keeps_its_history(store: Store) -> None:
+    """Under its new date it is the same row, with the changes from before."""
+    old = make_closing()
+    put(store, old)
+    next_run(store)
+    store.ledger.record([(old, replace(old, key=Key(77, date(2026, 11, 19))))], NOW)
+    assert row(store).key.closed_on == date(2026, 11, 19)
+    assert [(run, to) for run, _, to, _, _ in changes(store)] == [(1, "pending"), (2, "pending")]
+
+
+def test_every_change_is_noted(store: Store) -> None:
+    """When, in which run, from, to, why, and Broadly's code."""
+    put(store, make_closing())
+    claim(store, [make_candidate(row(store))])
+    settle(store, Outcome.REJECTED, 77)
+    assert changes(store) == [
+        (1, None, "pending", None, None),
+        (1, "pending", "sending", None, None),
+        (1, "sending", "dead", None, "a_code"),
+    ]
+
+
+def test_what_did_not_change_is_not_noted(store: Store) -> None:
+    """Read again and decided the same, a closing adds nothing to its history."""
+    put(store, make_closing())
+    next_run(store)
+    store.ledger.record([(row(store), replace(row(store), read_in_run=2, etag="after"))], NOW)
+    assert len(changes(store)) == 1
+
+
+# Claimed: one person once.
+
+A, B, C = (make_closing(number, contact_id=100 + number) for number in (1, 2, 3))
+
+
+def test_claim_takes_no_more_than_a_batch(store: Store) -> None:
+    """The rest stays pending, in its order."""
+    put(store, A, B, C)
+    taken = claim(store, [make_candidate(c) for c in (A, B, C)], 2)
+    assert [c.closing for c in taken.batch] == [A, B]
+    assert [c.closing for c in taken.rest] == [C]
+    assert [row(store, number).state for number in (1, 2, 3)] == [SENDING, SENDING, PENDING]
+    assert row(store, 1).claimed_at == NOW
+
+
+def test_claim_of_a_batch_that_is_not_full(store: Store) -> None:
+    """With more to come, a batch that is not full is left unclaimed, in its order."""
+    put(store, A, B)
+    taken = claim(store, [make_candidate(A), make_candidate(B)], 3, whole=True)
+    assert (taken.batch, [c.closing for c in taken.rest]) == ([], [A, B])
+    assert row(store, 1).state is PENDING
+
+
+SAME = {
+    "contact": ({"contact_id": 101}, {}, {}),
+    "e-mail, without case": ({}, {"email": "Ada@example.com"}, {"email": "aDA@EXAMPLE.com"}),
+    "phone": ({}, {"email": None, "phone": "+1415"}, {"email": "b@b.org", "phone": "+1415"}),
+}
+
+
+@pytest.fixture(params=SAME, ids=SAME)
+def pair(request: pytest.FixtureRequest, store: Store) -> tuple[Candidate, Candidate]:
+    """Two closings of one person, told by contact, by e-mail or by phone."""
+    changes, first, second = SAME[request.param]
+    other = replace(B, **changes)
+    put(store, A, other)
+    return make_candidate(A, **first), make_candidate(other, **second)
+
+
+Pair = tuple[Candidate, Candidate]
+
+
+def test_one_person_once_in_a_batch(store: Store, pair: Pair) -> None:
+    """The second waits for the receipt of the first."""
+    taken = claim(store, pair)
+    assert ([c.closing.key.matter_id for c in taken.batch], len(taken.rest)) == ([1], 1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.ACCEPTED, SKIPPED),
+        (Outcome.DUPLICATE, SKIPPED),
+        (Outcome.UNKNOWN, SKIPPED),
+        (Outcome.REJECTED, SENDING),
+        (Outcome.RETRY, SENDING),
+        (Outcome.SUPPRESSED, SENDING),
+    ],
+)
+def test_receipt_of_the_first_decides_the_second(
+    store: Store, pair: Pair, outcome: Outcome, state: State
+) -> None:
+    """Accepted, or perhaps: the second is skipped. Rejected: it goes."""
+    claim(store, pair[:1])
+    waits = claim(store, pair[1:])
+    assert (waits.batch, len(waits.rest)) == ([], 1)
+    settle(store, outcome, 1)
+    taken = claim(store, waits.rest)
+    assert row(store, 2).state is state
+    assert [c.reason for c in taken.refused] == [Reason.ASKED_RECENTLY] * (state is SKIPPED)
+
+
+def test_released_request_was_none(store: Store, pair: Pair) -> None:
+    """What never reached Broadly does not stand against another request."""
+    claim(store, pair[:1])
+    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    assert claim(store, pair[1:]).batch
+
+
+def test_window_is_judged_by_when_the_person_was_handed_over(store: Store, pair: Pair) -> None:
+    """After the window, the person may be asked again."""
+    claim(store, pair[:1], at=NOW - timedelta(days=181))
+    settle(store, Outcome.ACCEPTED, 1)
+    assert claim(store, pair[1:]).batch
+
+
+def test_dry_window(store: Store, pair: Pair) -> None:
+    """With the window off, one person is still at most once in a batch, and goes in the next."""
+    off = make_policy(reask_days=0)
+
+    def judge_without(closing: Closing, asked: Asked) -> Closing | None:
+        return decide.by_asked(closing, asked, off, NOW)
+
+    first = claim(store, pair, judge=judge_without)
+    assert (len(first.batch), len(first.rest)) == (1, 1)
+    settle(store, Outcome.ACCEPTED, 1)
+    assert len(claim(store, first.rest, judge=judge_without).batch) == 1
+
+
+def test_marked_closing_does_not_stand_against_itself(store: Store) -> None:
+    """Tried again, it is judged by the others only."""
+    put(store, A)
+    claim(store, [make_candidate(A)])
+    settle(store, Outcome.UNKNOWN, 1, dedupes=True)
+    assert row(store, 1).marked
+    assert claim(store, [make_candidate(row(store, 1))]).batch
+
+
+def test_marked_closing_counts_for_whom_it_was_sent_to_first(store: Store) -> None:
+    """The matter has another client by now: the first one may have been asked all the same."""
+    put(store, A, replace(B, contact_id=101))
+    claim(store, [make_candidate(A)])
+    settle(store, Outcome.UNKNOWN, 1, dedupes=True)
+    marked = row(store, 1)
+    moved = replace(marked, contact_id=999)
+    store.ledger.record([(marked, moved)], NOW)
+    claim(store, [make_candidate(moved)])
+    again = claim(store, [make_candidate(row(store, 2), email="new@example.com")])
+    assert not again.batch
+
+
+def test_address_of_an_earlier_claim_counts_for_nothing(store: Store) -> None:
+    """Released, and handed over later under a new address: the old address was never asked."""
+    put(store, A, B)
+    claim(store, [make_candidate(A, email="old@example.com")], at=NOW - timedelta(hours=1))
+    store.ledger.release(lambda closing: decide.released(closing, None), NOW)
+    claim(store, [make_candidate(row(store, 1), email="new@example.com")])
+    settle(store, Outcome.ACCEPTED, 1)
+    assert claim(store, [make_candidate(B, email="old@example.com")]).batch
+
+
+SAME_MATTER = {
+    "sent": ({"state": SENT, "claimed_at": NOW - timedelta(days=29)}, False),
+    "sent long ago": ({"state": SENT, "claimed_at": NOW - timedelta(days=31)}, True),
+    "held": ({"state": HELD, "marked": True, "claimed_at": NOW}, False),
+    "marked": ({"marked": True, "claimed_at": NOW}, False),
+    "dropped": ({"state": SKIPPED, "reason": Reason.DROPPED}, False),
+    "dropped long after its claim": (
+        {"state": SKIPPED, "reason": Reason.DROPPED, "claimed_at": NOW - timedelta(days=99)},
+        False,
+    ),
+    "rejected": ({"state": DEAD, "claimed_at": NOW}, True),
+    "skipped": ({"state": SKIPPED, "reason": Reason.OPTED_OUT}, True),
+}
+
+
+@pytest.mark.parametrize(("before", "goes"), SAME_MATTER.values(), ids=SAME_MATTER)
+def test_corrected_date_is_no_new_closing(store: Store, before: dict[str, Any], goes: bool) -> None:
+    """Within 30 days a matter is not handed over under another date, even with the window off
+    and for another client."""
+    put(store, make_closing(1, date(2026, 11, 2), contact_id=55, **before), A)
+    off = make_policy(reask_days=0)
+    taken = claim(
+        store, [make_candidate(A)], judge=lambda c, asked: decide.by_asked(c, asked, off, NOW)
+    )
+    assert bool(taken.batch) is goes
+
+
+def test_same_matter_under_way_is_waited_for(store: Store) -> None:
+    """Even where its client is another by now."""
+    other = make_closing(1, date(2026, 11, 2), contact_id=55)
+    put(store, other, A)
+    claim(store, [make_candidate(other)])
+    assert claim(store, [make_candidate(A)]).rest
+
+
+# Released and recovered.
+
+
+def test_release_gives_back_everything_under_way(store: Store) -> None:
+    """And nothing else."""
+    put(store, A, B)
+    claim(store, [make_candidate(A)])
+    released = store.ledger.release(
+        lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW
+    )
+    assert [(c.key, c.state, c.reason) for c in released] == [(A.key, PENDING, Reason.UNAVAILABLE)]
+    assert row(store, 2) == B
+
+
+@pytest.mark.parametrize(("dedupes", "state"), [(True, PENDING), (False, HELD)])
+def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> None:
+    """What a killed run left sending is of unknown outcome; a second recovery finds nothing."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as killed:
+        killed.begin_run("sync", "r1", NOW)
+        put(killed, A, B)
+        claim(killed, [make_candidate(A)])
+    with Store.open(path) as store:
+        next_run(store)
+
+        def recovered() -> list[Closing]:
+            return store.ledger.recover(lambda closing: decide.recovered(closing, dedupes), NOW)
+
+        (left,) = recovered()
+        assert (left.key, left.state, left.marked) == (A.key, state, True)
+        assert recovered() == []
+        assert lined_up(store) == ([1, 2] if dedupes else [2])
+
+
+def test_unknown_outcome_waits_for_another_run(store: Store) -> None:
+    """Nothing that was tried in a run is due again in it; it is in the next."""
+    put(store, A, B, C)
+    claim(store, [make_candidate(A), make_candidate(B)])
+    settle(store, Outcome.UNKNOWN, 1, dedupes=True)
+    settle(store, Outcome.RETRY, 2)
+    assert lined_up(store) == [3]
+    next_run(store)
+    assert sorted(lined_up(store)) == [1, 2, 3]
+
+
+# Due.
+
+LATER = NOW + timedelta(hours=1)
+DUE = {
+    "noticed in time": (make_closing(), {}, True),
+    "still settling": (make_closing(noticed_at=LATER), {}, False),
+    "resent, whenever noticed": (make_closing(noticed_at=LATER, resent=True), {}, True),
+    "of the other command": (make_closing(command=Command.BACKFILL), {}, False),
+    "not pending": (make_closing(state=SENT), {}, False),
+    "hidden, read long ago": (make_closing(reason=Reason.CONTACT_HIDDEN), {}, True),
+    "hidden, read just now": (
+        make_closing(reason=Reason.CONTACT_HIDDEN, read_at=LATER),
+        {},
+        False,
+    ),
+    "hidden, for a backfill": (
+        make_closing(reason=Reason.CONTACT_HIDDEN, read_at=LATER),
+        {"faults_until": None},
+        True,
+    ),
+    "wants approval": (make_closing(approval=Approval.WANTED), {}, False),
+    "approved": (make_closing(approval=Approval.GIVEN), {}, True),
+    "unreadable, wants approval": (
+        make_closing(reason=Reason.UNREADABLE_FIELD, approval=Approval.WANTED),
+        {},
+        True,
+    ),
+    "in the range": (make_closing(), {"first": CLOSED_ON, "last": CLOSED_ON}, True),
+    "before the range": (make_closing(), {"first": CLOSED_ON + timedelta(days=1)}, False),
+    "after the range": (make_closing(), {"last": CLOSED_ON - timedelta(days=1)}, False),
+}
+
+
+@pytest.mark.parametrize(("closing", "due", "is_due"), DUE.values(), ids=DUE)
+def test_due(store: Store, closing: Closing, due: dict[str, Any], is_due: bool) -> None:
+    """What is due for a push, and what is not."""
+    put(store, closing)
+    next_run(store)
+    assert lined_up(store, **due) == [77] * is_due
+
+
+def test_fault_found_in_a_run_is_not_looked_at_again_in_it(store: Store) -> None:
+    """Not even by a backfill, which waits for no fault."""
+    put(store, make_closing(reason=Reason.UNREADABLE_FIELD))
+    assert lined_up(store, faults_until=None) == []
+
+
+noticings = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), min_size=1, max_size=30)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(noticings)
+def test_order_of_sending(
+    tmp_path_factory: pytest.TempPathFactory, noticed: list[tuple[int, int]]
+) -> None:
+    """Clients in the order of their first closing, then by matter; a client's stand together."""
+    closings = [
+        make_closing(number, contact_id=client, noticed_at=NOW - timedelta(minutes=9 - minute))
+        for number, (client, minute) in enumerate(noticed, start=1)
+    ]
+    with Store.open(tmp_path_factory.mktemp("order") / "s.db") as store:
+        store.begin_run("sync", "r", NOW)
+        put(store, *reversed(closings))
+        found = lined_up(store)
+
+    def when(closing: Closing) -> tuple[datetime, int]:
+        return closing.noticed_at, closing.key.matter_id
+
+    first: dict[int | None, tuple[datetime, int]] = {}
+    for closing in sorted(closings, key=when):
+        first.setdefault(closing.contact_id, when(closing))
+    expected = sorted(closings, key=lambda c: (first[c.contact_id], when(c)))
+    assert found == [closing.key.matter_id for closing in expected]
+
+
+def test_lined_up_in_chunks(store: Store) -> None:
+    """All of them are yielded, though claims and skips go on meanwhile."""
+    number = CHUNK + 10
+    put(store, *(make_closing(n, contact_id=n) for n in range(1, number + 1)))
+    store.ledger.line_up(make_due(), approved_only=False)
+    seen = []
+    for closing in store.ledger.lined_up():
+        seen.append(closing.key.matter_id)
+        if closing.key.matter_id % 100 == 0:
+            claim(store, [make_candidate(closing)])
+    assert seen == list(range(1, number + 1))
+
+
+def test_lined_up_leaves_out_what_is_no_longer_pending(store: Store) -> None:
+    """Settled since it was lined up: not yielded."""
+    put(store, A, B)
+    store.ledger.line_up(make_due(), approved_only=False)
+    claim(store, [make_candidate(A)])
+    assert [closing.key for closing in store.ledger.lined_up()] == [B.key]
+
+
+def test_firms_do_not_see_each_other(store: Store) -> None:
+    """The firm is part of every key and every condition."""
+    other = Store(store._engine, firm="other")
+    other.begin_run("sync", "o1", NOW)
+    put(other, make_closing(1), make_closing(2, state=SENDING))
+    assert lined_up(store) == []
+    assert store.ledger.known([1]) == {}
+    assert store.ledger.recover(lambda c: decide.recovered(c, dedupes=False), NOW) == []
+    assert (store.ledger.count_pending(make_due()), store.pins()) == (0, None)
+    assert list(store.ledger.decided(Command.SYNC)) == []
+    put(store, make_closing(1))
+    assert claim(store, [make_candidate(row(store, 1))]).batch
+
+
+# Surge.
+
+
+def want(store: Store, due: Due | None = None) -> int:
+    return store.ledger.set_approval(
+        due or make_due(), Approval.WANTED, decide.awaiting_approval, NOW
+    )
+
+
+def give(store: Store) -> int:
+    return store.ledger.set_approval(
+        make_due(), Approval.GIVEN, lambda c: decide.approved(c, POLICY, NOW), NOW
+    )
+
+
+def test_unapproved_are_counted_without_faults(store: Store) -> None:
+    """What waits as hidden or unreadable, or for later, does not count."""
+    put(
+        store,
+        make_closing(1),
+        make_closing(2, approval=Approval.WANTED),
+        make_closing(3, approval=Approval.GIVEN),
+        make_closing(4, reason=Reason.CONTACT_HIDDEN),
+        make_closing(5, reason=Reason.UNREADABLE_FIELD),
+        make_closing(6, noticed_at=LATER),
+        make_closing(7, command=Command.BACKFILL),
+    )
+    next_run(store)
+    assert store.ledger.count_unapproved(make_due()) == 2
+    assert store.ledger.count_awaiting(make_due()) == 1
+
+
+def test_handed_over_is_counted_within_the_window(store: Store) -> None:
+    """Sent and held of sync, unapproved, claimed in the last 24 hours."""
+    at = {"claimed_at": NOW}
+    put(
+        store,
+        make_closing(1, state=SENT, **at),
+        make_closing(2, state=HELD, marked=True, **at),
+        make_closing(3, state=SENT, approval=Approval.GIVEN, **at),
+        make_closing(4, state=SENT, command=Command.BACKFILL, **at),
+        make_closing(5, state=SENT, claimed_at=NOW - timedelta(hours=25)),
+        make_closing(6, state=DEAD, **at),
+        make_closing(7, **at),
+    )
+    since = NOW - timedelta(hours=24)
+    assert store.ledger.count_handed_over(Command.SYNC, since) == 2
+
+
+def test_surge_waits_until_a_person_approves(store: Store) -> None:
+    """Wanted, nobody is lined up; given, all are; and what was approved is not asked about."""
+    put(store, A, B)
+    assert want(store) == 2
+    next_run(store)
+    assert lined_up(store) == []
+    assert lined_up(store, approved_only=True) == []
+    assert want(store) == 0
+    assert give(store) == 2
+    put(store, C)
+    assert lined_up(store, approved_only=True) == [1, 2]
+    assert want(store) == 1
+    assert give(store) == 1
+    assert lined_up(store, approved_only=True) == [1, 2, 3]
+
+
+def test_surge_beyond_a_chunk(store: Store) -> None:
+    """All of a surge is marked, however large."""
+    number = 2 * CHUNK + 1
+    put(store, *(make_closing(n, contact_id=n) for n in range(1, number + 1)))
+    assert want(store) == number
+    assert store.ledger.count_awaiting(make_due()) == number
+    assert give(store) == number
+
+
+# Decided.
+
+
+def decisions(store: Store) -> list[int]:
+    return [closing.key.matter_id for closing in store.ledger.decided(Command.SYNC)]
+
+
+def test_decided_in_the_order_of_deciding(store: Store) -> None:
+    """One entry for each closing that the run touched, the last touch counts."""
+    put(store, C, A, B)
+    assert decisions(store) == [3, 1, 2]
+    store.ledger.record([(row(store, 3), row(store, 3))], NOW)
+    assert decisions(store) == [1, 2, 3]
+    next_run(store)
+    assert decisions(store) == []
+
+
+def test_decided_ends_with_what_waits_for_approval(store: Store) -> None:
+    """A surge of an earlier run is listed as it was noticed, after what this run decided."""
+    late = replace(A, noticed_at=NOW - timedelta(minutes=1), approval=Approval.WANTED)
+    put(store, replace(C, approval=Approval.WANTED), replace(B, approval=Approval.WANTED), late)
+    next_run(store)
+    put(store, make_closing(9))
+    assert decisions(store) == [9, 1, 2, 3]
+
+
+def test_decided_holds_what_was_found_in_doubt(store: Store) -> None:
+    """Held by the recovery is a decision of the run; pending again is none yet."""
+    put(store, replace(A, state=SENDING))
+    next_run(store)
+    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=True), NOW)
+    assert decisions(store) == []
+    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
+    assert decisions(store) == [1]
+
+
+def test_moments_are_whole_seconds(store: Store) -> None:
+    """So that comparing in SQL is comparing in time."""
+    put(store, make_closing(noticed_at=datetime(2026, 11, 20, 18, 0, 0, 999999, tzinfo=UTC)))
+    assert row(store).noticed_at == NOW

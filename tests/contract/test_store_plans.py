@@ -1,0 +1,154 @@
+"""How SQLite finds the rows: by an index each time, never through the whole ledger."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import NOW, make_candidate, make_closing, make_due
+from sqlalchemy import event
+
+from clio_broadly_sync.model import Approval, Closing, Command, Key, Outcome, Receipt, State
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.ledger import Ledger
+
+MATTERS = 400
+
+
+@pytest.fixture(params=[False, True], ids=["without statistics", "with statistics"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A ledger of mostly settled closings, a few of each kind that waits."""
+    with Store.open(tmp_path / "state" / "state.db") as opened:
+        for state, ids in (
+            (State.SENT, range(1, MATTERS)),
+            (State.PENDING, range(MATTERS, MATTERS + 50)),
+            (State.SENDING, range(MATTERS + 50, MATTERS + 53)),
+        ):
+            opened.begin_run("sync", "r", NOW)
+            made = [
+                make_closing(n, contact_id=n, state=state, claimed_at=NOW, marked=n == MATTERS)
+                for n in ids
+            ]
+            opened.ledger.record([(None, closing) for closing in made], NOW)
+        if request.param:
+            raw(opened).execute("ANALYZE")
+        yield opened
+
+
+def raw(store: Store) -> sqlite3.Connection:
+    connection = store._engine.raw_connection().driver_connection
+    assert isinstance(connection, sqlite3.Connection)
+    return connection
+
+
+def plans(store: Store, work: Callable[[], object]) -> str:
+    """Return the plans of all statements that some work executes, a step a line."""
+    steps: list[str] = []
+
+    def explain(_: Any, __: Any, statement: str, given: Any, ___: Any, many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+            rows = raw(store).execute(
+                f"EXPLAIN QUERY PLAN {statement}", given[0] if many else given
+            )
+            steps.extend(row[3] for row in rows)
+
+    event.listen(store._engine, "before_cursor_execute", explain)
+    work()
+    event.remove(store._engine, "before_cursor_execute", explain)
+    return "\n".join(steps)
+
+
+def pending(ledger: Ledger) -> list[Closing]:
+    known = ledger.known(range(MATTERS, MATTERS + 3))
+    return [closing for several in known.values() for closing in several]
+
+
+def claim(ledger: Ledger) -> None:
+    candidates = [make_candidate(closing) for closing in pending(ledger)]
+    ledger.claim(candidates, 3, whole=False, judge=lambda closing, asked: None, at=NOW)
+
+
+def settle(ledger: Ledger) -> None:
+    receipts = [
+        Receipt(Key(n, closing.key.closed_on), Outcome.ACCEPTED)
+        for n, (closing,) in ledger.known(range(MATTERS + 50, MATTERS + 53)).items()
+    ]
+    ledger.settle(receipts, lambda receipt, closing: replace(closing, state=State.SENT), NOW)
+
+
+def hold(closing: Closing) -> Closing:
+    return replace(closing, state=State.HELD, marked=True)
+
+
+def approve(closing: Closing) -> Closing:
+    return replace(closing, approval=Approval.GIVEN)
+
+
+WORK: dict[str, tuple[Callable[[Ledger], object], set[str]]] = {
+    "known": (lambda ledger: ledger.known([1, 2]), {"sqlite_autoindex_closings_1"}),
+    "recover": (
+        lambda ledger: ledger.recover(hold, NOW),
+        {"closings_sending", "closings_marked", "sqlite_autoindex_closings_1"},
+    ),
+    "release": (
+        lambda ledger: ledger.release(hold, NOW),
+        {"closings_sending", "sqlite_autoindex_closings_1"},
+    ),
+    "claim": (claim, {"sqlite_autoindex_closings_1"}),
+    "settle": (settle, {"closings_sending", "sqlite_autoindex_closings_1"}),
+    "count unapproved": (
+        lambda ledger: ledger.count_unapproved(make_due()),
+        {"closings_pending"},
+    ),
+    "count awaiting": (lambda ledger: ledger.count_awaiting(make_due()), {"closings_pending"}),
+    "count pending": (lambda ledger: ledger.count_pending(make_due()), {"closings_pending"}),
+    "count handed over": (
+        lambda ledger: ledger.count_handed_over(Command.SYNC, NOW),
+        {"closings_by_claim"},
+    ),
+    "line up": (
+        lambda ledger: ledger.line_up(make_due(), approved_only=False),
+        {"closings_pending"},
+    ),
+    "line up what is approved": (
+        lambda ledger: ledger.line_up(make_due(), approved_only=True),
+        {"closings_pending"},
+    ),
+    "line up for a backfill": (
+        lambda ledger: ledger.line_up(
+            make_due(command=Command.BACKFILL, faults_until=None, first=NOW.date()),
+            approved_only=False,
+        ),
+        {"closings_pending"},
+    ),
+    "lined up": (lambda ledger: list(ledger.lined_up()), {"sqlite_autoindex_closings_1"}),
+    "approve": (
+        lambda ledger: ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),
+        {"closings_pending", "sqlite_autoindex_closings_1"},
+    ),
+    "decided": (
+        lambda ledger: list(ledger.decided(Command.SYNC)),
+        {"closings_by_run", "closings_pending"},
+    ),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_rows_are_found_by_an_index(store: Store, work: str) -> None:
+    """Each statement uses the index that is meant for it, and more of it than the firm."""
+    do, indexes = WORK[work]
+    steps = plans(store, lambda: do(store.ledger))
+    assert set(re.findall(r"SEARCH closings USING (?:COVERING )?INDEX (\w+)", steps)) == indexes
+    assert not re.search(r"SCAN (closings|people|changes)", steps)
+    assert not re.search(r"SEARCH .*\(firm=\?\)", steps)
+
+
+def test_approval_goes_on_from_where_it_was(store: Store) -> None:
+    """The second chunk of a surge is not looked for from the start."""
+    steps = plans(
+        store, lambda: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW)
+    )
+    assert "(noticed_at,matter_id,closed_on)>(?,?,?)" in steps

@@ -1,0 +1,822 @@
+"""What one request does: statuses, waits, limits of time and size, signals, where secrets go."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from parts import BEARER, DATE, NOW, Clock, served, transport
+from requests.adapters import HTTPAdapter
+
+from clio_broadly_sync import transport as module
+from clio_broadly_sync.connection import wall_clock
+from clio_broadly_sync.errors import (
+    ConfigError,
+    DeniedError,
+    RefusedError,
+    StoppedError,
+    SyncError,
+    UnavailableError,
+)
+from clio_broadly_sync.sandbox import Sandbox, faults
+from clio_broadly_sync.sandbox.wire import Delivery, Response
+from clio_broadly_sync.transport import Answer, Stop, Transport
+
+URL = "https://clio.example/api/v4/matters.json"
+MIB = 1024 * 1024
+Talk = Callable[[socket.socket], object]
+Listen = Callable[[Talk], int]
+
+
+def _get(over: Transport, url: str = URL) -> Answer:
+    return over.request("GET", url, headers=BEARER)
+
+
+def _post(over: Transport, url: str, body: bytes = b"{}") -> Answer:
+    return over.request("POST", url, headers=BEARER, body=body)
+
+
+def _fails(over: Transport, url: str, method: str = "POST") -> UnavailableError:
+    with pytest.raises(UnavailableError) as caught:
+        over.request(method, url, headers=BEARER)
+    return caught.value
+
+
+def _path(sandbox: Sandbox) -> str:
+    return f"{sandbox.clio.url}/api/v4/matters.json"
+
+
+# What a status means
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error", "unknown"),
+    [
+        (300, {}, ConfigError, None),
+        (302, {"Location": "https://elsewhere.example/"}, ConfigError, None),
+        (304, {}, ConfigError, None),
+        (400, {}, RefusedError, None),
+        (401, {}, DeniedError, None),
+        (403, {}, DeniedError, None),
+        (404, {}, ConfigError, None),
+        (405, {}, ConfigError, None),
+        (407, {}, ConfigError, None),
+        (408, {}, UnavailableError, True),
+        (409, {}, RefusedError, None),
+        (410, {}, RefusedError, None),
+        (413, {}, RefusedError, None),
+        (415, {}, ConfigError, None),
+        (422, {}, RefusedError, None),
+        (425, {}, UnavailableError, True),
+        (429, {}, UnavailableError, False),
+        (451, {}, ConfigError, None),
+        (500, {}, UnavailableError, True),
+        (500, {"Retry-After": "5"}, UnavailableError, True),
+        (502, {}, UnavailableError, True),
+        (503, {}, UnavailableError, True),
+        (503, {"Retry-After": "5"}, UnavailableError, False),
+        (503, {"Retry-After": "soon"}, UnavailableError, True),
+        (504, {}, UnavailableError, True),
+        (599, {}, UnavailableError, True),
+    ],
+)
+@responses.activate
+def test_status_says_what_to_do_next(
+    status: int, headers: dict[str, str], error: type[SyncError], unknown: bool | None
+) -> None:
+    """Settings, sign-in, later or refused; and whether a POST may have been acted on."""
+    responses.post(URL, status=status, headers=headers, body=b"a body")
+    with pytest.raises(SyncError) as caught:
+        _post(transport(), URL)
+    assert type(caught.value) is error
+    if isinstance(caught.value, UnavailableError):
+        assert (caught.value.outcome_unknown, caught.value.answered) == (unknown, True)
+    if isinstance(caught.value, RefusedError):
+        assert (caught.value.status, caught.value.body) == (status, b"a body")
+    assert len(responses.calls) == 1
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (202, b""), (204, b""), (299, b"x")])
+@responses.activate
+def test_success_is_an_answer(status: int, body: bytes) -> None:
+    """Status, body and date of any 2xx come back."""
+    responses.post(URL, status=status, body=body, headers=DATE)
+    assert _post(transport(), URL) == Answer("Clio", status, body, NOW)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("99999999", 99999999.0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        ((NOW + timedelta(seconds=90)).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 90.0),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
+        ("-5", None),
+        ("1.5", None),
+        ("7, 9", None),
+        ("soon", None),
+        ("", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1400", None),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
+    ],
+)
+@responses.activate
+def test_retry_after_in_both_forms(header: str, seconds: float | None) -> None:
+    """Seconds, or an HTTP date seen from the answer's own date; what is neither is none."""
+    responses.get(URL, status=429, headers={"Retry-After": header, **DATE})
+    assert _fails(transport(), URL, "GET").retry_after == seconds
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 31 Dec 9999 23:59:59 -1400"])
+@responses.activate
+def test_date_that_is_none(date: str) -> None:
+    """An answer whose date cannot be read has none."""
+    responses.get(URL, body=b"{}", headers={"Date": date})
+    assert _get(transport()).date is None
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"data": [{"id": 5',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": "\xff"}',
+        b"[" * 100_000,
+        b'{"a": ' * 100_000,
+        b"1" * 5000,
+        b"{} {}",
+        "{“a”: 1}".encode(),
+    ],
+)
+def test_what_is_no_json(body: bytes) -> None:
+    """It is an answer that tells nothing, whatever it does to a parser."""
+    with pytest.raises(UnavailableError) as caught:
+        Answer("Clio", 200, body, None).json()
+    assert caught.value.outcome_unknown
+    assert caught.value.answered
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ('{"a": "ä"}'.encode("utf-16"), {"a": "ä"}),
+        (b'{"a": 1, "a": 1}', {"a": 1}),
+        (b" [] ", []),
+    ],
+)
+def test_what_is_json(body: bytes, value: Any) -> None:
+    """A byte order mark does no harm, nor does the same said twice."""
+    assert Answer("Clio", 200, body, None).json() == value
+
+
+@pytest.mark.parametrize("values", [("1", "2"), ("2", "1", "2"), ("true", "null"), ("{}", "[]")])
+def test_key_with_two_values_has_none(values: Iterable[str]) -> None:
+    """Which one holds is not guessed: the value is of no JSON type."""
+    pairs = ", ".join(f'"a": {value}' for value in values)
+    read = Answer("Clio", 200, f'{{{pairs}, "b": 1}}'.encode(), None).json()
+    assert not isinstance(read["a"], None | bool | int | float | str | list | dict)
+    assert read["b"] == 1
+
+
+# Retries
+
+
+def _script(*answers: Any) -> None:
+    """Answer in this order: a status, or a status and its headers."""
+    registry = responses.registries.OrderedRegistry
+    responses.mock._set_registry(registry)
+    for answer in answers:
+        status, headers = answer if isinstance(answer, tuple) else (answer, {})
+        responses.get(URL, status=status, headers=headers, body=b"{}")
+
+
+@responses.activate
+def test_repeats_until_it_succeeds() -> None:
+    """Each wait is what was asked for, or the backoff where that is longer."""
+    _script((429, {"Retry-After": "7"}), (503, {"Retry-After": "3"}), 500, 200)
+    clock = Clock()
+    over = transport(clock=clock)
+    assert over.retry(lambda: _get(over), repeat=lambda error: True).status == 200
+    assert clock.waits[:2] == [7.0, 3.0]
+    assert 0 <= clock.waits[2] <= 4 * module.BACKOFF_SECONDS
+    assert (len(clock.waits), over.requests) == (3, 4)
+
+
+@responses.activate
+def test_attempts_are_counted() -> None:
+    """After the last one comes what it raised."""
+    responses.get(URL, status=500)
+    clock = Clock()
+    over = transport(clock=clock)
+    with pytest.raises(UnavailableError, match="status 500"):
+        over.retry(lambda: _get(over), repeat=lambda error: True)
+    assert (len(responses.calls), len(clock.waits)) == (5, 4)
+
+
+@responses.activate
+def test_backoff_grows_with_full_jitter() -> None:
+    """The n-th wait lies anywhere below twice the one before's bound, never above."""
+    responses.get(URL, status=500)
+    waits: list[list[float]] = []
+    for _ in range(60):
+        clock = Clock()
+        over = transport(clock=clock)
+        with pytest.raises(UnavailableError):
+            over.retry(lambda over=over: _get(over), repeat=lambda error: True)  # type: ignore[misc]
+        waits.append(clock.waits)
+    for number, drawn in enumerate(zip(*waits, strict=True)):
+        bound = module.BACKOFF_SECONDS * 2**number
+        assert 0 <= min(drawn) < bound / 2 < max(drawn) <= bound
+
+
+@pytest.mark.parametrize(("patience", "limit"), [(30.0, 1e9), (1e9, 30.0)])
+@responses.activate
+def test_waits_within_the_time_that_is_left(patience: float, limit: float) -> None:
+    """A wait that would last longer is not begun."""
+    responses.get(URL, status=429, headers={"Retry-After": "31"})
+    clock = Clock()
+    over = transport(clock=clock, patience=patience)
+    with pytest.raises(UnavailableError) as caught:
+        over.retry(lambda: _get(over), repeat=lambda error: True, limit=lambda: limit)
+    assert caught.value.retry_after == 31
+    assert (clock.waits, len(responses.calls)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, DeniedError), (404, ConfigError), (422, RefusedError)]
+)
+@responses.activate
+def test_only_what_may_pass_is_repeated(status: int, error: type[SyncError]) -> None:
+    """What a person must mend is not asked twice; nor what the caller says is not safe."""
+    responses.get(URL, status=status)
+    over = transport()
+    with pytest.raises(error):
+        over.retry(lambda: _get(over), repeat=lambda error: True)
+    responses.replace("GET", URL, status=500)
+    with pytest.raises(UnavailableError):
+        over.retry(lambda: _get(over), repeat=lambda error: False)
+    assert len(responses.calls) == 2
+
+
+# Connections
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_nobody_listens(scheme: str) -> None:
+    """The request never arrived."""
+    error = _fails(transport(), f"{scheme}://127.0.0.1:{_closed_port()}/")
+    assert (error.outcome_unknown, error.answered) == (False, False)
+
+
+def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request never arrived."""
+
+    def unknown(*args: Any, **kwargs: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert not _fails(transport(), "https://clio.example/").outcome_unknown
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.lose_answer(),
+        faults.lose_answer(reset=True),
+        faults.drop(),
+        faults.cut_body(framing="length"),
+        faults.cut_body(framing="chunked"),
+        faults.answer(200, b"no gzip", {"Content-Encoding": "gzip"}),
+    ],
+    ids=lambda fault: fault.name,
+)
+def test_cut_answer_leaves_the_outcome_unknown(sandbox: Sandbox, fault: faults.Fault) -> None:
+    """No complete answer came, so the same key still means the same."""
+    sandbox.clio.faults.add(fault)
+    sandbox.clio.token = sandbox.clio.oauth.issue("secret").access
+    error = _fails(transport(), _path(sandbox), "GET")
+    assert (error.outcome_unknown, error.answered) == (True, False)
+    assert len(sandbox.clio.history) == 1
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00\xff", b"HTTP/9 hello\r\n\r\n", b"HTTP/1.1 99999 X\r\n"]
+)
+def test_answer_that_is_no_http(listen: Listen, raw: bytes) -> None:
+    """Whatever comes back, it is no crash."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(raw)
+
+    assert _fails(transport(), f"http://127.0.0.1:{listen(talk)}/").outcome_unknown
+
+
+@pytest.mark.parametrize(
+    "answered", [b"HTTP/1.1 407 Proxy\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n", b""]
+)
+def test_proxy_that_does_not_connect(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, answered: bytes
+) -> None:
+    """The request never got through the proxy."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answered)
+
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listen(talk)}")
+    assert not _fails(transport(), "https://clio.example/").outcome_unknown
+
+
+def test_no_proxy_on_loopback(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over plain http, a proxy of the environment would see the token."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{_closed_port()}")
+    with pytest.raises(DeniedError):
+        _get(transport(), _path(sandbox))
+    assert len(sandbox.clio.history) == 1
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody knows, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout - -out -"
+    )
+    try:
+        made = subprocess.run(command.split(), capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no openssl to make a certificate with")
+    path.write_bytes(made.stdout)
+    return path
+
+
+def _tls(certificate: Path, talk: Talk) -> Talk:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def over_tls(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            talk(wrapped)
+
+    return over_tls
+
+
+def _answer_ok(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def _break_off(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{}")
+    _reset(connection)
+    os.close(connection.detach())
+
+
+def test_certificate_of_a_stranger(listen: Listen, certificate: Path) -> None:
+    """A wrong or hostile endpoint gets nothing; a person must look."""
+    port = listen(_tls(certificate, _answer_ok))
+    with pytest.raises(ConfigError, match="TLS"):
+        _post(transport(), f"https://127.0.0.1:{port}/")
+
+
+def test_certificate_for_another_name(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that is known, but is somebody else's."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    port = listen(_tls(certificate, _answer_ok))
+    with pytest.raises(ConfigError, match="TLS"):
+        _post(transport(), f"https://localhost:{port}/")
+
+
+def test_trusted_certificate(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificates that the environment names are trusted."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    port = listen(_tls(certificate, _answer_ok))
+    assert _get(transport(), f"https://127.0.0.1:{port}/").body == b"{}"
+
+
+def test_tls_that_breaks_later(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a cut answer: the POST may have been acted on."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    port = listen(_tls(certificate, _break_off))
+    assert _fails(transport(), f"https://127.0.0.1:{port}/").outcome_unknown
+
+
+def test_tls_where_none_is_spoken(listen: Listen) -> None:
+    """Plain http on the port is a wrong address."""
+    with pytest.raises(ConfigError, match="TLS"):
+        _post(transport(), f"https://127.0.0.1:{listen(_answer_ok)}/")
+
+
+@pytest.mark.parametrize("end", [lambda connection: None, _reset], ids=["closed", "reset"])
+def test_handshake_that_is_broken_off(listen: Listen, end: Talk) -> None:
+    """Somebody is out of order; the request was never sent."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        end(connection)
+
+    assert not _fails(transport(), f"https://127.0.0.1:{listen(talk)}/").outcome_unknown
+
+
+def test_handshake_that_hangs(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time runs out before anything was sent."""
+    monkeypatch.setattr(module, "WHOLE_CALL_SECONDS", 0.2)
+    port = listen(lambda connection: (connection.recv(65536), connection.recv(65536)))
+    assert not _fails(transport(), f"https://127.0.0.1:{port}/").outcome_unknown
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    """A wrong REQUESTS_CA_BUNDLE is a setting to mend."""
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ConfigError):
+        _post(transport(), f"https://127.0.0.1:{listener.getsockname()[1]}/")
+
+
+# Limits of time and size
+
+
+def _drip(head: bytes) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        for _ in range(500):
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"],
+    ids=["status", "headers", "body"],
+)
+def test_drip_ends_by_the_clock(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    """A byte now and then is no answer, wherever it comes."""
+    monkeypatch.setattr(module, "WHOLE_CALL_SECONDS", 0.15)
+    begun = time.monotonic()
+    error = _fails(transport(), f"http://127.0.0.1:{listen(_drip(head))}/")
+    assert (error.outcome_unknown, error.answered) == (True, False)
+    assert time.monotonic() - begun < 2
+
+
+def test_clock_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a library swallows it, as urllib3 does between two addresses, it comes once more."""
+
+    def swallow_one() -> None:
+        with suppress(TimeoutError):
+            time.sleep(5)
+        time.sleep(5)
+
+    with pytest.raises(TimeoutError), wall_clock(0.01):
+        swallow_one()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.huge_body(1024 * MIB), faults.gzip_bomb(1024 * MIB)], ids=["plain", "gzip"]
+)
+def test_huge_body_needs_little_memory(sandbox: Sandbox, fault: faults.Fault) -> None:
+    """Reading ends at the limit; the rest is never asked for, nor unpacked."""
+    sandbox.clio.faults.add(fault)
+    tracemalloc.start()
+    try:
+        error = _fails(transport(), _path(sandbox), "GET")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (error.outcome_unknown, error.answered) == (True, False)
+    assert peak < 3 * module.MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize(("status", "error"), [(302, ConfigError), (401, DeniedError)])
+def test_status_that_says_it_all_needs_no_body(
+    sandbox: Sandbox, status: int, error: type[SyncError]
+) -> None:
+    """A redirect with an endless body is a redirect still."""
+    sent: list[int] = []
+
+    def blocks() -> Iterable[bytes]:
+        for _ in range(1024):
+            sent.append(MIB)
+            yield b" " * MIB
+
+    response = Response(status, b"", {"Location": "https://elsewhere.example/"})
+    fault = faults.Fault("huge", lambda turn: Delivery(response, blocks(), 1024 * MIB))
+    sandbox.clio.faults.add(fault)
+    with pytest.raises(error):
+        _get(transport(), _path(sandbox))
+    assert sum(sent) < 64 * MIB
+
+
+# Where secrets go
+
+
+def test_redirect_is_not_followed(sandbox: Sandbox) -> None:
+    """Not even to the same host."""
+    sandbox.broadly.faults.add(faults.redirect(f"{sandbox.broadly.url}/elsewhere", 307))
+    with pytest.raises(ConfigError, match="redirect"):
+        _post(transport(), sandbox.broadly.endpoint)
+    assert len(sandbox.broadly.history) == 1
+
+
+def test_netrc_does_not_replace_the_token(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """requests takes a login from `~/.netrc` where it finds one."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with pytest.raises(DeniedError):
+        _get(transport(), _path(sandbox))
+    assert sandbox.clio.history[0].headers["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("token", ["line\nbreak", "ünïcode", "nul\0"])
+def test_token_that_no_header_can_carry(token: str) -> None:
+    """It is named as what it is, and not shown."""
+    with pytest.raises(ConfigError) as caught:
+        transport().request("GET", URL, headers={"Authorization": f"Bearer {token}"})
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "clio.example", "ftp://clio.example/", "https://", "http://[::1"]
+)
+def test_address_that_is_none(url: str) -> None:
+    """It is a setting to mend."""
+    with pytest.raises(ConfigError, match="not a URL"):
+        _get(transport(), url)
+
+
+# Signals
+
+
+def _term() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signal_cuts_a_get_short(sandbox: Sandbox, stop: Stop) -> None:
+    """It changes nothing anywhere, so nobody waits for it."""
+    sandbox.clio.before = lambda request: _term()
+    sandbox.clio.faults.add(faults.delay(30))
+    begun = time.monotonic()
+    with pytest.raises(StoppedError) as caught:
+        _get(transport(stop=stop), _path(sandbox))
+    assert caught.value.signal_number == signal.SIGTERM
+    assert time.monotonic() - begun < 5
+
+
+def test_signal_waits_for_a_post(sandbox: Sandbox, stop: Stop) -> None:
+    """Its answer is taken; no other request begins."""
+    sandbox.broadly.before = lambda request: _term()
+    sandbox.broadly.faults.add(faults.answer(202))
+    over = transport("Broadly", stop=stop)
+    assert _post(over, sandbox.broadly.endpoint).status == 202
+    for method in ("GET", "POST"):
+        with pytest.raises(StoppedError):
+            over.request(method, sandbox.broadly.endpoint, headers=BEARER)
+    assert len(sandbox.broadly.history) == 1
+
+
+def test_signal_cuts_a_wait_short(stop: Stop) -> None:
+    """Before a repeat, and for the rate limit."""
+    timer = threading.Timer(0.05, _term)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(StoppedError):
+        stop.sleep(60)
+    with pytest.raises(StoppedError):
+        stop.sleep(60)
+    assert time.monotonic() - begun < 5
+    timer.join()
+
+
+@responses.activate
+def test_signal_ends_the_repeats(stop: Stop) -> None:
+    """What came before it is not tried again."""
+    responses.get(URL, status=500)
+    over = Transport("Clio", patience=lambda: 1000.0, stop=stop)
+
+    def call() -> Answer:
+        _term()
+        return _get(over)
+
+    with pytest.raises(StoppedError):
+        over.retry(call, repeat=lambda error: True)
+    assert len(responses.calls) == 0
+
+
+# Pacing
+
+
+class Bucket:
+    """So many requests in a window, as Clio counts them; a request takes some of the time.
+
+    `aligned`: windows begin with the minute, otherwise with the first request after the last one.
+    `ahead`: seconds of their clock before ours; `step`: by so many it is set with each window.
+    """
+
+    def __init__(
+        self, clock: Clock, *, aligned: bool, ahead: float, seconds: float, step: float = 0.0
+    ) -> None:
+        self.clock = clock
+        self.aligned = aligned
+        self.ahead = ahead
+        self.seconds = seconds
+        self.step = step
+        self.left = 50
+        self.reset = 0.0
+        self.refused = 0
+        self.served = 0
+
+    def answer(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        self.clock.seconds += self.seconds
+        now = NOW.timestamp() + self.ahead + self.clock.seconds
+        if now >= self.reset:
+            self.left = 50
+            self.ahead += self.step
+            now += self.step
+            self.reset = (now // 60 + 1) * 60 if self.aligned else now + 60
+        ok = self.left > 0
+        self.left -= ok
+        self.refused += not ok
+        self.served += ok
+        headers = {
+            "Date": format_datetime(datetime.fromtimestamp(now // 1, UTC), usegmt=True),
+            "X-RateLimit-Limit": "50",
+            "X-RateLimit-Remaining": str(self.left),
+            "X-RateLimit-Reset": str(int(self.reset)),
+        }
+        return (200 if ok else 429), headers, b"{}"
+
+
+@pytest.mark.parametrize(
+    ("aligned", "ahead", "seconds", "number"),
+    [
+        (False, 0.73, 0.03, 10_000),
+        (False, 0.0, 0.0, 1_000),
+        (False, -90_000.4, 0.31, 1_000),
+        (False, 0.0, 0.0198, 1_000),
+        (True, 0.73, 0.0, 1_000),
+        (True, -90_000.4, 0.31, 1_000),
+        (True, 0.2, 1.9, 1_000),
+    ],
+)
+def test_long_backfill_never_meets_a_429(
+    monkeypatch: pytest.MonkeyPatch, aligned: bool, ahead: float, seconds: float, number: int
+) -> None:
+    """Nor does it lose more than 2 % of the time that 50 a minute need, by any clock of theirs."""
+    clock = Clock()
+    bucket = Bucket(clock, aligned=aligned, ahead=ahead, seconds=seconds)
+    monkeypatch.setattr(HTTPAdapter, "send", served(bucket.answer))
+    over, begun = transport(clock=clock), clock.now()
+    for _ in range(number):
+        _get(over)
+    assert (bucket.refused, bucket.served) == (0, number)
+    assert clock.now() - begun < 1.02 * max(60 / 50, seconds) * number
+
+
+@pytest.mark.parametrize("step", [-7.0, 7.0])
+def test_their_clock_is_set(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    """What was known of it in the window before does not count any more."""
+    clock = Clock()
+    bucket = Bucket(clock, aligned=False, ahead=0.0, seconds=0.03, step=step)
+    monkeypatch.setattr(HTTPAdapter, "send", served(bucket.answer))
+    over = transport(clock=clock)
+    for _ in range(300):
+        _get(over)
+    assert (bucket.refused, bucket.served) == (0, 300)
+
+
+def test_lost_answers_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their requests were, on the other side."""
+    clock = Clock()
+    bucket = Bucket(clock, aligned=True, ahead=0.0, seconds=0.01)
+
+    def lose_some(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        answer = bucket.answer(request)
+        if bucket.left % 10 == 0:
+            raise requests.ConnectionError
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", served(lose_some))
+    over = transport(clock=clock)
+    lost = 0
+    for _ in range(500):
+        try:
+            _get(over)
+        except UnavailableError:
+            lost += 1
+    assert (lost, bucket.refused) == (50, 0)
+
+
+def _use_up(reset: float, remaining: str = "0") -> None:
+    headers = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": f"{reset:.0f}"}
+    responses.get(URL, body=b"{}", headers={**headers, **DATE})
+
+
+@responses.activate
+def test_rate_limit_that_outlasts_the_run() -> None:
+    """Nothing is asked; the error says how long it would have been."""
+    _use_up(NOW.timestamp() + 500)
+    over = transport(patience=400.0)
+    _get(over)
+    assert _fails(over, URL, "GET").retry_after == 501
+    assert len(responses.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset"),
+    [("1", "9999999999"), ("", "9999999999"), ("0", ""), ("0", "soon"), ("0", "1"), ("x", "1e9")],
+)
+@responses.activate
+def test_no_wait_without_a_reason(remaining: str, reset: str) -> None:
+    """Something is left, the window is over, or the headers cannot be read."""
+    headers = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset, **DATE}
+    responses.get(URL, body=b"{}", headers=headers)
+    clock = Clock()
+    over = transport(clock=clock, patience=0.0)
+    _get(over)
+    _get(over)
+    assert clock.waits == []
+
+
+@responses.activate
+def test_no_request_begins_too_late() -> None:
+    """Neither where time is up, nor where the rate limit would take what is left of it."""
+    _use_up(NOW.timestamp() + 30)
+    over = transport()
+    with pytest.raises(UnavailableError, match="grown old"):
+        over.request("GET", URL, headers=BEARER, limit=lambda: 0.0)
+    _get(over)
+    with pytest.raises(UnavailableError, match="rate limit"):
+        over.request("GET", URL, headers=BEARER, limit=lambda: 30.0)
+    assert len(responses.calls) == 1
+    assert over.request("GET", URL, headers=BEARER, limit=lambda: 31.0).status == 200
+
+
+def test_log_names_nobody(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each request, without address, query or token."""
+    caplog.set_level("INFO")
+    with pytest.raises(DeniedError):
+        _get(transport(), f"{_path(sandbox)}?ids[]=5")
+    assert re.fullmatch(r"Clio GET request 1", caplog.messages[0])
+    assert "secret" not in caplog.text

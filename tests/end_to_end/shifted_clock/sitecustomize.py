@@ -1,0 +1,10 @@
+"""Loaded by a child whose clock is to run ahead: shifts its time by CLOCK_AHEAD seconds."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import time_machine
+
+time_machine.travel(
+    datetime.now(UTC) + timedelta(seconds=float(os.environ["CLOCK_AHEAD"])), tick=True
+).start()

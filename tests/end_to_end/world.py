@@ -1,0 +1,339 @@
+"""The program as a child process beside a sandbox, and what must hold after each run of it."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import clio_broadly_sync
+from clio_broadly_sync.sandbox import Box, Request, Sandbox, faults
+
+T = TypeVar("T")
+OUTCOMES = {
+    0: "ok", 65: "attention", 69: "unavailable", 74: "storage", 75: "busy", 77: "denied",
+    78: "config", 130: "interrupted", 143: "interrupted",
+}  # fmt: skip
+KEYS = {
+    "run_id", "command", "dry_run", "outcome", "watermark", "matters_read", "to_send", "skipped",
+    "delivery", "requests", "seconds",
+}  # fmt: skip
+NOBODY = {"sent": 0, "duplicate": 0, "suppressed": 0, "rejected": 0, "held": 0, "waiting": 0}
+SHIFTED = Path(__file__).parent / "shifted_clock"
+PACKAGE = Path(clio_broadly_sync.__file__).parents[1]
+QUICK = {"SYNC_RUN_MINUTES": "0.04"}
+"""For runs in which Broadly stays away: the run's time ends what would be tried again."""
+HURRY = {"SYNC_RUN_MINUTES": "0.01"}
+"""The same for Clio, without which nothing is pushed."""
+
+
+class Closing(NamedTuple):
+    matter: int
+    contact: int
+
+
+class Row(NamedTuple):
+    """What the ledger says of one closing."""
+
+    matter: int
+    closed_on: str
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the program left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def delivery(self) -> dict[str, int]:
+        """Return the counts that are not zero."""
+        return {name: count for name, count in self.json["delivery"].items() if count}
+
+    @property
+    def decisions(self) -> dict[int, tuple[str, str | None]]:
+        """Return decision and reason by matter."""
+        entries = self.json["decisions"]
+        found = {e["matter_id"]: (e["decision"], e["reason"]) for e in entries}
+        assert len(found) == len(entries), "a matter has more than one entry"
+        return found
+
+    @property
+    def order(self) -> list[int]:
+        """Return the matters of the decisions to send, in their order."""
+        return [e["matter_id"] for e in self.json["decisions"] if e["decision"] == "send"]
+
+
+class World:
+    """A sandbox, a folder for everything the program may write, and the program itself.
+
+    Its settings are `settings`, as environment. `private`: whether the state's modes are checked.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path, bytecode: Path) -> None:
+        self.sandbox = sandbox
+        self.firm, self.clio, self.broadly = sandbox.firm, sandbox.clio, sandbox.broadly
+        self.folder = folder
+        self.state = folder / "state" / "state.db"
+        self.private = True
+        self.settings = sandbox.settings(SYNC_STATE=str(self.state))
+        self._bytecode = bytecode
+        self._secrets = {self.clio.token, self.broadly.key}
+        for name in ("home", "tmp"):
+            (folder / name).mkdir()
+
+    # The firm
+
+    def later(self, **time: float) -> None:
+        """Let time pass for the firm; the program's clock follows."""
+        self.firm.clock.advance(timedelta(**time))
+        self.clio.oauth.issue(self.clio.token)  # it would expire after a month
+
+    def closing(
+        self, on: Any = "today", *, thank_you: Any = True, opt_out: Any = Box.UNTOUCHED, **who: Any
+    ) -> Closing:
+        """Add a client and close a matter of theirs."""
+        contact = self.firm.add_contact(opt_out=opt_out, **who)
+        return Closing(self.matter(contact, on, thank_you=thank_you), contact)
+
+    def matter(self, contact: int | None, on: Any = "today", *, thank_you: Any = True) -> int:
+        """Close another matter of this client."""
+        matter = self.firm.add_matter(contact, thank_you=thank_you)
+        self.firm.close(matter, on)
+        return matter
+
+    def closings(self, number: int, **how: Any) -> list[int]:
+        return [self.closing(**how).matter for _ in range(number)]
+
+    def day(self, days_ago: int = 0) -> date:
+        return self.firm.today() - timedelta(days=days_ago)
+
+    # The program
+
+    def dedupes(self, dedupes: bool = True) -> None:
+        """Let Broadly refuse what it has accepted, and tell the program so."""
+        self.broadly.dedupes = dedupes
+        self.settings["BROADLY_DEDUPES"] = "true" if dedupes else "false"
+
+    def busy(self) -> None:
+        """Let Broadly refuse the next POST for longer than any run lasts."""
+        self.broadly.faults.add(faults.answer(503, headers={"Retry-After": "7200"}))
+
+    def sync(self, *options: str, **settings: str | None) -> Ran:
+        return self.run("sync", *options, **settings)
+
+    def backfill(self, first: date, last: date, *options: str, **settings: str | None) -> Ran:
+        return self.run("backfill", "--from", str(first), "--to", str(last), *options, **settings)
+
+    def check(self, *options: str, **settings: str | None) -> Ran:
+        return self.run("check", *options, **settings)
+
+    def run(self, *arguments: str, **settings: str | None) -> Ran:
+        """Run to the end; a setting of None is taken away."""
+        return self.finish(self.start(*arguments, **settings))
+
+    def start(
+        self, *arguments: str, terminal: int | None = None, **settings: str | None
+    ) -> "subprocess.Popen[str]":
+        """Start a child, on a terminal where one is given."""
+        files = subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE
+        if terminal is not None:
+            files = terminal, terminal, terminal
+        return subprocess.Popen(
+            [sys.executable, "-m", "clio_broadly_sync", *arguments],
+            env=self._environment(settings),
+            cwd=self.folder,
+            stdin=files[0],
+            stdout=files[1],
+            stderr=files[2],
+            text=True,
+        )
+
+    def finish(self, child: "subprocess.Popen[str]", *, printed: str | None = None) -> Ran:
+        """Await a child and check what holds after every run."""
+        with child:
+            try:
+                out, err = child.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise
+        ran = Ran(child.returncode, printed or out or "", err or "")
+        self._check_leaks(ran)
+        self._check_modes()
+        self._check_output(ran, list(child.args))  # type: ignore[call-overload]
+        return ran
+
+    # What came of it
+
+    @property
+    def asked(self) -> list[int]:
+        """Return the matters whose clients Broadly took, in order."""
+        return [matter_of(accepted.item) for accepted in self.broadly.accepted]
+
+    @property
+    def posts(self) -> list[list[int]]:
+        """Return the matters of each POST."""
+        return [[matter_of(i) for i in customers(post.body)] for post in self.broadly.posts]
+
+    @property
+    def paths(self) -> list[str]:
+        """Return what Clio was asked for, without the version and the ending."""
+        return [e.path.removeprefix("/api/v4/").removesuffix(".json") for e in self.clio.history]
+
+    def forget(self) -> None:
+        """Begin the histories of both servers anew."""
+        self.clio.history.clear()
+        self.broadly.history.clear()
+
+    def ledger(self) -> dict[int, Row]:
+        """Return the ledger's rows by matter; none where there is no state."""
+        rows = self.rows()
+        found = {row.matter: row for row in rows}
+        assert len(found) == len(rows), "a matter has several closings"
+        return found
+
+    def rows(self) -> list[Row]:
+        """Return the ledger's rows, read from a copy so that the state is left alone."""
+        if not self.state.exists():
+            return []
+        with tempfile.TemporaryDirectory() as copy:
+            for file in self.state.parent.glob("state.db*"):
+                shutil.copy(file, copy)
+            database = sqlite3.connect(Path(copy) / "state.db")
+            found = database.execute("SELECT matter_id, closed_on, state, reason FROM closings")
+            rows = [Row(*row) for row in found]
+            database.close()
+        return sorted(rows, key=lambda row: row[:2])
+
+    def files(self) -> dict[str, str]:
+        """Return a digest of every file of the state's folder; none where there is no folder."""
+        return {f.name: sha256(f.read_bytes()).hexdigest() for f in _files(self.state.parent)}
+
+    # What must always hold
+
+    def check_end(self) -> None:
+        """Hold the whole history against the promises that no test may break."""
+        accepted = [a.transaction_id for a in self.broadly.accepted]
+        assert len(accepted) == len(set(accepted)), "a client was asked twice for one closing"
+        for exchange in self.broadly.history:
+            assert self.clio.token not in str(exchange.headers), "Broadly got Clio's token"
+        for exchange in self.clio.history:
+            assert self.broadly.key not in str(exchange.headers), "Clio got Broadly's key"
+            assert exchange.headers.get("authorization", "").startswith("Bearer ")
+
+    def secret(self, *words: str) -> None:
+        """Let these be looked for as well, in all that is written and printed."""
+        self._secrets.update(words)
+
+    def _environment(self, settings: dict[str, str | None]) -> dict[str, str]:
+        given = {**self.settings, **settings}
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(PACKAGE),
+            "PYTHONWARNINGS": "error",
+            "PYTHONPYCACHEPREFIX": str(self._bytecode),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+        ahead = (self.firm.clock.now() - datetime.now(UTC)).total_seconds()
+        if ahead > 0:
+            environment |= {"CLOCK_AHEAD": str(ahead), "PYTHONPATH": f"{SHIFTED}:{PACKAGE}"}
+        return environment
+
+    def _check_leaks(self, ran: Ran) -> None:
+        places = {str(f): f.read_bytes() for f in _files(self.folder) if f.suffix != ".env"}
+        places |= {"stdout": ran.out.encode(), "stderr": ran.err.encode()}
+        hidden = self._secrets | {word for word in self.sandbox.people() if len(word) > 3}
+        forms = {form for word in hidden for form in _forms(word)}
+        for place, content in places.items():
+            lower = content.lower()
+            leaked = [form for form in forms if form in lower]
+            assert not leaked, f"{place} holds {leaked}"
+        assert not any((self.folder / "tmp").iterdir()), "a temporary file was left"
+
+    def _check_modes(self) -> None:
+        folder = self.state.parent
+        if not self.private or not folder.exists():
+            return
+        assert _mode(folder) == 0o700
+        loose = {str(file): oct(_mode(file)) for file in _files(folder) if _mode(file) != 0o600}
+        assert not loose
+
+    def _check_output(self, ran: Ran, arguments: list[str]) -> None:
+        assert ran.code != 1, f"a bug:\n{ran.err}"
+        assert "Traceback" not in ran.err
+        if "--json" not in arguments or ran.code == -signal.SIGKILL:
+            return
+        if ran.code == 2:
+            assert ran.out == ""
+            return
+        decoder = json.JSONDecoder(object_pairs_hook=_unique)
+        said, end = decoder.raw_decode(ran.out)
+        assert ran.out[end:] == "\n", "more than one object"
+        assert said.keys() - {"decisions"} == KEYS
+        assert said["outcome"] == OUTCOMES[ran.code]
+
+
+def matter_of(item: Any) -> int:
+    """Return the matter that an item's transactionId names."""
+    return int(item["transactionId"].split(":")[2])
+
+
+def customers(body: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(body)["customers"]
+    return found
+
+
+def in_pairs(things: list[T]) -> list[tuple[T, T]]:
+    return list(zip(things[::2], things[1::2], strict=True))
+
+
+def on_post(act: Callable[[], object], *, number: int = 1) -> Callable[..., None]:
+    """Return a hook for Broadly that acts once, at the POST with this number."""
+    seen: list[Request] = []
+
+    def hook(request: Request, *response: Any) -> None:
+        seen.append(request)
+        if len(seen) == number:
+            act()
+
+    return hook
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs), "a key occurs twice"
+    return dict(pairs)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _forms(word: str) -> Iterable[bytes]:
+    """Return the word as it may be found in lower case, plain or as JSON spells it."""
+    yield word.lower().encode()
+    yield json.dumps(word)[1:-1].lower().encode()

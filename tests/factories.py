@@ -1,0 +1,119 @@
+"""Values for tests: whole and harmless, changed by name where a test is about something."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from clio_broadly_sync.decide import Moment
+from clio_broadly_sync.model import (
+    Box,
+    Candidate,
+    Closing,
+    Command,
+    Contact,
+    Due,
+    Key,
+    Matter,
+    Outcome,
+    Policy,
+    Receipt,
+    ReviewRequest,
+    State,
+    SyncRule,
+)
+
+NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+TODAY = date(2026, 11, 20)
+CLOSED_ON = date(2026, 11, 18)
+ALL_FIELDS = frozenset({"first_name", "last_name", "company_name", "email", "phone"})
+
+
+def make_policy(**changes: Any) -> Policy:
+    policy = Policy(
+        command=Command.SYNC,
+        rule=SyncRule.BOTH,
+        start_day=date(2026, 11, 1),
+        max_age_days=30,
+        reask_days=180,
+        settle_hours=0,
+        max_new=50,
+        companies=True,
+        fields=ALL_FIELDS,
+        dedupes=False,
+    )
+    return replace(policy, **changes)
+
+
+def for_backfill(**changes: Any) -> Policy:
+    """Return the policy as the wiring makes it for a backfill: no start day, age or settling."""
+    return make_policy(
+        **{"command": Command.BACKFILL, "start_day": None, "max_age_days": None} | changes
+    )
+
+
+def make_matter(id_: int = 77, **changes: Any) -> Matter:
+    matter = Matter(
+        id=id_,
+        etag="after",
+        closed=True,
+        closed_on=CLOSED_ON,
+        client_id=1201,
+        opted_in=Box.CHECKED,
+        updated_at=NOW,
+    )
+    return replace(matter, **changes)
+
+
+def make_contact(id_: int = 1201, **changes: Any) -> Contact:
+    contact = Contact(
+        id=id_,
+        first_name="Ada",
+        last_name="Lovelace",
+        email="ada@example.com",
+        phone="+14155550123",
+    )
+    return replace(contact, **changes)
+
+
+def make_closing(
+    matter_id: int = 77, closed_on: date | None = CLOSED_ON, **changes: Any
+) -> Closing:
+    closing = Closing(
+        key=Key(matter_id, closed_on),
+        contact_id=1201,
+        state=State.PENDING,
+        reason=None,
+        command=Command.SYNC,
+        rule=SyncRule.BOTH,
+        etag="before",
+        noticed_at=NOW,
+        read_at=NOW,
+        read_in_run=1,
+    )
+    return replace(closing, **changes)
+
+
+def make_request(closing: Closing, **changes: Any) -> ReviewRequest:
+    request = ReviewRequest(
+        key=closing.key,
+        contact_id=closing.contact_id or 0,
+        transaction_date=closing.key.closed_on or TODAY,
+        email=f"client{closing.contact_id}@example.com",
+    )
+    return replace(request, **changes)
+
+
+def make_candidate(closing: Closing, **changes: Any) -> Candidate:
+    return Candidate(closing, make_request(closing, **changes), closing.read_at)
+
+
+def make_moment(**changes: Any) -> Moment:
+    return replace(Moment(run=2, now=NOW, today=TODAY), **changes)
+
+
+def make_due(**changes: Any) -> Due:
+    return replace(Due(Command.SYNC, noticed_until=NOW, faults_until=NOW), **changes)
+
+
+def make_receipt(closing: Closing, outcome: Outcome, code: str | None = None) -> Receipt:
+    return Receipt(closing.key, outcome, code)

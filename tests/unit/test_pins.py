@@ -1,0 +1,336 @@
+"""What the state was made with, held against the settings and against Clio's definitions."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import NOW
+
+from clio_broadly_sync import pins
+from clio_broadly_sync.errors import ConfigError, DeniedError
+from clio_broadly_sync.model import Account, CustomField, FieldIds, Pins, SyncRule
+
+OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", "checkbox", False)
+OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", "checkbox", False)
+OTHER = CustomField(33, "Retainer", "Matter", "currency", False)
+PINNED = FieldIds(11, 22)
+
+
+class Definitions:
+    """Clio's definitions, as its API filters them."""
+
+    def __init__(self, *fields: CustomField, account: Account | DeniedError | None = None) -> None:
+        self.fields = fields
+        self.clock = NOW
+        self.requests = 0
+        self._account = account or Account(7, "America/New_York")
+
+    def now(self) -> datetime:
+        return self.clock
+
+    def account(self) -> Account:
+        if isinstance(self._account, DeniedError):
+            raise self._account
+        return self._account
+
+    def custom_fields(self, *, all_of_them: bool = False) -> Sequence[CustomField]:
+        self.requests += 1
+        return [
+            field
+            for field in self.fields
+            if all_of_them or (field.type == "checkbox" and not field.deleted)
+        ]
+
+
+def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: str) -> pins.Wanted:
+    wanted = pins.Wanted(
+        host="https://app.clio.com",
+        broadly_url="https://broadly.test/v1/batches",
+        rule=rule,
+        opt_out_name="BroadlyOptOut",
+        opt_in_name="SendBroadlyThankYou",
+    )
+    return replace(wanted, **changes)
+
+
+def make_pins(**changes: object) -> Pins:
+    return replace(
+        Pins("https://app.clio.com", 7, "https://broadly.test/v1/batches", SyncRule.BOTH, PINNED),
+        **changes,
+    )
+
+
+def read(
+    *fields: CustomField, rule: SyncRule = SyncRule.BOTH, pinned: FieldIds | None = None
+) -> FieldIds:
+    return pins.Fields(Definitions(*fields), make_wanted(rule)).read(pinned)
+
+
+def problems(
+    *fields: CustomField, rule: SyncRule = SyncRule.BOTH, pinned: FieldIds | None = None
+) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        read(*fields, rule=rule, pinned=pinned)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        (SyncRule.OPT_OUT, FieldIds(11, None)),
+        (SyncRule.OPT_IN, FieldIds(11, 22)),
+        (SyncRule.BOTH, FieldIds(11, 22)),
+    ],
+)
+def test_fields_that_the_rule_reads(rule: SyncRule, found: FieldIds) -> None:
+    """Opt-out reads the contact's box alone; the others read both where both are there."""
+    assert read(OPT_OUT, OPT_IN, OTHER, rule=rule) == found
+    assert read(OPT_OUT, OPT_IN, OTHER, rule=rule, pinned=found) == found
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields", "named"),
+    [
+        (SyncRule.OPT_OUT, [OPT_IN], ["BroadlyOptOut"]),
+        (SyncRule.OPT_IN, [OPT_OUT], ["SendBroadlyThankYou"]),
+        (SyncRule.BOTH, [OPT_OUT], ["SendBroadlyThankYou"]),
+        (SyncRule.BOTH, [OPT_IN], ["BroadlyOptOut"]),
+        (SyncRule.BOTH, [], ["BroadlyOptOut", "SendBroadlyThankYou"]),
+    ],
+)
+def test_missing(rule: SyncRule, fields: list[CustomField], named: list[str]) -> None:
+    """A field that the rule needs and Clio has not is named, and so is every other one."""
+    found = problems(*fields, rule=rule)
+    assert len(found) == len(named)
+    assert all(name in problem for name, problem in zip(named, found, strict=True))
+
+
+WRONG = {
+    "another type": (OPT_OUT._replace(type="text_line"), "is a text_line, not a checkbox"),
+    "the wrong parent": (OPT_OUT._replace(parent="Matter"), "on the matter: it must be made for"),
+    "deleted": (OPT_OUT._replace(deleted=True), "deleted"),
+    "renamed, nearly the same": (
+        OPT_OUT._replace(id=12, name="Broadly Opt-Out"),
+        "Did you mean “Broadly Opt-Out”?",
+    ),
+    "case": (OPT_OUT._replace(id=12, name="broadlyoptout"), "Did you mean “broadlyoptout”?"),
+    "a blank at the end": (
+        OPT_OUT._replace(id=12, name="BroadlyOptOut "),
+        "Did you mean “BroadlyOptOut ”?",
+    ),
+    "renamed, beyond guessing": (
+        OPT_OUT._replace(name="No reviews please"),
+        "now called “No reviews please”",
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "words"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(
+    ("rule", "pinned"),
+    [
+        (SyncRule.OPT_OUT, FieldIds(11, None)),
+        (SyncRule.BOTH, PINNED),
+        (SyncRule.OPT_IN, PINNED),
+    ],
+    ids=str,
+)
+def test_pinned_field_that_is_not_in_order(
+    field: CustomField, words: str, rule: SyncRule, pinned: FieldIds
+) -> None:
+    """Whatever became of a pinned field, the run ends and says what, under every rule."""
+    (problem,) = problems(field, OPT_IN, OTHER, rule=rule, pinned=pinned)
+    assert "“BroadlyOptOut”" in problem
+    assert words in problem
+
+
+def test_near_miss_is_looked_for_where_the_field_belongs() -> None:
+    """A matter's field of nearly the same name is no hint for a contact's."""
+    (problem,) = problems(OPT_OUT._replace(name="BroadlyOptOut2", parent="Matter"), OPT_IN)
+    assert "Did you mean" not in problem
+
+
+def test_doubled() -> None:
+    """Two checkboxes of the name on one parent: nobody can tell which one counts."""
+    (problem,) = problems(OPT_OUT, OPT_OUT._replace(id=12), OPT_IN)
+    assert "2 checkboxes named “BroadlyOptOut”" in problem
+    (problem,) = problems(OPT_OUT, OPT_OUT._replace(id=12), OPT_IN, pinned=PINNED)
+    assert "2 checkboxes" in problem
+
+
+def test_doubled_under_opt_in() -> None:
+    """An optional field that is there twice is refused as well."""
+    fields = (OPT_OUT, OPT_OUT._replace(id=12), OPT_IN)
+    assert problems(*fields, rule=SyncRule.OPT_IN, pinned=FieldIds(None, 22))
+
+
+def test_same_name_elsewhere_is_no_double() -> None:
+    """A deleted one, another type or the other parent does not count."""
+    others = [
+        OPT_OUT._replace(id=12, deleted=True),
+        OPT_OUT._replace(id=13, type="text_line"),
+        OPT_OUT._replace(id=14, parent="Matter"),
+    ]
+    assert read(OPT_OUT, OPT_IN, *others, pinned=None) == PINNED
+    assert read(OPT_OUT, OPT_IN, *others, pinned=PINNED) == PINNED
+
+
+def test_made_anew() -> None:
+    """Deleted and made again under its name, a field has every box blank."""
+    (problem,) = problems(
+        OPT_OUT._replace(deleted=True), OPT_OUT._replace(id=12), OPT_IN, pinned=PINNED
+    )
+    assert "made anew" in problem
+    assert "check --accept" in problem
+
+
+def test_every_problem_at_once() -> None:
+    """A field made anew and one that is gone are both named."""
+    assert len(problems(OPT_OUT._replace(id=12), pinned=PINNED)) == 2
+
+
+# Opt-in, with the contact's box optional.
+
+
+def test_opt_in_does_without_the_contacts_box() -> None:
+    """Where the contact's field does not exist and is not pinned, nothing is missing."""
+    assert read(OPT_IN, rule=SyncRule.OPT_IN) == FieldIds(None, 22)
+    assert read(OPT_IN, rule=SyncRule.OPT_IN, pinned=FieldIds(None, 22)) == FieldIds(None, 22)
+
+
+def test_opt_in_adopts_the_contacts_box_when_it_turns_up() -> None:
+    """Made later, the contact's field counts from then on."""
+    assert read(OPT_OUT, OPT_IN, rule=SyncRule.OPT_IN, pinned=FieldIds(None, 22)) == PINNED
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OPT_OUT._replace(type="text_line"),
+        OPT_OUT._replace(parent="Matter"),
+        OPT_OUT._replace(type="picklist", parent="Matter"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("pinned", [None, FieldIds(None, 22)], ids=["first run", "later"])
+def test_opt_in_refuses_an_optional_box_made_in_the_wrong_way(
+    wrong: CustomField, pinned: FieldIds | None
+) -> None:
+    """A firm that made the field meant it to count, whenever it was made."""
+    (problem,) = problems(wrong, OPT_IN, rule=SyncRule.OPT_IN, pinned=pinned)
+    assert "“BroadlyOptOut”" in problem
+
+
+def test_opt_in_may_unpin_the_contacts_box() -> None:
+    """`check --accept` reads without pins: a deleted optional field is then none."""
+    assert read(OPT_OUT._replace(deleted=True), OPT_IN, rule=SyncRule.OPT_IN) == FieldIds(None, 22)
+
+
+def test_names_of_others_are_shown_short_and_printable() -> None:
+    """A near miss is shown without control characters, and never at any length."""
+    odd = OPT_OUT._replace(id=11, name="x" * 500 + "\n\x1b[31m")
+    (problem,) = problems(odd, OPT_IN, pinned=PINNED)
+    assert "x" * 65 not in problem
+    assert problem.isprintable()
+
+
+def test_definitions_are_read_in_one_request() -> None:
+    """Only a problem is worth a second one."""
+    source = Definitions(OPT_OUT, OPT_IN)
+    fields = pins.Fields(source, make_wanted())
+    assert fields.older_than(timedelta.max)
+    fields.read(PINNED)
+    assert source.requests == 1
+    assert not fields.older_than(timedelta(minutes=15))
+    source.clock += timedelta(minutes=16)
+    assert fields.older_than(timedelta(minutes=15))
+    assert not fields.older_than(timedelta.max)
+
+
+# Settings and account.
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"host": "https://eu.app.clio.com"}, "SYNC_STATE of its own"),
+        ({"broadly_url": "https://other.test"}, "BROADLY_URL"),
+        ({"rule": SyncRule.OPT_IN}, "SYNC_RULE"),
+    ],
+)
+def test_changed_setting(changed: dict[str, str], word: str) -> None:
+    """Each pinned setting that changed ends the run and is named."""
+    with pytest.raises(ConfigError, match=word):
+        pins.check_settings(make_pins(), replace(make_wanted(), **changed))
+
+
+def test_unchanged_settings() -> None:
+    """Nothing changed, no error."""
+    pins.check_settings(make_pins(), make_wanted())
+
+
+def test_two_changed_settings_are_both_named() -> None:
+    """URL and rule are reported together."""
+    with pytest.raises(ConfigError) as caught:
+        pins.check_settings(make_pins(), make_wanted(SyncRule.OPT_IN, broadly_url="https://x.test"))
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("pinned", "account", "fits"),
+    [(7, 7, True), (7, 8, False), (None, 8, True), (None, None, True), (7, None, False)],
+)
+def test_account(pinned: int | None, account: int | None, fits: bool) -> None:
+    """Another account than the pinned one is refused, and so is one that cannot be told."""
+    known = make_pins(account=pinned)
+    if fits:
+        pins.check_account(known, Account(account, None))
+        return
+    with pytest.raises(ConfigError):
+        pins.check_account(known, Account(account, None))
+
+
+def test_account_that_clio_will_not_tell(caplog: pytest.LogCaptureFixture) -> None:
+    """A 403 leaves the account unpinned, with a warning."""
+    source = Definitions(account=DeniedError("no", status=403))
+    with caplog.at_level(logging.WARNING):
+        account = pins.read_account(source)
+    assert account == Account(None, None)
+    assert "not checked" in caplog.text
+    assert pins.with_account(make_pins(account=None), account).account is None
+
+
+def test_refused_sign_in_is_no_missing_permission() -> None:
+    """A 401 ends the run."""
+    with pytest.raises(DeniedError):
+        pins.read_account(Definitions(account=DeniedError("no", status=401)))
+
+
+def test_account_is_pinned_once() -> None:
+    """The first account that is known is pinned; no other replaces it."""
+    assert pins.with_account(make_pins(account=None), Account(9, None)).account == 9
+    assert pins.with_account(make_pins(), Account(9, None)).account == 7
+    assert pins.with_account(make_pins(account=None), None).account is None
+
+
+def test_made_with() -> None:
+    """The pins are what settings and Clio say; a known account is kept."""
+    assert pins.made_with(make_wanted(), make_pins(), PINNED) == make_pins()
+    assert pins.made_with(make_wanted(), None, PINNED).account is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Pacific Time (US & Canada)", "Nowhere/Land", "../etc/passwd", "America", "", None]
+)
+def test_zone_that_is_none(name: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Where Clio names no zone that exists, this machine's is used, with a warning."""
+    assert pins.zone_of(Account(7, name)) is None
+    assert "CLIO_TIME_ZONE" in caplog.text
+
+
+def test_zone_of_the_firm() -> None:
+    """An IANA name is the firm's zone."""
+    assert pins.zone_of(Account(7, "America/New_York")) == ZoneInfo("America/New_York")

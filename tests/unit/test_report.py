@@ -1,0 +1,91 @@
+"""The figures of a run: what was decided, what Broadly answered, and whether a person is needed."""
+
+from typing import Any
+
+import pytest
+from factories import make_closing, make_receipt
+
+from clio_broadly_sync.model import Closing, Decision, Outcome, Reason, State, Verdict
+from clio_broadly_sync.report import Report, decision_of
+
+HIDDEN = make_closing(reason=Reason.CONTACT_HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "attention"),
+    [
+        (None, HIDDEN, True),
+        (make_closing(), HIDDEN, True),
+        (HIDDEN, HIDDEN, False),
+        (make_closing(reason=Reason.UNREADABLE_FIELD), HIDDEN, True),
+        (HIDDEN, make_closing(), False),
+        (None, make_closing(reason=Reason.SETTLING), False),
+        (None, make_closing(state=State.SKIPPED, reason=Reason.OPTED_OUT), False),
+        (make_closing(marked=True), make_closing(state=State.HELD, marked=True), True),
+    ],
+)
+def test_attention_for_what_is_new(old: Closing | None, new: Closing, attention: bool) -> None:
+    """A fault wants a person once, when it is new; what became held does, too."""
+    report = Report()
+    report.decided(old, new)
+    assert report.attention is attention
+
+
+def test_skipped_are_counted_by_reason() -> None:
+    """Each reason has its figure; who waits has none."""
+    report = Report()
+    for reason in (Reason.OPTED_OUT, Reason.OPTED_OUT, Reason.NO_CHANNEL):
+        report.decided(None, make_closing(state=State.SKIPPED, reason=reason))
+    report.decided(None, HIDDEN)
+    assert report.skipped == {"opted_out": 2, "no_channel": 1}
+
+
+RECEIPTS = {
+    Outcome.ACCEPTED: (State.SENT, {"sent": 1}, False),
+    Outcome.DUPLICATE: (State.SENT, {"sent": 1, "duplicate": 1}, False),
+    Outcome.SUPPRESSED: (State.SKIPPED, {"suppressed": 1}, False),
+    Outcome.REJECTED: (State.DEAD, {"rejected": 1}, True),
+    Outcome.RETRY: (State.PENDING, {}, False),
+    Outcome.UNKNOWN: (State.HELD, {"held": 1}, True),
+}
+
+
+@pytest.mark.parametrize("outcome", RECEIPTS)
+def test_receipts(outcome: Outcome) -> None:
+    """`sent` includes duplicates, suppressed are apart, dead and held want a person."""
+    state, counted, attention = RECEIPTS[outcome]
+    report = Report()
+    closing = make_closing(state=state)
+    report.settled([(make_receipt(closing, outcome), closing)])
+    names = ("sent", "duplicate", "suppressed", "rejected", "held")
+    assert {name: n for name in names if (n := getattr(report, name))} == counted
+    assert report.attention is attention
+
+
+def test_nothing_held_wants_nobody() -> None:
+    """A recovery that found nothing is no news."""
+    report = Report()
+    report.now_held(0)
+    assert not report.attention
+
+
+@pytest.mark.parametrize(
+    ("row", "decision"),
+    [
+        ({"state": State.SENT}, Decision(Verdict.SEND)),
+        ({"state": State.DEAD}, Decision(Verdict.SEND)),
+        (
+            {"state": State.SKIPPED, "reason": Reason.COMPANY},
+            Decision(Verdict.SKIP, Reason.COMPANY),
+        ),
+        ({"reason": Reason.SURGE}, Decision(Verdict.WAIT, Reason.SURGE)),
+        ({}, Decision(Verdict.WAIT)),
+        (
+            {"state": State.HELD, "reason": Reason.OPTED_OUT, "marked": True},
+            Decision(Verdict.WAIT, Reason.OPTED_OUT),
+        ),
+    ],
+)
+def test_decision_of_a_row(row: dict[str, Any], decision: Decision) -> None:
+    """A row says whether its client was handed over, left out, or waits, and why."""
+    assert decision_of(make_closing(**row)) == decision

@@ -1,0 +1,571 @@
+"""The policy: the truth table, every reason, and the laws of watermark, surge and freshness."""
+
+import itertools
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import responses
+from factories import (
+    CLOSED_ON,
+    NOW,
+    TODAY,
+    for_backfill,
+    make_closing,
+    make_contact,
+    make_matter,
+    make_moment,
+    make_policy,
+    make_receipt,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clio_broadly_sync import decide, rules
+from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.model import (
+    FINAL,
+    Approval,
+    Asked,
+    Box,
+    Closing,
+    Contact,
+    Decision,
+    FieldIds,
+    Key,
+    Matter,
+    Outcome,
+    Policy,
+    Reason,
+    State,
+    SyncRule,
+    Verdict,
+)
+from clio_broadly_sync.transport import Stop, Transport
+
+# The truth table of design §1, with every state that a checkbox can have on the wire.
+
+OPT_OUT_ID, OPT_IN_ID, OTHER_ID = 11, 22, 33
+CHECKED, UNCHECKED, UNREADABLE = Box.CHECKED, Box.UNCHECKED, Box.UNREADABLE
+
+
+def entry(field: int, value: Any, **changes: Any) -> dict[str, Any]:
+    """Return an entry of `custom_field_values` as Clio writes one."""
+    return {
+        "id": f"checkbox-{field}0",
+        "field_name": "A box",
+        "field_type": "checkbox",
+        "value": value,
+        "soft_deleted": False,
+        "custom_field": {"id": field},
+    } | changes
+
+
+NAMELESS = {"field_name": None, "field_type": None}
+WIRE: dict[str, tuple[Callable[[int], Any], Box]] = {
+    "never added": (lambda field: [], UNCHECKED),
+    "shown by default, never saved": (lambda field: [entry(field, None, id=None)], UNCHECKED),
+    "an empty placeholder": (lambda field: [entry(field, None)], UNCHECKED),
+    "another field's entry": (lambda field: [entry(OTHER_ID, True)], UNCHECKED),
+    "false": (lambda field: [entry(field, False)], UNCHECKED),
+    "the word false": (lambda field: [entry(field, "false")], UNCHECKED),
+    "zero": (lambda field: [entry(field, 0)], UNCHECKED),
+    "the digit zero": (lambda field: [entry(field, "0")], UNCHECKED),
+    "an empty word": (lambda field: [entry(field, "")], UNCHECKED),
+    "true": (lambda field: [entry(field, True)], CHECKED),
+    "true, after another field's": (
+        lambda field: [entry(OTHER_ID, False), entry(field, True)],
+        CHECKED,
+    ),
+    "the word true": (lambda field: [entry(field, "true")], CHECKED),
+    "one": (lambda field: [entry(field, 1)], CHECKED),
+    "the digit one": (lambda field: [entry(field, "1")], CHECKED),
+    "not allowed to read": (lambda field: [entry(field, None, **NAMELESS)], UNREADABLE),
+    "not allowed, and no definition": (
+        lambda field: [entry(field, None, **NAMELESS, custom_field=None)],
+        UNREADABLE,
+    ),
+    "an unknown word": (lambda field: [entry(field, "yes")], UNREADABLE),
+    "an unknown number": (lambda field: [entry(field, 2)], UNREADABLE),
+    "a list": (lambda field: [entry(field, [True])], UNREADABLE),
+    "two that disagree": (lambda field: [entry(field, True), entry(field, False)], UNREADABLE),
+    "no list of entries": (lambda field: None, UNREADABLE),
+}
+
+SEND = Decision(Verdict.SEND)
+OPTED_OUT = Decision(Verdict.SKIP, Reason.OPTED_OUT)
+NOT_OPTED_IN = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN)
+WAIT = Decision(Verdict.WAIT, Reason.UNREADABLE_FIELD)
+
+BOTH_BOXES = {
+    # matter, contact
+    (CHECKED, UNCHECKED): SEND,
+    (CHECKED, CHECKED): OPTED_OUT,
+    (CHECKED, UNREADABLE): WAIT,
+    (UNCHECKED, UNCHECKED): NOT_OPTED_IN,
+    (UNCHECKED, CHECKED): NOT_OPTED_IN,
+    (UNCHECKED, UNREADABLE): NOT_OPTED_IN,
+    (UNREADABLE, UNCHECKED): WAIT,
+    (UNREADABLE, CHECKED): WAIT,
+    (UNREADABLE, UNREADABLE): WAIT,
+}
+CONTACT_ALONE = {UNCHECKED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
+MATTER_ALONE = {CHECKED: SEND, UNCHECKED: NOT_OPTED_IN, UNREADABLE: WAIT}
+TRUTH: dict[tuple[SyncRule, FieldIds], Callable[[Box, Box], Decision]] = {
+    (SyncRule.OPT_OUT, FieldIds(OPT_OUT_ID, None)): lambda m, c: CONTACT_ALONE[c],
+    (SyncRule.OPT_IN, FieldIds(None, OPT_IN_ID)): lambda m, c: MATTER_ALONE[m],
+    (SyncRule.OPT_IN, FieldIds(OPT_OUT_ID, OPT_IN_ID)): lambda m, c: BOTH_BOXES[m, c],
+    (SyncRule.BOTH, FieldIds(OPT_OUT_ID, OPT_IN_ID)): lambda m, c: BOTH_BOXES[m, c],
+}
+BOXES_READ = sorted({fields for _, fields in TRUTH}, key=str)
+
+
+class _Token:
+    def access_token(self) -> str:
+        return "t0ken"
+
+    def refresh(self) -> bool:
+        return False
+
+
+Records = tuple[dict[int, Matter], dict[int, Contact]]
+
+
+@pytest.fixture(scope="module")
+def read() -> dict[FieldIds, Records]:
+    """Read a matter and a contact in each state of the wire, by Clio's adapter."""
+    numbered = list(enumerate(WIRE.values(), start=1))
+    matters = [
+        {
+            "id": number,
+            "etag": "e",
+            "status": "Closed",
+            "close_date": CLOSED_ON.isoformat(),
+            "updated_at": NOW.isoformat(),
+            "client": {"id": number},
+            "custom_field_values": entries(OPT_IN_ID),
+        }
+        for number, (entries, _) in numbered
+    ]
+    contacts = [
+        {
+            "id": number,
+            "type": "Person",
+            "name": "Ada Lovelace",
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "primary_email_address": "ada@example.com",
+            "primary_phone_number": None,
+            "custom_field_values": entries(OPT_OUT_ID),
+        }
+        for number, (entries, _) in numbered
+    ]
+    ids = [number for number, _ in numbered]
+    found = {}
+    with responses.RequestsMock() as wire:
+        for kind, rows in (("matters", matters), ("contacts", contacts)):
+            wire.get(
+                f"https://clio.test/api/v4/{kind}.json",
+                body=json.dumps({"data": rows, "meta": {"paging": {}}}),
+                headers={"Date": "Fri, 20 Nov 2026 18:00:00 GMT"},
+            )
+        transport = Transport("Clio", patience=lambda: 0.0, stop=Stop())
+        for fields in BOXES_READ:
+            clio = Clio(
+                transport, _Token(), "https://clio.test", region="us", wall_clock=lambda: NOW
+            )
+            found[fields] = (clio.matters(ids, fields), clio.contacts(ids, fields))
+        transport.close()
+    return found
+
+
+@pytest.mark.parametrize("contacts_box", WIRE)
+@pytest.mark.parametrize("matters_box", WIRE)
+@pytest.mark.parametrize(("rule", "fields"), TRUTH, ids=str)
+def test_truth_table(
+    read: dict[FieldIds, Records],
+    rule: SyncRule,
+    fields: FieldIds,
+    matters_box: str,
+    contacts_box: str,
+) -> None:
+    """The rule and the two boxes decide, in every state that they can have on the wire."""
+    matters, contacts = read[fields]
+    policy = make_policy(rule=rule)
+    names = list(WIRE)
+    matter = matters[names.index(matters_box) + 1]
+    contact = contacts[names.index(contacts_box) + 1]
+
+    decision = rules.by_matter(matter, policy, TODAY)
+    if decision.verdict is Verdict.SEND:
+        decision = rules.by_contact(contact, policy)
+
+    assert decision == TRUTH[rule, fields](WIRE[matters_box][1], WIRE[contacts_box][1])
+
+
+def test_hidden_contact_is_never_handed_over() -> None:
+    """A contact that Clio does not show waits, under every rule."""
+    for rule in SyncRule:
+        decision = rules.by_contact(None, make_policy(rule=rule))
+        assert decision == Decision(Verdict.WAIT, Reason.CONTACT_HIDDEN)
+
+
+# Every reason.
+
+MOMENT = make_moment()
+POLICY = make_policy()
+
+
+def noticed(matter: Matter, policy: Policy = POLICY) -> Closing:
+    pair = decide.noticed(matter, [], policy, MOMENT)
+    assert pair is not None
+    return pair[1]
+
+
+def with_contact(contact: Contact | None, policy: Policy = POLICY) -> Closing:
+    decided = decide.by_contact(make_closing(), contact, policy, MOMENT)
+    assert decided is not None
+    return decided
+
+
+def after(outcome: Outcome, **policy: Any) -> Closing:
+    closing = make_closing(state=State.SENDING)
+    return decide.after(make_receipt(closing, outcome), closing, make_policy(**policy))
+
+
+def asked_recently() -> Closing:
+    decided = decide.by_asked(make_closing(), Asked(person_at=NOW), POLICY, NOW)
+    assert decided is not None
+    return decided
+
+
+def dropped() -> Closing:
+    closing = make_closing(state=State.SKIPPED, reason=Reason.DROPPED)
+    pair = decide.noticed(make_matter(), [closing], for_backfill(), MOMENT)
+    return closing if pair is None else pair[1]
+
+
+SKIPPED, PENDING = State.SKIPPED, State.PENDING
+REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
+    Reason.NOT_CLOSED: (SKIPPED, lambda: noticed(make_matter(closed=False))),
+    Reason.NO_CLIENT: (SKIPPED, lambda: noticed(make_matter(client_id=None))),
+    Reason.NO_CLOSE_DATE: (SKIPPED, lambda: noticed(make_matter(closed_on=None))),
+    Reason.CLOSED_BEFORE_START: (
+        SKIPPED,
+        lambda: noticed(make_matter(), make_policy(start_day=CLOSED_ON + timedelta(days=1))),
+    ),
+    Reason.CLOSED_TOO_LONG_AGO: (
+        SKIPPED,
+        lambda: noticed(make_matter(), make_policy(max_age_days=(TODAY - CLOSED_ON).days - 1)),
+    ),
+    Reason.NOT_OPTED_IN: (SKIPPED, lambda: noticed(make_matter(opted_in=UNCHECKED))),
+    Reason.OPTED_OUT: (SKIPPED, lambda: with_contact(make_contact(opted_out=CHECKED))),
+    Reason.COMPANY: (
+        SKIPPED,
+        lambda: with_contact(make_contact(is_company=True), make_policy(companies=False)),
+    ),
+    Reason.NO_CHANNEL: (SKIPPED, lambda: with_contact(make_contact(email=None, phone=None))),
+    Reason.ASKED_RECENTLY: (SKIPPED, asked_recently),
+    Reason.SUPPRESSED: (SKIPPED, lambda: after(Outcome.SUPPRESSED)),
+    Reason.DROPPED: (SKIPPED, dropped),
+    Reason.SETTLING: (PENDING, lambda: noticed(make_matter(), make_policy(settle_hours=24))),
+    Reason.SURGE: (PENDING, lambda: decide.awaiting_approval(make_closing())),
+    Reason.UNAVAILABLE: (PENDING, lambda: decide.released(make_closing(), Reason.UNAVAILABLE)),
+    Reason.RETRY: (PENDING, lambda: after(Outcome.RETRY)),
+    Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
+    Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
+    Reason.UNREADABLE_FIELD: (PENDING, lambda: noticed(make_matter(opted_in=UNREADABLE))),
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason(reason: Reason) -> None:
+    """Each reason has its cause, and leaves the closing skipped or waiting."""
+    state, cause = REASONS[reason]
+    closing = cause()
+    assert (closing.state, closing.reason) == (state, reason)
+
+
+# The order of the rules is the policy.
+
+AGAINST: dict[Reason, dict[str, Any]] = {
+    Reason.NOT_CLOSED: {"closed": False},
+    Reason.UNREADABLE_FIELD: {"readable": False},
+    Reason.NO_CLIENT: {"client_id": None},
+    Reason.CLOSED_BEFORE_START: {"closed_on": date(2026, 4, 30)},
+    Reason.CLOSED_TOO_LONG_AGO: {"closed_on": date(2026, 9, 1)},
+    Reason.NOT_OPTED_IN: {"opted_in": UNCHECKED},
+}
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(AGAINST, 2)))
+def test_first_rule_of_the_matter_decides(first: Reason, second: Reason) -> None:
+    """Where several rules speak against a matter, the earliest gives the reason."""
+    matter = make_matter(**{**AGAINST[second], **AGAINST[first]})
+    policy = make_policy(start_day=date(2026, 5, 1))
+    assert rules.by_matter(matter, policy, TODAY).reason is first
+
+
+@pytest.mark.parametrize(
+    ("contact", "reason"),
+    [
+        ({"opted_out": CHECKED, "is_company": True, "email": None}, Reason.OPTED_OUT),
+        ({"opted_out": UNREADABLE, "is_company": True}, Reason.UNREADABLE_FIELD),
+        ({"readable": False, "is_company": True}, Reason.UNREADABLE_FIELD),
+        ({"is_company": True, "email": None, "phone": None}, Reason.COMPANY),
+    ],
+)
+def test_first_rule_of_the_contact_decides(contact: dict[str, Any], reason: Reason) -> None:
+    """Where several rules speak against a contact, the earliest gives the reason."""
+    policy = make_policy(companies=False)
+    assert rules.by_contact(make_contact(**contact), policy).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "decision"),
+    [
+        ({"email", "phone"}, SEND),
+        ({"email"}, Decision(Verdict.SKIP, Reason.NO_CHANNEL)),
+        ({"phone", "first_name"}, SEND),
+    ],
+)
+def test_channel_counts_only_where_it_may_leave_the_firm(
+    fields: set[str], decision: Decision
+) -> None:
+    """A phone number that BROADLY_FIELDS keeps back is no way to reach the client."""
+    policy = make_policy(fields=frozenset(fields))
+    assert rules.by_contact(make_contact(email=None), policy) == decision
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [
+        (-400, None),
+        (-1, None),
+        (0, None),
+        (30, None),
+        (31, Reason.CLOSED_TOO_LONG_AGO),
+        (40_000, Reason.CLOSED_TOO_LONG_AGO),
+    ],
+)
+def test_age_of_a_close_date(age: int, reason: Reason | None) -> None:
+    """A close date in the future is new, one of SYNC_MAX_AGE_DAYS ago still counts."""
+    matter = make_matter(closed_on=TODAY - timedelta(days=age))
+    assert rules.by_matter(matter, make_policy(start_day=None), TODAY).reason is reason
+
+
+def test_start_day_itself_counts() -> None:
+    """What closed on the day of the first run is handed over."""
+    policy = make_policy(start_day=CLOSED_ON)
+    assert rules.by_matter(make_matter(), policy, TODAY) == SEND
+
+
+def test_backfill_knows_neither_start_day_nor_age() -> None:
+    """A backfill decides on matters of any age."""
+    matter = make_matter(closed_on=date(1999, 12, 31))
+    assert rules.by_matter(matter, for_backfill(), TODAY) == SEND
+
+
+@pytest.mark.parametrize(
+    ("changes", "decision"),
+    [
+        ({"closed_on": date(2020, 1, 1), "opted_in": UNCHECKED}, SEND),
+        ({"closed_on": None}, SEND),
+        ({"closed": False}, Decision(Verdict.SKIP, Reason.NOT_CLOSED)),
+        ({"client_id": None}, Decision(Verdict.SKIP, Reason.NO_CLIENT)),
+        ({"readable": False}, WAIT),
+    ],
+)
+def test_resent_by_a_person(changes: dict[str, Any], decision: Decision) -> None:
+    """A person's resending overrules date and box, not that the matter is open again."""
+    closing = make_closing(resent=True)
+    matter = make_matter(**changes)
+    assert rules.by_matter(matter, POLICY, TODAY, closing=closing) == decision
+
+
+# Faults wait until max age, and are then skipped as what they are.
+
+OLD = date(2026, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "matter", "decision"),
+    [
+        ("contact_hidden", {"closed_on": OLD}, Decision(Verdict.SKIP, Reason.CONTACT_HIDDEN)),
+        ("contact_hidden", {}, SEND),
+        (
+            "contact_hidden",
+            {"closed_on": OLD, "closed": False},
+            Decision(Verdict.SKIP, Reason.NOT_CLOSED),
+        ),
+        (
+            "unreadable_field",
+            {"closed_on": OLD, "client_id": None},
+            Decision(Verdict.SKIP, Reason.NO_CLIENT),
+        ),
+        ("unreadable_field", {"opted_in": UNREADABLE}, WAIT),
+        (
+            "unreadable_field",
+            {"closed_on": OLD, "client_id": None, "readable": False},
+            Decision(Verdict.SKIP, Reason.UNREADABLE_FIELD),
+        ),
+        ("settling", {"closed_on": OLD}, Decision(Verdict.SKIP, Reason.CLOSED_TOO_LONG_AGO)),
+    ],
+)
+def test_fault_is_skipped_when_too_old(
+    waits_for: str, matter: dict[str, Any], decision: Decision
+) -> None:
+    """What could not be read until max age is skipped with that reason, not for its age."""
+    closing = make_closing(closed_on=OLD, reason=Reason(waits_for))
+    policy = make_policy(start_day=None)
+    assert rules.by_matter(make_matter(**matter), policy, TODAY, closing=closing) == decision
+
+
+def test_record_without_a_close_date_ages_from_the_day_it_was_noticed() -> None:
+    """A matter whose close date cannot be read does not wait for ever."""
+    matter = make_matter(closed_on=None, readable=False)
+    before = make_closing(noticed_at=NOW - timedelta(days=32), reason=Reason.UNREADABLE_FIELD)
+    decided = rules.by_matter(matter, POLICY, TODAY, closing=before)
+    assert decided == Decision(Verdict.SKIP, Reason.UNREADABLE_FIELD)
+
+
+# Asked recently.
+
+
+@pytest.mark.parametrize(
+    ("asked", "reask_days", "reason"),
+    [
+        (Asked(), 180, None),
+        (Asked(person_at=NOW - timedelta(days=179)), 180, Reason.ASKED_RECENTLY),
+        (Asked(person_at=NOW - timedelta(days=180)), 180, None),
+        (Asked(person_at=NOW), 0, None),
+        (Asked(matter_at=NOW - timedelta(days=29)), 0, Reason.ASKED_RECENTLY),
+        (Asked(matter_at=NOW - timedelta(days=30)), 0, None),
+        (Asked(matter_at=NOW - timedelta(days=29)), 7, Reason.ASKED_RECENTLY),
+    ],
+)
+def test_asked_recently(asked: Asked, reask_days: int, reason: Reason | None) -> None:
+    """Within the window a person is not asked again; the same matter never within 30 days."""
+    assert rules.asked_recently(asked, make_policy(reask_days=reask_days), NOW) is reason
+
+
+# What a receipt makes of a closing.
+
+
+@pytest.mark.parametrize(
+    ("outcome", "marked", "dedupes", "state", "marks"),
+    [
+        (Outcome.ACCEPTED, False, False, State.SENT, False),
+        (Outcome.DUPLICATE, False, False, State.SENT, False),
+        (Outcome.SUPPRESSED, False, False, State.SKIPPED, False),
+        (Outcome.REJECTED, False, False, State.DEAD, False),
+        (Outcome.REFUSED, False, False, State.DEAD, False),
+        (Outcome.RETRY, False, False, State.PENDING, False),
+        (Outcome.UNKNOWN, False, False, State.HELD, True),
+        (Outcome.UNKNOWN, False, True, State.PENDING, True),
+        (Outcome.ACCEPTED, True, True, State.SENT, False),
+        (Outcome.REJECTED, True, True, State.DEAD, False),
+        (Outcome.REFUSED, True, True, State.PENDING, True),
+        (Outcome.REFUSED, True, False, State.HELD, True),
+        (Outcome.RETRY, True, True, State.PENDING, True),
+        (Outcome.RETRY, True, False, State.HELD, True),
+    ],
+)
+def test_receipt(outcome: Outcome, marked: bool, dedupes: bool, state: State, marks: bool) -> None:
+    """Only a result for the item settles a marked closing; any other ending leaves it unknown."""
+    closing = make_closing(state=State.SENDING, marked=marked)
+    change = rules.after(make_receipt(closing, outcome), closing, make_policy(dedupes=dedupes))
+    assert (change.state, change.marked) == (state, marks)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "given_up"), [(Outcome.RETRY, State.DEAD), (Outcome.UNKNOWN, State.HELD)]
+)
+def test_tenth_run_is_the_last(outcome: Outcome, given_up: State) -> None:
+    """A closing is tried in ten runs, not in nine and not in eleven."""
+    closing, states = make_closing(), []
+    for _ in range(10):
+        sending = decide.changed(closing, rules.Change(State.SENDING))
+        receipt = make_receipt(sending, outcome)
+        closing = decide.after(receipt, sending, make_policy(dedupes=True))
+        states.append(closing.state)
+    assert states == [State.PENDING] * 9 + [given_up]
+
+
+def test_what_was_not_tried_does_not_count() -> None:
+    """An outage or a refused key never counts against a closing."""
+    closing = make_closing(state=State.SENDING, tries=9)
+    released = decide.released(closing, Reason.UNAVAILABLE)
+    assert (released.state, released.tries) == (State.PENDING, 9)
+
+
+# Watermark, walk, surge, freshness.
+
+moments = st.integers(946_684_800, 4_102_444_800).map(lambda s: datetime.fromtimestamp(s, UTC))
+
+
+@given(moments, moments, moments)
+def test_watermark_never_goes_backwards(
+    current: datetime, answered_at: datetime, our_clock: datetime
+) -> None:
+    """It reaches the answer's time or our clock, whichever is earlier, but never goes back."""
+    reached = rules.next_watermark(current, answered_at, our_clock)
+    assert reached >= current
+    assert reached == current or reached <= min(answered_at, our_clock)
+
+
+@given(moments, st.integers(5, 43200), st.timedeltas(timedelta(0), timedelta(days=9)))
+def test_walk_starts_at_the_overlap_but_not_before_the_first_run(
+    first_run: datetime, overlap: int, since_then: timedelta
+) -> None:
+    """`updated_since` means after, so the first run's own second is asked for as well."""
+    watermark = first_run + since_then
+    start = rules.walk_from(watermark, first_run, timedelta(minutes=overlap))
+    assert start < watermark
+    assert start >= first_run - timedelta(seconds=1)
+    assert start <= max(watermark - timedelta(minutes=5), first_run - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("due", "recent", "surge"),
+    [(50, 0, False), (51, 0, True), (1, 50, True), (1, 49, False), (0, 500, False)],
+)
+def test_surge(due: int, recent: int, surge: bool) -> None:
+    """More than SYNC_MAX_NEW due and recent ones together; none where nothing is due."""
+    assert rules.is_surge(due, recent, make_policy(max_new=50)) is surge
+
+
+@pytest.mark.parametrize(("hours", "stale"), [(72, False), (72.01, True)])
+def test_stale_watermark(hours: float, stale: bool) -> None:
+    """A watermark older than 72 hours is a dead cron, or an old copy of the state."""
+    assert rules.is_stale(NOW - timedelta(hours=hours), NOW) is stale
+
+
+@pytest.mark.parametrize(("minutes", "fresh"), [(0, True), (15, True), (15.01, False)])
+def test_fresh(minutes: float, fresh: bool) -> None:
+    """What was read is fresh for 15 minutes."""
+    assert rules.is_fresh(NOW - timedelta(minutes=minutes), NOW) is fresh
+
+
+def test_close_date_in_the_future_is_taken_as_today() -> None:
+    """Broadly is told the close date, or today where that has not come yet."""
+    assert rules.day_of_hand_over(date(2027, 1, 1), TODAY) == TODAY
+    assert rules.day_of_hand_over(CLOSED_ON, TODAY) == CLOSED_ON
+
+
+@pytest.mark.parametrize("reason", sorted(FINAL))
+@pytest.mark.parametrize("policy", [make_policy(), for_backfill()], ids=["sync", "backfill"])
+def test_final_reason_is_final(policy: Policy, reason: Reason) -> None:
+    """Neither an edit nor a backfill decides anew on what was suppressed or dropped."""
+    closing = make_closing(state=State.SKIPPED, reason=reason)
+    assert decide.noticed(make_matter(), [closing], policy, MOMENT) is None
+
+
+def test_transaction_id_names_matter_and_date() -> None:
+    """One closing has one transactionId for ever."""
+    closing = make_closing(77, date(2026, 11, 20), approval=Approval.GIVEN)
+    assert closing.key == Key(77, date(2026, 11, 20))
+    request = decide.request_for(closing, make_contact(), POLICY, TODAY)
+    assert request.transaction_id == "clio:matter:77:2026-11-20"
