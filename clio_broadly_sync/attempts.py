@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from clio_broadly_sync.errors import ConfigError, SyncError, UnavailableError
-from clio_broadly_sync.model import Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.model import Key, Outcome, Receipt, ReviewRequest
 
 MAX_REFUSED: Final = 3
 """So many items refused and none accepted: it is not the items, it is the contract."""
@@ -72,6 +72,9 @@ class Refusals:
             return self.finish() + receipts
         self._kept += [r for r in receipts if r.outcome is Outcome.REFUSED]
         return [r for r in receipts if r.outcome is not Outcome.REFUSED]
+
+    def kept(self) -> set[Key]:
+        return {receipt.key for receipt in self._kept}
 
     def finish(self) -> list[Receipt]:
         """Return the refusals that were kept back."""

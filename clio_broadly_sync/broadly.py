@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 
 from clio_broadly_sync.attempts import Batch, Piece, Refusals, StillRunningError
 from clio_broadly_sync.errors import RefusedError, SyncError, UnavailableError
-from clio_broadly_sync.model import Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.model import Key, Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.transport import Answer, Transport, read_json
 
 SOURCE: Final = "clio"
@@ -83,6 +83,10 @@ class Broadly:
             if settled := self._refusals.settle(receipts):
                 yield settled
 
+    def kept_back(self) -> set[Key]:
+        """Return what was refused before anything was accepted; it is told later."""
+        return self._refusals.kept()
+
     def finish(self) -> list[Receipt]:
         """Return the refusals that were kept back; nothing more will be sent."""
         return self._refusals.finish()
@@ -105,6 +109,12 @@ class Broadly:
 
     def _post(self, piece: Piece, seconds_left: Callable[[], float]) -> list[Receipt]:
         body = _body(piece.requests)
+        once_more = iter((True,))
+
+        def may_be_repeated(error: UnavailableError) -> bool:
+            if isinstance(error, _NoResultError):
+                return next(once_more, False)
+            return self._dedupes or piece.may_be_repeated(error)
 
         def call() -> list[Receipt]:
             headers = {**self._headers, **_HEADERS, "Idempotency-Key": piece.key}
@@ -118,11 +128,7 @@ class Broadly:
                 piece.note(error)
                 raise error from None
 
-        return self._transport.retry(
-            call,
-            repeat=lambda error: self._dedupes or piece.may_be_repeated(error),
-            limit=seconds_left,
-        )
+        return self._transport.retry(call, repeat=may_be_repeated, limit=seconds_left)
 
     def _read(self, answer: Answer, requests: Batch) -> list[Receipt]:
         receipts = _read(answer, requests)
@@ -164,7 +170,7 @@ class Broadly:
 
 
 class _NoResultError(UnavailableError):
-    """A complete and readable answer, without a result for any item."""
+    """A complete and readable answer, without a result that fits any item."""
 
 
 def _cut(piece: Piece, size: int) -> list[Piece]:
@@ -178,14 +184,6 @@ def _waiting(error: SyncError) -> SyncError:
             "Broadly is still at work on this batch; the next run goes on.", outcome_unknown=True
         )
     return error
-
-
-def _untold(what: str) -> UnavailableError:
-    return UnavailableError(
-        f"Broadly answered what cannot be read: {what}; the next run tries again.",
-        outcome_unknown=True,
-        answered=True,
-    )
 
 
 def _body(requests: Batch) -> bytes:
@@ -223,7 +221,11 @@ def _read(answer: Answer, requests: Batch) -> list[Receipt]:
         return [Receipt(request.key, Outcome.ACCEPTED) for request in requests]
     results = _object(answer.body).get("results")
     if not isinstance(results, list):
-        raise _untold("no results")
+        raise UnavailableError(
+            "Broadly answered what cannot be read: no results; the next run tries again.",
+            outcome_unknown=True,
+            answered=True,
+        )
     by_index = _by_index(results, requests)
     return [
         Receipt(request.key, *_outcome(by_index.get(index)))
@@ -240,15 +242,15 @@ def _is_bare(answer: Answer) -> bool:
 
 
 def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any]]:
-    """Return the results by item; raise where one of them fits none, or names another's id."""
+    """Return the results by item; none where one of them fits no item, or names another's id."""
     fitting: dict[int, Mapping[str, Any]] = {}
     for result in results:
         index = result.get("index") if isinstance(result, dict) else None
         if not _is_index(index, len(requests)) or index in fitting:
-            raise _untold("results that fit no item")
+            return {}
         external_id = _external_id(requests[index])
         if result.get("externalId", external_id) != external_id:
-            raise _untold("results that name another client")
+            return {}
         fitting[index] = result
     return fitting
 

@@ -74,6 +74,10 @@ class Clio:
         date_then, monotonic_then = self._first_answer
         return date_then + timedelta(seconds=self._monotonic() - monotonic_then)
 
+    def asked_at(self) -> datetime:
+        """Return when the last request began, by the clock of `now`."""
+        return self.now() - timedelta(seconds=self._monotonic() - self._transport.began)
+
     def account(self) -> Account:
         """Return whose data the token opens (`who_am_i`); DeniedError 403 where Clio forbids it."""
         params = [("fields", records.ACCOUNT_FIELDS)]

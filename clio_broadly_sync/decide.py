@@ -172,7 +172,8 @@ def changed(closing: Closing, change: rules.Change) -> Closing:
         reason=change.reason,
         marked=closing.marked or change.marked,
         resent=closing.resent and change.state is State.PENDING,
-        tries=closing.tries + change.tried,
+        # Runs of `retry` and runs without an answer are counted apart: a mark begins anew.
+        tries=change.tried + (0 if change.marked and not closing.marked else closing.tries),
     )
 
 

@@ -5,6 +5,7 @@ SyncError
 │   └── RefusedError    the request itself was refused; only Broadly's adapter knows better
 ├── DeniedError         sign in again, tick a permission, or get a new key
 ├── UnavailableError    try later: cron will
+│   └── TooLateError        not begun: the time that it had was over
 ├── StorageError        the state cannot be used: call a person
 ├── BusyError           another run is at work
 └── StoppedError        a signal asked the run to end
@@ -63,6 +64,10 @@ class UnavailableError(SyncError):
         self.outcome_unknown = outcome_unknown
         self.answered = answered
         self.retry_after = retry_after
+
+
+class TooLateError(UnavailableError):
+    """A request was not begun, because the time in which it might be was over."""
 
 
 class StorageError(SyncError):

@@ -1,6 +1,6 @@
 """What one run works with, and what it needs of the outside: two Protocols."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Protocol
@@ -11,6 +11,7 @@ from clio_broadly_sync.model import (
     Closing,
     Contact,
     FieldIds,
+    Key,
     Matter,
     Page,
     Policy,
@@ -40,6 +41,10 @@ class MatterSource(pins.Definitions, Protocol):
         """Return those of at most 100 contacts that are not hidden."""
         ...
 
+    def asked_at(self) -> datetime:
+        """Return when the last request began, by the same clock as `now`."""
+        ...
+
 
 class ReviewSink(Protocol):
     """Where review requests go."""
@@ -51,6 +56,10 @@ class ReviewSink(Protocol):
 
         No POST begins once `seconds_left()` is not above zero.
         """
+        ...
+
+    def kept_back(self) -> Collection[Key]:
+        """Return what was answered, but will be told only at the end of the push."""
         ...
 
     def finish(self) -> list[Receipt]:
@@ -72,9 +81,9 @@ class Progress(Protocol):
 class Job:
     """One run: its ends, its state, its limits.
 
-    `zone` None is the machine's. `limit`: hand over at most so many.
-    `close_dates`: a backfill's first and last. `seconds_left`: until the
-    run's time is over. `wait`: a sleep that a signal ends. `our_clock`: this machine's, UTC.
+    `zone` None is the machine's. `limit`: hand over at most so many. `close_dates`: a backfill's
+    first and last. `seconds_left`: until the run's time is over. `wait`: a sleep that a signal
+    ends. `our_clock`: this machine's, UTC. `judged`: candidates that were claimed or refused.
     """
 
     source: MatterSource
@@ -95,6 +104,7 @@ class Job:
     report: Report
     run: int = 0
     stale: bool = False
+    judged: int = 0
     waited: float = 0.0
     definitions: pins.Fields = field(init=False)
 
@@ -108,8 +118,9 @@ class Job:
         return pinned.fields if pinned is not None else FieldIds(None, None)
 
     def at(self) -> Moment:
-        now = self.source.now()
-        return Moment(self.run, now, self.today(now), self.stale)
+        """Return the moment of what was read last."""
+        read_at = self.source.asked_at()
+        return Moment(self.run, read_at, self.today(read_at), self.stale)
 
     def today(self, now: datetime) -> date:
         """Return the firm's date at that moment."""

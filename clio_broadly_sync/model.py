@@ -170,7 +170,7 @@ class Closing:
     `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read
     and decided on. `marked`: its outcome at Broadly was unknown once, so the client may have been
     asked. `resent`: a person sent it again. `tries`: runs that count towards giving up.
-    `claimed_at`: its last claim.
+    `claimed_at`, `claimed_in_run`: its last claim.
     """
 
     key: Key
@@ -188,6 +188,7 @@ class Closing:
     approval: Approval = Approval.NONE
     tries: int = 0
     claimed_at: datetime | None = None
+    claimed_in_run: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)

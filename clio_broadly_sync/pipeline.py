@@ -4,17 +4,18 @@ The two meet only at the ledger. What is decided, and why, is in `rules`; what t
 closing's row, in `decide`; what the state was made with, in `pins`.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from clio_broadly_sync import decide, pins, rules
-from clio_broadly_sync.errors import StoppedError, SyncError
+from clio_broadly_sync.errors import StoppedError, SyncError, UnavailableError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Approval, Command, Due, Page, Reason, State
-from clio_broadly_sync.push import check_fields, give_back, push_once
+from clio_broadly_sync.push import check_fields, push_once
+from clio_broadly_sync.push import end as end_push
 
-log = logging.getLogger(__name__)
+MAX_BARREN_WALKS = 3
+"""So often a push may read everything again without a single closing getting further."""
 
 
 def sync(job: Job, *, approve: bool) -> None:
@@ -24,7 +25,11 @@ def sync(job: Job, *, approve: bool) -> None:
     if job.report.first_run or watermark is None or first_run is None:
         return
     since = rules.walk_from(watermark, first_run, job.overlap)
-    pull(job, _watched(job, watermark, job.source.closed_since(since, job.fields)))
+    walk = _Walk(job, watermark)
+    pull(job, walk.watched(job.source.closed_since(since, job.fields)))
+    if job.store.ledger.line_up(due(job), approved_only=False):
+        check_fields(job, timedelta.max)
+    walk.move_watermark()
     push(job, due(job), approve=approve)
 
 
@@ -50,7 +55,8 @@ def begin(job: Job) -> None:
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
-        facts = {"token_seen": store.hash_of(job.token), "time_zone": account.time_zone}
+        zone = pins.zone_named(account.time_zone)
+        facts = {"token_seen": store.hash_of(job.token), "time_zone": zone.key if zone else None}
         job.zone = job.zone or pins.zone_of(account)
     job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
     if known is None or job.report.first_run:
@@ -84,13 +90,20 @@ def pull(job: Job, pages: Iterable[Page]) -> None:
 def push(job: Job, wanted: Due, *, approve: bool) -> None:
     """Hand over what is due, in batches; give back what was claimed and could not be sent."""
     approved_only = job.policy.command is Command.SYNC and _surge(job, wanted, approve=approve)
+    barren = 0
     try:
         while push_once(job, wanted, approved_only=approved_only):
-            log.info("reading again what has grown old")
+            before, job.judged = job.judged, 0
+            barren = 0 if before else barren + 1
+            if barren >= MAX_BARREN_WALKS:
+                raise UnavailableError(
+                    "What is read grows old before it can be handed over: Clio or Broadly is too "
+                    "slow. The next run tries again."
+                )
     except SyncError as error:
-        give_back(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
+        end_push(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
         raise
-    give_back(job, None)
+    end_push(job, None)
 
 
 def due(job: Job) -> Due:
@@ -104,22 +117,38 @@ def due(job: Job) -> Due:
 
 
 def _start(job: Job) -> dict[str, str | None]:
-    now = min(job.source.now(), job.our_clock()).replace(microsecond=0)
-    job.report.watermark_to = now
-    day = job.today(now).isoformat()
-    return {"first_run": now.isoformat(), "watermark": now.isoformat(), "start_day": day}
+    """Return where it all begins: by Clio's clock, which says when a matter was closed."""
+    now = job.source.now().replace(microsecond=0)
+    watermark = min(now, job.our_clock().replace(microsecond=0))
+    job.report.watermark_to = watermark
+    return {
+        "first_run": now.isoformat(),
+        "watermark": watermark.isoformat(),
+        "start_day": job.today(now).isoformat(),
+    }
 
 
-def _watched(job: Job, watermark: datetime, pages: Iterator[Page]) -> Iterator[Page]:
-    """Pass the pages on; note the first answer's time, and move the watermark after the last."""
-    reached = watermark
-    for number, page in enumerate(pages):
-        if number == 0:
-            reached = rules.next_watermark(watermark, page.answered_at, job.our_clock())
-            job.stale = rules.is_stale(watermark, page.answered_at)
-        yield page
-    job.store.move_watermark(reached)
-    job.report.watermark_to = reached
+class _Walk:
+    """One walk through what was updated since the watermark."""
+
+    def __init__(self, job: Job, watermark: datetime) -> None:
+        self._job = job
+        self._watermark = watermark
+
+    def watched(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """Pass the pages on; take the time from the answer of the first."""
+        before = self._watermark
+        for number, page in enumerate(pages):
+            if number == 0:
+                our_clock = self._job.our_clock()
+                self._watermark = rules.next_watermark(before, page.answered_at, our_clock)
+                self._job.stale = rules.is_stale(before, page.answered_at)
+            yield page
+
+    def move_watermark(self) -> None:
+        """After the last page: all that closed before is in the ledger."""
+        self._job.store.move_watermark(self._watermark)
+        self._job.report.watermark_to = self._watermark
 
 
 def _recover(job: Job) -> None:
@@ -142,6 +171,7 @@ def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW) if due_now else 0
     surge = rules.is_surge(due_now, recent, job.policy) or job.stale
+    surge = surge or ledger.count_awaiting(wanted) > 0
     if surge:
         ledger.set_approval(wanted, Approval.WANTED, decide.awaiting_approval, now)
     job.report.surge = ledger.count_awaiting(wanted)

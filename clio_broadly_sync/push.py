@@ -10,9 +10,10 @@ from datetime import timedelta
 from itertools import islice
 
 from clio_broadly_sync import decide, rules
-from clio_broadly_sync.errors import UnavailableError
+from clio_broadly_sync.errors import TooLateError, UnavailableError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import (
+    FAULTS,
     Candidate,
     Closing,
     Command,
@@ -32,12 +33,16 @@ MAX_WAIT_SECONDS = 3600.0
 
 
 def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
-    """Walk once through what is due; tell whether to walk again, because readings grew old."""
+    """Walk once through what is due; tell whether to walk again, because something has changed.
+
+    A new walk reads everything again: what was read has grown old, Broadly wants a pause, or a
+    checkbox turned up.
+    """
     job.progress.sending(job.store.ledger.line_up(wanted, approved_only=approved_only))
     candidates = _candidates(job, job.store.ledger.lined_up())
     fields = job.fields
     queue: list[Candidate] = []
-    at_end = progress = False
+    at_end = False
     while job.seconds_left() > 0 and (size := _batch_size(job)) > 0:
         if not at_end and len(queue) < LOOK_AHEAD:
             added = list(islice(candidates, size))
@@ -46,17 +51,15 @@ def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
         if not queue:
             return False
         if not all(rules.is_fresh(c.read_at, job.source.now()) for c in queue):
-            return _again(progress)
+            return True
         check_fields(job, rules.FRESH)
         if job.fields != fields:  # a box turned up, and the queue was read without it
             return True
         whole = not at_end and len(queue) < LOOK_AHEAD
         batch, queue = _claim(job, queue, size, whole=whole)
-        if batch:
-            progress = True
-            if (again := _send(job, batch)) is not None:
-                return again
-        elif not whole and queue and not _settle(job, job.sink.finish()):
+        if batch and (again := _send(job, batch)) is not None:
+            return again
+        if not batch and not whole:  # who is left waits for a refusal that is kept back
             return False
     return False
 
@@ -72,10 +75,11 @@ def check_fields(job: Job, age: timedelta) -> None:
 
 
 def give_back(job: Job, reason: Reason | None) -> None:
-    """Settle the refusals that were kept back, and release what was claimed and not taken."""
-    _settle(job, job.sink.finish())
+    """Release what was claimed and not taken; a refusal that is kept back is not released."""
     released = job.store.ledger.release(
-        lambda closing: decide.released(closing, reason), job.source.now()
+        lambda closing: decide.released(closing, reason),
+        job.source.now(),
+        but=job.sink.kept_back(),
     )
     job.report.to_send -= len(released)
 
@@ -85,22 +89,13 @@ def _batch_size(job: Job) -> int:
     return min(job.batch_size, left)
 
 
-def _again(progress: bool) -> bool:
-    if not progress:
-        raise UnavailableError(
-            "Clio answers so slowly that what is read grows old before it can be handed over; "
-            "the next run tries again."
-        )
-    return True
-
-
 def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
     """Yield, in the same order, what may be handed over by its matter and its contact."""
     for chunk in _with_contacts_to_read(_looked_at(job, closings)):
         check_fields(job, rules.FRESH)
-        read_at = job.source.now()
         ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
         contacts = job.source.contacts(ids, job.fields)
+        read_at = job.source.asked_at()
         at = job.at()
         kept, candidates = [], []
         for closing in chunk:
@@ -140,7 +135,7 @@ def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
         check_fields(job, rules.FRESH)
         matters = job.source.matters(old, job.fields)
         looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
-        job.record([(closing, look.closing) for closing, look in looks.items()])
+        job.record([(closing, _as_kept(closing, look)) for closing, look in looks.items()])
         job.progress.settled(sum(not look.goes_on for look in looks.values()))
         for closing in chunk:
             look = looks.get(closing)
@@ -186,6 +181,12 @@ def _look_again(
     return looks
 
 
+def _as_kept(before: Closing, look: decide.Decided) -> Closing:
+    """A fault of the contact was not looked at yet: its waiting time does not begin anew."""
+    waits_on = look.goes_on and before.reason in FAULTS
+    return replace(look.closing, read_at=before.read_at) if waits_on else look.closing
+
+
 def _claim(
     job: Job, queue: Sequence[Candidate], size: int, *, whole: bool
 ) -> tuple[list[Candidate], list[Candidate]]:
@@ -200,40 +201,43 @@ def _claim(
     for closing in claim.refused:
         job.report.decided(None, closing)
     job.report.to_send += len(claim.batch)
+    job.judged += len(claim.batch) + len(claim.refused)
     job.progress.settled(len(claim.refused))
     return claim.batch, claim.rest
 
 
 def _send(job: Job, batch: Sequence[Candidate]) -> bool | None:
-    """Send one batch; None: go on, True: walk again, False: the push ends here."""
+    """Send one batch; None: go on, True: walk again, False: the push ends here.
+
+    Where the receiver does not dedupe, a lost answer ends the push: no further POST begins.
+    """
     oldest = min(candidate.read_at for candidate in batch)
+    lost = False
 
     def seconds_left() -> float:
         fresh = (oldest + rules.FRESH - job.source.now()).total_seconds()
-        return min(fresh, job.seconds_left())
+        return 0.0 if lost else min(fresh, job.seconds_left())
 
     try:
         for receipts in job.sink.send([c.request for c in batch], seconds_left):
             _settle(job, receipts)
             in_doubt = any(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
-            if in_doubt and not job.policy.dedupes:
-                return False
+            lost = lost or (in_doubt and not job.policy.dedupes)
     except UnavailableError as error:
-        if error.outcome_unknown:
-            raise
-        return _after_refusal(job, error, seconds_left())
-    return None
+        if not lost:
+            return _after_refusal(job, error, seconds_left())
+    return False if lost else None
 
 
 def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bool:
     """Tell what to do about a batch that did not reach Broadly; raise where nothing helps now."""
-    if seconds_left <= 0:
+    if isinstance(error, TooLateError):
         give_back(job, None)
         return job.seconds_left() > 0
     wait = error.retry_after
     may_wait = min(job.seconds_left(), MAX_WAIT_SECONDS - job.waited)
     patient = job.policy.command is Command.BACKFILL or (wait or 0) > seconds_left
-    if wait is None or wait > may_wait or not patient:
+    if error.outcome_unknown or wait is None or wait > may_wait or not patient:
         raise error
     give_back(job, Reason.UNAVAILABLE)
     job.waited += wait
@@ -241,10 +245,8 @@ def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bo
     return True
 
 
-def _settle(job: Job, receipts: Sequence[Receipt]) -> bool:
-    """Write receipts down and count them; False where there are none."""
-    if not receipts:
-        return False
+def _settle(job: Job, receipts: Sequence[Receipt]) -> None:
+    """Write receipts down and count them."""
     settled = job.store.ledger.settle(
         receipts,
         lambda receipt, closing: decide.after(receipt, closing, job.policy),
@@ -252,4 +254,9 @@ def _settle(job: Job, receipts: Sequence[Receipt]) -> bool:
     )
     job.report.settled(settled)
     job.progress.settled(len(settled))
-    return True
+
+
+def end(job: Job, reason: Reason | None) -> None:
+    """End the push: settle the refusals that were kept back, give back what was not taken."""
+    _settle(job, job.sink.finish())
+    give_back(job, reason)

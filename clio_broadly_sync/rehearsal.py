@@ -1,8 +1,8 @@
 """The review sink of a dry run: everybody is accepted, and nobody is told."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-from clio_broadly_sync.model import Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.model import Key, Outcome, Receipt, ReviewRequest
 
 
 class Rehearsal:
@@ -12,6 +12,9 @@ class Rehearsal:
         self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
+
+    def kept_back(self) -> Collection[Key]:
+        return ()
 
     def finish(self) -> list[Receipt]:
         return []

@@ -175,7 +175,8 @@ def after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
 
 def unknown(closing: Closing, *, dedupes: bool) -> Change:
     """Mark for good: the client may have been asked, whatever comes later."""
-    again = dedupes and closing.tries + 1 < MAX_TRIES
+    unknown_before = closing.tries if closing.marked else 0
+    again = dedupes and unknown_before + 1 < MAX_TRIES
     state = State.PENDING if again else State.HELD
     return Change(state, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
 

@@ -20,7 +20,7 @@ import urllib3
 
 from clio_broadly_sync import failures
 from clio_broadly_sync.connection import Headers, open_session, trusted, wall_clock
-from clio_broadly_sync.errors import StoppedError, UnavailableError
+from clio_broadly_sync.errors import StoppedError, TooLateError, UnavailableError
 from clio_broadly_sync.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Stop:
         self._at_once = False
 
     def ask(self, signal_number: int, frame: FrameType | None = None) -> None:
-        """Note the signal (a handler for `signal.signal`); raise where nothing is in flight."""
+        """Note the signal, as its handler; raise where nothing is in flight."""
         self._signal = signal_number
         if self._at_once:
             raise StoppedError(signal_number)
@@ -94,8 +94,10 @@ class Answer:
 class Transport:
     """Requests to one side, over one session.
 
-    `patience` returns the seconds that may still be spent waiting. `sleep` and `monotonic` are
-    arguments so that tests wait for nothing.
+    `patience` returns the seconds that may still be spent waiting; as long as answers come, the
+    next may in any case be waited for up to `grace` seconds after the last. `began` is when the
+    last request began, by `monotonic`. `sleep` and `monotonic` are arguments so that tests wait
+    for nothing.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Transport:
         *,
         patience: Callable[[], float],
         stop: Stop,
+        grace: float = 0.0,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +115,10 @@ class Transport:
         self._patience = patience
         self._stop = stop
         self._sleep = sleep or stop.sleep
+        self._grace = grace
+        self._answered = -math.inf
+        self._monotonic = monotonic
+        self.began = monotonic()
         self._session = open_session()
         self._pace = Pace(monotonic)
 
@@ -129,11 +136,11 @@ class Transport:
         jitter or the wait that the other side asks for, whichever is longer.
 
         `repeat` says which failures are safe to repeat; nothing is waited for beyond
-        `patience()` and `limit()` seconds. Raises what the last call raised.
+        `patience()` (or the grace) and `limit()` seconds. Raises what the last call raised.
         """
 
         def spent(state: tenacity.RetryCallState) -> bool:
-            left = min(self._patience(), limit())
+            left = min(self._may_wait(), limit())
             return state.attempt_number >= ATTEMPTS or state.upcoming_sleep > left
 
         retrying = tenacity.Retrying(
@@ -181,7 +188,7 @@ class Transport:
     def _await_turn(self, limit: Callable[[], float]) -> None:
         """Wait for the rate limit; raise where that, or a signal, leaves no time to begin."""
         wait = self._pace.seconds()
-        if wait > 0 and wait > min(self._patience(), limit()):
+        if wait > 0 and wait > min(self._may_wait(), limit()):
             raise UnavailableError(
                 f"{self.peer}'s rate limit is used up for longer than this run may wait; "
                 "the next run goes on.",
@@ -192,10 +199,14 @@ class Transport:
             self._sleep(wait)
         self._stop.check()
         if limit() <= 0:
-            raise UnavailableError(
+            raise TooLateError(
                 f"What was to be sent to {self.peer} has grown old; the next run reads it again."
             )
         self._pace.count()
+        self.began = self._monotonic()
+
+    def _may_wait(self) -> float:
+        return max(self._patience(), self._answered + self._grace - self._monotonic())
 
     def _exchange(self, prepared: requests.PreparedRequest) -> Answer:
         url = prepared.url or ""
@@ -223,6 +234,7 @@ class Transport:
         error = failures.of_status(self.peer, status, body, retry_after, date)
         if error is not None:
             raise error
+        self._answered = self._monotonic()
         return Answer(self.peer, status, body, date)
 
     def _read(self, response: requests.Response) -> bytes:

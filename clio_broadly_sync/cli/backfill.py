@@ -67,5 +67,5 @@ def backfill(
 def _check(first: date, last: date, *, asks: bool) -> None:
     if first > last:
         raise click.UsageError("--from is later than --to: swap the two dates.")
-    if asks and not sys.stdin.isatty():
+    if asks and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask on: add --yes, or --dry-run to look.")

@@ -58,7 +58,7 @@ def _check(settings: Config, store: Store, accept: bool) -> Iterator[str]:
         yield "ok: settings, sign-in and custom fields; nothing is pinned before the first sync."
     elif accept:
         found = pins.made_with(wanted, known, fields.read(None))
-        facts = {"token_seen": store.hash_of(token), "time_zone": account.time_zone}
+        facts = {"token_seen": store.hash_of(token)}
         if found.rule is not known.rule and store.start_day is not None:
             zone = settings.clio_time_zone or pins.zone_of(account)
             facts["start_day"] = source.now().astimezone(zone).date().isoformat()

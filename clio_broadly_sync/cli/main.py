@@ -1,6 +1,7 @@
 """The group of commands, its options, and the last resort for bugs."""
 
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -60,6 +61,9 @@ def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None
 def main() -> None:
     """Run the command line; a bug prints where it is, and never the data that met it."""
     sys.excepthook = _print_bug
+    for name in ("stdout", "stderr"):  # None where the caller has closed it
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     cli(prog_name="clio-broadly-sync")
 
 

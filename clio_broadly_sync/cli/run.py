@@ -1,12 +1,13 @@
 """Carry out a run: its state, its job, and then what it says and its exit code."""
 
 import json
+import logging
 import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from typing import NoReturn
 
@@ -17,12 +18,14 @@ from clio_broadly_sync.cli import wiring, words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.progress import Quiet, Terminal
 from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import StorageError, SyncError
+from clio_broadly_sync.errors import StoppedError, StorageError, SyncError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Command
 from clio_broadly_sync.report import Report
 from clio_broadly_sync.store import Store, locked
 from clio_broadly_sync.transport import Stop
+
+log = logging.getLogger(__name__)
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
 
@@ -58,8 +61,9 @@ class Run:
     def ask(self, question: str) -> bool:
         """Ask on the terminal; a signal ends the run there and then."""
         self._progress.finish()
-        with self._stop.at_once():
+        with self._stop.at_once(), suppress(click.Abort):  # the end of the input is a no
             return click.confirm(question, err=True)
+        return False
 
     def carry_out(self, walk: Callable[[Job], None]) -> NoReturn:
         """Run, report, and exit with the code of what happened."""
@@ -89,16 +93,26 @@ class Run:
         job.run = store.begin_run(self.command, self.run_id, wiring.now())
         try:
             walk(job)
+            self._stop.check()
             code = words.ATTENTION if self.report.attention else words.OK
         except StorageError:
             raise
         except SyncError as error:
-            self._progress.finish()
-            code = wiring.fail(error)
+            code = self._fail(error)
         self._progress.finish()
         self.report.waiting = store.ledger.count_pending(pipeline.due(job))
         store.finish_run(code, wiring.now())
         self._print(code, store)
+        return code
+
+    def _fail(self, error: SyncError) -> int:
+        """Say what ended the run; a signal that came meanwhile has the exit code."""
+        self._progress.finish()
+        code = wiring.fail(error)
+        try:
+            self._stop.check()
+        except StoppedError as stopped:
+            code = words.exit_code(stopped)
         return code
 
     def _job(self, settings: Config, store: Store) -> Job:
@@ -164,16 +178,16 @@ class Run:
         yield "]}"
 
     def _say(self, code: int, store: Store) -> None:
-        """Print for a person: nothing off a terminal where all went well, but the very first."""
+        """Print for a person; off a terminal, what went well is at most worth log lines."""
         calm = code == words.OK and not (self.dry_run or self.report.first_run)
-        failed = code not in (words.OK, words.ATTENTION)
-        if failed or (calm and not sys.stdout.isatty() and not self._options.verbose):
+        if code not in (words.OK, words.ATTENTION):
             return
+        say = log.info if calm and not sys.stdout.isatty() else click.echo
         if self._wants_decisions() and not self.report.first_run:
             for line in words.table(store.ledger.decided(self.command)):
-                click.echo(line)
+                say(line)
         for line in words.lines(self.report, dry_run=self.dry_run):
-            click.echo(line)
+            say(line)
 
     def _wants_decisions(self) -> bool:
         return self.dry_run or self._options.verbose

@@ -21,6 +21,8 @@ from clio_broadly_sync.rehearsal import Rehearsal
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport import Stop, Transport
 
+GRACE_SECONDS = 90.0
+
 
 def load_settings(options: Options) -> Config:
     """Read the settings and set up the log; raise ConfigError with every problem at once."""
@@ -39,7 +41,8 @@ class Ends:
 
     def __init__(self, settings: Config, stop: Stop, patience: Callable[[], float]) -> None:
         self._settings = settings
-        self.clio = Transport("Clio", patience=patience, stop=stop)
+        # A walk through Clio that makes progress goes on, its waits for the rate limit with it.
+        self.clio = Transport("Clio", patience=patience, stop=stop, grace=GRACE_SECONDS)
         self.broadly = Transport("Broadly", patience=patience, stop=stop)
         self.tokens = GivenToken(settings.clio_access_token)
 

@@ -9,8 +9,7 @@ from clio_broadly_sync.store import rows
 from clio_broadly_sync.store.schema import PENDING, closings
 
 _FAULTS = sorted(reason.value for reason in FAULTS)
-_ONCE_A_RUN = [*_FAULTS, Reason.RETRY.value, Reason.UNKNOWN_OUTCOME.value]
-"""A closing that this run left for one of these reasons is not due again in it."""
+_TRIED = (Reason.RETRY.value, Reason.UNKNOWN_OUTCOME.value)
 
 
 def no_fault() -> ColumnElement[bool]:
@@ -29,21 +28,24 @@ def awaiting(command: Command) -> ColumnElement[bool]:
 def of_command(wanted: Due) -> ColumnElement[bool]:
     """What waits of a command and its range, due or not."""
     conditions: list[Any] = [PENDING, closings.c.command == wanted.command.value]
+    day = closings.c.closed_on
+    unreadable = day == rows.day(None)
     if wanted.first is not None:
-        conditions.append(closings.c.closed_on >= rows.day(wanted.first))
+        conditions.append(or_(unreadable, day >= rows.day(wanted.first)))
     if wanted.last is not None:
-        conditions.append(closings.c.closed_on <= rows.day(wanted.last))
+        conditions.append(or_(unreadable, day <= rows.day(wanted.last)))
     return and_(*conditions)
 
 
 def due(wanted: Due, run: int) -> ColumnElement[bool]:
     """What is due, and was not tried or looked at in this run already."""
     settled = closings.c.noticed_at <= rows.seconds(wanted.noticed_until)
-    done = and_(closings.c.decided_in_run == run, closings.c.reason.in_(_ONCE_A_RUN))
+    looked = and_(closings.c.decided_in_run == run, closings.c.reason.in_(_FAULTS))
+    tried = and_(closings.c.claimed_in_run == run, closings.c.reason.in_(_TRIED))
     conditions = [
         of_command(wanted),
         or_(settled, closings.c.resent == 1),
-        or_(closings.c.reason.is_(None), ~done),
+        or_(closings.c.reason.is_(None), and_(~looked, ~tried)),
     ]
     if wanted.faults_until is not None:
         looked_at = closings.c.read_at <= rows.seconds(wanted.faults_until)

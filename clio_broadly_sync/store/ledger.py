@@ -4,7 +4,7 @@ Its verbs are record, claim, settle, release and recover. What becomes of a clos
 by the caller (`rules`), here it is made durable: each verb is one transaction.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from clio_broadly_sync.model import (
     Closing,
     Command,
     Due,
+    Key,
     Receipt,
     State,
 )
@@ -101,7 +102,7 @@ class Ledger:
             batch, rest, refused = self._sorted(connection, candidates, size, judge)
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
-            pairs = refused + [_claimed(candidate, at) for candidate in batch]
+            pairs = refused + [_claimed(candidate, at, self.run) for candidate in batch]
             self._writer.write(connection, pairs, at)
             self._identities.remember(connection, batch, at)
         return Claim(batch, rest, [verdict for _, verdict in refused])
@@ -124,10 +125,13 @@ class Ledger:
             self._writer.write(connection, pairs, at, codes=codes)
         return [(receipt, new) for receipt, _, new in settled]
 
-    def release(self, after: Callable[[Closing], Closing], at: datetime) -> list[Closing]:
-        """Give back what was claimed and never reached Broadly."""
+    def release(
+        self, after: Callable[[Closing], Closing], at: datetime, *, but: Collection[Key] = ()
+    ) -> list[Closing]:
+        """Give back what was claimed and never reached Broadly, all `but` these."""
         with self._transaction() as connection:
-            pairs = [(old, after(old)) for old in self._where(connection, SENDING)]
+            sending = self._where(connection, SENDING)
+            pairs = [(old, after(old)) for old in sending if old.key not in but]
             self._writer.write(connection, pairs, at)
         return [new for _, new in pairs]
 
@@ -269,6 +273,6 @@ def _noticed_after(closing: Closing) -> ColumnElement[bool]:
     return tuple_(*_NOTICED) > tuple_(*place)
 
 
-def _claimed(candidate: Candidate, at: datetime) -> Pair:
+def _claimed(candidate: Candidate, at: datetime, run: int) -> Pair:
     old = candidate.closing
-    return old, replace(old, state=State.SENDING, reason=None, claimed_at=at)
+    return old, replace(old, state=State.SENDING, reason=None, claimed_at=at, claimed_in_run=run)

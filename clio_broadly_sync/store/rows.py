@@ -28,6 +28,7 @@ def closing_of(row: Row[Any]) -> Closing:
         approval=Approval(row.approval),
         tries=row.tries,
         claimed_at=None if row.claimed_at is None else moment(row.claimed_at),
+        claimed_in_run=row.claimed_in_run,
     )
 
 
@@ -49,6 +50,7 @@ def values_of(closing: Closing) -> Values:
         "approval": closing.approval.value,
         "tries": closing.tries,
         "claimed_at": None if closing.claimed_at is None else seconds(closing.claimed_at),
+        "claimed_in_run": closing.claimed_in_run,
     }
 
 

@@ -76,6 +76,7 @@ closings = Table(
     Column("approval", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("claimed_at", Integer),
+    Column("claimed_in_run", Integer, nullable=False),
     Column("changed_at", Integer, nullable=False),
 )
 Index("closings_by_run", closings.c.firm, closings.c.decided_in_run)

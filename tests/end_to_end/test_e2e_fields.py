@@ -88,6 +88,7 @@ def test_field_changes_while_closings_wait(world: World) -> None:
     out, fine = world.closing(opt_out=True), world.closing()
     world.busy()
     assert world.sync().code == 69
+    world.forget()
     world.firm.fields.rename(OUT, "Opt out")
     assert world.sync("--json").code == 78
     assert world.posts == []

@@ -28,7 +28,7 @@ def _signalled(
 
     peer = world.broadly if server == "broadly" else world.clio
     setattr(peer, hook, on_post(send))
-    child = world.start(*arguments, BROADLY_BATCH_SIZE="2")
+    child = world.start(arguments, {"BROADLY_BATCH_SIZE": "2"})
     pid.append(child.pid)
     known.set()
     ran = world.finish(child)
@@ -109,15 +109,6 @@ def test_killed_in_the_middle_of_a_post_is_sent_again_where_broadly_dedupes(
     ran = world.sync("--json")
     assert (ran.code, ran.delivery["sent"]) == (0, 4)
     assert sorted(world.asked) == matters
-
-
-def test_killed_while_reading(world: World) -> None:
-    """Nothing was claimed: the next run does all of it."""
-    matters = world.closings(2)
-    ran = _signalled(world, signal.SIGKILL, "sync", hook="before", server="clio")
-    assert ran.code == -signal.SIGKILL
-    assert world.sync("--json").delivery == {"sent": 2}
-    assert world.asked == matters
 
 
 def test_killed_in_the_first_run(fresh: World) -> None:

@@ -18,6 +18,7 @@ def test_sync_twice_sends_once(world: World) -> None:
     second = world.sync()
     assert (second.code, second.out, second.err) == (0, "", "")
     assert (world.paths, world.posts) == (["matters"], [])
+    world.later(minutes=15)
     third = world.sync("--json").json
     assert third["requests"] == {"clio": 1, "broadly": 0}
     assert (third["to_send"], third["skipped"], third["delivery"]) == (0, {}, NOBODY)
@@ -130,7 +131,6 @@ def test_limit_hands_over_so_many_and_keeps_the_rest(world: World) -> None:
     ran = world.sync("--json", "--limit", "2", BROADLY_BATCH_SIZE="50")
     assert (ran.code, ran.delivery) == (0, {"sent": 2, "waiting": 3})
     assert world.asked == matters[:2]
-    assert world.sync("--json", "--limit", "0").delivery == {"waiting": 3}
     assert world.sync("--limit", "9").code == 0
     assert world.asked == matters
 
@@ -154,7 +154,8 @@ def test_verbose_says_more_on_stderr_only(world: World) -> None:
     matter = world.closing().matter
     ran = world.run("-v", "sync", LOG_FORMAT="json")
     assert ran.code == 0
-    assert str(matter) in ran.out
+    assert ran.out == ""
+    assert any(str(matter) in json.loads(line)["message"] for line in ran.err.splitlines())
     assert all(isinstance(json.loads(line), dict) for line in ran.err.splitlines())
     assert ran.err
 

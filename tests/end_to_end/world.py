@@ -8,17 +8,18 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import clio_broadly_sync
 from clio_broadly_sync.sandbox import Box, Request, Sandbox, faults
 
 T = TypeVar("T")
+Child: TypeAlias = "subprocess.Popen[str]"
 OUTCOMES = {
     0: "ok", 65: "attention", 69: "unavailable", 74: "storage", 75: "busy", 77: "denied",
     78: "config", 130: "interrupted", 143: "interrupted",
@@ -148,11 +149,14 @@ class World:
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         """Run to the end; a setting of None is taken away."""
-        return self.finish(self.start(*arguments, **settings))
+        return self.finish(self.start(arguments, settings))
 
     def start(
-        self, *arguments: str, terminal: int | None = None, **settings: str | None
-    ) -> "subprocess.Popen[str]":
+        self,
+        arguments: Sequence[str],
+        settings: Mapping[str, str | None],
+        terminal: int | None = None,
+    ) -> Child:
         """Start a child, on a terminal where one is given."""
         files = subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE
         if terminal is not None:
@@ -167,7 +171,7 @@ class World:
             text=True,
         )
 
-    def finish(self, child: "subprocess.Popen[str]", *, printed: str | None = None) -> Ran:
+    def finish(self, child: Child, *, printed: str | None = None) -> Ran:
         """Await a child and check what holds after every run."""
         with child:
             try:
@@ -178,7 +182,7 @@ class World:
         ran = Ran(child.returncode, printed or out or "", err or "")
         self._check_leaks(ran)
         self._check_modes()
-        self._check_output(ran, list(child.args))  # type: ignore[call-overload]
+        self._check_output(ran, child.args)
         return ran
 
     # What came of it
@@ -243,7 +247,7 @@ class World:
         """Let these be looked for as well, in all that is written and printed."""
         self._secrets.update(words)
 
-    def _environment(self, settings: dict[str, str | None]) -> dict[str, str]:
+    def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
         given = {**self.settings, **settings}
         environment = {
             "PATH": os.defpath,
@@ -279,7 +283,7 @@ class World:
         loose = {str(file): oct(_mode(file)) for file in _files(folder) if _mode(file) != 0o600}
         assert not loose
 
-    def _check_output(self, ran: Ran, arguments: list[str]) -> None:
+    def _check_output(self, ran: Ran, arguments: Any) -> None:
         assert ran.code != 1, f"a bug:\n{ran.err}"
         assert "Traceback" not in ran.err
         if "--json" not in arguments or ran.code == -signal.SIGKILL:

@@ -345,7 +345,8 @@ def test_released_in_doubt_stays_in_doubt() -> None:
     [
         (make_closing(state=SENDING), False, HELD, 1),
         (make_closing(state=SENDING), True, PENDING, 1),
-        (make_closing(state=SENDING, tries=9), True, HELD, 10),
+        (make_closing(state=SENDING, tries=9), True, PENDING, 1),
+        (make_closing(state=SENDING, tries=9, marked=True), True, HELD, 10),
         (make_closing(state=SENDING, resent=True), False, HELD, 1),
         (make_closing(marked=True), True, PENDING, 0),
         (make_closing(marked=True), False, HELD, 0),
