@@ -6,6 +6,9 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from clio_contract import requests_fit_clios_contract
+
+__all__ = ["requests_fit_clios_contract"]
 
 _CONNECT = socket.socket.connect
 
