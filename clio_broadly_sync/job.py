@@ -84,6 +84,7 @@ class Job:
     `zone` None is the machine's. `limit`: hand over at most so many. `close_dates`: a backfill's
     first and last. `seconds_left`: until the run's time is over. `wait`: a sleep that a signal
     ends. `our_clock`: this machine's, UTC. `judged`: candidates that were claimed or refused.
+    `busy_since`: since when Broadly has been too busy to take anybody.
     """
 
     source: MatterSource
@@ -105,7 +106,7 @@ class Job:
     run: int = 0
     stale: bool = False
     judged: int = 0
-    waited: float = 0.0
+    busy_since: datetime | None = None
     definitions: pins.Fields = field(init=False)
 
     def __post_init__(self) -> None:

@@ -28,8 +28,8 @@ READ_AT_ONCE = 100
 """Matters or contacts asked for by id in one request."""
 LOOK_AHEAD = 1000
 """Closings in memory at a time, at most."""
-MAX_WAIT_SECONDS = 3600.0
-"""So long, in all, a backfill waits for a busy Broadly."""
+MAX_BUSY = timedelta(hours=1)
+"""So long a run waits for a Broadly that is busy and takes nobody, if its own time allows."""
 
 
 def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
@@ -235,12 +235,17 @@ def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bo
         give_back(job, None)
         return job.seconds_left() > 0
     wait = error.retry_after
-    may_wait = min(job.seconds_left(), MAX_WAIT_SECONDS - job.waited)
-    patient = job.policy.command is Command.BACKFILL or (wait or 0) > seconds_left
-    if error.outcome_unknown or wait is None or wait > may_wait or not patient:
+    if error.outcome_unknown or wait is None:
+        raise error
+    now = job.source.now()
+    job.busy_since = job.busy_since or now
+    too_long = (
+        wait > job.seconds_left() or now + timedelta(seconds=wait) > job.busy_since + MAX_BUSY
+    )
+    patient = job.policy.command is Command.BACKFILL or wait > seconds_left
+    if too_long or not patient:
         raise error
     give_back(job, Reason.UNAVAILABLE)
-    job.waited += wait
     job.wait(wait)
     return True
 
@@ -252,6 +257,7 @@ def _settle(job: Job, receipts: Sequence[Receipt]) -> None:
         lambda receipt, closing: decide.after(receipt, closing, job.policy),
         job.source.now(),
     )
+    job.busy_since = None if receipts else job.busy_since
     job.report.settled(settled)
     job.progress.settled(len(settled))
 

@@ -4,7 +4,9 @@ import re
 from datetime import date
 from typing import Any
 
-from world import NOBODY, QUICK, World
+from world import NOBODY, World
+
+from clio_broadly_sync.sandbox import faults
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -95,8 +97,8 @@ def test_one_object_for_every_failing_outcome(world: World) -> None:
     codes = {}
     codes[78] = world.sync("--json", SYNC_RULE="neither")
     codes[77] = world.sync("--json", CLIO_ACCESS_TOKEN="withdrawn")
-    with world.clio.outage():
-        codes[69] = world.sync("--json", **QUICK)
+    world.clio.faults.add(faults.answer(503, headers={"Retry-After": "7200"}))
+    codes[69] = world.sync("--json")
     world.broadly.working = lambda request: codes.setdefault(75, world.sync("--json"))
     world.sync("--json")
     world.private = False
