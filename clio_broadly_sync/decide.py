@@ -58,7 +58,7 @@ def noticed(
     same = next((closing for closing in known if closing.key == key), None)
     if same is not None:
         edited = _decided_anew(same, matter, policy, at)
-        return (same, by_matter(same, matter, policy, at).closing) if edited else None
+        return (same, _edited(same, matter, policy, at)) if edited else None
     moved = next((closing for closing in known if _moves(closing, policy.command)), None)
     if moved is not None:
         return moved, by_matter(moved, matter, policy, at).closing
@@ -194,6 +194,15 @@ def request_for(closing: Closing, contact: Contact, policy: Policy, today: date)
         email=let_through("email"),
         phone=let_through("phone"),
     )
+
+
+def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Closing:
+    """Decide anew; but a hidden contact is no less hidden for an edit of the matter."""
+    hidden = closing.state is State.PENDING and closing.reason is Reason.CONTACT_HIDDEN
+    decided = by_matter(closing, matter, policy, at, again=hidden)
+    if hidden and decided.goes_on:
+        return replace(decided.closing, read_at=closing.read_at)
+    return decided.closing
 
 
 def _decided_anew(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> bool:

@@ -1,5 +1,6 @@
 """What one run works with, and what it needs of the outside: two Protocols."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
@@ -84,6 +85,7 @@ class Job:
     `zone` None is the machine's. `limit`: hand over at most so many. `close_dates`: a backfill's
     first and last. `seconds_left`: until the run's time is over. `wait`: a sleep that a signal
     ends. `our_clock`: this machine's, UTC. `judged`: candidates that were claimed or refused.
+    `spare`: how many closings that are readable again may go before that is a surge.
     `busy_since`: since when Broadly has been too busy to take anybody.
     """
 
@@ -106,6 +108,7 @@ class Job:
     run: int = 0
     stale: bool = False
     judged: int = 0
+    spare: float = math.inf
     busy_since: datetime | None = None
     definitions: pins.Fields = field(init=False)
 

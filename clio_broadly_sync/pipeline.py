@@ -27,7 +27,7 @@ def sync(job: Job, *, approve: bool) -> None:
     since = rules.walk_from(watermark, first_run, job.overlap)
     walk = _Walk(job, watermark)
     pull(job, walk.watched(job.source.closed_since(since, job.fields)))
-    if job.store.ledger.line_up(due(job), approved_only=False):
+    if job.store.ledger.count_due(due(job)):
         check_fields(job, timedelta.max)
     walk.move_watermark()
     push(job, due(job), approve=approve)
@@ -104,6 +104,11 @@ def push(job: Job, wanted: Due, *, approve: bool) -> None:
         end_push(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
         raise
     end_push(job, None)
+    if job.report.in_doubt:
+        raise UnavailableError(
+            f"Broadly gave no result that can be read for {job.report.in_doubt} clients; "
+            "the next run tries again."
+        )
 
 
 def due(job: Job) -> Due:
@@ -169,7 +174,8 @@ def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
         )
         return False
     due_now = ledger.count_unapproved(wanted)
-    recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW) if due_now else 0
+    recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
+    job.spare = job.policy.max_new - due_now - recent
     surge = rules.is_surge(due_now, recent, job.policy) or job.stale
     surge = surge or ledger.count_awaiting(wanted) > 0
     if surge:

@@ -14,6 +14,7 @@ from clio_broadly_sync.errors import TooLateError, UnavailableError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import (
     FAULTS,
+    Approval,
     Candidate,
     Closing,
     Command,
@@ -101,6 +102,9 @@ def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
         for closing in chunk:
             contact = contacts.get(closing.contact_id or 0)
             refused = decide.by_contact(closing, contact, job.policy, at)
+            if refused is None and _is_surplus(job, closing):
+                refused = decide.awaiting_approval(closing)
+                job.report.now_awaiting()
             if refused is not None:
                 kept.append((closing, refused))
             elif contact is not None:
@@ -109,6 +113,14 @@ def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
         job.record(kept)
         job.progress.settled(len(kept))
         yield from candidates
+
+
+def _is_surplus(job: Job, closing: Closing) -> bool:
+    """Tell whether a closing that could not be read before makes a surge of those that can."""
+    if closing.reason not in FAULTS or closing.approval is Approval.GIVEN:
+        return False
+    job.spare -= 1
+    return job.spare < 0
 
 
 def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:

@@ -10,7 +10,11 @@ from clio_broadly_sync.model import FAULTS, Closing, Decision, Outcome, Receipt,
 
 @dataclass(slots=True)
 class Report:
-    """Counters of one run; `attention`: something new waits for a person."""
+    """Counters of one run.
+
+    `in_doubt`: handed over without an answer, and to be tried again. `attention`: something new
+    waits for a person.
+    """
 
     watermark_from: datetime | None = None
     watermark_to: datetime | None = None
@@ -25,6 +29,7 @@ class Report:
     held: int = 0
     waiting: int = 0
     surge: int = 0
+    in_doubt: int = 0
     attention: bool = False
 
     def decided(self, old: Closing | None, new: Closing) -> None:
@@ -40,6 +45,11 @@ class Report:
         self.held += closings
         self.attention = self.attention or closings > 0
 
+    def now_awaiting(self) -> None:
+        """Count a closing that waits for a person's approval from now on."""
+        self.surge += 1
+        self.attention = True
+
     def settled(self, settled: Iterable[tuple[Receipt, Closing]]) -> None:
         """Count receipts and what became of their closings."""
         for receipt, closing in settled:
@@ -48,6 +58,7 @@ class Report:
             self.suppressed += closing.state is State.SKIPPED
             self.rejected += closing.state is State.DEAD
             self.held += closing.state is State.HELD
+            self.in_doubt += closing.marked and closing.state is State.PENDING
             self.attention |= closing.state in (State.DEAD, State.HELD)
 
 

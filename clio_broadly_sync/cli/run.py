@@ -181,6 +181,8 @@ class Run:
         """Print for a person; off a terminal, what went well is at most worth log lines."""
         calm = code == words.OK and not (self.dry_run or self.report.first_run)
         if code not in (words.OK, words.ATTENTION):
+            for line in words.needs(self.report):
+                click.echo(line)
             return
         say = log.info if calm and not sys.stdout.isatty() else click.echo
         if self._wants_decisions() and not self.report.first_run:

@@ -90,10 +90,11 @@ def lines(report: Report, *, dry_run: bool) -> Iterator[str]:
         + (f" ({why})" if why else "")
         + f", {report.waiting} waiting."
     )
-    yield from _needs(report)
+    yield from needs(report)
 
 
-def _needs(report: Report) -> Iterator[str]:
+def needs(report: Report) -> Iterator[str]:
+    """Say what a person has to do."""
     if report.surge:
         yield (
             f"{report.surge} closings wait for a person: more than SYNC_MAX_NEW allows in a day, "

@@ -163,6 +163,10 @@ class Ledger:
             after = _noticed_after(chunk[-1])
         return changed
 
+    def count_due(self, wanted: Due) -> int:
+        """Count what is due, approved or not."""
+        return self._count(conditions.due(wanted, self.run))
+
     def count_unapproved(self, wanted: Due) -> int:
         """Count the due closings, faults apart, that no person approved."""
         unapproved = conditions.approval(Approval.NONE, Approval.WANTED)

@@ -21,7 +21,7 @@ from clio_broadly_sync.cli import wiring
 from clio_broadly_sync.cli.progress import Quiet
 from clio_broadly_sync.clio import Clio
 from clio_broadly_sync.clio_auth import GivenToken
-from clio_broadly_sync.errors import ConfigError
+from clio_broadly_sync.errors import ConfigError, UnavailableError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Command
 from clio_broadly_sync.report import Report
@@ -295,7 +295,7 @@ def test_runs_of_retry_do_not_count_towards_an_unknown_outcome(world: World) -> 
     world.broadly.rule("perhaps")
     unknown = [("pending", "unknown_outcome")] * 9 + [("held", "unknown_outcome")]
     for expected in [("pending", "retry")] * 9 + unknown:
-        with _job(world) as job:
+        with _job(world) as job, suppress(UnavailableError):
             pipeline.sync(job, approve=False)
         assert _states(world) == [expected]
 
@@ -442,3 +442,68 @@ def test_draft_of_a_state_that_was_never_finished(fresh: World) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "nobody" in ran.out
     assert not [name for name in fresh.files() if ".new" in name]
+
+
+def test_approval_is_not_given_where_a_field_is_not_in_order(world: World) -> None:
+    """78: nothing is recorded, so the surge waits for `--yes` again once the field is mended."""
+    few = {"SYNC_MAX_NEW": "1"}
+    for _ in range(2):
+        world.closing()
+    before = world.sync("--json", **few).json["watermark"]["to"]
+    world.firm.fields.rename("BroadlyOptOut", "Broadly Opt Out")
+    refused = world.sync("--yes", "--json", **few)
+    assert (refused.code, refused.json["watermark"]) == (78, {"from": before, "to": before})
+    world.firm.fields.rename("Broadly Opt Out", "BroadlyOptOut")
+    assert (world.sync(**few).code, world.asked) == (65, [])
+    assert (world.sync("--yes", **few).code, len(world.asked)) == (0, 2)
+
+
+def test_clients_that_become_visible_are_no_way_round_the_surge(world: World) -> None:
+    """As many go as `SYNC_MAX_NEW` leaves room for; the others wait for a person."""
+    closings = [world.closing() for _ in range(4)]
+    for closing in closings:
+        world.firm.hide_contact(closing.contact)
+    assert world.sync().code == 65
+    for closing in closings:
+        world.firm.show_contact(closing.contact)
+    world.later(hours=21)
+    ran = world.sync("--json", "-v", SYNC_MAX_NEW="3")
+    assert (ran.code, len(world.asked)) == (65, 3)
+    assert ran.decisions[closings[3].matter] == ("wait", "surge")
+    assert world.sync("--yes", SYNC_MAX_NEW="3").code == 0
+    assert len(world.asked) == 4
+
+
+def test_results_that_fit_nobody_are_said(world: World) -> None:
+    """With `BROADLY_DEDUPES=true` they are tried again by a later run: 69, never a silent 0."""
+    world.closing()
+    world.broadly.faults.add(faults.answer(200, '{"results": []}'), times=2)
+    ran = world.sync("--json", BROADLY_DEDUPES="true")
+    assert (ran.code, ran.delivery) == (69, {"waiting": 1})
+    assert "no result" in ran.err
+    assert world.sync("--json", BROADLY_DEDUPES="true").delivery["sent"] == 1
+
+
+def test_what_needs_a_person_is_said_beside_another_failure(world: World) -> None:
+    """A rejected client is named by number in the run that ends with 69, not in the next."""
+    world.closing()
+    world.closing()
+    world.broadly.rule("rejected", times=1)
+    world.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)
+    ran = world.sync(BROADLY_BATCH_SIZE="1")
+    assert ran.code == 69
+    assert "1 were rejected" in ran.out
+
+
+def test_edit_of_a_hidden_clients_matter_is_nothing_new(world: World) -> None:
+    """65 when new; the contact is looked at when its 20 hours are over."""
+    hidden = world.closing()
+    world.firm.hide_contact(hidden.contact)
+    assert world.sync().code == 65
+    world.later(minutes=15)
+    world.firm.edit(hidden.matter)
+    ran = world.sync("--json")
+    assert (ran.code, ran.delivery, ran.json["requests"]["clio"]) == (0, {"waiting": 1}, 2)
+    world.firm.show_contact(hidden.contact)
+    world.later(hours=20)
+    assert world.sync("--json").delivery["sent"] == 1
