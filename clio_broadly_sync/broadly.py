@@ -22,11 +22,7 @@ from clio_broadly_sync.transport import Answer, Transport, read_json
 SOURCE: Final = "clio"
 MAX_NAME: Final = 255
 
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    # A kept connection that the other side has just closed looks like a lost answer.
-    "Connection": "close",
-}
+_JSON: Final = {"Content-Type": "application/json"}
 _ABOUT_ITEMS: Final = frozenset({400, 413, 422})
 _STILL_RUNNING: Final = 409
 _TOO_LARGE: Final = 413
@@ -117,7 +113,7 @@ class Broadly:
             return self._dedupes or piece.may_be_repeated(error)
 
         def call() -> list[Receipt]:
-            headers = {**self._headers, **_HEADERS, "Idempotency-Key": piece.key}
+            headers = {**self._headers, **_JSON, "Idempotency-Key": piece.key}
             try:
                 answer = self._transport.request(
                     "POST", self._url, headers=headers, body=body, limit=seconds_left

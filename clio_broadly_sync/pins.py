@@ -101,6 +101,12 @@ def zone_named(name: str | None) -> ZoneInfo | None:
         return None
 
 
+def seen(token_hash: str, account: Account) -> dict[str, str | None]:
+    """Return what a state remembers of a sign-in whose account was checked."""
+    zone = zone_named(account.time_zone)
+    return {"token_seen": token_hash, "time_zone": zone.key if zone is not None else None}
+
+
 def zone_of(account: Account) -> ZoneInfo | None:
     """Return the firm's zone as Clio names it; None, with a warning, where it does not."""
     zone = zone_named(account.time_zone)

@@ -55,8 +55,7 @@ def begin(job: Job) -> None:
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
-        zone = pins.zone_named(account.time_zone)
-        facts = {"token_seen": store.hash_of(job.token), "time_zone": zone.key if zone else None}
+        facts = pins.seen(store.hash_of(job.token), account)
         job.zone = job.zone or pins.zone_of(account)
     job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
     if known is None or job.report.first_run:

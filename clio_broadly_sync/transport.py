@@ -122,9 +122,6 @@ class Transport:
         self._session = open_session()
         self._pace = Pace(monotonic)
 
-    def close(self) -> None:
-        self._session.close()
-
     def retry(
         self,
         call: Callable[[], T],

@@ -58,9 +58,10 @@ def _check(settings: Config, store: Store, accept: bool) -> Iterator[str]:
         yield "ok: settings, sign-in and custom fields; nothing is pinned before the first sync."
     elif accept:
         found = pins.made_with(wanted, known, fields.read(None))
-        facts = {"token_seen": store.hash_of(token)}
+        facts = pins.seen(store.hash_of(token), account)
         if found.rule is not known.rule and store.start_day is not None:
-            zone = settings.clio_time_zone or pins.zone_of(account)
+            zone = settings.clio_time_zone or pins.zone_named(store.time_zone)
+            zone = zone or pins.zone_of(account)
             facts["start_day"] = source.now().astimezone(zone).date().isoformat()
         if found.broadly_url != known.broadly_url:
             _hold_what_is_in_doubt(store)

@@ -334,3 +334,17 @@ def test_zone_that_is_none(name: str | None, caplog: pytest.LogCaptureFixture) -
 def test_zone_of_the_firm() -> None:
     """An IANA name is the firm's zone."""
     assert pins.zone_of(Account(7, "America/New_York")) == ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        ("America/New_York", "America/New_York"),
+        ("Pacific Time (US & Canada)", None),
+        ("\ud800", None),
+        (None, None),
+    ],
+)
+def test_what_is_remembered_of_a_sign_in(named: str | None, kept: str | None) -> None:
+    """Its hash, and the firm's zone where Clio names one that there is."""
+    assert pins.seen("hash", Account(1, named)) == {"token_seen": "hash", "time_zone": kept}
