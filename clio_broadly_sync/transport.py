@@ -122,6 +122,10 @@ class Transport:
         self._session = open_session()
         self._pace = Pace(monotonic)
 
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
     def retry(
         self,
         call: Callable[[], T],
