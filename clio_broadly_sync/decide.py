@@ -85,6 +85,7 @@ def by_matter(
         etag=matter.etag,
         read_at=at.now,
         read_in_run=at.run,
+        updated_at=matter.updated_at,
     )
     if decision.verdict is not Verdict.SEND:
         return Decided(not_sent(read, decision), goes_on=False)
@@ -241,6 +242,7 @@ def _new(matter: Matter, policy: Policy, at: Moment) -> Closing:
         read_at=at.now,
         read_in_run=at.run,
         approval=_approval(at),
+        updated_at=matter.updated_at,
     )
 
 

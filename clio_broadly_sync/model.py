@@ -170,7 +170,8 @@ class Closing:
     `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read
     and decided on. `marked`: its outcome at Broadly was unknown once, so the client may have been
     asked. `resent`: a person sent it again. `tries`: runs that count towards giving up.
-    `claimed_at`, `claimed_in_run`: its last claim.
+    `claimed_at`, `claimed_in_run`: its last claim; `batch`: which of that run's batches it was in.
+    `updated_at`: when its matter was last edited, by what was read then.
     """
 
     key: Key
@@ -189,6 +190,8 @@ class Closing:
     tries: int = 0
     claimed_at: datetime | None = None
     claimed_in_run: int = 0
+    batch: int | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -3,7 +3,6 @@
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -14,7 +13,7 @@ from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import SyncError
 from clio_broadly_sync.model import Pins
-from clio_broadly_sync.store import Store, locked
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport import Stop
 
 PATIENCE_SECONDS = 60.0
@@ -25,23 +24,12 @@ def carry_out(options: Options, *, accept: bool) -> NoReturn:
     code = words.OK
     try:
         settings = wiring.load_settings(options)
-        with _opened(settings, accept) as store:
+        with wiring.opened(settings, writes=accept) as store:
             for line in _check(settings, store, accept):
                 click.echo(line)
     except SyncError as error:
         code = wiring.fail(error)
     sys.exit(code)
-
-
-@contextmanager
-def _opened(settings: Config, accept: bool) -> Iterator[Store]:
-    """Only `--accept` writes; looking needs no more than a copy."""
-    if not accept:
-        with Store.scratch(settings.sync_state) as store:
-            yield store
-        return
-    with locked(settings.sync_state), Store.open(settings.sync_state) as store:
-        yield store
 
 
 def _check(settings: Config, store: Store, accept: bool) -> Iterator[str]:

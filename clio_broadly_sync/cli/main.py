@@ -15,9 +15,16 @@ from clio_broadly_sync.cli.options import Options
 COMMANDS = {
     "sync": "Hand over the clients of matters closed since the last run (what cron runs).",
     "backfill": "Hand over the clients of matters closed in a range of dates.",
-    "check": "Are the settings, the custom fields and the state in order?",
+    "init": "Write a settings file after a few questions.",
+    "login": "Sign in to Clio in the browser.",
+    "logout": "Sign out of Clio and forget the tokens.",
+    "check": "Are the settings, both accounts, the custom fields and the state in order?",
+    "status": "How far it has come, what waits, and what needs a person.",
+    "explain": "Why was this matter's client handed over, or not?",
+    "outbox": "List, resend or drop what waits, is held, or was rejected.",
     "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
     "demo": "Show the whole job on the practice servers: no account, no network.",
+    "completion": "Print the shell's completion for this program.",
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import NoReturn
 
@@ -22,7 +22,7 @@ from clio_broadly_sync.errors import StoppedError, StorageError, SyncError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Command
 from clio_broadly_sync.report import Report
-from clio_broadly_sync.store import Store, locked
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport import Stop
 
 log = logging.getLogger(__name__)
@@ -71,21 +71,12 @@ class Run:
             signal.signal(number, self._stop.ask)
         try:
             settings = wiring.load_settings(self._options)
-            with self._opened(settings) as store:
+            with wiring.opened(settings, writes=not self.dry_run) as store:
                 code = self._walk(settings, store, walk)
         except SyncError as error:
             code = wiring.fail(error)
             self._print(code, None)
         sys.exit(code)
-
-    @contextmanager
-    def _opened(self, settings: Config) -> Iterator[Store]:
-        if self.dry_run:
-            with Store.scratch(settings.sync_state) as store:
-                yield store
-        else:
-            with locked(settings.sync_state), Store.open(settings.sync_state) as store:
-                yield store
 
     def _walk(self, settings: Config, store: Store, walk: Callable[[Job], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark

@@ -1,7 +1,8 @@
 """Settings turned into the parts that a run is made of."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from clio_broadly_sync.broadly import Broadly
 from clio_broadly_sync.cli import words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Api
 from clio_broadly_sync.clio_auth import GivenToken
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import SyncError
 from clio_broadly_sync.job import ReviewSink
 from clio_broadly_sync.model import Command, Policy
 from clio_broadly_sync.rehearsal import Rehearsal
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Store, locked
 from clio_broadly_sync.transport import Stop, Transport
 
 GRACE_SECONDS = 90.0
@@ -29,6 +31,17 @@ def load_settings(options: Options) -> Config:
     settings = config.load(options.config_file, os.environ, Path.cwd())
     logs.set_up(settings.log_format, verbose=options.verbose)
     return settings
+
+
+@contextmanager
+def opened(settings: Config, *, writes: bool) -> Iterator[Store]:
+    """Open the state, locked, to write to it; or a copy of it, which is all that looking needs."""
+    if writes:
+        with locked(settings.sync_state), Store.open(settings.sync_state) as store:
+            yield store
+    else:
+        with Store.scratch(settings.sync_state) as store:
+            yield store
 
 
 def now() -> datetime:
@@ -47,13 +60,8 @@ class Ends:
         self.tokens = GivenToken(settings.clio_access_token)
 
     def source(self) -> Clio:
-        return Clio(
-            self.clio,
-            self.tokens,
-            self._settings.clio_base_url,
-            region=self._settings.clio_region,
-            wall_clock=now,
-        )
+        api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
+        return Clio(api, region=self._settings.clio_region)
 
     def sink(self, *, dry_run: bool) -> ReviewSink:
         if dry_run:

@@ -58,6 +58,7 @@ class Ledger:
         self._firm = firm
         self._identities = Identities(firm, key)
         self._writer = Writer(firm)
+        self._batches = 0
 
     @property
     def run(self) -> int:
@@ -102,7 +103,8 @@ class Ledger:
             batch, rest, refused = self._sorted(connection, candidates, size, judge)
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
-            pairs = refused + [_claimed(candidate, at, self.run) for candidate in batch]
+            self._batches += bool(batch)
+            pairs = refused + [self._claimed(candidate, at) for candidate in batch]
             self._writer.write(connection, pairs, at)
             self._identities.remember(connection, batch, at)
         return Claim(batch, rest, [verdict for _, verdict in refused])
@@ -245,6 +247,11 @@ class Ledger:
                 persons |= before.same
         return batch, rest, refused
 
+    def _claimed(self, candidate: Candidate, at: datetime) -> Pair:
+        old = candidate.closing
+        new = replace(old, state=State.SENDING, reason=None, claimed_at=at)
+        return old, replace(new, claimed_in_run=self.run, batch=self._batches)
+
     def _of_firm(self) -> ColumnElement[bool]:
         return closings.c.firm == self._firm
 
@@ -275,8 +282,3 @@ def _noticed_after(closing: Closing) -> ColumnElement[bool]:
     key = closing.key
     place = (rows.seconds(closing.noticed_at), key.matter_id, rows.day(key.closed_on))
     return tuple_(*_NOTICED) > tuple_(*place)
-
-
-def _claimed(candidate: Candidate, at: datetime, run: int) -> Pair:
-    old = candidate.closing
-    return old, replace(old, state=State.SENDING, reason=None, claimed_at=at, claimed_in_run=run)

@@ -29,6 +29,8 @@ def closing_of(row: Row[Any]) -> Closing:
         tries=row.tries,
         claimed_at=None if row.claimed_at is None else moment(row.claimed_at),
         claimed_in_run=row.claimed_in_run,
+        batch=row.batch,
+        updated_at=None if row.updated_at is None else moment(row.updated_at),
     )
 
 
@@ -51,6 +53,8 @@ def values_of(closing: Closing) -> Values:
         "tries": closing.tries,
         "claimed_at": None if closing.claimed_at is None else seconds(closing.claimed_at),
         "claimed_in_run": closing.claimed_in_run,
+        "batch": closing.batch,
+        "updated_at": None if closing.updated_at is None else seconds(closing.updated_at),
     }
 
 

@@ -78,6 +78,8 @@ closings = Table(
     Column("claimed_at", Integer),
     Column("claimed_in_run", Integer, nullable=False),
     Column("changed_at", Integer, nullable=False),
+    Column("batch", Integer),
+    Column("updated_at", Integer),
 )
 Index("closings_by_run", closings.c.firm, closings.c.decided_in_run)
 Index("closings_by_claim", closings.c.firm, closings.c.claimed_at)
@@ -119,6 +121,7 @@ changes = Table(
     Column("to_state", Text, nullable=False),
     Column("reason", Text),
     Column("code", Text),
+    Column("batch", Integer),
     ForeignKeyConstraint(
         ["firm", "matter_id", "closed_on"],
         ["closings.firm", "closings.matter_id", "closings.closed_on"],
@@ -149,12 +152,14 @@ due = Table(
 """The closings of a push in the order of sending; temporary, so it lives outside the state."""
 
 
-def _m001_first_tables(connection: Connection) -> None:
-    metadata.create_all(connection)
-    connection.execute(insert(schema_version).values(version=0))
+def _m002_batches(connection: Connection) -> None:
+    for table, column in (("closings", "batch"), ("closings", "updated_at"), ("changes", "batch")):
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER"))
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m001_first_tables,)
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m002_batches,)
+"""From version 1 to 2, from 2 to 3, and so on; a new state is made as it is now."""
+VERSION: Final = len(STEPS) + 1
 
 
 def check(connection: Connection, *, is_new: bool) -> None:
@@ -167,7 +172,7 @@ def check(connection: Connection, *, is_new: bool) -> None:
             "The state file is empty, as if it had been cut off: restore a copy of it; "
             "or remove it, if nobody was handed over yet."
         )
-    if tables and _version(connection) > len(STEPS):
+    if tables and _version(connection) > VERSION:
         raise StorageError(
             "The state was made by a newer version of this program; install that version again."
         )
@@ -175,11 +180,13 @@ def check(connection: Connection, *, is_new: bool) -> None:
 
 def migrate(connection: Connection) -> None:
     """Bring the tables to this program's version, all steps in the caller's transaction."""
-    version = _version(connection) if inspect(connection).get_table_names() else 0
-    if version < len(STEPS):
-        for step in STEPS[version:]:
+    if not inspect(connection).get_table_names():
+        metadata.create_all(connection)
+        connection.execute(insert(schema_version).values(version=VERSION))
+    elif (version := _version(connection)) < VERSION:
+        for step in STEPS[version - 1 :]:
             step(connection)
-        connection.execute(update(schema_version).values(version=len(STEPS)))
+        connection.execute(update(schema_version).values(version=VERSION))
 
 
 def _version(connection: Connection) -> int:

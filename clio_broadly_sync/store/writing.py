@@ -78,6 +78,7 @@ class Writer:
             "to_state": values["state"],
             "reason": values["reason"],
             "code": code,
+            "batch": values["batch"] if values["state"] == State.SENDING else None,
         }
 
 

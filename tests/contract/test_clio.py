@@ -10,7 +10,8 @@ import pytest
 import responses
 from parts import DATE, DAY, NOW, Clock, Tokens, transport
 
-from clio_broadly_sync.clio import MAX_PAGES_WITHOUT_PROGRESS, Clio
+from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import MAX_PAGES_WITHOUT_PROGRESS, Api
 from clio_broadly_sync.clio_records import normal_email, normal_phone
 from clio_broadly_sync.errors import (
     ConfigError,
@@ -32,8 +33,9 @@ ODD = [5, 5.5, True, "odd", "\ud800", "x" * 100_000, [], [{}], {}, {"id": None},
 
 
 def _clio(tokens: Tokens | None = None, base: str = BASE, **more: Any) -> Clio:
-    given = {"region": "us", "wall_clock": lambda: NOW, "monotonic": Clock().now, **more}
-    return Clio(transport(), tokens or Tokens(), base, **given)
+    region = more.pop("region", "us")
+    given = {"wall_clock": lambda: NOW, "monotonic": Clock().now, **more}
+    return Clio(Api(transport(), tokens or Tokens(), base, **given), region=region)
 
 
 def _entry(value: Any = True, field: int = 302, **changes: Any) -> dict[str, Any]:

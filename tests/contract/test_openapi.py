@@ -7,6 +7,7 @@ import pytest
 from parts import Tokens, transport
 
 from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Api
 from clio_broadly_sync.model import FieldIds
 from clio_broadly_sync.sandbox import Sandbox
 
@@ -30,13 +31,13 @@ def _ask_everything(clio: Clio, fields: FieldIds, now: datetime) -> None:
 def test_every_request_fits_the_document() -> None:
     """Lists, pages, ids, fields and boxes are asked for as documented, with pins and without."""
     with Sandbox(contacts=300, matters=900) as sandbox:
-        clio = Clio(
+        api = Api(
             transport(),
             Tokens(sandbox.clio.token),
             sandbox.clio.url,
-            region="us",
             wall_clock=lambda: datetime.now(UTC),
         )
+        clio = Clio(api, region="us")
         clio.account()
         clio.custom_fields(all_of_them=True)
         boxes = {field.parent: field.id for field in clio.custom_fields()}

@@ -20,6 +20,7 @@ from clio_broadly_sync.broadly import Broadly
 from clio_broadly_sync.cli import wiring
 from clio_broadly_sync.cli.progress import Quiet
 from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Api
 from clio_broadly_sync.clio_auth import GivenToken
 from clio_broadly_sync.errors import ConfigError, UnavailableError
 from clio_broadly_sync.job import Job
@@ -63,14 +64,14 @@ def _job(
         return Transport(peer, patience=left, stop=Stop(), sleep=wait, monotonic=monotonic)
 
     clio, broadly = transport("Clio"), transport("Broadly")
-    source = Clio(
+    api = Api(
         clio,
         GivenToken(given.clio_access_token),
         given.clio_base_url,
-        region=given.clio_region,
         wall_clock=clock.now,
         monotonic=monotonic,
     )
+    source = Clio(api, region=given.clio_region)
     sink = Broadly(
         broadly, given.broadly_url, given.broadly_headers(), dedupes=given.broadly_dedupes
     )

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from clio_broadly_sync import decide, rules
 from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Api
 from clio_broadly_sync.model import (
     FINAL,
     Approval,
@@ -173,9 +174,8 @@ def read() -> dict[FieldIds, Records]:
             )
         transport = Transport("Clio", patience=lambda: 0.0, stop=Stop())
         for fields in BOXES_READ:
-            clio = Clio(
-                transport, _Token(), "https://clio.test", region="us", wall_clock=lambda: NOW
-            )
+            api = Api(transport, _Token(), "https://clio.test", wall_clock=lambda: NOW)
+            clio = Clio(api, region="us")
             found[fields] = (clio.matters(ids, fields), clio.contacts(ids, fields))
         transport.close()
     return found
