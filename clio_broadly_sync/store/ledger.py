@@ -68,6 +68,7 @@ class Ledger:
     @run.setter
     def run(self, number: int) -> None:
         self._writer.run = number
+        self._batches = 0
 
     # The verbs.
 

@@ -10,6 +10,7 @@ import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, make_policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from clio_broadly_sync import decide
 from clio_broadly_sync.model import (
@@ -25,7 +26,7 @@ from clio_broadly_sync.model import (
     Receipt,
     State,
 )
-from clio_broadly_sync.store import Claim, Store
+from clio_broadly_sync.store import Claim, Store, schema
 from clio_broadly_sync.store.ledger import CHUNK
 
 POLICY = make_policy()
@@ -119,6 +120,8 @@ def next_run(store: Store) -> None:
             tries=3,
             claimed_at=NOW,
             command=Command.BACKFILL,
+            batch=3,
+            updated_at=NOW - timedelta(hours=2),
         ),
     ],
 )
@@ -179,6 +182,25 @@ def test_claim_takes_no_more_than_a_batch(store: Store) -> None:
     assert [c.closing for c in taken.rest] == [C]
     assert [row(store, number).state for number in (1, 2, 3)] == [SENDING, SENDING, PENDING]
     assert row(store, 1).claimed_at == NOW
+
+
+def test_batches_are_numbered_in_each_run(store: Store) -> None:
+    """A closing keeps the number of its last batch; the change to `sending` notes it as well."""
+    put(store, A, B, C)
+    for closing in (A, B):
+        claim(store, [make_candidate(closing)])
+    next_run(store)
+    claim(store, [make_candidate(C)])
+    found = [row(store, number) for number in (1, 2, 3)]
+    assert [(c.claimed_in_run, c.batch) for c in found] == [(1, 1), (1, 2), (2, 1)]
+    noted = select(schema.changes.c.matter_id, schema.changes.c.to_state, schema.changes.c.batch)
+    with store._engine.begin() as connection:
+        rows = {tuple(r) for r in connection.execute(noted)}
+    assert {r for r in rows if r[2] is not None} == {
+        (1, "sending", 1),
+        (2, "sending", 2),
+        (3, "sending", 1),
+    }
 
 
 def test_claim_of_a_batch_that_is_not_full(store: Store) -> None:
