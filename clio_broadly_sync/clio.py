@@ -71,13 +71,13 @@ class Clio:
 
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
         """Return those of the matters that there are, in whatever status; at most 100 ids."""
-        params = _with_box(records.MATTER_FIELDS, fields.opt_in)
+        params = with_box(records.MATTER_FIELDS, fields.opt_in)
         rows = self._api.by_id("matters.json", ids, params)
         return {id_: records.matter(row, fields.opt_in) for id_, row in rows.items()}
 
     def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
         """Return those of the contacts that the token may see; at most 100 ids."""
-        params = _with_box(records.CONTACT_FIELDS, fields.opt_out)
+        params = with_box(records.CONTACT_FIELDS, fields.opt_out)
         rows = self._api.by_id("contacts.json", ids, params)
         read = {
             id_: records.contact(row, fields.opt_out, self._region) for id_, row in rows.items()
@@ -88,7 +88,7 @@ class Clio:
         self, params: Params, fields: FieldIds, asked_for: Callable[[Matter], bool]
     ) -> Iterator[Page]:
         """Re-check every filter: Clio ignores a parameter that it does not know."""
-        boxed = _with_box(records.MATTER_FIELDS, fields.opt_in)
+        boxed = with_box(records.MATTER_FIELDS, fields.opt_in)
         for page in self._api.pages("matters.json", params + boxed):
             matters = [records.matter(row, fields.opt_in) for row in page.rows]
             wanted = [matter for matter in matters if matter.closed and asked_for(matter)]
@@ -98,7 +98,8 @@ class Clio:
             yield Page(wanted, len(matters), answered_at)
 
 
-def _with_box(fields: str, field_id: int | None) -> Params:
+def with_box(fields: str, field_id: int | None) -> Params:
+    """Ask for these fields, and for the box of that definition where one is read."""
     if field_id is None:
         return [("fields", fields)]
     return [

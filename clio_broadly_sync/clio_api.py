@@ -14,12 +14,14 @@ from urllib3.util import parse_url
 
 from clio_broadly_sync import clio_records as records
 from clio_broadly_sync.clio_records import Row, unreadable
-from clio_broadly_sync.errors import ConfigError, DeniedError, RefusedError, UnavailableError
+from clio_broadly_sync.errors import ClockError, ConfigError, DeniedError, RefusedError
 from clio_broadly_sync.transport import Answer, Transport, read_json
 
 PAGE_ROWS: Final = 200
 MAX_SKEW: Final = timedelta(hours=48)
 MAX_PAGES_WITHOUT_PROGRESS: Final = 10
+MAX_PAGES: Final = 50_000
+"""Ten million records: no firm has so many, and a chain of pages that is longer has no end."""
 
 Params = list[tuple[str, str]]
 
@@ -103,7 +105,8 @@ class Api:
         highest = idle_pages = 0
         seen: set[int] = set()
         while url is not None:
-            if hash(url) in seen or idle_pages >= MAX_PAGES_WITHOUT_PROGRESS:
+            leads_nowhere = idle_pages >= MAX_PAGES_WITHOUT_PROGRESS or len(seen) >= MAX_PAGES
+            if hash(url) in seen or leads_nowhere:
                 raise unreadable("its pages lead in a circle")
             seen.add(hash(url))
             page = self._page(url, query)
@@ -150,8 +153,10 @@ class Api:
         return self._get_once(url, params)
 
     def _get_once(self, url: str, params: Params | None) -> tuple[Row, Answer]:
+        # Not with every attempt: a token that cannot be renewed was tried for already.
+        headers = {"Authorization": f"Bearer {self._tokens.access_token()}"}
+
         def call() -> tuple[Row, Answer]:
-            headers = {"Authorization": f"Bearer {self._tokens.access_token()}"}
             answer = self._transport.request("GET", url, headers=headers, params=params)
             body = answer.json()
             if not isinstance(body, dict):
@@ -174,7 +179,7 @@ class Api:
         if answer.date is None:
             raise unreadable("its first answer has no Date")
         if abs(answer.date - self._wall_clock()) > MAX_SKEW:
-            raise UnavailableError(
+            raise ClockError(
                 "Clio's clock and this machine's are more than 48 hours apart; "
                 "set this machine's clock right. Nothing was done."
             )

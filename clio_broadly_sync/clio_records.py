@@ -13,8 +13,8 @@ from typing import Any, Final
 from clio_broadly_sync.errors import UnavailableError
 from clio_broadly_sync.model import Account, Box, Contact, CustomField, Matter
 
-ACCOUNT_FIELDS: Final = "id,time_zone,account{id}"
-DEFINITION_FIELDS: Final = "id,name,parent_type,field_type,deleted"
+ACCOUNT_FIELDS: Final = "id,name,time_zone,account{id,name}"
+DEFINITION_FIELDS: Final = "id,name,parent_type,field_type,deleted,displayed,required"
 MATTER_FIELDS: Final = "id,etag,status,close_date,updated_at,client{id}"
 CONTACT_FIELDS: Final = (
     "id,type,name,first_name,last_name,primary_email_address,primary_phone_number"
@@ -23,6 +23,7 @@ BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_del
 CHECKBOX: Final = "checkbox"
 MAX_ID: Final = 2**63 - 1
 MAX_EMAIL: Final = 254
+_NOTE_FIRST: Final = re.compile(r"\s*+(?:tel:)?+[^\d+]*[^\W\d_]", re.IGNORECASE)
 
 _CHECKED: Final = (True, "true", 1, "1")
 _UNCHECKED: Final = (None, False, "false", 0, "0", "")
@@ -52,8 +53,12 @@ def account(body: Row) -> Account:
     named = user.get("account") if isinstance(user, dict) else None
     if not isinstance(user, dict) or not isinstance(named, dict):
         raise unreadable("who_am_i names no account")
-    zone = user.get("time_zone")
-    return Account(record_id(named.get("id")), zone if isinstance(zone, str) else None)
+    return Account(
+        id=record_id(named.get("id")),
+        time_zone=_name(user.get("time_zone")),
+        user=_name(user.get("name")),
+        firm=_name(named.get("name")),
+    )
 
 
 def custom_field(row: Row) -> CustomField:
@@ -63,14 +68,22 @@ def custom_field(row: Row) -> CustomField:
     texts = all(isinstance(text, str) for text in (name, parent, kind))
     if not texts or not isinstance(deleted, bool):
         raise unreadable("a custom field's definition")
-    return CustomField(record_id(row.get("id")), str(name), str(parent), str(kind), deleted)
+    return CustomField(
+        id=record_id(row.get("id")),
+        name=str(name),
+        parent=str(parent),
+        type=str(kind),
+        deleted=deleted,
+        displayed=_flag(row.get("displayed")),
+        required=_flag(row.get("required")),
+    )
 
 
 def matter(row: Row, opt_in: int | None) -> Matter:
     """Read a matter; `opt_in` is the definition id of its box, None where none is read."""
     closed_on = client_id = None
     status, etag = row.get("status"), _etag(row.get("etag"))
-    readable = status in ("Open", "Pending", "Closed") and etag != "" and _is_whole(row)
+    readable = status in ("Open", "Pending", "Closed") and etag != "" and is_whole(row)
     try:
         closed_on = _close_date(row["close_date"])
         client_id = _client_id(row["client"])
@@ -82,7 +95,7 @@ def matter(row: Row, opt_in: int | None) -> Matter:
         closed=status not in ("Open", "Pending"),
         closed_on=closed_on,
         client_id=client_id,
-        opted_in=_box(row, opt_in),
+        opted_in=box(row, opt_in),
         updated_at=_moment(row.get("updated_at")),
         readable=readable,
     )
@@ -91,7 +104,7 @@ def matter(row: Row, opt_in: int | None) -> Matter:
 def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
     """Read a contact; None where it is redacted. `clio_region`: the country of a number
     without `+`, where Clio's region is one country."""
-    if not _is_whole(row):
+    if not is_whole(row):
         return None
     kind = row.get("type")
     is_company = kind == "Company"
@@ -108,12 +121,12 @@ def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
         company_name=names[2] if is_company else None,
         email=normal_email(email),
         phone=normal_phone(phone, _PHONE_REGION.get(clio_region)),
-        opted_out=_box(row, opt_out),
+        opted_out=box(row, opt_out),
         readable=is_company or kind == "Person",
     )
 
 
-def _is_whole(row: Row) -> bool:
+def is_whole(row: Row) -> bool:
     """Tell that nothing was withheld (`redacted: true`)."""
     return row.get("redacted") in (None, False)
 
@@ -155,7 +168,7 @@ def _moment(value: object) -> datetime | None:
         return None
 
 
-def _box(row: Row, field_id: int | None) -> Box:
+def box(row: Row, field_id: int | None) -> Box:
     """Read a checkbox by its definition id; an entry without one may be about this box."""
     if field_id is None:
         return Box.UNCHECKED
@@ -166,6 +179,16 @@ def _box(row: Row, field_id: int | None) -> Box:
     if not states:
         return Box.UNCHECKED
     return states.pop() if len(states) == 1 else Box.UNREADABLE
+
+
+def withheld(row: Row) -> bool:
+    """Tell whether the record has a custom field's value that the token may not read: Clio then
+    gives the entry without name and type."""
+    entries = row.get("custom_field_values")
+    return isinstance(entries, list) and any(
+        isinstance(e, dict) and e.get("field_name") is None and e.get("field_type") is None
+        for e in entries
+    )
 
 
 def _definition_id(entry: object) -> int | None:
@@ -185,6 +208,14 @@ def _box_state(entry: object) -> Box:
     if value in _CHECKED:
         return Box.CHECKED
     return Box.UNCHECKED if value in _UNCHECKED else Box.UNREADABLE
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _text(value: object) -> str | None:
@@ -211,9 +242,10 @@ def normal_email(text: str | None) -> str | None:
 def normal_phone(text: str | None, region: str | None) -> str | None:
     """Return the number as E.164, which has no room for an extension; None where it is none.
 
-    `region`: the country of a number without `+`; None: such a number is none.
+    `region`: the country of a number without `+`; None: such a number is none. Nor is one that a
+    note comes before, which the library would pass over: it may say not to call.
     """
-    if text is None or not text.strip():
+    if text is None or not text.strip() or _NOTE_FIRST.match(text):
         return None
     import phonenumbers
 

@@ -21,6 +21,7 @@ from urllib3.exceptions import NewConnectionError
 
 from clio_broadly_sync.errors import ConfigError
 
+REFUSAL_BYTES: Final = 4 * 1024
 _BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
@@ -89,6 +90,16 @@ def trusted(certificates: str | bool | None) -> str | bool:
             "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names certificates that are not there."
         )
     return certificates or True
+
+
+def beginning(response: requests.Response) -> bytes:
+    """Return how a refusal of a sign-in begins, which holds the word for it; or what came of it."""
+    if response.status_code != 401:
+        return b""
+    try:
+        return next(response.iter_content(REFUSAL_BYTES), b"")
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+        return b""
 
 
 @contextmanager

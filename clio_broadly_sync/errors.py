@@ -2,17 +2,41 @@
 
 SyncError
 ├── ConfigError         edit the settings, or a custom field in Clio
-│   └── RefusedError    the request itself was refused; only Broadly's adapter knows better
+│   ├── RefusedError    the request itself was refused; only Broadly's adapter knows better
+│   └── AddressError    somebody answers there, but not to this request
 ├── DeniedError         sign in again, tick a permission, or get a new key
 ├── UnavailableError    try later: cron will
-│   └── TooLateError        not begun: the time that it had was over
+│   ├── TooLateError        not begun: the time that it had was over
+│   └── ClockError          the other side's clock and this machine's do not fit
 ├── StorageError        the state cannot be used: call a person
 ├── BusyError           another run is at work
 └── StoppedError        a signal asked the run to end
 
 Every message is one sentence for the person who runs the program. None holds a name, an
-e-mail address, a phone number or a secret.
+e-mail address, a phone number or a secret; what came from Clio goes into it through `shown`.
 """
+
+import re
+from typing import Final
+
+# ECMA-48: a sequence with its parameters, a string up to its end, or two characters.
+_ESCAPE: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
+    r"|\x1b[ -/]*[0-~]",
+    re.DOTALL,
+)
+
+
+def shown(text: str, length: int = 64) -> str:
+    """Make text of somebody else's fit for a terminal or a log: one line, short, without effects.
+
+    Escape sequences go as a whole, and so does what cannot be seen or turns the direction of
+    writing; a line break becomes a blank.
+    """
+    plain = (" " if c.isspace() else c for c in _ESCAPE.sub("", text))
+    line = "".join(c for c in plain if c.isprintable())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 class SyncError(Exception):
@@ -36,12 +60,24 @@ class RefusedError(ConfigError):
         self.body = body
 
 
-class DeniedError(SyncError):
-    """Credentials (401) or permissions (403) were refused."""
+class AddressError(ConfigError):
+    """The address of the settings answers with a status that says: not here, or not like this."""
 
-    def __init__(self, sentence: str, *, status: int = 401) -> None:
+    def __init__(self, sentence: str, *, status: int) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class DeniedError(SyncError):
+    """Credentials (401) or permissions (403) were refused.
+
+    `body`: the beginning of the answer, as far as it came; it is for programs, never for printing.
+    """
+
+    def __init__(self, sentence: str, *, status: int = 401, body: bytes = b"") -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.body = body
 
 
 class UnavailableError(SyncError):
@@ -68,6 +104,10 @@ class UnavailableError(SyncError):
 
 class TooLateError(UnavailableError):
     """A request was not begun, because the time in which it might be was over."""
+
+
+class ClockError(UnavailableError):
+    """The clocks are so far apart that no time-stamp could be trusted."""
 
 
 class StorageError(SyncError):

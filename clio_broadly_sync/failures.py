@@ -20,6 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, SSLError
 
 from clio_broadly_sync.connection import HandshakeError
 from clio_broadly_sync.errors import (
+    AddressError,
     ConfigError,
     DeniedError,
     RefusedError,
@@ -36,7 +37,8 @@ _NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
 def is_decided_by(status: int) -> bool:
     """Tell whether the status says it all: a redirect, or a refusal of key or address.
 
-    Of every other answer the body counts, or at least whether it came to its end.
+    Of every other answer the body counts, or at least whether it came to its end. A refused key
+    may say more in its body; but what becomes of that body changes nothing.
     """
     counts = status < 300 or status >= 500 or status == _BUSY
     return not (counts or status in _REFUSALS or status in _TRANSIENT)
@@ -49,7 +51,7 @@ def of_status(
     if status < 300:
         return None
     if status in (401, 403):
-        return DeniedError(_denied(peer, status), status=status)
+        return DeniedError(_denied(peer, status), status=status, body=body)
     if status in _REFUSALS:
         sentence = f"{peer} refuses the request itself (status {status})."
         return RefusedError(sentence, status=status, body=body)
@@ -66,10 +68,11 @@ def of_status(
             outcome_unknown=True,
             answered=True,
         )
-    return ConfigError(
+    return AddressError(
         f"{peer}'s address is not in order: it answers with status {status}"
         + (" (a redirect, which is never followed)." if status < 400 else ".")
-        + f" Check {peer}'s address in the settings."
+        + f" Check {peer}'s address in the settings.",
+        status=status,
     )
 
 

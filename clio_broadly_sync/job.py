@@ -86,7 +86,8 @@ class Job:
     first and last. `seconds_left`: until the run's time is over. `wait`: a sleep that a signal
     ends. `our_clock`: this machine's, UTC. `judged`: candidates that were claimed or refused.
     `spare`: how many closings that are readable again may go before that is a surge.
-    `busy_since`: since when Broadly has been too busy to take anybody.
+    `busy_since`: since when Broadly has been too busy to take anybody. `token`: the access token,
+    which may have to be renewed first.
     """
 
     source: MatterSource
@@ -94,7 +95,7 @@ class Job:
     store: Store
     policy: Policy
     wanted: pins.Wanted
-    token: str
+    token: Callable[[], str]
     zone: tzinfo | None
     overlap: timedelta
     batch_size: int

@@ -103,20 +103,42 @@ class FieldIds(NamedTuple):
 
 
 class CustomField(NamedTuple):
-    """A custom field's definition in Clio. `parent` is `Contact` or `Matter`."""
+    """A custom field's definition in Clio. `parent` is `Contact` or `Matter`.
+
+    `displayed`: shown by default on a record. `required`: a record cannot be saved without it.
+    None where Clio does not say.
+    """
 
     id: int
     name: str
     parent: str
     type: str
     deleted: bool
+    displayed: bool | None = None
+    required: bool | None = None
 
 
 class Account(NamedTuple):
-    """Whose data the token opens; `time_zone` as Clio spells it."""
+    """Whose data the token opens; `time_zone` as Clio spells it.
+
+    `user` and `firm`: the names of the Clio user that was signed in, and of the account.
+    """
 
     id: int | None
     time_zone: str | None
+    user: str | None = None
+    firm: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Grant:
+    """What a sign-in to Clio gave: an access token until `expires_at` (aware UTC), and a refresh
+    token to get the next one with, if any. `host`: the only one that they may be sent to."""
+
+    host: str
+    access_token: str
+    refresh_token: str | None
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +300,11 @@ class Receipt:
     key: Key
     outcome: Outcome
     code: str | None = None
+
+    @property
+    def word(self) -> str | None:
+        """What the ledger keeps of the answer: Broadly's code, or that it was no news to it."""
+        return self.outcome.value if self.outcome is Outcome.DUPLICATE else self.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,12 @@ def begin(job: Job) -> None:
     store, known = job.store, job.store.pins()
     if known is not None:
         pins.check_settings(known, job.wanted)
-    account = None if store.has_seen(job.token) else pins.read_account(job.source)
+    token = job.token()
+    account = None if store.has_seen(token) else pins.read_account(job.source)
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
-        facts = pins.seen(store.hash_of(job.token), account)
+        facts = pins.seen(store.hash_of(token), account)
         job.zone = job.zone or pins.zone_of(account)
     job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
     if known is None or job.report.first_run:

@@ -19,7 +19,7 @@ import tenacity
 import urllib3
 
 from clio_broadly_sync import failures
-from clio_broadly_sync.connection import Headers, open_session, trusted, wall_clock
+from clio_broadly_sync.connection import Headers, beginning, open_session, trusted, wall_clock
 from clio_broadly_sync.errors import StoppedError, TooLateError, UnavailableError
 from clio_broadly_sync.pacing import Pace
 
@@ -32,7 +32,8 @@ BACKOFF_MAX_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
 WHOLE_CALL_SECONDS: Final = 60.0
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Forty times the largest answer there is; what JSON makes of more could fill a small machine."""
 CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -96,8 +97,9 @@ class Transport:
 
     `patience` returns the seconds that may still be spent waiting; as long as answers come, the
     next may in any case be waited for up to `grace` seconds after the last. `began` is when the
-    last request began, by `monotonic`. `sleep` and `monotonic` are arguments so that tests wait
-    for nothing.
+    last request began, by `monotonic`. `whole_call` seconds are the most that one request may
+    take. `waiting` is told for what is waited, and how many seconds, before each wait. `sleep`
+    and `monotonic` are arguments so that tests wait for nothing.
     """
 
     def __init__(
@@ -107,6 +109,8 @@ class Transport:
         patience: Callable[[], float],
         stop: Stop,
         grace: float = 0.0,
+        whole_call: float = WHOLE_CALL_SECONDS,
+        waiting: Callable[[str, float], object] = lambda what, seconds: None,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -116,6 +120,8 @@ class Transport:
         self._stop = stop
         self._sleep = sleep or stop.sleep
         self._grace = grace
+        self._whole_call = whole_call
+        self._waiting = waiting
         self._answered = -math.inf
         self._monotonic = monotonic
         self.began = monotonic()
@@ -151,7 +157,7 @@ class Transport:
             wait=_wait,
             stop=spent,
             sleep=self._sleep,
-            before_sleep=self._log_wait,
+            before_sleep=self._say_wait,
             reraise=True,
         )
         return retrying(call)
@@ -181,7 +187,7 @@ class Transport:
             prepared = self._session.prepare_request(
                 requests.Request(method, url, params=params, data=body, auth=auth)
             )
-            with self._interruptible(method), wall_clock(WHOLE_CALL_SECONDS):
+            with self._interruptible(method), wall_clock(self._whole_call):
                 return self._exchange(prepared)
         except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise failures.of_exception(self.peer, error) from None
@@ -197,6 +203,7 @@ class Transport:
             )
         if wait > 0:
             log.info("%s rate limit used up: waiting %.0f s", self.peer, wait)
+            self._waiting(f"{self.peer}'s rate limit", wait)
             self._sleep(wait)
         self._stop.check()
         if limit() <= 0:
@@ -221,7 +228,7 @@ class Transport:
         with self._session.get_adapter(url).send(
             prepared,
             stream=True,
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            timeout=(min(CONNECT_SECONDS, self._whole_call), min(READ_SECONDS, self._whole_call)),
             verify=trusted(settings["verify"]),
             proxies=proxies,
         ) as response:
@@ -230,7 +237,7 @@ class Transport:
     def _answer(self, response: requests.Response) -> Answer:
         status, date = response.status_code, failures.http_date(response.headers.get("Date"))
         self._pace.note(response.headers, date)
-        body = b"" if failures.is_decided_by(status) else self._read(response)
+        body = beginning(response) if failures.is_decided_by(status) else self._read(response)
         retry_after = response.headers.get("Retry-After")
         error = failures.of_status(self.peer, status, body, retry_after, date)
         if error is not None:
@@ -259,8 +266,9 @@ class Transport:
         else:
             yield
 
-    def _log_wait(self, state: tenacity.RetryCallState) -> None:
+    def _say_wait(self, state: tenacity.RetryCallState) -> None:
         log.info("%s: trying again in %.1f s", self.peer, state.upcoming_sleep)
+        self._waiting(self.peer, state.upcoming_sleep)
 
 
 def read_json(body: bytes) -> Any:

@@ -6,21 +6,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
 from clio_broadly_sync import config, logs, pins
 from clio_broadly_sync.broadly import Broadly
 from clio_broadly_sync.cli import words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.clio_auth import GivenToken
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import SyncError
+from clio_broadly_sync.clio_api import Api, Tokens
+from clio_broadly_sync.clio_auth import App, GivenToken, OAuth, SavedToken
+from clio_broadly_sync.clio_lookup import Lookup
+from clio_broadly_sync.clio_sample import Sampling
+from clio_broadly_sync.config import Config, Salvaged
+from clio_broadly_sync.errors import ConfigError, SyncError
 from clio_broadly_sync.job import ReviewSink
 from clio_broadly_sync.model import Command, Policy
 from clio_broadly_sync.rehearsal import Rehearsal
-from clio_broadly_sync.store import Store, locked
+from clio_broadly_sync.store import SignIn, Store, locked
 from clio_broadly_sync.transport import Stop, Transport
 
 GRACE_SECONDS = 90.0
@@ -28,9 +28,18 @@ GRACE_SECONDS = 90.0
 
 def load_settings(options: Options) -> Config:
     """Read the settings and set up the log; raise ConfigError with every problem at once."""
-    settings = config.load(options.config_file, os.environ, Path.cwd())
+    try:
+        settings = config.load(options.config_file, os.environ, Path.cwd())
+    except ConfigError:
+        logs.set_up(salvaged(options).log_format, verbose=options.verbose)
+        raise
     logs.set_up(settings.log_format, verbose=options.verbose)
     return settings
+
+
+def salvaged(options: Options) -> Salvaged:
+    """Return what can be used of settings that `load_settings` refuses."""
+    return config.salvage(options.config_file, os.environ, Path.cwd())
 
 
 @contextmanager
@@ -52,16 +61,33 @@ def now() -> datetime:
 class Ends:
     """The two ends of a run, Clio and Broadly, and the transports that lead to them."""
 
-    def __init__(self, settings: Config, stop: Stop, patience: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Config,
+        stop: Stop,
+        patience: Callable[[], float],
+        waiting: Callable[[str, float], object] = lambda what, seconds: None,
+    ) -> None:
         self._settings = settings
         # A walk through Clio that makes progress goes on, its waits for the rate limit with it.
-        self.clio = Transport("Clio", patience=patience, stop=stop, grace=GRACE_SECONDS)
-        self.broadly = Transport("Broadly", patience=patience, stop=stop)
-        self.tokens = GivenToken(settings.clio_access_token)
+        self.clio = Transport(
+            "Clio", patience=patience, stop=stop, grace=GRACE_SECONDS, waiting=waiting
+        )
+        self.broadly = Transport("Broadly", patience=patience, stop=stop, waiting=waiting)
+        self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=now)
+        sign_in = SignIn(settings.sync_state)
+        self.saved_token = SavedToken(sign_in, self.oauth, stop, now=now)
+        given = settings.clio_access_token
+        self.tokens: Tokens = GivenToken(given) if given is not None else self.saved_token
 
     def source(self) -> Clio:
-        api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
-        return Clio(api, region=self._settings.clio_region)
+        return Clio(self._api(), region=self._settings.clio_region)
+
+    def lookup(self) -> Lookup:
+        return Lookup(self._api())
+
+    def sampling(self) -> Sampling:
+        return Sampling(self._api())
 
     def sink(self, *, dry_run: bool) -> ReviewSink:
         if dry_run:
@@ -72,6 +98,13 @@ class Ends:
             self._settings.broadly_headers(),
             dedupes=self._settings.broadly_dedupes,
         )
+
+    def _api(self) -> Api:
+        return Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
+
+
+def _app(settings: Config) -> App:
+    return App(settings.clio_client_id, settings.clio_client_secret, settings.clio_redirect_uri)
 
 
 def wanted(settings: Config) -> pins.Wanted:
@@ -105,5 +138,5 @@ def policy(settings: Config, command: Command, store: Store) -> Policy:
 def fail(error: SyncError) -> int:
     """Say what is wrong and what to do, a line each; return the exit code."""
     for line in str(error).splitlines():
-        click.echo(f"clio-broadly-sync: {line}", err=True)
+        logs.error(line)
     return words.exit_code(error)

@@ -80,6 +80,10 @@ class Clio(Server):
         self.forbidden.difference_update(names)
         self.strip_values = self.strip_values and "custom_fields" not in names
 
+    def cap_pages(self, kind: str, rows: int) -> None:
+        """Put no more rows on a page than this, however many are asked for."""
+        self._pagers[kind].cap = rows
+
     def rotate(self) -> str:
         """Withdraw every token and return the new one."""
         self.oauth.revoke()

@@ -22,11 +22,15 @@ value="{decision}"><button type="submit">{label}</button></form>"""
 
 @dataclass
 class Grant:
-    """What one authorization gave: an access token with its end, and a refresh token."""
+    """What one answer gave: an access token with its end, and a refresh token.
+
+    `sign_in` is the same for all that came of one authorization, which is withdrawn as a whole.
+    """
 
     access: str
     refresh: str
     expires: datetime
+    sign_in: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass
@@ -41,6 +45,7 @@ class OAuth:
 
     `rotating`: a refresh also gives a new refresh token, and the old one is spent. `auto_consent`:
     True allows and False declines without showing the page. `redirect_uris` is the allow-list.
+    `tokens` and `codes` remember all that were ever given, for leak scans.
     """
 
     clock: Clock
@@ -51,6 +56,8 @@ class OAuth:
     rotating: bool = False
     auto_consent: bool | None = None
     grants: list[Grant] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
     _codes: dict[str, _Code] = field(default_factory=dict)
 
     def issue(self, access: str | None = None) -> Grant:
@@ -59,6 +66,7 @@ class OAuth:
         refresh = f"clio-refresh-{secrets.token_hex(16)}"
         grant = Grant(access, refresh, self.clock.now() + self.token_life)
         self.grants.append(grant)
+        self.tokens |= {access, refresh}
         return grant
 
     def valid(self, access: str) -> bool:
@@ -72,8 +80,8 @@ class OAuth:
 
     def revoke(self, token: str | None = None) -> None:
         """Withdraw the authorizations with this access or refresh token, or all of them."""
-        kept = [g for g in self.grants if token is not None and token not in (g.access, g.refresh)]
-        self.grants[:] = kept
+        gone = {g.sign_in for g in self.grants if token in (None, g.access, g.refresh)}
+        self.grants[:] = [g for g in self.grants if g.sign_in not in gone]
 
     def authorize(self, request: Request) -> Response:
         """Show the consent page, or act on what was chosen there."""
@@ -130,6 +138,7 @@ class OAuth:
         state = {"state": asked["state"]} if "state" in asked else {}
         if allowed:
             code = secrets.token_urlsafe(24)
+            self.codes.add(code)
             self._codes[code] = _Code(asked["redirect_uri"], self.clock.now() + CODE_LIFE)
             return _redirect(asked["redirect_uri"], {"code": code, **state})
         if asked.get("redirect_on_decline") == "true":
@@ -149,6 +158,7 @@ class OAuth:
         if old is None:
             return _invalid_grant()
         new = self.issue()
+        new.sign_in = old.sign_in
         if self.rotating:
             old.refresh = f"spent-{secrets.token_hex(16)}"
             return self._tokens(new.access, new.refresh)

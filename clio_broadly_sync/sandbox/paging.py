@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
 from clio_broadly_sync.sandbox.filters import (
+    LIMIT,
     ApiError,
     Test,
     bad,
@@ -52,12 +53,13 @@ class Pager:
         self.table: Any = {
             "matter": firm.matters, "contact": firm.contacts, "custom_field": firm.fields.table
         }[resource]  # fmt: skip
+        self.cap = LIMIT
         self._key = secrets.token_bytes(16)
 
     def page(self, request: Request, base: str) -> Page:
         """Return the page that the request asks for; `base` is the address of the server."""
         query = request.query
-        size, order = limit(query), self._order(request.first("order"))
+        size, order = min(limit(query), self.cap), self._order(request.first("order"))
         wanted = tests(self.resource, self.firm, query)
         start, records = self._open(request)
         pairs = sorted(pair for pair in request.pairs if pair[0] != "page_token")

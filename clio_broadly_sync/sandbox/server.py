@@ -134,7 +134,7 @@ class Server:
         kept = processed
         if processed is not None and not self.keep_answers:
             kept = replace(processed, body=b"")
-        self.history.append(Exchange(request, status, answer, kept, fault))
+        self.history.append(Exchange(request, status, answer, kept, fault, not delivery.cut))
 
     def _nap(self, seconds: float) -> None:
         self._stopping.wait(seconds)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,10 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it arrived; header names are in lower case."""
+    """A request as it arrived; header names are in lower case.
+
+    `number` is its place among all the requests that any server got, whatever their clocks say.
+    """
 
     at: datetime
     method: str
@@ -21,6 +25,7 @@ class Request:
     raw_query: str
     headers: Mapping[str, str]
     body: bytes
+    number: int = field(default_factory=count().__next__, compare=False)
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
@@ -91,7 +96,7 @@ class Exchange:
     """One request and what the server did: `status` and `answer` are None where none was sent.
 
     `processed` says whether the server did its work, whatever the client got to see; `answer` is
-    kept only by servers whose answers are small.
+    kept only by servers whose answers are small, and is `whole` unless it was cut on its way.
     """
 
     request: Request
@@ -99,6 +104,11 @@ class Exchange:
     answer: bytes | None
     processed: Response | None
     fault: str | None
+    whole: bool
+
+    @property
+    def number(self) -> int:
+        return self.request.number
 
     @property
     def at(self) -> datetime:

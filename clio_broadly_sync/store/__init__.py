@@ -3,8 +3,11 @@
 No personal data enters it: people are known by keyed hashes (`identities`).
 """
 
-from clio_broadly_sync.store.database import locked
+from clio_broadly_sync.store.crowd import Crowd
+from clio_broadly_sync.store.database import at_work, locked
 from clio_broadly_sync.store.ledger import Claim
+from clio_broadly_sync.store.outbox import Listed, Selection
+from clio_broadly_sync.store.sign_in import SignIn
 from clio_broadly_sync.store.store import Store
 
-__all__ = ["Claim", "Store", "locked"]
+__all__ = ["Claim", "Crowd", "Listed", "Selection", "SignIn", "Store", "at_work", "locked"]

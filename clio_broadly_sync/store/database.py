@@ -1,10 +1,11 @@
 """Opening the state file: its permissions, its lock, SQLite's settings."""
 
+import fcntl
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the state for one run; raise BusyError at once where another run does."""
-    with _storage_errors():
+    with storage_errors():
         _make_folder(path.parent)
         lock = filelock.FileLock(f"{path}.lock", mode=0o600, blocking=False)
         try:
@@ -44,13 +45,26 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def at_work(path: Path) -> bool:
+    """Tell whether a run holds the state at this moment; nothing is made or written.
+
+    The lock is shared for an instant with whoever else looks: a run that begins in it is busy.
+    """
+    with storage_errors(), suppress(FileNotFoundError), open(f"{path}.lock", "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def open_file(path: Path) -> Engine:
     """Open the state, brought to this version; make a private one where there is none yet."""
-    with _storage_errors():
+    with storage_errors():
         _make_folder(path.parent)
-        if not _exists(path):
+        if not exists(path):
             _make_state(path)
-        _check_private(path)
+        check_private(path)
         connection = _connect(str(path))
         try:
             return _engine(connection, is_new=False)
@@ -61,13 +75,13 @@ def open_file(path: Path) -> Engine:
 
 def open_scratch(path: Path) -> Engine:
     """Open a copy of the state in a temporary file that has no name; `path` is only read."""
-    with _storage_errors():
+    with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
         connection = _connect("")
         try:
-            is_new = not _exists(path)
+            is_new = not exists(path)
             if not is_new:
-                _check_private(path)
+                check_private(path)
                 scratch.copy(path, connection)
             return _engine(connection, is_new=is_new)
         except BaseException:
@@ -78,7 +92,7 @@ def open_scratch(path: Path) -> Engine:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """All or nothing; raise StorageError where the state could not be read or written."""
-    with _storage_errors(), engine.begin() as connection:
+    with storage_errors(), engine.begin() as connection:
         yield connection
 
 
@@ -107,7 +121,7 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """What we may not even look for is no new state: OSError."""
     try:
         os.lstat(path)
@@ -141,7 +155,7 @@ def _remove(path: Path) -> None:
         Path(f"{path}{end}").unlink(missing_ok=True)
 
 
-def _check_private(path: Path) -> None:
+def check_private(path: Path) -> None:
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode):
         raise StorageError(
@@ -158,7 +172,7 @@ def _check_private(path: Path) -> None:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:

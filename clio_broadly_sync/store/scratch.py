@@ -1,22 +1,29 @@
 """A copy of a state for a dry run, made without a byte or a file changed beside the original.
 
 SQLite itself, opened for reading only, would put a -wal and a -shm file beside it, or write to
-those that are there. So a state at rest is opened as immutable; one with a -wal (another run is
-at work, or was killed) is copied as the files that it is.
+those that are there. So a state at rest is opened as immutable; one with a -wal and a -shm (a run
+is at work, or was killed) with the latter only read.
 """
 
+import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from clio_broadly_sync.errors import StorageError
+
+T = TypeVar("T")
 
 ATTEMPTS = 10
 _WAL_HEADER_BYTES = 32
 _READ_ONLY, _IMMUTABLE = "mode=ro", "mode=ro&immutable=1"
+_AS_IT_IS = "mode=ro&readonly_shm=1"
+"""Reads what is in the -wal by the -shm of whoever is at work; or, where that is a dead run's, by
+an index of its own in memory."""
 
 
 class _Generation(NamedTuple):
@@ -29,15 +36,25 @@ class _Generation(NamedTuple):
 
 def copy(path: Path, scratch: sqlite3.Connection) -> None:
     """Copy the state into `scratch`, as its last transaction left it."""
+    look(path, lambda source: source.backup(scratch))
+
+
+def look(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what `read` finds in the state, as its last transaction left it."""
     for _ in range(ATTEMPTS):
         before = _generation(path)
-        if before.wal:
-            _copy_files(path, scratch)
+        at_work = before.wal and os.path.exists(f"{path}-shm")
+        try:
+            if at_work:
+                return _read(path, _AS_IT_IS, read)
+            found = _read_copy(path, read) if before.wal else _read(path, _IMMUTABLE, read)
+        except (sqlite3.DatabaseError, FileNotFoundError):
+            if _generation(path) == before:
+                raise
         else:
-            _back_up(path, _IMMUTABLE, scratch)
-        if _generation(path) == before:
-            return
-    raise StorageError("The state changes faster than it can be copied; try again in a minute.")
+            if _generation(path) == before:
+                return found
+    raise StorageError("The state changes faster than it can be read; try again in a minute.")
 
 
 def _generation(path: Path) -> _Generation:
@@ -50,18 +67,19 @@ def _generation(path: Path) -> _Generation:
     return _Generation(wal, (0, 0) if wal else (found.st_mtime_ns, found.st_size))
 
 
-def _copy_files(path: Path, scratch: sqlite3.Connection) -> None:
-    """The -wal second: whatever of it is in the file already is then in its copy as well."""
+def _read_copy(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Read a -wal without a -shm, as a backup leaves it; whoever reads one makes the other.
+
+    The -wal is copied second: whatever of it is in the file already is then in its copy as well.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder, "copy")
-        try:
-            for end in ("", "-wal"):
-                shutil.copyfile(f"{path}{end}", f"{copied}{end}")
-        except FileNotFoundError:
-            return  # the other run has just ended: another generation
-        _back_up(copied, _READ_ONLY, scratch)
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{path}{end}", f"{copied}{end}")
+        return _read(copied, _READ_ONLY, read)
 
 
-def _back_up(path: Path, how: str, scratch: sqlite3.Connection) -> None:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as source:
-        source.backup(scratch)
+def _read(path: Path, how: str, read: Callable[[sqlite3.Connection], T]) -> T:
+    address = f"{path.absolute().as_uri()}?{how}"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        return read(connection)

@@ -59,6 +59,7 @@ def transport(
     clock: Clock | None = None,
     patience: float = 1000.0,
     stop: Stop | None = None,
+    whole_call: float = 60.0,
 ) -> Transport:
     """Return a transport that never really waits."""
     clock = clock or Clock()
@@ -66,6 +67,7 @@ def transport(
         peer,
         patience=lambda: patience,
         stop=stop or Stop(),
+        whole_call=whole_call,
         sleep=clock.sleep,
         monotonic=clock.now,
     )

@@ -10,6 +10,7 @@ import pytest
 import responses
 from parts import DATE, DAY, NOW, Clock, Tokens, transport
 
+from clio_broadly_sync import clio_api
 from clio_broadly_sync.clio import Clio
 from clio_broadly_sync.clio_api import MAX_PAGES_WITHOUT_PROGRESS, Api
 from clio_broadly_sync.clio_records import normal_email, normal_phone
@@ -368,6 +369,11 @@ def test_email_in_normal_form(text: str | None, email: str | None) -> None:
         ("415-555-0123 or 0124", "US", None),
         ("\x00\ud800", "US", None),
         ("9" * 1_000_000, "US", None),
+        ("a " * 500_000, "US", None),
+        ("tel:415-555-0123", "US", "+14155550123"),
+        ("do not call 415-555-0123", "US", None),
+        ("415-555-0123 do not call", "US", None),
+        ("４１５－５５５－０１２３", "US", "+14155550123"),
     ],
 )
 def test_phone_in_normal_form(text: str | None, region: str | None, phone: str | None) -> None:
@@ -409,6 +415,17 @@ def test_definitions_are_filtered_on_our_side_too() -> None:
     assert [field.id for field in _clio().custom_fields(all_of_them=True)] == [302, 303, 304]
 
 
+@pytest.mark.parametrize(
+    ("value", "read"), [(True, True), (False, False), (None, None), ("true", None), (MISSING, None)]
+)
+@responses.activate
+def test_how_a_field_is_shown_is_no_matter_of_life_and_death(value: Any, read: Any) -> None:
+    """Where Clio does not say whether a field is displayed or required, nobody knows."""
+    _list("custom_fields.json", _changed(DEFINITION, {"displayed": value, "required": value}))
+    (field,) = _clio().custom_fields()
+    assert (field.displayed, field.required) == (read, read)
+
+
 @pytest.mark.parametrize("field", ["id", "name", "parent_type", "field_type", "deleted"])
 @pytest.mark.parametrize("value", [None, 5.5, [], {}, MISSING])
 @responses.activate
@@ -425,6 +442,18 @@ def test_account_is_read(zone: Any) -> None:
     """Its time zone as Clio spells it, if it does."""
     _answer("users/who_am_i.json", {"data": {"id": 1, "time_zone": zone, "account": {"id": 901}}})
     assert _clio().account() == Account(901, zone if isinstance(zone, str) else None)
+
+
+@pytest.mark.parametrize(
+    ("user", "firm", "read"),
+    [("A User", "A Firm", ("A User", "A Firm")), (None, " ", (None, None)), (5, [], (None, None))],
+)
+@responses.activate
+def test_account_s_names_are_read(user: Any, firm: Any, read: tuple[str | None, ...]) -> None:
+    """Whom Clio names, and None where it names nobody."""
+    data = {"id": 1, "name": user, "account": {"id": 901, "name": firm}}
+    _answer("users/who_am_i.json", {"data": data})
+    assert _clio().account() == Account(901, None, *read)
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"account": None}, {"account": {"id": "9"}}])
@@ -617,6 +646,18 @@ def test_pages_without_end(firm: tuple[Sandbox, Clio]) -> None:
     with pytest.raises(UnavailableError, match="circle"):
         _all_closed(clio)
     assert len(sandbox.clio.history) == MAX_PAGES_WITHOUT_PROGRESS + 1
+
+
+@responses.activate
+def test_pages_without_end_that_bring_something_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even ids that always grow lead on for ever."""
+    monkeypatch.setattr(clio_api, "MAX_PAGES", 25)
+    for number in range(1, 30):
+        link = f"{BASE}/api/v4/matters.json?page_token={number}"
+        _list("matters.json", _matter(number), paging={"next": link})
+    with pytest.raises(UnavailableError, match="circle"):
+        list(_clio().closed_since(SINCE, FIELDS))
+    assert len(responses.calls) == 25
 
 
 # Whole answers that are odd

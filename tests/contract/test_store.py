@@ -352,8 +352,15 @@ def test_scratch_of_a_state_at_work(made: Path) -> None:
         live.ledger.record([(None, make_closing(99))], NOW)
         before = listing(made.parent)
         assert before.keys() >= {"state.db-wal", "state.db-shm"}
-        with Store.scratch(made) as copy:
-            assert copy.ledger.count_pending(make_due()) == 2
+        # Another process, as it is in life: within one, SQLite shares what it has open.
+        program = (
+            "import sys\nfrom pathlib import Path\nfrom clio_broadly_sync.store import Store\n"
+            "with Store.scratch(Path(sys.argv[1])) as copy:\n"
+            "    print(sorted(copy.ledger.known([77, 99])))\n"
+        )
+        command = [sys.executable, "-c", program, str(made)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ran.stdout == "[77, 99]\n"
         assert listing(made.parent) == before
         live.ledger.record([(None, make_closing(100))], NOW)
         assert live.ledger.count_pending(make_due()) == 3

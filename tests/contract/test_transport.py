@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -23,8 +24,9 @@ from parts import BEARER, DATE, NOW, Clock, served, transport
 from requests.adapters import HTTPAdapter
 
 from clio_broadly_sync import transport as module
-from clio_broadly_sync.connection import wall_clock
+from clio_broadly_sync.connection import REFUSAL_BYTES, wall_clock
 from clio_broadly_sync.errors import (
+    AddressError,
     ConfigError,
     DeniedError,
     RefusedError,
@@ -66,24 +68,24 @@ def _path(sandbox: Sandbox) -> str:
 @pytest.mark.parametrize(
     ("status", "headers", "error", "unknown"),
     [
-        (300, {}, ConfigError, None),
-        (302, {"Location": "https://elsewhere.example/"}, ConfigError, None),
-        (304, {}, ConfigError, None),
+        (300, {}, AddressError, None),
+        (302, {"Location": "https://elsewhere.example/"}, AddressError, None),
+        (304, {}, AddressError, None),
         (400, {}, RefusedError, None),
         (401, {}, DeniedError, None),
         (403, {}, DeniedError, None),
-        (404, {}, ConfigError, None),
-        (405, {}, ConfigError, None),
-        (407, {}, ConfigError, None),
+        (404, {}, AddressError, None),
+        (405, {}, AddressError, None),
+        (407, {}, AddressError, None),
         (408, {}, UnavailableError, True),
         (409, {}, RefusedError, None),
         (410, {}, RefusedError, None),
         (413, {}, RefusedError, None),
-        (415, {}, ConfigError, None),
+        (415, {}, AddressError, None),
         (422, {}, RefusedError, None),
         (425, {}, UnavailableError, True),
         (429, {}, UnavailableError, False),
-        (451, {}, ConfigError, None),
+        (451, {}, AddressError, None),
         (500, {}, UnavailableError, True),
         (500, {"Retry-After": "5"}, UnavailableError, True),
         (502, {}, UnavailableError, True),
@@ -107,6 +109,8 @@ def test_status_says_what_to_do_next(
         assert (caught.value.outcome_unknown, caught.value.answered) == (unknown, True)
     if isinstance(caught.value, RefusedError):
         assert (caught.value.status, caught.value.body) == (status, b"a body")
+    if isinstance(caught.value, AddressError):
+        assert caught.value.status == status
     assert len(responses.calls) == 1
     assert "secret" not in str(caught.value)
 
@@ -466,11 +470,11 @@ def test_handshake_that_is_broken_off(listen: Listen, end: Talk) -> None:
     assert not _fails(transport(), f"https://127.0.0.1:{listen(talk)}/").outcome_unknown
 
 
-def test_handshake_that_hangs(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handshake_that_hangs(listen: Listen) -> None:
     """Time runs out before anything was sent."""
-    monkeypatch.setattr(module, "WHOLE_CALL_SECONDS", 0.2)
     port = listen(lambda connection: (connection.recv(65536), connection.recv(65536)))
-    assert not _fails(transport(), f"https://127.0.0.1:{port}/").outcome_unknown
+    over = transport(whole_call=0.2)
+    assert not _fails(over, f"https://127.0.0.1:{port}/").outcome_unknown
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -505,13 +509,10 @@ def _drip(head: bytes) -> Talk:
     [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"],
     ids=["status", "headers", "body"],
 )
-def test_drip_ends_by_the_clock(
-    listen: Listen, monkeypatch: pytest.MonkeyPatch, head: bytes
-) -> None:
+def test_drip_ends_by_the_clock(listen: Listen, head: bytes) -> None:
     """A byte now and then is no answer, wherever it comes."""
-    monkeypatch.setattr(module, "WHOLE_CALL_SECONDS", 0.15)
     begun = time.monotonic()
-    error = _fails(transport(), f"http://127.0.0.1:{listen(_drip(head))}/")
+    error = _fails(transport(whole_call=0.15), f"http://127.0.0.1:{listen(_drip(head))}/")
     assert (error.outcome_unknown, error.answered) == (True, False)
     assert time.monotonic() - begun < 2
 
@@ -820,3 +821,41 @@ def test_log_names_nobody(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) ->
         _get(transport(), f"{_path(sandbox)}?ids[]=5")
     assert re.fullmatch(r"Clio GET request 1", caplog.messages[0])
     assert "secret" not in caplog.text
+
+
+# The word of a refusal
+
+
+@responses.activate
+def test_refused_sign_in_holds_its_word() -> None:
+    """For a token endpoint's `error`; the sentence does not repeat it."""
+    responses.post(URL, status=401, json={"error": "invalid_client"})
+    with pytest.raises(DeniedError) as caught:
+        _post(transport(), URL)
+    assert caught.value.body == b'{"error": "invalid_client"}'
+    assert "invalid_client" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.cut_body(0.5, framing="length"), faults.cut_body(0.5, framing="chunked"),
+        faults.headers(Content_Encoding="gzip"), faults.huge_body(64 * MIB),
+    ],
+    ids=["length", "chunked", "no gzip", "huge"],
+)  # fmt: skip
+def test_refusal_is_a_refusal_whatever_its_body(sandbox: Sandbox, fault: faults.Fault) -> None:
+    """Cut, unreadable or endless: nothing of that makes it another error."""
+
+    def play(turn: faults.Turn) -> Delivery:
+        refused = faults.Turn(
+            turn.request, lambda request: Response(401, b"x" * 2048), turn.nap, turn.url
+        )
+        played = fault.play(refused)
+        response = played.response or Response(401)
+        return replace(played, response=replace(response, status=401))
+
+    sandbox.clio.faults.add(faults.Fault("refusal", play))
+    with pytest.raises(DeniedError) as caught:
+        _get(transport(), _path(sandbox))
+    assert (caught.value.status, len(caught.value.body) <= REFUSAL_BYTES) == (401, True)

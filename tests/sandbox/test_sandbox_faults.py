@@ -62,12 +62,15 @@ def test_cut_body_breaks_the_promise(ask: Ask, sandbox: Sandbox, framing: str) -
     sandbox.clio.faults.add(faults.cut_body(framing=framing))
     with pytest.raises(BROKEN):
         ask("matters")
+    ask("matters")
+    assert [exchange.whole for exchange in sandbox.clio.history] == [False, True]
 
 
 def test_cut_body_without_a_length_looks_whole(ask: Ask, sandbox: Sandbox) -> None:
-    """Only the JSON shows that the end is missing."""
+    """Only the JSON shows that the end is missing; the history knows."""
     sandbox.clio.faults.add(faults.cut_body(0.3, framing="close"))
     answer = ask("matters")
+    assert not sandbox.clio.history[0].whole
     assert answer.status_code == 200
     with pytest.raises(ValueError, match=r"line 1 column"):
         answer.json()

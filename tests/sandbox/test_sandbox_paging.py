@@ -44,6 +44,13 @@ def test_last_page_that_is_full_has_no_next(ask: Ask) -> None:
     assert len(list(walk(ask, limit=30))) == 2
 
 
+def test_pages_may_be_shorter_than_asked_for(ask: Ask, sandbox: Sandbox) -> None:
+    """A cap counts for one kind of record, and loses none."""
+    sandbox.clio.cap_pages("matter", 25)
+    assert [len(page["data"]) for page in walk(ask, limit=200)] == [25, 25, 10]
+    assert len(ask("contacts.json", limit=200).json()["data"]) == 40
+
+
 def test_rebuilt_and_foreign_tokens_are_refused(ask: Ask, sandbox: Sandbox) -> None:
     """A token holds for the very address it was given in."""
     following = ask("matters.json", limit=10, status="open").json()["meta"]["paging"]["next"]

@@ -1,0 +1,461 @@
+"""Signing in and out, as the person at the browser and as whoever disturbs it."""
+
+import logging
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import signing
+from browser import chromium
+from world import Ran, World
+
+from clio_broadly_sync.cli.login import signing_in
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.sandbox import faults
+
+ANSWERED = "Clio has answered"
+
+
+@pytest.fixture
+def unsigned(fresh: World) -> World:
+    """A fresh install whose settings hold the app, and no token."""
+    signing.by_login(fresh)
+    return fresh
+
+
+def _signed_in(world: World) -> bool:
+    """Tell by a run: without a sign-in it ends with 77 and names `login`."""
+    ran = world.sync("--dry-run")
+    if ran.code == 77:
+        assert "run `clio-broadly-sync login`" in ran.err
+    return ran.code == 0
+
+
+def _token_posts(world: World) -> int:
+    return world.paths.count("/oauth/token")
+
+
+def _paste(world: World, text: str, **settings: str | None) -> Ran:
+    """Sign in by pasting; {url} of the text is asked for at Clio first."""
+    child = world.start(["login", "--paste"], settings, stdin=subprocess.PIPE)
+    return world.finish(child, typed=text)
+
+
+# In the browser
+
+
+def test_sign_in_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The page of Clio, Allow, a closing page; then the firm is named, and sync works."""
+    folder = tmp_path_factory.mktemp("browser")
+    pipe = signing.Pipe(folder)
+    with chromium(folder) as browser:
+        child = unsigned.start(["login"], {"BROWSER": str(pipe.script)})
+        browser.go(pipe.url())
+        browser.press("Allow")
+        ended_on = browser.heading(ANSWERED)
+        ran = unsigned.finish(child)
+    assert ended_on.startswith(unsigned.settings["CLIO_REDIRECT_URI"])
+    assert (ran.code, ran.err) == (0, "")
+    assert "Signed in to Clio as Practice Manager of Harbor & Vale LLP." in ran.out
+    assert "Next: clio-broadly-sync check" in ran.out
+    assert unsigned.sync().code == 0
+    assert _token_posts(unsigned) == 1
+
+
+def test_decline_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decline has a page and a sentence of its own, and nothing is kept."""
+    folder = tmp_path_factory.mktemp("browser")
+    pipe = signing.Pipe(folder)
+    with chromium(folder) as browser:
+        child = unsigned.start(["login"], {"BROWSER": str(pipe.script)})
+        browser.go(pipe.url())
+        browser.press("Decline")
+        browser.heading("Not signed in")
+        ran = unsigned.finish(child)
+    assert ran.code == 77
+    assert "declined" in ran.err
+    assert not unsigned.state.exists()
+    assert not _signed_in(unsigned)
+
+
+# Disturbed
+
+
+def test_each_way_it_may_end_has_its_sentence(unsigned: World) -> None:
+    """Declined, another error, no code at all, a code that is spent, a wrong secret: never 0."""
+    spent = signing.query_of(_answered_of(unsigned))["code"]
+    changes: list[tuple[dict[str, str | None], dict[str, str | None], str]] = [
+        ({"code": None, "error": "access_denied"}, {}, "declined"),
+        ({"code": None, "error": "server\x1b[31m_error"}, {}, "(server_error)"),
+        ({"code": None}, {}, "without a code"),
+        ({"code": spent}, {}, "did not take the code"),
+        ({}, {"CLIO_CLIENT_SECRET": "a-wrong-secret"}, "CLIO_CLIENT_SECRET is not its secret"),
+    ]
+    for answer, settings, sentence in changes:
+        child, url = signing.started(unsigned, **settings)
+        signing.go(signing.with_query(signing.allow(url), **answer))
+        ran = unsigned.finish(child)
+        assert (ran.code, sentence in ran.err) == (77, True), ran.err
+        assert "\x1b" not in ran.err
+    assert not unsigned.state.exists()
+
+
+def _answered_of(world: World) -> str:
+    """Sign in by pasting; return the address that the browser had ended on."""
+    child = world.start(["login", "--paste"], {}, stdin=subprocess.PIPE)
+    address = signing.allow(signing.opened(child))
+    assert world.finish(child, typed=f"{address}\n").code == 0
+    world.state.unlink()
+    return address
+
+
+def test_stray_answers_neither_end_nor_steal_it(unsigned: World) -> None:
+    """What does not know the `state` is refused and told of once; the right one still counts."""
+    child, url = signing.started(unsigned)
+    right = signing.allow(url)
+    for state in ("guessed", "", None, "é"):
+        for more in ({"code": "mine"}, {"code": None, "error": "access_denied"}):
+            page = signing.go(signing.with_query(right, state=state, **more))
+            assert (page.status_code, "not the sign-in" in page.text) == (400, True)
+    uri = unsigned.settings["CLIO_REDIRECT_URI"]
+    assert signing.go(uri.replace("/callback", "/favicon.ico")).status_code == 404
+    assert signing.go(signing.with_query(right).replace("/callback", "/other")).status_code == 404
+    assert signing.go(right).status_code == 200
+    ran = unsigned.finish(child)
+    assert ran.code == 0
+    assert ran.err.count("does not belong to this sign-in") == 1
+    assert _signed_in(unsigned)
+
+
+def test_clients_that_hang_do_not_keep_it_waiting(unsigned: World) -> None:
+    """Connections that say nothing, or half of something, are no hindrance."""
+    child, url = signing.started(unsigned)
+    address = urlsplit(unsigned.settings["CLIO_REDIRECT_URI"])
+    hanging = [socket.create_connection((address.hostname, address.port)) for _ in range(20)]
+    for one in hanging[::2]:
+        one.sendall(b"GET /callback?code=")
+    assert signing.go(signing.allow(url)).status_code == 200
+    assert unsigned.finish(child).code == 0
+    for one in hanging:
+        one.close()
+
+
+def test_page_is_ours_alone(unsigned: World) -> None:
+    """It holds nothing of the answer, loads nothing, is not kept, and tells nobody of itself."""
+    child, url = signing.started(unsigned)
+    answer = signing.allow(url)
+    page = signing.go(answer)
+    unsigned.finish(child)
+    assert ANSWERED in page.text
+    assert not any(value in page.text for value in signing.query_of(answer).values())
+    assert "http" not in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "Python" not in page.headers["Server"]
+
+
+def test_interrupted_while_it_waits(unsigned: World) -> None:
+    """Ctrl-C ends it with 130, and another one can begin at once."""
+    child, _ = signing.started(unsigned)
+    child.send_signal(signal.SIGINT)
+    assert unsigned.finish(child).code == 130
+    signing.sign_in(unsigned)
+
+
+def test_nobody_comes(
+    unsigned: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After 5 minutes (of which none pass here) it ends with 77 and the likeliest reason: a page
+    of Clio's own never comes back, and its reason is the redirect address."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    log = logging.getLogger("clio_broadly_sync")
+    monkeypatch.setattr(signing_in, "WAIT_SECONDS", 0.0)
+    for name, value in (log.__dict__ | {"handlers": []}).items():
+        monkeypatch.setattr(log, name, value)
+    for name, value in {**unsigned.settings, **signing.NO_BROWSER}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        signing_in.log_in(Options(), paste=False)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert ended.value.code == 77
+    said = capsys.readouterr().err
+    assert "within 5 minutes" in said
+    assert unsigned.settings["CLIO_REDIRECT_URI"] in said
+    assert not unsigned.state.exists()
+
+
+def test_redirect_that_clio_does_not_know(unsigned: World) -> None:
+    """Clio shows a page of its own and never comes back, so the program cannot hear of it."""
+    unsigned.clio.oauth.redirect_uris = {"http://127.0.0.1:1/other"}
+    child, url = signing.started(unsigned)
+    page = signing.go(url)
+    assert (page.status_code, page.history) == (400, [])
+    child.send_signal(signal.SIGINT)
+    assert unsigned.finish(child).code == 130
+
+
+def test_only_this_machine_can_reach_it(unsigned: World) -> None:
+    """It listens on the address of the setting, and on no other that this machine has."""
+    child, url = signing.started(unsigned)
+    port = urlsplit(unsigned.settings["CLIO_REDIRECT_URI"]).port or 0
+    listening = [line.split()[1:4] for line in _sockets() if line.split()[3] == "0A"]
+    assert [local for local, *_ in listening if local.endswith(f":{port:04X}")] == [
+        f"0100007F:{port:04X}"
+    ]
+    signing.go(signing.allow(url))
+    unsigned.finish(child)
+
+
+def _sockets() -> list[str]:
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    return [line for table in tables for line in table.read_text().splitlines()[1:]]
+
+
+def test_localhost_is_every_address_of_that_name(unsigned: World) -> None:
+    """The browser may take any of them, so another program may hold none."""
+    port = signing.free_port()
+    uri = f"http://localhost:{port}/callback"
+    unsigned.clio.oauth.redirect_uris = {uri}
+    unsigned.settings["CLIO_REDIRECT_URI"] = uri
+    signing.sign_in(unsigned)
+    for host in {str(found[4][0]) for found in socket.getaddrinfo("localhost", port)}:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family):
+            ran = unsigned.run("login", **signing.NO_BROWSER)
+        assert (ran.code, "Another program listens" in ran.err) == (78, True)
+
+
+# What is looked at before
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"CLIO_CLIENT_ID": None, "CLIO_CLIENT_SECRET": None},
+            "CLIO_CLIENT_ID and CLIO_CLIENT_SECRET must be set",
+        ),
+        ({"CLIO_CLIENT_SECRET": None}, "CLIO_CLIENT_SECRET must be set"),
+        ({"CLIO_REDIRECT_URI": "https://app.clio.com/oauth/approval"}, "login --paste"),
+        ({"CLIO_REDIRECT_URI": "https://127.0.0.1:8765/callback"}, "login --paste"),
+    ],
+)
+def test_settings_that_do_not_do(
+    unsigned: World, settings: dict[str, str | None], sentence: str
+) -> None:
+    """78 at once: no page, no state, no request."""
+    ran = unsigned.run("login", **signing.NO_BROWSER, **settings)
+    assert (ran.code, ran.out, sentence in ran.err) == (78, "", True)
+    assert not unsigned.state.parent.exists()
+    assert unsigned.clio.history == []
+
+
+def test_port_is_taken(unsigned: World) -> None:
+    """78, and it says which."""
+    address = urlsplit(unsigned.settings["CLIO_REDIRECT_URI"])
+    with socket.create_server((address.hostname or "", address.port or 0)):
+        ran = unsigned.run("login", **signing.NO_BROWSER)
+    assert (ran.code, ran.out) == (78, "")
+    assert f"Another program listens on {address.netloc}" in ran.err
+
+
+def test_busy_while_a_run_is_at_work(world: World) -> None:
+    """75 before any page; and a run that comes while somebody signs in is busy as well."""
+    signing.by_login(world)
+    signing.sign_in(world)
+    seen: list[Ran] = []
+
+    def meanwhile(request: object) -> None:
+        world.broadly.working = None
+        seen.append(world.run("login", **signing.NO_BROWSER))
+        seen.append(world.run("logout"))
+
+    world.closing()
+    world.broadly.working = meanwhile
+    assert world.sync().code == 0
+    child, url = signing.started(world)
+    seen.append(world.sync())
+    signing.go(signing.allow(url))
+    assert world.finish(child).code == 0
+    assert [(ran.code, ran.out) for ran in seen] == [(75, "")] * 3
+
+
+# Whose account
+
+
+def test_another_account_is_not_taken(world: World) -> None:
+    """The state belongs to one account: 78, and the sign-in from before goes on."""
+    signing.by_login(world)
+    signing.sign_in(world)
+    before = world.files()
+    world.firm.account.id += 1
+    child, url = signing.started(world)
+    signing.go(signing.allow(url))
+    ran = world.finish(child)
+    assert (ran.code, "another account" in ran.err) == (78, True)
+    assert world.files() == before
+    world.firm.account.id -= 1
+    assert world.sync().code == 0
+
+
+def test_another_host_is_not_even_asked(world: World) -> None:
+    """A state that has a host signs in there only."""
+    signing.by_login(world)
+    ran = world.run("login", **signing.NO_BROWSER, CLIO_BASE_URL="http://127.0.0.1:1")
+    assert (ran.code, ran.out) == (78, "")
+    assert "CLIO_BASE_URL" in ran.err
+
+
+def test_tokens_go_to_no_other_host(unsigned: World) -> None:
+    """Before the first run no host is pinned; the tokens know theirs all the same."""
+    signing.keep_sign_in(unsigned)
+    unsigned.clio.oauth.expire()
+    unsigned.later(days=31)
+    unsigned.forget()
+    elsewhere = unsigned.clio.url.replace("127.0.0.1", "localhost")
+    for command in (["sync"], ["sync", "--dry-run"]):
+        ran = unsigned.run(*command, CLIO_BASE_URL=elsewhere)
+        assert (ran.code, "another Clio host" in ran.err) == (78, True)
+    assert unsigned.clio.history == []
+
+
+def test_account_that_clio_does_not_tell(unsigned: World) -> None:
+    """A new state takes it, with a warning; it names nobody."""
+    unsigned.clio.forbid("users")
+    child, url = signing.started(unsigned)
+    signing.go(signing.allow(url))
+    ran = unsigned.finish(child)
+    assert (ran.code, "Users permission" in ran.err) == (0, True)
+    assert "Signed in to Clio.\n" in ran.out
+
+
+def test_names_from_clio_do_nothing_to_a_terminal(unsigned: World) -> None:
+    """Control and escape characters of a name are not passed on."""
+    unsigned.firm.account.user_name = "Eve\x1b]0;owned\x07 \u202eadmin"
+    unsigned.firm.account.name = "Harbor\r\n& Vale" + "!" * 200
+    child, url = signing.started(unsigned)
+    signing.go(signing.allow(url))
+    said = unsigned.finish(child).out
+    line = next(line for line in said.splitlines() if line.startswith("Signed in"))
+    assert line.isprintable()
+    assert len(line) < 160
+    assert "owned" not in line
+
+
+def test_a_token_in_the_settings_wins_and_is_told_of(unsigned: World) -> None:
+    """So the person who has just signed in knows why it changes nothing."""
+    unsigned.settings["CLIO_ACCESS_TOKEN"] = unsigned.clio.token
+    child, url = signing.started(unsigned)
+    signing.go(signing.allow(url))
+    ran = unsigned.finish(child)
+    assert (ran.code, "CLIO_ACCESS_TOKEN is set as well" in ran.out) == (0, True)
+    unsigned.forget()
+    assert unsigned.sync().code == 0
+    used = {e.headers["authorization"] for e in unsigned.clio.history}
+    assert used == {f"Bearer {unsigned.clio.token}"}
+
+
+# By pasting
+
+
+@pytest.mark.parametrize("what", ["code", "address", "blanks"])
+def test_paste(unsigned: World, what: str) -> None:
+    """The code alone, or the address that the browser ended on; any redirect address does."""
+    uri = f"{unsigned.clio.url}/oauth/approval"
+    child = unsigned.start(["login", "--paste"], {"CLIO_REDIRECT_URI": uri}, stdin=subprocess.PIPE)
+    address = signing.allow(signing.opened(child))
+    text = signing.query_of(address)["code"] if what == "code" else address
+    ran = unsigned.finish(child, typed=f"  {text} \n" if what == "blanks" else f"{text}\n")
+    assert ran.code == 0
+    assert _signed_in(unsigned)
+
+
+def test_paste_of_what_does_not_do(unsigned: World) -> None:
+    """Another state, a refusal, a code that is none, or nothing: 77, and nothing is kept."""
+    page = "http://127.0.0.1:1/callback"
+    for typed, sentence in (
+        (f"{page}?code=x&state=other\n", "does not belong to this sign-in"),
+        (f"{page}?error=access_denied\n", "does not belong to this sign-in"),
+        ("made-up\n", "did not take the code"),
+        ("", "No code was pasted"),
+        ("\n", "No code was pasted"),
+    ):
+        ran = _paste(unsigned, typed)
+        assert (ran.code, sentence in ran.err) == (77, True), ran.err
+    child = unsigned.start(["login", "--paste"], {}, stdin=subprocess.PIPE)
+    ran = unsigned.finish(child, typed=f"{signing.decline(signing.opened(child))}\n")
+    assert (ran.code, "declined" in ran.err) == (77, True)
+    assert not unsigned.state.exists()
+
+
+# Signing out
+
+
+def test_logout(unsigned: World) -> None:
+    """Clio forgets it, and so do we: no byte of any token is left in any file."""
+    unsigned.clio.oauth.rotating = True
+    signing.keep_sign_in(unsigned)
+    for _ in range(3):
+        unsigned.clio.oauth.expire()
+        assert unsigned.sync().code == 0
+    ran = unsigned.run("logout")
+    assert (ran.code, ran.err) == (0, "")
+    assert "erased" in ran.out
+    _check_nothing_left(unsigned)
+    assert not any(g.access != unsigned.clio.token for g in unsigned.clio.oauth.grants)
+    assert not _signed_in(unsigned)
+    signing.sign_in(unsigned)
+    assert unsigned.sync().code == 0
+
+
+def _check_nothing_left(world: World) -> None:
+    for file in world.folder.rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert not any(token.encode() in content for token in world.clio.oauth.tokens), file
+
+
+def test_logout_of_a_token_that_has_ended(unsigned: World) -> None:
+    """It is renewed first, or Clio would not let it be withdrawn: at its time or before."""
+    for ended_early in (True, False):
+        signing.keep_sign_in(unsigned)
+        if ended_early:
+            unsigned.clio.oauth.expire()
+        else:
+            unsigned.later(days=31)
+        ran = unsigned.run("logout")
+        assert (ran.code, "erased here." in ran.out) == (0, True)
+        assert not [g for g in unsigned.clio.oauth.grants if g.access != unsigned.clio.token]
+        _check_nothing_left(unsigned)
+
+
+@pytest.mark.parametrize("trouble", ["away", "refuses", "broken", "withdrawn"])
+def test_logout_when_clio_does_not_play_along(unsigned: World, trouble: str) -> None:
+    """The tokens are erased here all the same; it says what is left to do."""
+    signing.keep_sign_in(unsigned)
+    if trouble == "away":
+        with unsigned.clio.outage():
+            ran = unsigned.run("logout")
+    else:
+        if trouble == "withdrawn":
+            unsigned.clio.oauth.revoke()
+        else:
+            status = 403 if trouble == "refuses" else 404
+            when = faults.on("deauthorize")
+            unsigned.clio.faults.add(faults.answer(status), when=when, times=None)
+        ran = unsigned.run("logout")
+    assert (ran.code, "did not confirm" in ran.out) == (0, True)
+    _check_nothing_left(unsigned)
+    assert not _signed_in(unsigned)
+
+
+def test_logout_without_a_sign_in(fresh: World) -> None:
+    """It says so, and makes nothing; a token in the settings is named."""
+    ran = fresh.run("logout")
+    assert (ran.code, "nothing to forget" in ran.out) == (0, True)
+    assert "CLIO_ACCESS_TOKEN is set" in ran.out
+    assert not fresh.state.parent.exists()

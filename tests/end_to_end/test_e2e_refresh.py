@@ -1,0 +1,261 @@
+"""A token that ends is renewed, once, whoever is killed meanwhile; or a person has to sign in."""
+
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+import signing
+from world import Child, Ran, World
+
+from clio_broadly_sync.sandbox import Request, faults
+
+TOKEN = "/oauth/token"
+
+
+@pytest.fixture
+def signed_in(world: World) -> World:
+    """A firm after its first sync, whose program is signed in for a day."""
+    world.clio.oauth.token_life = timedelta(days=1)
+    signing.keep_sign_in(world)
+    return world
+
+
+def _posts(world: World) -> int:
+    return world.paths.count(TOKEN)
+
+
+def _kept(world: World) -> set[str]:
+    """Return the tokens that the state holds."""
+    contents = [file.read_bytes() for file in world.state.parent.glob("state.db*")]
+    return {t for t in world.clio.oauth.tokens if any(t.encode() in c for c in contents)}
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+def test_ended_token_is_renewed(signed_in: World, rotating: bool, early: bool) -> None:
+    """In the run itself, with one POST; the next run uses what this one got."""
+    signed_in.clio.oauth.rotating = rotating
+    matter = signed_in.closing().matter
+    if early:
+        signed_in.clio.oauth.expire()
+    else:
+        signed_in.later(days=1)
+    for _ in range(2):
+        assert signed_in.sync().code == 0
+    assert _posts(signed_in) == 1
+    assert [e.status for e in signed_in.clio.history].count(401) == early
+    assert signed_in.asked == [matter]
+
+
+def test_dry_run_keeps_what_it_got(signed_in: World) -> None:
+    """The token and nothing else is written: the ledger, the watermark and the pins stay."""
+    signed_in.clio.oauth.rotating = True
+    signed_in.closing()
+    signed_in.clio.oauth.expire()
+    before = _all_but_the_sign_in(signed_in)
+    assert signed_in.sync("--dry-run").code == 0
+    assert _all_but_the_sign_in(signed_in) == before
+    assert {file.name for file in signed_in.state.parent.iterdir()} == {
+        "state.db", "state.db.lock", "state.db.sign-in.lock",
+    }  # fmt: skip
+    assert signed_in.sync("--dry-run").code == 0
+    assert _posts(signed_in) == 1
+
+
+def _all_but_the_sign_in(world: World) -> list[str]:
+    with closing(sqlite3.connect(world.state)) as database:
+        return [line for line in database.iterdump() if "'sign_in_" not in line]
+
+
+def test_dry_run_with_a_good_token_writes_nothing(signed_in: World) -> None:
+    """Reading the token leaves no file, and changes none."""
+    before = signed_in.files()
+    assert signed_in.sync("--dry-run").code == 0
+    assert signed_in.files() == before
+
+
+# Killed
+
+
+def _at(number: int, path: str, act: Callable[[], object]) -> Callable[..., None]:
+    """Return a hook that acts at the request with this number for the path."""
+    seen: list[Request] = []
+
+    def hook(request: Request, *response: object) -> None:
+        if path in request.path:
+            seen.append(request)
+            if len(seen) == number:
+                act()
+
+    return hook
+
+
+class Killer:
+    """Starts a run and kills it, in the thread of the request that it is waiting for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._started = threading.Event()
+        self._child: Child | None = None
+
+    def run(self) -> None:
+        self._child = self._world.start(["sync"], {})
+        self._started.set()
+        assert self._world.finish(self._child).code == -signal.SIGKILL
+        with self._world.clio.outage():
+            pass  # whatever the server was still doing for it is done now
+
+    def kill(self) -> None:
+        assert self._started.wait(10)
+        assert self._child is not None
+        self._child.kill()
+        self._child.wait(10)
+
+
+def _before_the_post(world: World, killer: Killer) -> None:
+    """Killed when its refresh token was on its way; Clio never read it."""
+    world.clio.faults.add(faults.drop(), when=faults.on(TOKEN))
+    world.clio.before = _at(1, TOKEN, killer.kill)
+
+
+def _after_the_server_rotated(world: World, killer: Killer) -> None:
+    """Killed when Clio had done its work and had not answered."""
+    world.clio.after = _at(1, TOKEN, killer.kill)
+
+
+def _after_the_answer(world: World, killer: Killer) -> None:
+    """Killed with the answer in hand: its commit has to wait for the lock that is held here."""
+    database = sqlite3.connect(world.state, isolation_level=None, check_same_thread=False)
+
+    def kill() -> None:
+        killer.kill()
+        database.close()
+
+    world.clio.before = _at(1, TOKEN, lambda: database.execute("BEGIN IMMEDIATE"))
+    world.clio.sent = _at(1, TOKEN, kill)
+
+
+def _after_the_commit(world: World, killer: Killer) -> None:
+    """Killed when it uses the new token for the first time (the first request was refused)."""
+    world.clio.before = _at(2, "/api/", killer.kill)
+
+
+@pytest.mark.parametrize("rotating", [False, True], ids=["reusable", "rotating"])
+@pytest.mark.parametrize(
+    ("killed", "loses"),
+    [
+        (_before_the_post, False), (_after_the_server_rotated, True),
+        (_after_the_answer, True), (_after_the_commit, False),
+    ],
+)  # fmt: skip
+def test_killed_while_renewing(
+    signed_in: World, killed: Callable[[World, Killer], None], loses: bool, rotating: bool
+) -> None:
+    """The next run recovers; or, where the only refresh token is spent, it says what to do."""
+    world = signed_in
+    world.clio.oauth.rotating = rotating
+    matter = world.closing().matter
+    world.clio.oauth.expire()
+    killer = Killer(world)
+    killed(world, killer)
+    killer.run()
+    world.clio.before = world.clio.after = world.clio.sent = None
+    posts = _posts(world)
+    assert posts == 1
+    ran = world.sync()
+    if rotating and loses:
+        assert (ran.code, "run `clio-broadly-sync login`" in ran.err) == (77, True)
+        assert world.asked == []
+        signing.sign_in(world)
+        ran = world.sync()
+    else:
+        assert _posts(world) == (posts if killed is _after_the_commit else posts + 1)
+    assert (ran.code, world.asked) == (0, [matter])
+
+
+# Side by side
+
+
+def test_two_at_once_make_one_post(signed_in: World) -> None:
+    """The second was refused as well while the first was renewing; it uses what the first got."""
+    world = signed_in
+    world.clio.oauth.rotating = True
+    world.clio.oauth.expire()
+    refused = threading.Event()
+    seen: list[Ran] = []
+
+    def second() -> None:
+        child = world.start(["sync", "--dry-run"], {})
+        world.clio.sent = _at(1, "/api/", refused.set)
+        threads.append(threading.Thread(target=lambda: seen.append(world.finish(child))))
+        threads[0].start()
+        assert refused.wait(30)
+
+    threads: list[threading.Thread] = []
+    world.clio.before = _at(1, TOKEN, second)
+    first = world.sync()
+    threads[0].join()
+    assert [first.code, seen[0].code] == [0, 0], (first.err, seen[0].err)
+    assert _posts(world) == 1
+    assert [e.status for e in world.clio.history].count(401) == 2
+
+
+# Refused
+
+
+def test_withdrawn_sign_in(signed_in: World) -> None:
+    """77 and what to do; nobody is lost by it, and nothing moves."""
+    matter = signed_in.closing().matter
+    signed_in.clio.oauth.revoke()
+    for _ in range(2):
+        ran = signed_in.sync("--json")
+        assert ran.code == 77
+        assert ran.err.count("\n") == 1
+        assert "run `clio-broadly-sync login`" in ran.err
+    signing.sign_in(signed_in)
+    assert signed_in.sync("--json").delivery == {"sent": 1}
+    assert signed_in.asked == [matter]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "sentence"),
+    [
+        ({"CLIO_CLIENT_SECRET": "another-secret"}, 77, "CLIO_CLIENT_SECRET is not its secret"),
+        ({"CLIO_CLIENT_ID": None}, 78, "CLIO_CLIENT_ID must be set"),
+    ],
+)
+def test_app_that_is_no_longer_the_one(
+    signed_in: World, settings: dict[str, str | None], code: int, sentence: str
+) -> None:
+    """A good token needs no secret; an ended one does, and it is told which setting is wrong."""
+    assert signed_in.sync(**settings).code == 0
+    signed_in.clio.oauth.expire()
+    ran = signed_in.sync(**settings)
+    assert (ran.code, sentence in ran.err) == (code, True), ran.err
+    assert signed_in.sync().code == 0
+
+
+def test_clio_is_away_when_a_token_ends(signed_in: World) -> None:
+    """69: an outage is no reason to sign in again, and the run is in the list of runs."""
+    signed_in.later(days=1)
+    with signed_in.clio.outage():
+        ran = signed_in.sync("--json", SYNC_RUN_MINUTES="0.01")
+    assert ran.code == 69
+    assert "login" not in ran.err
+    with closing(sqlite3.connect(signed_in.state)) as database:
+        last = database.execute("SELECT exit_code FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+    assert last == (69,)
+
+
+def test_spent_tokens_do_not_pile_up(signed_in: World) -> None:
+    """The state holds the last sign-in only."""
+    signed_in.clio.oauth.rotating = True
+    for _ in range(3):
+        signed_in.clio.oauth.expire()
+        assert signed_in.sync().code == 0
+    grants = [g for g in signed_in.clio.oauth.grants if g.access in _kept(signed_in)]
+    assert _kept(signed_in) == {grants[0].access, grants[0].refresh}
