@@ -7,18 +7,15 @@ python-dotenv reads the file and pydantic checks it. Not pydantic-settings: it e
 inside a key, passes over lines that it cannot read, and takes this process's environment only.
 """
 
-import difflib
-import io
 import os
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv.parser import Binding, parse_stream
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,6 +26,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from clio_broadly_sync import settings_file
 from clio_broadly_sync.errors import ConfigError
 from clio_broadly_sync.model import SyncRule
 
@@ -36,7 +34,6 @@ BROADLY_FIELDS = ("first_name", "last_name", "company_name", "email", "phone")
 
 _YEARS = 36500
 _SUBDOMAINS = {"us": "", "ca": "ca.", "eu": "eu.", "au": "au."}
-_PREFIXES = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
 _WORD = re.compile("[!-~]+")
 _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 _PART = r"[a-z0-9_-]{1,63}"
@@ -124,7 +121,7 @@ _AN_URL = (
 )
 _ALONE = "pasted alone, without blanks, line breaks or accents"
 _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
-_NO_FILE = "No settings file: fill in a copy of config.example.env, and name it with --config."
+_NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
 
 
 class Config(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -204,6 +201,41 @@ def load(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     return config
 
 
+def place(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return where the settings file is, or would be."""
+    return _find(config_file, environ, cwd) or cwd / "config.env"
+
+
+class Salvaged(NamedTuple):
+    """What settings that are not in order still tell: where and how to say so."""
+
+    sync_state: Path | None
+    ping_url: str | None
+    log_format: Literal["text", "json"]
+
+
+def salvage(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Salvaged:
+    """Return what can be used of settings that `load` refuses; never raise ConfigError."""
+    path = _find(config_file, environ, cwd)
+    usual = _usual_state(path) if path else None
+    try:
+        values = _from_file(path)[0] if path else {}
+    except ConfigError:
+        values = {}
+    values |= _given(environ, cwd)
+    try:
+        Config.model_validate(values)
+    except ValidationError as failed:
+        for error in failed.errors(include_url=False, include_context=False, include_input=False):
+            values.pop(str(error["loc"][0]), None)
+    state, ping_url = values.get("sync_state", usual), values.get("ping_url")
+    return Salvaged(
+        sync_state=Path(str(state)) if state else None,
+        ping_url=str(ping_url) if ping_url else None,
+        log_format="json" if str(values.get("log_format")).lower() == "json" else "text",
+    )
+
+
 def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     named = config_file or environ.get("CLIO_BROADLY_SYNC_CONFIG", "").strip()
     if named:
@@ -213,56 +245,14 @@ def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Pa
 
 
 def _from_file(path: Path) -> tuple[dict[str, object], list[str]]:
-    values, problems = _parse(_read(path))
-    beside = Path(os.path.realpath(path)).parent  # one ledger, whichever link led here
-    return {"sync_state": beside / "state" / "state.db", **_given(values, beside)}, problems
+    values, problems = settings_file.read(path, NAMES)
+    beside = Path(os.path.realpath(path)).parent
+    return {"sync_state": _usual_state(path), **_given(values, beside)}, problems
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}): mend that, or name another with --config."
-    except ValueError:
-        problem = "is not plain text: save it anew, as plain text in UTF-8."
-    raise ConfigError(f"The settings file {str(path)!r} {problem}")
-
-
-def _parse(text: str) -> tuple[dict[str, str], list[str]]:
-    """Read NAME=value lines; say what is wrong with the others, quoting none of them."""
-    values: dict[str, str] = {}
-    problems: list[str] = []
-    for binding in parse_stream(io.StringIO(text)):
-        text = binding.original.string
-        line = binding.original.line + text.count("\n") - text.lstrip().count("\n")
-        if problem := _problem(binding, values):
-            problems.append(f"Line {line} of the settings file {problem}")
-        elif binding.key and (binding.value or "").strip():
-            values[binding.key] = binding.value or ""
-    return values, problems
-
-
-def _problem(binding: Binding, before: Mapping[str, str]) -> str | None:
-    name, value = binding.key or "", binding.value
-    nameless = name and (value is None or not re.fullmatch(r"\w+", name))
-    if binding.error or nameless or "\0" in binding.original.string:
-        return "does not read NAME=value: mend it, or put # before it."
-    if name and name not in NAMES:
-        return _stray(name)
-    if value and value.strip() and before.get(name, value) != value:
-        return f"sets {name} a second time, to something else: keep one of the two."
-    return None
-
-
-def _stray(name: str) -> str | None:
-    """Tell a misspelt setting from a name that is none of ours."""
-    ours = name.upper().startswith(_PREFIXES)
-    near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=0.6 if ours else 0.85)
-    if not ours and not near:
-        return None
-    shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
-    mend = f"did you mean {near[0]}?" if near else "remove the line, or put # before it."
-    return f"sets {shown}, which is no setting: {mend}"
+def _usual_state(path: Path) -> Path:
+    """Return the state beside the settings file: one ledger, whichever link led there."""
+    return Path(os.path.realpath(path)).parent / "state" / "state.db"
 
 
 def _given(source: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a run did, counted: the figures of `--json` and of the lines for the person."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,8 +12,9 @@ from clio_broadly_sync.model import FAULTS, Closing, Decision, Outcome, Receipt,
 class Report:
     """Counters of one run.
 
-    `in_doubt`: handed over without an answer, and to be tried again. `attention`: something new
-    waits for a person.
+    `in_doubt`: handed over without an answer, and to be tried again. `faults`: became hidden or
+    unreadable. `surge_says`: what a person has to know about those that wait for approval.
+    `attention`: something new waits for a person.
     """
 
     watermark_from: datetime | None = None
@@ -29,7 +30,9 @@ class Report:
     held: int = 0
     waiting: int = 0
     surge: int = 0
+    surge_says: Sequence[str] = ()
     in_doubt: int = 0
+    faults: int = 0
     attention: bool = False
 
     def decided(self, old: Closing | None, new: Closing) -> None:
@@ -39,7 +42,13 @@ class Report:
         elif new.state is State.HELD:
             self.now_held(1)
         elif new.reason in FAULTS and (old is None or old.reason is not new.reason):
+            self.faults += 1
             self.attention = True
+
+    @property
+    def news(self) -> bool:
+        """Whether something came about in this run that a person has to know, and reads once."""
+        return bool(self.held or self.rejected or self.faults)
 
     def now_held(self, closings: int) -> None:
         self.held += closings

@@ -40,7 +40,7 @@ def backfill(
     Says how many there are and asks before it hands anybody over. Walking a range again is
     harmless: whoever was handed over is not handed over again.
 
-    Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31 --dry-run
+    Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31
     """
     _check(first.date(), last.date(), asks=not (yes or dry_run))
 

@@ -1,26 +1,28 @@
-"""Carry out a run: its state, its job, and then what it says and its exit code."""
+"""Carry out a run: settings, state, job; then its exit code, and what it says and to whom."""
 
-import json
 import logging
 import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
-from clio_broadly_sync import pins, pipeline
-from clio_broadly_sync.cli import wiring, words
+from clio_broadly_sync import logs, pins, pipeline
+from clio_broadly_sync.cli import bugs, progress, surge_words, wiring, words
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.progress import Quiet, Terminal
+from clio_broadly_sync.cli.telling import SURGE, Notebook, Teller, Telling, Trouble
 from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import StoppedError, StorageError, SyncError
+from clio_broadly_sync.errors import ConfigError, StoppedError, StorageError, SyncError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Command
+from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.report import Report
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport import Stop
@@ -28,6 +30,8 @@ from clio_broadly_sync.transport import Stop
 log = logging.getLogger(__name__)
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
+MAIL_LINES = 20
+"""So long may be what cron sends by mail."""
 
 
 class Run:
@@ -55,8 +59,13 @@ class Run:
         self._started = time.monotonic()
         self._seconds = float("inf")
         self._ends: wiring.Ends | None = None
-        on_terminal = command is Command.BACKFILL and sys.stderr.isatty()
-        self._progress = Terminal() if on_terminal else Quiet()
+        self._progress: progress.Progress = progress.Logged()
+        self._is_real_sync = command is Command.SYNC and not dry_run
+        asked = options.verbose or as_json or _has_terminal()
+        self._attended = asked or not self._is_real_sync
+        self._teller = Teller(None, always=True)
+        self._monitor = Monitor(None)
+        self._said: Sequence[str] = ()
 
     def ask(self, question: str) -> bool:
         """Ask on the terminal; a signal ends the run there and then."""
@@ -66,64 +75,96 @@ class Run:
         return False
 
     def carry_out(self, walk: Callable[[Job], None]) -> NoReturn:
-        """Run, report, and exit with the code of what happened."""
+        """Run, say what came of it, and exit with the code of what happened."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop.ask)
         try:
-            settings = wiring.load_settings(self._options)
-            with wiring.opened(settings, writes=not self.dry_run) as store:
-                code = self._walk(settings, store, walk)
-        except SyncError as error:
-            code = wiring.fail(error)
-            self._print(code, None)
+            code = self._run(walk)
+        except Exception as bug:
+            if self._has_to_show(bug):
+                raise
+            sys.exit(words.BUG)
+        self._monitor.ended(code, self._said)
         sys.exit(code)
+
+    def _run(self, walk: Callable[[Job], None]) -> int:
+        try:
+            settings = self._settings()
+            self._monitor.started()
+            with wiring.opened(settings, writes=not self.dry_run) as store:
+                return self._walk(settings, store, walk)
+        except SyncError as error:
+            code = self._code(error)
+            self._tell(code, error)
+            return code
+
+    def _settings(self) -> Config:
+        """Read the settings; also those that are not in order may tell where to say so."""
+        try:
+            settings = wiring.load_settings(self._options)
+        except ConfigError:
+            salvaged = wiring.salvaged(self._options)
+            self._tell_by(salvaged.sync_state, salvaged.ping_url)
+            raise
+        self._tell_by(settings.sync_state, settings.ping_url)
+        drawn = sys.stderr.isatty() and not self._options.verbose and settings.log_format == "text"
+        label = "Deciding" if self.dry_run else "Handing over"
+        self._progress = progress.of_a_run(label, drawn=drawn)
+        return settings
+
+    def _tell_by(self, state: Path | None, ping_url: str | None) -> None:
+        if self._is_real_sync:
+            notebook = Notebook(Path(f"{state}.told")) if state is not None else None
+            self._teller = Teller(notebook, always=self._attended)
+            self._monitor = Monitor(ping_url)
 
     def _walk(self, settings: Config, store: Store, walk: Callable[[Job], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark
         job = self._job(settings, store)
         job.run = store.begin_run(self.command, self.run_id, wiring.now())
+        failure: SyncError | None = None
         try:
             walk(job)
             self._stop.check()
-            code = words.ATTENTION if self.report.attention else words.OK
         except StorageError:
             raise
         except SyncError as error:
-            code = self._fail(error)
-        self._progress.finish()
+            failure = error
         self.report.waiting = store.ledger.count_pending(pipeline.due(job))
+        self.report.surge_says = surge_words.spoken(job)
+        code = self._code(failure)
         store.finish_run(code, wiring.now())
-        self._print(code, store)
+        self._tell(code, failure, store)
         return code
 
-    def _fail(self, error: SyncError) -> int:
-        """Say what ended the run; a signal that came meanwhile has the exit code."""
-        self._progress.finish()
-        code = wiring.fail(error)
+    def _code(self, error: SyncError | None) -> int:
+        """Return the exit code of what ended the run; a signal that came meanwhile has it."""
+        if error is None:
+            return words.ATTENTION if self.report.attention else words.OK
         try:
             self._stop.check()
         except StoppedError as stopped:
-            code = words.exit_code(stopped)
-        return code
+            return words.exit_code(stopped)
+        return words.exit_code(error)
 
     def _job(self, settings: Config, store: Store) -> Job:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
-        self._ends = wiring.Ends(settings, self._stop, self._patience)
+        self._ends = wiring.Ends(settings, self._stop, self._patience, self._progress.waiting)
         return Job(
             source=self._ends.source(),
             sink=self._ends.sink(dry_run=self.dry_run),
             store=store,
             policy=wiring.policy(settings, self.command, store),
             wanted=wiring.wanted(settings),
-            token=self._ends.tokens.access_token(),
+            token=self._ends.tokens.access_token,
             zone=settings.clio_time_zone or pins.zone_named(store.time_zone),
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
             batch_size=settings.broadly_batch_size,
             limit=self._limit,
             close_dates=self._close_dates,
             seconds_left=self._seconds_left,
-            wait=self._stop.sleep,
+            wait=self._wait,
             our_clock=wiring.now,
             progress=self._progress,
             report=self.report,
@@ -135,19 +176,65 @@ class Run:
     def _patience(self) -> float:
         return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
 
-    def _print(self, code: int, store: Store | None) -> None:
+    def _wait(self, seconds: float) -> None:
+        """Wait for a Broadly that asked for it."""
+        self._progress.waiting("Broadly", seconds)
+        self._stop.sleep(seconds)
+
+    def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
+        """Say what went wrong, then what there is to do, then what was done."""
+        self._progress.finish()
+        errors = str(error).splitlines() if error is not None else []
+        results = words.results(self.report, code, dry_run=self.dry_run)
+        self._said = [*errors, *results]
+        telling = self._hear(code, error)
+        if telling.outage_since is not None:
+            errors.insert(0, words.outage(telling.outage_since))
+        if not self._attended:
+            errors = words.cut(errors, MAIL_LINES - len(results))
+        for line in errors:
+            (logs.error if telling.aloud else log.info)(line)
+        self._print(code, store, results, aloud=telling.aloud)
+
+    def _hear(self, code: int, error: SyncError | None) -> Telling:
+        """Decide whether it is said; off a terminal, what went well is at most worth log lines."""
+        troubles = [SURGE] if self.report.surge else []
+        if error is not None:
+            troubles.append(Trouble(code, str(error)))
+        success = code in (words.OK, words.ATTENTION)
+        telling = self._teller.hear(troubles, wiring.now(), success=success)
+        if code == words.OK:
+            return Telling(self.dry_run or self.report.first_run or sys.stdout.isatty())
+        return replace(telling, aloud=telling.aloud or self.report.news)
+
+    def _has_to_show(self, bug: Exception) -> bool:
+        """Tell the monitor of a bug; return whether it is to be shown, as any trouble is."""
+        self._progress.finish()
+        self._said = bugs.lines(bug)
+        trouble = Trouble(words.BUG, "\n".join(self._said))
+        self._monitor.ended(words.BUG, self._said)
+        return self._teller.hear([trouble], wiring.now(), success=False).aloud
+
+    def _print(
+        self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
+    ) -> None:
+        """Print the results on stdout, as one object or for a person."""
+        decided = store.ledger.decided(self.command) if store and self._wants_decisions() else None
         if self.as_json:
-            for piece in self._json(code, store):
+            for piece in words.as_json(self._counters(code), decided):
                 sys.stdout.write(piece)
-            sys.stdout.write("\n")
-        elif store is not None:
-            self._say(code, store)
+        else:
+            say = click.echo if aloud else log.info
+            has_table = code in (words.OK, words.ATTENTION) and not self.report.first_run
+            for line in words.table(decided) if decided and has_table else ():
+                say(line)
+            for line in results:
+                say(line)
         sys.stdout.flush()
 
-    def _json(self, code: int, store: Store | None) -> Iterator[str]:
-        """Yield the object in pieces: the decisions may be many."""
+    def _counters(self, code: int) -> dict[str, Any]:
         ends = self._ends
-        counters = {
+        return {
             "run_id": self.run_id,
             "command": str(self.command),
             "dry_run": self.dry_run,
@@ -160,27 +247,11 @@ class Run:
             },
             "seconds": round(time.monotonic() - self._started, 3),
         }
-        if store is None or not self._wants_decisions():
-            yield json.dumps(counters)
-            return
-        yield json.dumps(counters).removesuffix("}") + ', "decisions": ['
-        for number, closing in enumerate(store.ledger.decided(self.command)):
-            yield (", " if number else "") + json.dumps(words.entry(closing))
-        yield "]}"
-
-    def _say(self, code: int, store: Store) -> None:
-        """Print for a person; off a terminal, what went well is at most worth log lines."""
-        calm = code == words.OK and not (self.dry_run or self.report.first_run)
-        if code not in (words.OK, words.ATTENTION):
-            for line in words.needs(self.report):
-                click.echo(line)
-            return
-        say = log.info if calm and not sys.stdout.isatty() else click.echo
-        if self._wants_decisions() and not self.report.first_run:
-            for line in words.table(store.ledger.decided(self.command)):
-                say(line)
-        for line in words.lines(self.report, dry_run=self.dry_run):
-            say(line)
 
     def _wants_decisions(self) -> bool:
         return self.dry_run or self._options.verbose
+
+
+def _has_terminal() -> bool:
+    """Tell whether a person looks on: cron has no terminal at any end."""
+    return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))

@@ -1,9 +1,11 @@
 """Exit codes, and a run's report in words and as JSON."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from clio_broadly_sync.cli import times
 from clio_broadly_sync.errors import (
     BusyError,
     ConfigError,
@@ -17,13 +19,17 @@ from clio_broadly_sync.model import Closing, Verdict
 from clio_broadly_sync.report import Report, decision_of
 
 OK: Final = 0
+BUG: Final = 1
 ATTENTION: Final = 65
+UNAVAILABLE: Final = 69
+STORAGE: Final = 74
+BUSY: Final = 75
 _CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
     (ConfigError, 78, "config"),
     (DeniedError, 77, "denied"),
-    (UnavailableError, 69, "unavailable"),
-    (StorageError, 74, "storage"),
-    (BusyError, 75, "busy"),
+    (UnavailableError, UNAVAILABLE, "unavailable"),
+    (StorageError, STORAGE, "storage"),
+    (BusyError, BUSY, "busy"),
 )
 _OUTCOMES: Final = {OK: "ok", ATTENTION: "attention"} | {code: word for _, code, word in _CODES}
 
@@ -73,34 +79,59 @@ def watermark(report: Report) -> dict[str, str | None]:
     return {"from": _moment(report.watermark_from), "to": _moment(report.watermark_to)}
 
 
-def lines(report: Report, *, dry_run: bool) -> Iterator[str]:
-    """Say what the run did, and what a person has to do."""
+def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> Iterator[str]:
+    """Yield the object in pieces: the decisions may be many."""
+    yield json.dumps(counters).removesuffix("}")
+    if decided is not None:
+        yield ', "decisions": ['
+        for number, closing in enumerate(decided):
+            yield (", " if number else "") + json.dumps(entry(closing))
+        yield "]"
+    yield "}\n"
+
+
+def results(report: Report, code: int, *, dry_run: bool) -> list[str]:
+    """Say what a person has to do, then what the run did; of a run that failed, the first only."""
+    summary = [_summary(report, dry_run=dry_run)] if code in (OK, ATTENTION) else []
+    return [*needs(report), *summary]
+
+
+def cut(lines: Sequence[str], number: int) -> list[str]:
+    """Return at most so many of the lines; the last then says where the others can be read."""
+    if len(lines) <= number:
+        return list(lines)
+    kept = lines[: max(0, number - 1)]
+    return [*kept, f"… and {len(lines) - len(kept)} more: run `clio-broadly-sync check`"]
+
+
+def outage(since: datetime) -> str:
+    """Say what to do about a Clio or a Broadly that has not been there for hours."""
+    return (
+        f"No run has come through since {times.moment(since, None)}: see that this "
+        "machine reaches the internet, and whether Clio or Broadly report an outage."
+    )
+
+
+def _summary(report: Report, *, dry_run: bool) -> str:
     if report.first_run:
-        yield (
+        return (
             "First run: nobody was handed over. From now on, `sync` hands over what closes; "
             "for what closed before, there is `backfill`."
         )
-        return
     would = "would be handed over" if dry_run else "handed over"
     number = report.to_send if dry_run else report.sent
     skipped = sum(report.skipped.values())
     why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
-    yield (
+    return (
         f"{report.matters_read} matters read: {number} {would}, {skipped} skipped"
         + (f" ({why})" if why else "")
         + f", {report.waiting} waiting."
     )
-    yield from needs(report)
 
 
 def needs(report: Report) -> Iterator[str]:
     """Say what a person has to do."""
-    if report.surge:
-        yield (
-            f"{report.surge} closings wait for a person: more than SYNC_MAX_NEW allows in a day, "
-            "or noticed after a long silence. Look at them with `sync --dry-run`; "
-            "if they are right: `sync --yes`."
-        )
+    yield from report.surge_says
     if report.held:
         yield (
             f"{report.held} became held: they may already have been asked (Broadly's answer was "
@@ -110,10 +141,10 @@ def needs(report: Report) -> Iterator[str]:
         yield f"{report.rejected} were rejected by Broadly: look at these clients' data in Clio."
     if report.suppressed:
         yield f"{report.suppressed} were suppressed by Broadly: they do not want to be asked."
-    if report.attention and not (report.surge or report.held or report.rejected):
+    if report.faults:
         yield (
-            "Some clients are hidden from this sign-in, or a box cannot be read: they wait. "
-            "Give the Clio user of this sign-in access to them."
+            f"{report.faults} wait because the client is hidden from this sign-in, or a box cannot "
+            "be read: give the Clio user of this sign-in access to them."
         )
 
 

@@ -18,7 +18,7 @@ from world import Ran, World, on_post
 from clio_broadly_sync import config, pins, pipeline
 from clio_broadly_sync.broadly import Broadly
 from clio_broadly_sync.cli import wiring
-from clio_broadly_sync.cli.progress import Quiet
+from clio_broadly_sync.cli.progress import Logged
 from clio_broadly_sync.clio import Clio
 from clio_broadly_sync.clio_api import Api
 from clio_broadly_sync.clio_auth import GivenToken
@@ -82,7 +82,7 @@ def _job(
             store=store,
             policy=wiring.policy(given, command, store),
             wanted=wiring.wanted(given),
-            token=world.clio.token,
+            token=lambda: world.clio.token,
             zone=pins.zone_named(store.time_zone),
             overlap=timedelta(minutes=given.sync_overlap_minutes),
             batch_size=given.broadly_batch_size,
@@ -91,7 +91,7 @@ def _job(
             seconds_left=left,
             wait=wait,
             our_clock=clock.now,
-            progress=Quiet(),
+            progress=Logged(),
             report=Report(),
         )
         job.run = store.begin_run(command, "in this process", clock.now())

@@ -57,7 +57,7 @@ def test_state_that_others_may_read(world: World) -> None:
     _left_alone(world)
     for mode in (0o640, 0o602):
         world.state.chmod(mode)
-        ran = world.sync()
+        ran = world.sync("--json")
         assert (ran.code, "chmod" in ran.err) == (74, True)
     world.state.chmod(0o600)
     assert world.sync("--json").delivery == {"sent": 1}

@@ -409,7 +409,7 @@ def test_without_a_settings_file_the_state_must_be_named(tmp_path: Path) -> None
     """The file that is missing comes first, because it mends all the rest."""
     environ = {name: value for name, value in REQUIRED.items() if name != "SYNC_STATE"}
     first, second = problems(None, environ, tmp_path)
-    assert first.startswith("No settings file: fill in a copy of config.example.env")
+    assert first.startswith("No settings file: write one with `clio-broadly-sync init`")
     assert second.startswith("SYNC_STATE is not set; it must be the path of a file")
 
 

@@ -1,0 +1,145 @@
+"""What a person sees at a terminal of a run that takes long, and that nothing of it stays."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+from world import Ran, World
+
+from clio_broadly_sync.sandbox import faults
+
+BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
+MARCH = date(2025, 3, 10)
+WAITING = b"Waiting for Clio's rate limit until "
+
+
+class _OnTerminal:
+    """A run on a terminal, and what that has shown up to now."""
+
+    def __init__(self, world: World, child: "subprocess.Popen[str]", terminal: int) -> None:
+        self.child = child
+        self.shown = b""
+        self._world = world
+        self._terminal = terminal
+
+    def until(self, text: bytes) -> None:
+        """Read on until the terminal has shown this."""
+        while text not in self.shown:
+            self.shown += os.read(self._terminal, 4096)
+
+    def end(self) -> Ran:
+        try:
+            while more := os.read(self._terminal, 4096):
+                self.shown += more
+        except OSError:
+            pass  # the other end was closed
+        return self._world.finish(self.child, printed=self.shown.decode())
+
+
+@contextmanager
+def _on_terminal(world: World, *arguments: str, **settings: str) -> Iterator[_OnTerminal]:
+    ours, theirs = pty.openpty()
+    try:
+        child = world.start(arguments, settings, theirs)
+        os.close(theirs)
+        yield _OnTerminal(world, child, ours)
+    finally:
+        os.close(ours)
+
+
+def _left(printed: str) -> list[str]:
+    """Return the lines that stay on the terminal."""
+    lines = []
+    for line in printed.replace("\r\n", "\n").split("\n"):
+        cells: list[str] = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        lines.append("".join(cells).rstrip())
+    return lines[:-1]
+
+
+def _used_up(world: World) -> None:
+    """Let Clio's rate limit be used up with the next answer, for 40 seconds."""
+    begins_anew = int(world.firm.clock.now().timestamp()) + 40
+    world.clio.faults.add(
+        faults.headers(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(begins_anew))
+    )
+
+
+@pytest.mark.parametrize("arguments", [["sync"], ["sync", "--dry-run"], BACKFILL], ids=str)
+def test_waiting_for_the_rate_limit(world: World, arguments: list[str]) -> None:
+    """Said at once and with the time; interrupted, it leaves whole lines only."""
+    world.closing()
+    world.closing(on=MARCH)
+    _used_up(world)
+    with _on_terminal(world, *arguments) as run:
+        run.until(WAITING)
+        os.kill(run.child.pid, signal.SIGTERM)
+        ran = run.end()
+    assert ran.code == 143
+    assert _left(ran.out)[0].startswith("clio-broadly-sync: Interrupted")
+    assert not [line for line in _left(ran.out) if "Waiting" in line]
+
+
+def test_verbose_has_lines_of_the_log_instead(world: World) -> None:
+    """As LOG_FORMAT=json has: nothing is drawn between them."""
+    world.closing()
+    _used_up(world)
+    with _on_terminal(world, "-v", "sync", LOG_FORMAT="json") as run:
+        run.until(b"rate limit used up")
+        os.kill(run.child.pid, signal.SIGTERM)
+        ran = run.end()
+    assert ran.code == 143
+    assert all(json.loads(line) for line in ran.out.splitlines())
+
+
+def test_bar_of_what_is_handed_over(world: World) -> None:
+    """Drawn once it takes long, wiped out before the results."""
+    world.closing(on=MARCH)
+    seen = threading.Event()
+    world.broadly.working = lambda request: seen.wait(30)
+    with _on_terminal(world, *BACKFILL) as run:
+        run.until(b"Handing over [........................] 0 of 1")
+        seen.set()
+        ran = run.end()
+    assert ran.code == 0
+    assert _left(ran.out) == ["1 matters read: 1 handed over, 0 skipped, 0 waiting."]
+
+
+def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
+    """It decides; so the bar has another word."""
+    world.closing()
+    seen = threading.Event()
+    world.clio.before = lambda r: seen.wait(30) if "/contacts" in r.path else None
+    with _on_terminal(world, "sync", "--dry-run") as run:
+        run.until(b"Deciding [")
+        seen.set()
+        ran = run.end()
+    assert (ran.code, "Handing over" in ran.out) == (0, False)
+
+
+def test_only_the_result_stays(world: World) -> None:
+    """However long it took."""
+    world.closing()
+    with _on_terminal(world, "sync") as run:
+        ran = run.end()
+    assert _left(ran.out) == ["1 matters read: 1 handed over, 0 skipped, 0 waiting."]
+
+
+def test_off_a_terminal(world: World) -> None:
+    """Nothing at all; with -v plain lines."""
+    world.closing()
+    ran = world.sync()
+    assert (ran.out, ran.err) == ("", "")
+    world.closing()
+    lines = world.sync("-v").err.splitlines()
+    assert any("2 matters read so far" in line for line in lines)
+    assert any("1 of 1 closings done" in line for line in lines)
+    assert not any("\r" in line for line in lines)

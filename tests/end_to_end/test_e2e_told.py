@@ -1,0 +1,232 @@
+"""What cron sends by mail: nothing that went well, and no trouble more than once a day."""
+
+import json
+import os
+import pty
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from world import QUICK, Ran, World
+
+from clio_broadly_sync.sandbox import faults
+
+FEW = {"SYNC_MAX_NEW": "1"}
+BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
+
+
+@pytest.fixture
+def punctual(world: World) -> World:
+    """The firm's clock is no longer behind this machine's: as it moves, so does the program's."""
+    behind = datetime.now(UTC) - world.firm.clock.now()
+    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
+    return world
+
+
+def _withdrawn(world: World, *options: str) -> Ran:
+    return world.sync(*options, CLIO_ACCESS_TOKEN="withdrawn")
+
+
+def _unreachable(world: World) -> Ran:
+    """Broadly stays away; somebody waits."""
+    world.busy()
+    return world.sync(**QUICK)
+
+
+def _told(world: World) -> bytes | None:
+    file = world.state.with_name("state.db.told")
+    return file.read_bytes() if file.exists() else None
+
+
+def test_once_a_day_and_again_after_a_success(punctual: World) -> None:
+    """The code stays true in each run; one that is mended and breaks again is told at once."""
+    world = punctual
+    runs = [_withdrawn(world) for _ in range(3)]
+    assert [(ran.code, ran.out, bool(ran.err)) for ran in runs] == [
+        (77, "", True), (77, "", False), (77, "", False),
+    ]  # fmt: skip
+    world.later(hours=24)
+    assert [bool(_withdrawn(world).err) for _ in range(2)] == [True, False]
+    assert world.sync().code == 0
+    assert _told(world) is None
+    assert _withdrawn(world).err == runs[0].err
+
+
+def test_an_outage_only_after_six_hours(punctual: World) -> None:
+    """The first line says since when, and what to do; a success in between begins anew."""
+    world = punctual
+    world.closing()
+    short = _unreachable(world)
+    assert (short.code, short.out, short.err) == (69, "", "")
+    world.later(hours=5)
+    assert world.sync().code == 0
+    world.closing()
+    for hours in (0, 5):
+        world.later(hours=hours)
+        assert _unreachable(world).err == ""
+    world.later(hours=1.1)
+    ran = _unreachable(world)
+    assert ran.code == 69
+    first, second = ran.err.splitlines()
+    assert first.startswith("clio-broadly-sync: No run has come through since ")
+    assert "Broadly" in second
+    assert _unreachable(world).err == ""
+
+
+def test_busy_is_never_told(world: World) -> None:
+    """Cron began another run before the last was done; a person who asks is told."""
+    world.closing()
+    seen: list[Ran] = []
+
+    def run_beside(request: object) -> None:
+        before = _told(world)
+        seen.extend([world.sync(), world.sync("-v"), world.sync("--json")])
+        assert _told(world) == before
+
+    _withdrawn(world)
+    world.broadly.working = run_beside
+    assert world.sync().code == 0
+    assert [ran.code for ran in seen] == [75] * 3
+    assert ["Another run" in ran.err for ran in seen] == [False, True, True]
+
+
+def test_settings_that_are_not_in_order(world: World) -> None:
+    """Beside the state, where that can be told; another problem is another trouble."""
+    runs = [world.sync(SYNC_RULE="perhaps") for _ in range(2)]
+    assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True), (78, False)]
+    assert "SYNC_REASK_DAYS" in world.sync(SYNC_RULE="perhaps", SYNC_REASK_DAYS="few").err
+    assert world.sync().code == 0
+    assert "SYNC_RULE" in world.sync(SYNC_RULE="perhaps").err
+
+
+def test_settings_that_do_not_tell_where_the_state_is(world: World) -> None:
+    """Then beside the settings file; without one there is no place, and each run says so."""
+    file = world.folder / "office.env"
+    file.write_text("what is this\n")
+    runs = [world.sync("--config", str(file), SYNC_STATE="/") for _ in range(2)]
+    assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True), (78, False)]
+    assert world.state.with_name("state.db.told").exists()
+    file.unlink()
+    runs = [world.sync(SYNC_STATE="/") for _ in range(2)]
+    assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True)] * 2
+
+
+def test_settings_file_that_is_gone(world: World) -> None:
+    """The usual place beside where it was."""
+    missing = str(world.folder / "missing.env")
+    runs = [world.sync("--config", missing, SYNC_STATE=None) for _ in range(2)]
+    assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True), (78, False)]
+
+
+def test_state_that_cannot_be_opened(world: World) -> None:
+    """What was told is not remembered in it."""
+    world.state.write_text("Dear Sir or Madam,\n" * 500)
+    runs = [world.sync() for _ in range(2)]
+    assert [(ran.code, bool(ran.err)) for ran in runs] == [(74, True), (74, False)]
+
+
+def test_new_ones_that_need_a_person_are_always_told(world: World) -> None:
+    """They are new each time; what to do comes first, then the summary."""
+    world.broadly.rule("rejected")
+    for number in (1, 2):
+        world.closing()
+        ran = world.sync()
+        assert (ran.code, ran.err) == (65, "")
+        first, last = ran.out.splitlines()
+        assert first.startswith("1 were rejected by Broadly")
+        assert last.startswith(f"{number} matters read")
+    assert world.sync().out == ""
+
+
+def test_surge_once_a_day(punctual: World) -> None:
+    """65 in each run; the sentence comes at once and then daily, until it is approved."""
+    world = punctual
+    world.closings(2)
+    runs = [world.sync(**FEW) for _ in range(2)]
+    assert [(ran.code, bool(ran.out)) for ran in runs] == [(65, True), (65, False)]
+    assert "sync --yes" in runs[0].out.splitlines()[0]
+    world.later(hours=24)
+    assert "sync --yes" in world.sync(**FEW).out
+    assert world.sync("--yes", **FEW).code == 0
+    world.later(hours=25)
+    world.closings(2)
+    assert "sync --yes" in world.sync(**FEW).out
+
+
+def test_rejected_one_is_told_beside_an_outage(world: World) -> None:
+    """The outage alone would be silent."""
+    world.closings(2)
+    world.broadly.rule("rejected", times=1)
+    world.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)
+    ran = world.sync(BROADLY_BATCH_SIZE="1")
+    assert (ran.code, "1 were rejected" in ran.out, bool(ran.err)) == (69, True, True)
+    assert world.sync(BROADLY_BATCH_SIZE="1").code == 0
+
+
+@pytest.mark.parametrize("option", ["-v", "--json", "--dry-run"])
+def test_who_asks_is_told_each_time(world: World, option: str) -> None:
+    """And no mail is kept back for it."""
+    for _ in range(2):
+        assert "refuses the sign-in" in _withdrawn(world, option).err
+    assert _told(world) is None
+    assert _withdrawn(world).err
+
+
+def test_on_a_terminal_everything_is_said(world: World) -> None:
+    """Wherever the output goes besides."""
+    for _ in range(2):
+        assert "refuses the sign-in" in _on_terminal(world, "sync").out
+
+
+def _on_terminal(world: World, *arguments: str) -> Ran:
+    ours, theirs = pty.openpty()
+    try:
+        child = world.start(arguments, {"CLIO_ACCESS_TOKEN": "withdrawn"}, theirs)
+        os.close(theirs)
+        shown = b""
+        try:
+            while more := os.read(ours, 4096):
+                shown += more
+        except OSError:
+            pass  # the other end was closed
+        return world.finish(child, printed=shown.decode())
+    finally:
+        os.close(ours)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_mail_has_20_lines_at_most(world: World, form: str) -> None:
+    """The first says what to do, the last where the others are. JSON: an object in each line."""
+    file = world.folder / "broken.env"
+    file.write_text("what is this\n" * 40)
+    ran = world.sync("--config", str(file), LOG_FORMAT=form)
+    lines = ran.err.splitlines()
+    if form == "json":
+        lines = [_message(line) for line in lines]
+    assert (ran.code, len(lines)) == (78, 20)
+    assert "mend it" in lines[0]
+    assert lines[-1].endswith("… and 21 more: run `clio-broadly-sync check`")
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda world: world.sync("--json", LOG_FORMAT="json", CLIO_ACCESS_TOKEN="withdrawn"),
+        lambda world: world.run("status", LOG_FORMAT="json", SYNC_RULE="perhaps"),
+        lambda world: world.run(*BACKFILL, LOG_FORMAT="json", SYNC_RULE="perhaps", SYNC_STATE="/"),
+        lambda world: world.sync("-v", LOG_FORMAT="JSON", SYNC_STATE="/", SYNC_MAX_NEW="few"),
+    ],
+)
+def test_log_format_json_holds_for_errors(world: World, fail: Callable[[World], Ran]) -> None:
+    """Every line on stderr is one object, whatever went wrong and wherever."""
+    ran = fail(world)
+    assert ran.code in (77, 78)
+    assert all(_message(line) for line in ran.err.splitlines())
+    assert any(json.loads(line)["level"] == "error" for line in ran.err.splitlines())
+
+
+def _message(line: str) -> str:
+    entry: dict[str, Any] = json.loads(line)
+    assert entry.keys() == {"time", "level", "logger", "message"}
+    return str(entry["message"])

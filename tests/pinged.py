@@ -1,0 +1,38 @@
+"""A monitor for the tests: it notes what it is told, and goes wrong as the sandbox's servers do."""
+
+from typing import Self
+
+from clio_broadly_sync.sandbox import Response
+from clio_broadly_sync.sandbox.clock import Clock
+from clio_broadly_sync.sandbox.server import Server
+from clio_broadly_sync.sandbox.wire import Request
+
+PATH, QUERY = "/ping/0b1c-2d3e", "create=1&key=a%2Fb"
+
+
+class Pinged(Server):
+    """Use it as a context manager."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock())
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        return f"{self.url}{PATH}?{QUERY}"
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Return what each ping added to the path, and its text."""
+        for exchange in self.history:
+            assert exchange.method == "POST"
+            assert exchange.request.raw_query == QUERY
+        return [(e.path.removeprefix(PATH), e.request.body.decode()) for e in self.history]
+
+    def handle(self, request: Request) -> Response:
+        return Response(200, b"OK")

@@ -1,0 +1,136 @@
+"""The line that a terminal shows while a run takes long; time is moved by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+from clio_broadly_sync.cli.progress import Drawn
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class _Terminal:
+    """What a person sees of what is written, at a time that only moves when told."""
+
+    def __init__(self, width: int = 80) -> None:
+        self.seconds = 100.0
+        self.written = ""
+        self.line = Drawn(
+            "Handing over",
+            write=self._write,
+            monotonic=lambda: self.seconds,
+            local_time=lambda: NOON + timedelta(seconds=self.seconds - 100),
+            width=lambda: width,
+        )
+
+    def _write(self, text: str) -> None:
+        self.written += text
+
+    def after(self, seconds: float) -> str:
+        """Let time pass, and a tick come."""
+        self.seconds += seconds
+        self.line.tick()
+        return self.seen
+
+    @property
+    def seen(self) -> str:
+        cells: list[str] = []
+        at = 0
+        for char in self.written:
+            if char == "\r":
+                at = 0
+                continue
+            cells[at : at + 1] = [char]
+            at += 1
+        return "".join(cells).rstrip()
+
+
+def test_nothing_before_two_seconds() -> None:
+    """A run that is over by then leaves no trace on the terminal."""
+    terminal = _Terminal()
+    terminal.line.read(200)
+    terminal.line.sending(5)
+    terminal.line.settled(5)
+    terminal.line.waiting("Clio", 0.5)
+    terminal.after(1.9)
+    terminal.line.finish()
+    terminal.line.clear()
+    assert terminal.written == ""
+
+
+def test_a_first_answer_that_takes_long() -> None:
+    """There is something to see, although nothing has happened yet."""
+    assert _Terminal().after(2) == "Asking Clio"
+
+
+def test_how_far_it_has_come() -> None:
+    """Matters are counted, then closings; a new walk begins the bar anew."""
+    terminal = _Terminal()
+    terminal.after(2)
+    terminal.line.read(200)
+    assert terminal.seen == "Read 200 matters"
+    terminal.line.sending(4)
+    assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 4"
+    terminal.line.settled(1)
+    assert terminal.seen == f"Handing over [{'#' * 6}{'.' * 18}] 1 of 4"
+    terminal.line.settled(9)
+    assert terminal.seen == f"Handing over [{'#' * 24}] 4 of 4"
+    terminal.line.sending(2)
+    assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 2"
+    terminal.line.sending(0)
+    assert terminal.seen == ""
+
+
+def test_a_wait_says_until_when() -> None:
+    """A long one at once; when it is over, the line is what it was before."""
+    terminal = _Terminal()
+    terminal.line.read(200)
+    terminal.line.waiting("Clio's rate limit", 48)
+    assert terminal.seen == "Waiting for Clio's rate limit until 12:00:48"
+    assert terminal.after(47.9) == "Waiting for Clio's rate limit until 12:00:48"
+    assert terminal.after(0.2) == "Read 200 matters"
+
+
+def test_what_comes_meanwhile_ends_the_wait() -> None:
+    """Nobody waits any more once something was read."""
+    terminal = _Terminal()
+    terminal.line.waiting("Broadly", 60)
+    terminal.line.read(400)
+    assert terminal.seen == "Read 400 matters"
+
+
+def test_finished_line_is_wiped_out() -> None:
+    """Before a question or the results; it comes back with the next that there is to tell."""
+    terminal = _Terminal()
+    terminal.after(3)
+    terminal.line.waiting("Clio", 60)
+    terminal.line.finish()
+    assert terminal.seen == ""
+    assert terminal.written.endswith("\r")
+    assert terminal.after(5) == ""
+    terminal.line.sending(1)
+    assert terminal.seen.startswith("Handing over")
+
+
+def test_cleared_line_comes_back() -> None:
+    """A line of the log was printed in its place."""
+    terminal = _Terminal()
+    terminal.after(2)
+    terminal.line.clear()
+    assert terminal.seen == ""
+    assert terminal.after(0.5) == "Asking Clio"
+
+
+def test_the_same_is_not_drawn_again() -> None:
+    """Half a second later nothing is written where nothing has changed."""
+    terminal = _Terminal()
+    terminal.after(2)
+    before = terminal.written
+    terminal.after(0.5)
+    assert terminal.written == before
+
+
+def test_narrow_terminal() -> None:
+    """A line that would break could not be wiped out."""
+    terminal = _Terminal(width=20)
+    terminal.after(2)
+    terminal.line.sending(300)
+    assert len(terminal.seen) == 19
