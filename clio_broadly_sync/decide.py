@@ -156,6 +156,24 @@ def recovered(closing: Closing, dedupes: bool) -> Closing:
     return replace(closing, state=State.HELD, reason=Reason.UNKNOWN_OUTCOME)
 
 
+def resent(closing: Closing) -> Closing:
+    """Return a held or dead closing as a person sends it again: the next `sync` decides on it."""
+    return replace(
+        closing,
+        state=State.PENDING,
+        reason=Reason.UNKNOWN_OUTCOME if closing.marked else None,
+        command=Command.SYNC,
+        approval=Approval.GIVEN,
+        resent=True,
+        tries=0,
+    )
+
+
+def dropped(closing: Closing) -> Closing:
+    """Return a closing as a person drops it, for good; a mark stays, so it counts as asked."""
+    return replace(closing, state=State.SKIPPED, reason=Reason.DROPPED, resent=False)
+
+
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
     given = replace(closing, approval=Approval.GIVEN)
     return replace(given, reason=waits_for(given, policy, now))
@@ -223,10 +241,12 @@ def _moves(closing: Closing, command: Command) -> bool:
 
 
 def _key(closing: Closing, matter: Matter, decision: Decision) -> Key:
-    """A marked closing keeps its transactionId, and a reopened matter's close date says nothing."""
+    """A marked closing keeps its transactionId, and a reopened matter's close date says nothing;
+    nor does a missing one of what a person resent."""
+    date_is_gone = closing.resent and matter.closed_on is None
     if closing.marked or decision.reason is Reason.NOT_CLOSED or not matter.readable:
         return closing.key
-    return Key(matter.id, matter.closed_on)
+    return closing.key if date_is_gone else Key(matter.id, matter.closed_on)
 
 
 def _new(matter: Matter, policy: Policy, at: Moment) -> Closing:

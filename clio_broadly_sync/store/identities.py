@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from clio_broadly_sync.model import Asked, Candidate, Key, Reason, ReviewRequest, State
 from clio_broadly_sync.store.rows import day, key_of, moment, seconds
@@ -21,14 +33,8 @@ _COUNTS = or_(
     closings.c.marked == 1,
 )
 _DROPPED = and_(closings.c.state == State.SKIPPED.value, closings.c.reason == Reason.DROPPED.value)
-_HIT = (
-    closings.c.matter_id,
-    closings.c.closed_on,
-    closings.c.state,
-    closings.c.marked,
-    closings.c.claimed_at,
-    closings.c.changed_at,
-)
+_CLAIMED_AT = func.coalesce(closings.c.claimed_at, closings.c.changed_at)
+_HIT = (closings.c.matter_id, closings.c.closed_on, closings.c.state, closings.c.marked)
 
 
 class Before(NamedTuple):
@@ -100,7 +106,7 @@ class Identities:
     def _by_person(self, connection: Connection, hashes: set[bytes]) -> "Found":
         """A hash of an earlier claim counts only for a marked row: the address may have changed."""
         statement = (
-            select(people.c.identity.label("about"), *_HIT)
+            select(people.c.identity.label("about"), *_HIT, _CLAIMED_AT.label("at"))
             .join_from(
                 people,
                 closings,
@@ -116,7 +122,9 @@ class Identities:
         return _found(connection, statement)
 
     def _by_matter(self, connection: Connection, ids: set[int]) -> "Found":
-        statement = select(closings.c.matter_id.label("about"), *_HIT).where(
+        """What a person dropped keeps its matter from then on, whenever it had been claimed."""
+        at = case((_DROPPED, closings.c.changed_at), else_=_CLAIMED_AT)
+        statement = select(closings.c.matter_id.label("about"), *_HIT, at.label("at")).where(
             closings.c.firm == self._firm, closings.c.matter_id.in_(ids), or_(_COUNTS, _DROPPED)
         )
         return _found(connection, statement)
@@ -135,7 +143,7 @@ class _Seen:
         if row.state == State.SENDING.value:
             self.sending.add(key)
         if row.state != State.SENDING.value or row.marked:
-            several = [*self.handed_over, (_at(row), key)]
+            several = [*self.handed_over, (moment(row.at), key)]
             self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
 
     def last(self, key: Key) -> datetime | None:
@@ -161,9 +169,3 @@ def _found(connection: Connection, statement: Select[Any]) -> Found:
     for row in connection.execute(statement):
         found[row.about].add(row)
     return found
-
-
-def _at(row: Row[Any]) -> datetime:
-    """What a person dropped was dropped when it last changed, whenever it had been claimed."""
-    dropped = row.state == State.SKIPPED.value and not row.marked
-    return moment(row.changed_at if dropped or row.claimed_at is None else row.claimed_at)

@@ -53,11 +53,11 @@ class Claim(NamedTuple):
 class Ledger:
     """One firm's closings. Every method is one transaction, and raises StorageError."""
 
-    def __init__(self, engine: Engine, firm: str, key: bytes) -> None:
+    def __init__(self, engine: Engine, firm: str, key: bytes, writer: Writer) -> None:
         self._engine = engine
         self._firm = firm
         self._identities = Identities(firm, key)
-        self._writer = Writer(firm)
+        self._writer = writer
         self._batches = 0
 
     @property
@@ -123,7 +123,7 @@ class Ledger:
                 (receipt, sending[receipt.key], after(receipt, sending[receipt.key]))
                 for receipt in receipts
             ]
-            codes = {receipt.key: receipt.code for receipt in receipts}
+            codes = {receipt.key: receipt.word for receipt in receipts}
             pairs = [(old, new) for _, old, new in settled]
             self._writer.write(connection, pairs, at, codes=codes)
         return [(receipt, new) for receipt, _, new in settled]

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from clio_broadly_sync.errors import StorageError
 from clio_broadly_sync.model import Approval, Closing, Command, Key, Reason, State, SyncRule
 from clio_broadly_sync.store.schema import closings
 
@@ -12,6 +13,17 @@ Values = dict[str, Any]
 
 
 def closing_of(row: Row[Any]) -> Closing:
+    """Return the closing; raise StorageError where the row holds what no run could have written."""
+    try:
+        return _closing_of(row)
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise StorageError(
+            "The state is damaged: a closing in it cannot be read; "
+            "`clio-broadly-sync verify` tells more."
+        ) from None
+
+
+def _closing_of(row: Row[Any]) -> Closing:
     return Closing(
         key=key_of(row),
         contact_id=row.contact_id,

@@ -87,6 +87,7 @@ Index("closings_by_claim", closings.c.firm, closings.c.claimed_at)
 PENDING: Final = text("closings.state = 'pending'")
 SENDING: Final = text("closings.state = 'sending'")
 MARKED: Final = text("closings.marked = 1")
+DEAD: Final = text("closings.state = 'dead'")
 """Conditions of the partial indexes: SQLite uses one only for a statement that repeats its
 condition with the same literal, so no statement may bind these values. And it prefers one to the
 primary key, which begins with the firm as well, only where more columns of it are given (so they
@@ -100,6 +101,7 @@ for name, columns, where in (
     ),
     ("closings_sending", ("firm", "state"), "state = 'sending'"),
     ("closings_marked", ("firm", "marked"), "marked = 1"),
+    ("closings_dead", ("firm", "state"), "state = 'dead'"),
 ):
     Index(
         name,
@@ -155,6 +157,8 @@ due = Table(
 def _m002_batches(connection: Connection) -> None:
     for table, column in (("closings", "batch"), ("closings", "updated_at"), ("changes", "batch")):
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER"))
+    dead = next(index for index in closings.indexes if index.name == "closings_dead")
+    dead.create(connection)
 
 
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m002_batches,)

@@ -13,8 +13,14 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from clio_broadly_sync.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.store import database
+from clio_broadly_sync.store.facts import check_facts
 from clio_broadly_sync.store.ledger import Ledger
+from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.schema import facts, runs
+from clio_broadly_sync.store.soundness import Soundness
+from clio_broadly_sync.store.tally import Tally
+from clio_broadly_sync.store.trail import Trail
+from clio_broadly_sync.store.writing import Writer
 
 FIRM = "default"
 
@@ -28,11 +34,17 @@ class Store:
         self._run = 0
         with self._transaction() as connection:
             self._facts = _read_facts(connection, firm)
+            check_facts(self._facts)
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
         self._key = bytes.fromhex(self._facts["hash_key"])
-        self.ledger = Ledger(engine, firm, self._key)
+        writer = Writer(firm)
+        self.ledger = Ledger(engine, firm, self._key, writer)
+        self.outbox = Outbox(engine, firm, writer)
+        self.trail = Trail(engine, firm, self._key)
+        self.tally = Tally(engine, firm)
+        self.soundness = Soundness(engine, firm, self._facts)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -54,6 +66,11 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self._engine.dispose()
+
+    def is_sound(self) -> bool:
+        """Tell whether SQLite finds the file whole, at a quick look."""
+        with self._transaction() as connection:
+            return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() == "ok"
 
     # What the state was made with.
 

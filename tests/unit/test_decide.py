@@ -362,6 +362,46 @@ def test_recovered(left: Closing, dedupes: bool, state: State, tries: int) -> No
     assert closing.marked
 
 
+# Put right by a person.
+
+NOT_AT_ITS_END = [
+    make_closing(state=DEAD, reason=Reason.RETRY, tries=10, command=Command.BACKFILL),
+    make_closing(state=HELD, reason=Reason.OPTED_OUT, tries=2, marked=True),
+    make_closing(state=DEAD, approval=Approval.WANTED, noticed_at=NOW),
+]
+
+
+@pytest.mark.parametrize("left", NOT_AT_ITS_END, ids=lambda row: f"{row.state}, {row.reason}")
+def test_resent_waits_for_nothing_but_the_next_sync(left: Closing) -> None:
+    """Approved, of `sync`, its tries begun anew; a doubt stays one, and settling is over."""
+    row = decide.resent(left)
+    assert (row.state, row.command, row.approval) == (PENDING, Command.SYNC, Approval.GIVEN)
+    assert (row.resent, row.tries, row.marked) == (True, 0, left.marked)
+    policy = make_policy(settle_hours=24)
+    assert row.reason is decide.waits_for(row, policy, NOW)
+    assert row.reason is (Reason.UNKNOWN_OUTCOME if left.marked else None)
+    assert decide.recovered(row, dedupes=False) == row
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -> None:
+    """Its transactionId is that of the closing which a person resent."""
+    row = decide.resent(make_closing(state=DEAD, marked=marked))
+    look = decide.by_matter(row, make_matter(closed_on=None), POLICY, AT, again=True)
+    assert (look.goes_on, look.closing.key) == (True, Key(77, CLOSED_ON))
+
+
+@pytest.mark.parametrize("state", [PENDING, HELD, DEAD])
+@pytest.mark.parametrize("marked", [True, False])
+def test_dropped_is_final(state: State, marked: bool) -> None:
+    """Nothing decides on it anew, and the mark by which it counts as asked stays."""
+    row = decide.dropped(make_closing(state=state, marked=marked, resent=state is PENDING))
+    assert (row.state, row.reason, row.marked) == (SKIPPED, Reason.DROPPED, marked)
+    assert not row.resent
+    for policy in (POLICY, for_backfill()):
+        assert notice(make_matter(), [row], policy) is None
+
+
 # What is handed over.
 
 

@@ -1,0 +1,297 @@
+"""The outbox in the state: chosen, listed, changed all or none; the figures of a surge."""
+
+import re
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from factories import NOW, make_candidate, make_closing, make_due
+from test_store_plans import plans, raw
+
+from clio_broadly_sync import decide
+from clio_broadly_sync.model import (
+    Approval,
+    Asked,
+    Closing,
+    Command,
+    Key,
+    Outcome,
+    Reason,
+    Receipt,
+    State,
+)
+from clio_broadly_sync.store import Selection, Store
+from clio_broadly_sync.store.outbox import CHUNK
+
+PENDING, HELD, DEAD = State.PENDING, State.HELD, State.DEAD
+SURGE = {"approval": Approval.WANTED, "reason": Reason.SURGE}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state" / "state.db") as opened:
+        next_run(opened)
+        yield opened
+
+
+def next_run(store: Store) -> None:
+    store.begin_run("sync", "r", NOW)
+
+
+def put(store: Store, *closings: Closing) -> None:
+    store.ledger.record([(None, closing) for closing in closings], NOW)
+
+
+def row(store: Store, matter_id: int) -> Closing:
+    (closing,) = store.ledger.known([matter_id])[matter_id]
+    return closing
+
+
+def chosen(store: Store, selection: Selection) -> list[int]:
+    return [listed.closing.key.matter_id for listed in store.outbox.listed(selection)]
+
+
+def rejected(store: Store, matter: int) -> None:
+    """Let Broadly reject it in the next batch of the run."""
+    put(store, make_closing(matter))
+    candidates = [make_candidate(row(store, matter))]
+    store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=NOW)
+    receipt = Receipt(row(store, matter).key, Outcome.REJECTED, "bad_email")
+    store.ledger.settle([receipt], lambda _, closing: replace(closing, state=DEAD), NOW)
+
+
+# Chosen.
+
+ROWS = (
+    make_closing(1, reason=Reason.SURGE),
+    make_closing(2, state=HELD, marked=True, reason=Reason.OPTED_OUT, claimed_in_run=3, batch=1),
+    make_closing(3, state=DEAD, command=Command.BACKFILL, claimed_in_run=3, batch=2),
+    make_closing(4, command=Command.BACKFILL, marked=True, reason=Reason.UNKNOWN_OUTCOME),
+    make_closing(5, state=State.SENT, marked=True, claimed_in_run=3, batch=1),
+    make_closing(6, state=State.SKIPPED, reason=Reason.OPTED_OUT, marked=True),
+    make_closing(7, state=State.SENDING),
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "found"),
+    [
+        (Selection(), [1, 2, 3, 4]),
+        (Selection(states=frozenset({PENDING})), [1, 4]),
+        (Selection(states=frozenset({HELD})), [2]),
+        (Selection(states=frozenset({DEAD, HELD})), [2, 3]),
+        (Selection(states=frozenset()), []),
+        (Selection(matters=(1, 3, 5, 99)), [1, 3]),
+        (Selection(reason=Reason.OPTED_OUT), [2]),
+        (Selection(batch=(3, 1)), [2]),
+        (Selection(batch=(1, 3)), []),
+        (Selection(command=Command.BACKFILL), [3, 4]),
+        (Selection(command=Command.BACKFILL, states=frozenset({PENDING})), [4]),
+    ],
+)
+def test_chosen(store: Store, selection: Selection, found: list[int]) -> None:
+    """What is listed, counted and changed is the same; nothing but the outbox can be chosen."""
+    put(store, *ROWS)
+    assert chosen(store, selection) == found
+    assert store.outbox.count(selection).total() == len(found)
+    next_run(store)
+    assert store.outbox.change(selection, decide.dropped, NOW) == len(found)
+    assert [key.matter_id for key in store.outbox.changed()] == found
+    others = [made for made in ROWS if made.key.matter_id not in found]
+    assert [row(store, made.key.matter_id) for made in others] == others
+
+
+def test_counted_by_state(store: Store) -> None:
+    """Each of the three; what is under way is counted apart."""
+    put(store, *ROWS)
+    assert store.outbox.count(Selection()) == {PENDING: 2, HELD: 1, DEAD: 1}
+    assert store.outbox.count_sending() == 1
+
+
+def test_listed_as_it_was_noticed(store: Store) -> None:
+    """A waiting one since it was noticed; what was rejected since then, with Broadly's code."""
+    put(store, make_closing(9, noticed_at=NOW - timedelta(days=2)))
+    rejected(store, 8)
+    waits, dead = store.outbox.listed(Selection())
+    assert (waits.closing, waits.since, waits.code) == (
+        row(store, 9),
+        NOW - timedelta(days=2),
+        None,
+    )
+    assert (dead.closing, dead.since, dead.code) == (row(store, 8), NOW, "bad_email")
+    assert (dead.closing.claimed_in_run, dead.closing.batch) == (1, 1)
+
+
+# Changed.
+
+
+def test_change_of_many_is_all_or_none(store: Store) -> None:
+    """More than a chunk: each is changed once; where one fails, all are left."""
+    number = 2 * CHUNK + 1
+    put(store, *(make_closing(n) for n in range(1, number + 1)))
+
+    def fail_late(closing: Closing) -> Closing:
+        if closing.key.matter_id == number:
+            raise RuntimeError
+        return decide.dropped(closing)
+
+    next_run(store)
+    with pytest.raises(RuntimeError):
+        store.outbox.change(Selection(), fail_late, NOW)
+    assert store.outbox.count(Selection()) == {PENDING: number}
+    assert store.outbox.change(Selection(), decide.dropped, NOW) == number
+    assert store.outbox.count(Selection()) == {}
+    assert len({key.matter_id for key in store.outbox.changed()}) == number
+
+
+def test_change_is_noted_beside_the_recovery_of_the_same_run(store: Store) -> None:
+    """Recovered and then resent: two changes of one run, and only the second was asked for."""
+    put(store, make_closing(1, state=State.SENDING), make_closing(2, state=State.SENDING))
+    next_run(store)
+    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
+    assert store.outbox.change(Selection(matters=(1,)), decide.resent, NOW) == 1
+    assert [key.matter_id for key in store.outbox.changed()] == [1]
+    assert (row(store, 1).state, row(store, 2).state) == (PENDING, HELD)
+    noted = raw(store).execute("SELECT run, to_state FROM changes WHERE matter_id = 1")
+    assert sorted(noted) == [(1, "sending"), (2, "held"), (2, "pending")]
+
+
+def test_listing_holds_a_chunk_in_memory(store: Store) -> None:
+    """Not the whole outbox, however large it is."""
+    put(store, *(make_closing(n, state=DEAD) for n in range(1, 10 * CHUNK)))
+    tracemalloc.start()
+    number = sum(1 for _ in store.outbox.listed(Selection()))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert number == 10 * CHUNK - 1
+    assert peak < 1_000_000
+
+
+# What a dropped row protects.
+
+
+def asked(store: Store, closing: Closing) -> Asked:
+    """Return what the ledger knows of earlier hand-overs, seen from this closing."""
+    seen: list[Asked] = []
+
+    def judge(closing: Closing, asked: Asked) -> None:
+        seen.append(asked)
+
+    put(store, closing)
+    store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=judge, at=NOW)
+    return seen[0]
+
+
+def hold(store: Store, *, days_ago: int) -> None:
+    """Let matter 1 be claimed then, and be held."""
+    claimed_at = NOW - timedelta(days=days_ago)
+    put(store, make_closing(1))
+    candidates = [make_candidate(row(store, 1))]
+    store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=claimed_at)
+    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
+
+
+def test_dropped_held_row_counts_as_asked_when_it_was_handed_over(store: Store) -> None:
+    """For the person since then; for its matter since it was dropped, for another it does not."""
+    hold(store, days_ago=40)
+    store.outbox.change(Selection(), decide.dropped, NOW)
+    then = NOW - timedelta(days=40)
+    assert asked(store, make_closing(2)) == Asked(person_at=then, matter_at=None)
+    assert asked(store, make_closing(3, contact_id=1300)) == Asked()
+    moved = asked(store, make_closing(1, date(2026, 11, 19), contact_id=1300))
+    assert moved == Asked(person_at=None, matter_at=NOW)
+
+
+def test_dropped_pending_row_protects_its_matter(store: Store) -> None:
+    """It asked nobody, so the person may be asked for another matter."""
+    put(store, make_closing(1))
+    store.outbox.change(Selection(), decide.dropped, NOW)
+    assert asked(store, make_closing(2)) == Asked()
+    assert asked(store, make_closing(1, date(2026, 11, 19))) == Asked(matter_at=NOW)
+
+
+# A surge in figures.
+
+
+def test_crowd(store: Store) -> None:
+    """Only what is due and waits for approval; close dates, and the densest ten minutes."""
+    minutes = (0, 30, 31, 33, 40, 41, 90)
+    put(
+        store,
+        *(
+            make_closing(n, date(2026, 11, n), updated_at=NOW + timedelta(minutes=minute), **SURGE)
+            for n, minute in enumerate(minutes, 1)
+        ),
+        make_closing(20, date(2026, 1, 1)),
+        make_closing(21, date(2026, 1, 1), noticed_at=NOW + timedelta(hours=1), **SURGE),
+        make_closing(22, date(2026, 1, 1), command=Command.BACKFILL, **SURGE),
+        make_closing(23, date(2026, 1, 1), state=DEAD, approval=Approval.WANTED),
+        make_closing(24, date(2026, 1, 1), approval=Approval.WANTED, reason=Reason.CONTACT_HIDDEN),
+    )
+    next_run(store)
+    crowd = store.outbox.crowd(make_due())
+    assert (crowd.waiting, crowd.oldest, crowd.newest) == (7, date(2026, 11, 1), date(2026, 11, 7))
+    assert crowd.together == 4
+    assert crowd.first_edit == NOW + timedelta(minutes=30)
+    assert crowd.last_edit == NOW + timedelta(minutes=40)
+
+
+def test_crowd_after_a_silence(store: Store) -> None:
+    """Noticed by a stale run, as opposed to those that became too many."""
+    put(store, make_closing(1, **SURGE), make_closing(2), make_closing(3))
+    store.ledger.set_approval(make_due(), Approval.WANTED, decide.awaiting_approval, NOW)
+    crowd = store.outbox.crowd(make_due())
+    assert (crowd.waiting, crowd.after_silence) == (3, 1)
+
+
+def test_crowd_without_times(store: Store) -> None:
+    """Rows of an older version do not say when their matters were edited; none, nothing."""
+    put(store, make_closing(1, **SURGE))
+    crowd = store.outbox.crowd(make_due())
+    assert (crowd.waiting, crowd.together, crowd.first_edit) == (1, 0, None)
+    store.outbox.change(Selection(), decide.dropped, NOW)
+    assert store.outbox.crowd(make_due()).waiting == 0
+
+
+def test_closing_of_an_older_version_has_no_batch(store: Store) -> None:
+    """Claimed before batches were noted, it is in none, and is found by the rest."""
+    put(store, make_closing(1, state=DEAD, claimed_in_run=4))
+    assert chosen(store, Selection(batch=(4, 0))) == []
+    assert row(store, 1).key == Key(1, make_closing().key.closed_on)
+
+
+WORK: dict[str, tuple[Callable[[Store], object], str]] = {
+    "figures of a surge": (lambda store: store.outbox.crowd(make_due()), "closings_pending"),
+    "under way": (lambda store: store.outbox.count_sending(), "closings_sending"),
+    "dead": (lambda store: chosen(store, Selection(states=frozenset({DEAD}))), "closings_dead"),
+    "held": (lambda store: chosen(store, Selection(states=frozenset({HELD}))), "closings_marked"),
+    "by matter": (
+        lambda store: chosen(store, Selection(matters=(1, 2))),
+        "(firm=? AND matter_id=?",
+    ),
+    "changed": (lambda store: list(store.outbox.changed()), "closings_by_run"),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_rows_are_found_by_an_index(store: Store, work: str) -> None:
+    """Whatever is asked of one state or of some matters does not go through the ledger."""
+    put(store, *(make_closing(n, state=State.SENT) for n in range(1, 200)))
+    do, index = WORK[work]
+    steps = [step for step in plans(store, lambda: do(store)).splitlines() if "closings" in step]
+    assert len(steps) >= 1
+    assert all(index in step for step in steps)
+
+
+def test_chunks_of_a_change_go_on_from_where_it_was(store: Store) -> None:
+    """The ledger is gone through once, however many rows are changed."""
+    put(store, *(make_closing(n) for n in range(1, 3 * CHUNK)))
+    next_run(store)
+    drop = plans(store, lambda: store.outbox.change(Selection(), decide.dropped, NOW))
+    steps = drop.splitlines()
+    by_key = "(firm=? AND matter_id=? AND closed_on=?)"
+    through_all = [s for s in steps if re.search("(SCAN|SEARCH) closings", s) and by_key not in s]
+    assert len(through_all) == 1

@@ -1,0 +1,440 @@
+"""`outbox`: what waits, is held or was rejected, listed, sent again, or dropped for good."""
+
+import os
+import pty
+import signal
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import filelock
+import pytest
+from terminal import on_terminal
+from world import Child, Closing, Ran, World, on_post
+
+from clio_broadly_sync.sandbox import faults
+
+FEW = {"SYNC_MAX_NEW": "2"}
+
+
+def _dead(world: World, **who: Any) -> Closing:
+    """Close a matter whose client Broadly rejects, until it takes everybody again."""
+    closing = world.closing(**who)
+    world.broadly.rule("rejected", error={"code": "bad_email"})
+    assert world.sync().code == 65
+    world.broadly.clear_rules()
+    return closing
+
+
+def _held(world: World, *, taken: bool = False, **who: Any) -> Closing:
+    """Close a matter of which nobody knows whether Broadly took its client."""
+    closing = world.closing(**who)
+    world.broadly.faults.add(faults.lose_answer() if taken else faults.drop())
+    assert world.sync(BROADLY_DEDUPES="false").code == 65
+    assert world.ledger()[closing.matter].state == "held"
+    return closing
+
+
+def _surge(world: World, number: int = 3) -> list[int]:
+    matters = world.closings(number)
+    assert world.sync(**FEW).code == 65
+    return matters
+
+
+def _in_doubt(world: World) -> list[int]:
+    """Kill a run in its POST; return its closings."""
+    matters = world.closings(2)
+    started: Queue[Child] = Queue()
+    world.broadly.before = on_post(lambda: _kill(started.get(timeout=10)))
+    child = world.start(["sync"], {})
+    started.put(child)
+    assert world.finish(child).code == -signal.SIGKILL
+    world.broadly.before = None
+    world.forget()
+    return matters
+
+
+def _kill(child: Child) -> None:
+    child.kill()
+    child.wait(timeout=10)
+
+
+def _outbox(world: World, *arguments: str, **settings: str | None) -> Ran:
+    return world.run("outbox", *arguments, **settings)
+
+
+def _listed(world: World, *arguments: str) -> dict[int, dict[str, Any]]:
+    """Return what is listed, by matter."""
+    ran = _outbox(world, "list", "--json", *arguments)
+    assert ran.code == 0
+    assert ran.json["command"] == "outbox list"
+    return {row["matter_id"]: row for row in ran.json["rows"]}
+
+
+def _state(world: World, matter: int) -> tuple[str, str | None]:
+    row = world.ledger()[matter]
+    return row.state, row.reason
+
+
+# Listed.
+
+
+def test_list_tells_where_each_stands(world: World) -> None:
+    """Dead with Broadly's code, held with its batch, waiting with its reason."""
+    dead, held = _dead(world), _held(world)
+    waits, *_ = _surge(world)
+    rows = _listed(world)
+    assert rows[dead.matter] | {"since": ""} == {
+        "matter_id": dead.matter,
+        "contact_id": dead.contact,
+        "closed_on": world.day().isoformat(),
+        "state": "dead",
+        "reason": None,
+        "command": "sync",
+        "since": "",
+        "batch": "2.1",
+        "tries": 0,
+        "code": "bad_email",
+    }
+    assert (rows[held.matter]["state"], rows[held.matter]["reason"]) == ("held", "unknown_outcome")
+    assert (rows[held.matter]["batch"], rows[held.matter]["tries"]) == ("3.1", 1)
+    assert (rows[waits]["state"], rows[waits]["reason"]) == ("waiting", "surge")
+    assert rows[waits]["batch"] is None
+    assert len(rows) == 5
+
+
+def test_list_is_narrowed(world: World) -> None:
+    """By matter, state, reason, batch and command; several of them together mean all."""
+    dead, held = _dead(world).matter, _held(world).matter
+    waiting = _surge(world)
+    everything = {dead, held, *waiting}
+    for arguments, found in (
+        ([], everything),
+        ([str(dead), str(waiting[0])], {dead, waiting[0]}),
+        (["--state", "held"], {held}),
+        (["--state", "dead"], {dead}),
+        (["--state", "waiting"], set(waiting)),
+        (["--reason", "surge"], set(waiting)),
+        (["--batch", "2.1"], {dead}),
+        (["--batch", "2.2"], set()),
+        (["--command", "sync"], everything),
+        (["--command", "backfill"], set()),
+        (["--state", "dead", str(held)], set()),
+    ):
+        assert _listed(world, *arguments).keys() == found, arguments
+
+
+def test_list_for_a_person(world: World) -> None:
+    """A line each; on a terminal no line is wider than it, and what is left out is named."""
+    dead = _dead(world).matter
+    plain = _outbox(world, "list").out.splitlines()
+    titles = "matter client closed on state reason since batch tries code"
+    assert plain[0].split() == titles.split()
+    assert plain[1].split()[0] == str(dead)
+    assert plain[1].split()[-1] == "bad_email"
+    for columns in (60, 80, 200):
+        titles, row, *rest = on_terminal(world, "outbox", "list", columns=columns).out.splitlines()
+        assert max(len(titles), len(row)) <= columns
+        assert row.startswith(str(dead))
+        assert ("code" in titles, rest == []) == (columns == 200, columns == 200)
+
+
+def test_list_writes_nothing_and_waits_for_nobody(world: World) -> None:
+    """While another run is at work, and before the first one; the state is left byte for byte."""
+    _dead(world)
+    before = world.files()
+    with filelock.FileLock(f"{world.state}.lock"):
+        assert len(_listed(world)) == 1
+    assert world.files() == before
+    elsewhere = str(world.folder / "none" / "state.db")
+    ran = _outbox(world, "list", SYNC_STATE=elsewhere)
+    assert (ran.code, ran.out) == (0, "The outbox is empty.\n")
+    assert not Path(elsewhere).parent.exists()
+
+
+def test_list_names_what_is_under_way(world: World) -> None:
+    """Killed in its POST: nothing waits, and yet something is not at its end."""
+    _in_doubt(world)
+    assert "2 more are being handed over" in _outbox(world, "list").out
+
+
+# Sent again.
+
+
+@pytest.mark.parametrize("dedupes", [True, False])
+def test_resent_dead_one_goes_with_the_next_sync(world: World, dedupes: bool) -> None:
+    """Rejected for its address, mended, resent: once, however often it is resent."""
+    world.dedupes(dedupes)
+    dead = _dead(world)
+    assert world.sync("--json").delivery == {}
+    for changed in (1, 0):
+        ran = _outbox(world, "resend", str(dead.matter), "--yes", "--json")
+        assert (ran.code, ran.json["changed"]) == (0, changed)
+    assert world.posts == [[dead.matter]]
+    assert world.sync("--json").delivery == {"sent": 1}
+    ran = _outbox(world, "resend", "--all", "--yes")
+    assert (ran.code, ran.out) == (0, "Nothing was changed: nothing in the outbox fits.\n")
+    assert world.sync("--json").delivery == {}
+    assert world.asked == [dead.matter]
+
+
+def test_resend_answers_with_one_object(world: World) -> None:
+    """Counts by state, and which closings were changed; the waiting ones are left."""
+    dead, held = _dead(world), _held(world)
+    _surge(world)
+    ran = _outbox(world, "resend", "--all", "--yes", "--json")
+    assert (ran.code, ran.err.count("\n")) == (0, 3)
+    today = world.day().isoformat()
+    assert ran.json == {
+        "command": "outbox resend",
+        "outcome": "ok",
+        "found": {"waiting": 3, "held": 1, "dead": 1},
+        "changed": 2,
+        "closings": [{"matter_id": closing.matter, "closed_on": today} for closing in (dead, held)],
+    }
+
+
+def test_resent_held_one_goes_where_broadly_does_not_dedupe(world: World) -> None:
+    """It says first that the client may have been asked; then it has one try of its own."""
+    held = _held(world)
+    ran = _outbox(world, "resend", "--state", "held", "--yes")
+    assert "may already have been asked. Broadly may ask them a second time" in ran.out
+    assert "1 will be sent again by the next `sync`." in ran.out
+    assert _state(world, held.matter) == ("pending", "unknown_outcome")
+    assert world.sync("--json").delivery == {"sent": 1}
+    assert world.asked == [held.matter]
+
+
+def test_resent_held_one_that_is_lost_again_is_held_again(world: World) -> None:
+    """One try for each resending."""
+    held = _held(world)
+    assert _outbox(world, "resend", str(held.matter), "--yes").code == 0
+    world.busy()
+    assert world.sync().code == 69
+    world.broadly.faults.add(faults.drop())
+    assert world.sync("--json").delivery == {"held": 1}
+    assert world.sync("--json").delivery == {}
+    assert world.asked == []
+
+
+def test_resent_held_one_is_a_duplicate_where_broadly_dedupes(world: World) -> None:
+    """Under the same transactionId, so that nobody is asked twice."""
+    held = _held(world, taken=True)
+    world.dedupes()
+    ran = _outbox(world, "resend", str(held.matter), "--yes")
+    assert "BROADLY_DEDUPES" in ran.out
+    assert world.sync("--json").delivery == {"sent": 1, "duplicate": 1}
+    assert world.asked == [held.matter]
+
+
+def test_resent_after_ten_retries(world: World) -> None:
+    """Given up, resent: its ten runs begin anew."""
+    matter = world.closing().matter
+    rule = world.broadly.rule("retry")
+    for _ in range(10):
+        world.sync()
+    assert _state(world, matter) == ("dead", "retry")
+    assert _listed(world, "--reason", "retry")[matter]["tries"] == 10
+    assert _outbox(world, "resend", "--reason", "retry", "--yes").code == 0
+    assert world.sync("--json").delivery == {"waiting": 1}
+    rule.times = 0
+    assert world.sync("--json").delivery == {"sent": 1}
+
+
+@pytest.mark.parametrize("why", ["opted_out", "not_closed"])
+def test_resent_and_no_longer_allowed(world: World, why: str) -> None:
+    """An opt-out or a reopening of meanwhile wins: skipped, or held where it may have gone."""
+    dead, held = _dead(world), _held(world)
+    assert _outbox(world, "resend", "--all", "--yes").code == 0
+    for closing in (dead, held):
+        if why == "opted_out":
+            world.firm.set_opt_out(closing.contact)
+        else:
+            world.firm.reopen(closing.matter)
+    world.forget()
+    assert world.sync("--json").code == 65
+    assert _state(world, dead.matter) == ("skipped", why)
+    assert _state(world, held.matter) == ("held", why)
+    assert world.posts == []
+
+
+def test_resent_is_stopped_by_neither_age_nor_settling_nor_surge(world: World) -> None:
+    """A person has looked at it: it does not wait for what new ones wait for."""
+    dead = _dead(world)
+    world.later(days=40)
+    assert world.sync().code == 0
+    _surge(world)
+    assert _outbox(world, "resend", str(dead.matter), "--yes").code == 0
+    ran = world.sync("--json", SYNC_SETTLE_HOURS="24", **FEW)
+    assert ran.delivery == {"sent": 1, "waiting": 3}
+    assert world.asked == [dead.matter]
+
+
+def test_resent_backfill_belongs_to_sync(world: World) -> None:
+    """It goes with the next `sync`, and no backfill is needed."""
+    matter = world.closing(on=world.day(400)).matter
+    world.broadly.rule("rejected")
+    assert world.backfill(world.day(400), world.day(400), "--yes").code == 65
+    world.broadly.clear_rules()
+    assert _outbox(world, "resend", "--command", "backfill", "--yes").code == 0
+    assert world.sync("--json").delivery == {"sent": 1}
+    assert world.asked == [matter]
+
+
+def test_same_person_is_asked_once_with_a_resent_closing(world: World) -> None:
+    """The same client's other closing counts the resent one, and the other way round."""
+    dead = _dead(world)
+    other = world.matter(dead.contact)
+    assert _outbox(world, "resend", str(dead.matter), "--yes").code == 0
+    ran = world.sync("--json")
+    assert (ran.delivery, ran.json["skipped"]) == ({"sent": 1}, {"asked_recently": 1})
+    assert _state(world, other) == ("skipped", "asked_recently")
+    second = _dead(world)
+    assert world.sync("--json").code == 0
+    third = world.matter(second.contact)
+    assert world.sync("--json").delivery == {"sent": 1}
+    assert _outbox(world, "resend", str(second.matter), "--yes").code == 0
+    assert world.sync("--json").json["skipped"] == {"asked_recently": 1}
+    assert world.asked == [dead.matter, third]
+
+
+# Dropped.
+
+
+def test_drop_ends_a_surge_for_good(world: World) -> None:
+    """Neither `sync`, nor an edit, nor a backfill decides on them anew."""
+    matters = _surge(world)
+    ran = _outbox(world, "drop", "--reason", "surge", "--yes", **FEW)
+    assert ran.out.splitlines()[-1] == "3 dropped for good."
+    assert world.sync(**FEW).code == 0
+    for matter in matters:
+        world.firm.edit(matter)
+    assert world.sync("--json", "--yes").delivery == {}
+    assert world.backfill(world.day(3), world.day(), "--yes", "--json").delivery == {}
+    assert {row.reason for row in world.rows()} == {"dropped"}
+    assert world.posts == []
+
+
+def test_drop_of_all_three_states(world: World) -> None:
+    """Waiting, held and dead go; what is sent stays."""
+    sent = world.closing().matter
+    assert world.sync().code == 0
+    _dead(world), _held(world), _surge(world)
+    ran = _outbox(world, "drop", "--all", "--yes", "--json")
+    assert ran.json["found"] == {"waiting": 3, "held": 1, "dead": 1}
+    assert (ran.json["changed"], len(ran.json["closings"])) == (5, 5)
+    assert _listed(world) == {}
+    assert _state(world, sent) == ("sent", None)
+
+
+def test_dropped_backfill(world: World) -> None:
+    """An interrupted backfill's rows go away without another backfill."""
+    world.closing(on=world.day(300))
+    assert world.backfill(world.day(300), world.day(300), "--yes", "--limit", "0").code == 0
+    assert _outbox(world, "drop", "--command", "backfill", "--yes").code == 0
+    assert world.backfill(world.day(300), world.day(300), "--yes").code == 0
+    assert world.posts == []
+
+
+def test_dropped_held_one_counts_as_asked(world: World) -> None:
+    """The same client's next closing is not handed over; another client's is."""
+    held = _held(world)
+    assert _outbox(world, "drop", "--batch", "2.1", "--yes").code == 0
+    world.forget()
+    other = world.matter(held.contact)
+    ran = world.sync("--json")
+    assert (ran.json["skipped"], ran.code) == ({"asked_recently": 1}, 0)
+    assert _state(world, other) == ("skipped", "asked_recently")
+
+
+@pytest.mark.parametrize("days", [29, 31])
+def test_dropped_matter_under_another_close_date(world: World, days: int) -> None:
+    """Not for 30 days: a corrected date is no new closing; later it may be one."""
+    matter, *_ = _surge(world)
+    assert _outbox(world, "drop", str(matter), "--yes").code == 0
+    world.later(days=days)
+    world.firm.reopen(matter)
+    world.firm.close(matter)
+    assert world.sync(SYNC_REASK_DAYS="0").code == 65
+    assert world.sync("--yes", SYNC_REASK_DAYS="0").code == 0
+    assert (matter in world.asked) is (days == 31)
+
+
+# Asked first, alone at work, told what was left.
+
+
+@pytest.mark.parametrize("verb", ["resend", "drop"])
+def test_wrong_usage(world: World, verb: str) -> None:
+    """Nothing named, all and something, no terminal and no `--yes`: 2, and nothing is changed."""
+    dead = _dead(world)
+    before = world.rows()
+    for arguments in (
+        ["--yes"],
+        ["--all", "--state", "dead", "--yes"],
+        ["--all"],
+        [str(dead.matter)],
+        ["0", "--yes"],
+        ["--batch", "2", "--yes"],
+        ["--reason", "dropped", "--yes"],
+    ):
+        assert _outbox(world, verb, *arguments, "--json").code == 2, arguments
+    assert world.rows() == before
+
+
+@pytest.mark.parametrize(("answer", "state"), [("y", "pending"), ("n", "dead"), ("\x04", "dead")])
+def test_asks_on_a_terminal(world: World, answer: str, state: str) -> None:
+    """How many first, then the question; a no, or the end of the input, changes nothing."""
+    dead = _dead(world)
+    ran = on_terminal(world, "outbox", "resend", "--all", answers={"again?": answer})
+    assert ran.code == 0
+    assert ran.out.index("0 held, 1 dead") < ran.out.index("again?")
+    assert ("Nothing was changed." in ran.out) is (state == "dead")
+    assert world.ledger()[dead.matter].state == state
+
+
+def test_interrupted_at_the_question(world: World) -> None:
+    """Ctrl-C: 130, and nothing is changed."""
+    dead = _dead(world)
+    ours, theirs = pty.openpty()
+    child = world.start(["outbox", "drop", "--all"], {}, theirs)
+    os.close(theirs)
+    shown = b""
+    while b"for good? " not in shown:
+        shown += os.read(ours, 4096)
+    child.send_signal(signal.SIGINT)
+    assert world.finish(child, printed=shown.decode()).code == 130
+    os.close(ours)
+    assert world.ledger()[dead.matter].state == "dead"
+
+
+@pytest.mark.parametrize("verb", ["resend", "drop"])
+def test_another_run_is_at_work(world: World, verb: str) -> None:
+    """75, and nothing is changed."""
+    dead = _dead(world)
+    with filelock.FileLock(f"{world.state}.lock"):
+        ran = _outbox(world, verb, "--all", "--yes", "--json")
+    assert (ran.code, ran.json["changed"]) == (75, 0)
+    assert world.ledger()[dead.matter].state == "dead"
+
+
+@pytest.mark.parametrize("dedupes", [True, False])
+def test_what_a_killed_run_left_is_put_right_first(world: World, dedupes: bool) -> None:
+    """Found sending: in doubt, so it can be chosen like all others; 65 where it became held."""
+    world.dedupes(dedupes)
+    matters = _in_doubt(world)
+    ran = _outbox(world, "drop", "--batch", "2.1", "--yes", "--json")
+    assert ran.code == (0 if dedupes else 65)
+    assert ("2 became held" in ran.err) is not dedupes
+    assert ran.json["found"] == {"waiting": 2 * dedupes, "held": 2 * (not dedupes), "dead": 0}
+    assert ran.json["changed"] == 2
+    assert [_state(world, matter) for matter in matters] == [("skipped", "dropped")] * 2
+    assert world.sync("--json").delivery == {}
+
+
+def test_state_that_cannot_be_used(world: World) -> None:
+    """One object also then, and the exit code of the table."""
+    world.private = False
+    world.state.chmod(0o644)
+    for arguments in (["list"], ["drop", "--all", "--yes"]):
+        ran = _outbox(world, *arguments, "--json")
+        assert (ran.code, ran.json["outcome"]) == (74, "storage")
