@@ -1,0 +1,152 @@
+"""What `explain` does: asks the ledger, and Clio for what the ledger does not know. Only reads."""
+
+import json
+import signal
+import sys
+from typing import Final, NamedTuple, NoReturn
+
+import click
+
+from clio_broadly_sync.cli import times, wiring, words
+from clio_broadly_sync.cli.explain import explained, sentences
+from clio_broadly_sync.cli.explain.explained import Explanation, Names, Told
+from clio_broadly_sync.cli.explain.foresight import Foresight
+from clio_broadly_sync.cli.explain.sentences import Given
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.config import Config
+from clio_broadly_sync.errors import StoppedError, SyncError
+from clio_broadly_sync.model import Closing, Command, Reason
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.trail import Story
+from clio_broadly_sync.transport import Stop
+
+UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
+NO_MATTER: Final = (
+    "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
+    "does not know it."
+)
+
+
+class Question(NamedTuple):
+    """What was asked: a matter by `number`, which may be its id; or a contact."""
+
+    matter_id: int | None
+    number: str
+    contact_id: int | None
+    offline: bool
+
+
+def carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
+    """Explain, and exit with the code of what happened."""
+    code, answer, stop = words.OK, None, Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.ask)
+    try:
+        settings = wiring.load_settings(options)
+        with wiring.opened(settings, writes=False) as store:
+            explaining = _Explaining(settings, store, question, stop)
+            answer = explaining.answer()
+            if not as_json:
+                explaining.say(answer)
+        stop.check()
+    except SyncError as error:
+        code = wiring.fail(error)
+    if as_json:
+        click.echo(json.dumps(explained.as_object(answer, words.outcome(code))))
+    sys.exit(code)
+
+
+class _Explaining:
+    """One question, and where its answer comes from."""
+
+    def __init__(self, settings: Config, store: Store, question: Question, stop: Stop) -> None:
+        self._trail = store.trail
+        self._question = question
+        self._given = Given(
+            policy=wiring.policy(settings, Command.SYNC, store),
+            opt_out=settings.sync_opt_out_field,
+            opt_in=settings.sync_opt_in_field,
+            zone=times.firm_zone(settings, store),
+        )
+        self._foresight = Foresight(settings, store, self._given, stop)
+
+    def answer(self) -> Explanation:
+        """Ask the ledger; Clio only where the ledger does not know."""
+        asked = self._question
+        if asked.contact_id is not None:
+            return self._of_contact(asked.contact_id)
+        if asked.matter_id is not None and (told := self._known(asked.matter_id)):
+            return Explanation(told, asked.matter_id, None, known=True)
+        if asked.offline:
+            return Explanation([Told(UNKNOWN)], asked.matter_id, None, known=False)
+        return self._of_matter_in_clio()
+
+    def say(self, answer: Explanation) -> None:
+        """Print for a person; with names on a terminal only."""
+        names = self._names(answer) if self._shows_names(answer) else Names()
+        for line in explained.lines(answer, names, self._given.zone):
+            click.echo(line)
+
+    def _of_matter_in_clio(self) -> Explanation:
+        asked = self._question
+        found = self._foresight.find(asked.matter_id, asked.number)
+        if not found:
+            return Explanation([Told(NO_MATTER)], asked.matter_id, None, known=False)
+        if len(found) > 1:
+            ids = ", ".join(str(one.matter.id) for one in found)
+            several = f"Several matters have this display number; ask with the id instead: {ids}."
+            return Explanation([Told(several)], None, None, known=False)
+        matter = found[0].matter
+        if told := self._known(matter.id):
+            return Explanation(told, matter.id, None, known=True)
+        return Explanation([self._foresight.of_matter(matter)], matter.id, None, known=False)
+
+    def _of_contact(self, contact_id: int) -> Explanation:
+        told = [self._told(story) for story in self._trail.of_contact(contact_id)]
+        if told:
+            return Explanation(told, None, contact_id, known=True)
+        new = Told(UNKNOWN) if self._question.offline else self._foresight.of_contact(contact_id)
+        return Explanation([new], None, contact_id, known=False)
+
+    def _known(self, matter_id: int) -> list[Told]:
+        return [self._told(story) for story in self._trail.of_matter(matter_id)]
+
+    def _told(self, story: Story) -> Told:
+        helps = sentences.helps(story, self._given)
+        more = [helps] if helps is not None else []
+        if story.closing.reason is Reason.ASKED_RECENTLY:
+            more.append(self._asked_before(story.closing))
+        return Told(sentences.sentence(story, self._given), tuple(more), story)
+
+    def _asked_before(self, closing: Closing) -> str:
+        """Name the hand-over before, where it was to the same contact."""
+        same = self._trail.of_contact(closing.contact_id or 0)
+        others = [story.closing for story in same if story.closing.key != closing.key]
+        before = max(
+            ((other.claimed_at, other.key) for other in others if other.claimed_at is not None),
+            default=None,
+        )
+        if before is None:
+            return "It was another contact in Clio, with the same e-mail address or phone number."
+        at, key = before
+        when = times.moment(at, self._given.zone)
+        return f"The same contact was handed over for matter {key.matter_id} on {when}."
+
+    def _shows_names(self, answer: Explanation) -> bool:
+        is_somebody = answer.matter_id is not None or answer.contact_id is not None
+        return sys.stdout.isatty() and not self._question.offline and is_somebody
+
+    def _names(self, answer: Explanation) -> Names:
+        """Ask Clio for the names now; the answer stands without them, too."""
+        of_closings = [told.story.closing.contact_id for told in answer.told if told.story]
+        ids = {id_ for id_ in (answer.contact_id, *of_closings) if id_ is not None}
+        number = None
+        try:
+            if answer.matter_id is not None:
+                number = self._foresight.number(answer.matter_id)
+            names = {id_: self._foresight.name(id_) for id_ in ids}
+        except StoppedError:
+            raise
+        except SyncError as error:
+            return Names(missing=str(error))
+        return Names(number, names)

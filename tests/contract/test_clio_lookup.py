@@ -1,0 +1,113 @@
+"""Single records in Clio: a matter by id or by its exact display number, and names."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+import responses
+from parts import DATE, NOW, Clock, Tokens, transport
+
+from clio_broadly_sync.clio_api import Api
+from clio_broadly_sync.clio_lookup import Lookup
+from clio_broadly_sync.model import Box, FieldIds
+from clio_broadly_sync.sandbox import Sandbox
+from clio_broadly_sync.sandbox.definitions import THANK_YOU
+
+BASE = "https://app.clio.example"
+API = f"{BASE}/api/v4"
+NONE = FieldIds(None, None)
+
+
+def _lookup(tokens: Tokens | None = None, base: str = BASE, now: datetime = NOW) -> Lookup:
+    clock = {"wall_clock": lambda: now, "monotonic": Clock().now}
+    return Lookup(Api(transport(), tokens or Tokens(), base, **clock))
+
+
+def _in(sandbox: Sandbox) -> Lookup:
+    return _lookup(Tokens(sandbox.clio.token), sandbox.clio.url, sandbox.firm.clock.now())
+
+
+def _row(id_: int, number: Any) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "etag": '"e"',
+        "status": "Open",
+        "close_date": None,
+        "updated_at": NOW.isoformat(),
+        "client": None,
+        "display_number": number,
+    }
+
+
+def _answers(path: str, *rows: Any) -> None:
+    body = {"data": [*rows], "meta": {"paging": {}}}
+    responses.get(f"{API}/{path}", json=body, headers=DATE)
+
+
+def test_matter_by_id(sandbox: Sandbox) -> None:
+    """Whatever its status, with its box and its number."""
+    firm = sandbox.firm
+    contact = firm.add_contact(last_name="Weatherby")
+    matter = firm.add_matter(contact, thank_you=True)
+    fields = FieldIds(None, firm.fields[THANK_YOU].id)
+    found = _in(sandbox).matter(matter, fields)
+    assert found is not None
+    assert found.number == f"{matter:05d}-Weatherby"
+    assert (found.matter.id, found.matter.client_id) == (matter, contact)
+    assert (found.matter.closed, found.matter.opted_in) == (False, Box.CHECKED)
+    firm.close(matter)
+    again = _in(sandbox).matter(matter, NONE)
+    assert again is not None
+    assert again.matter.closed
+
+
+def test_matter_that_is_not_there(sandbox: Sandbox) -> None:
+    """None, and no other matter in its place."""
+    sandbox.firm.add_matter(sandbox.firm.add_contact())
+    assert _in(sandbox).matter(99, NONE) is None
+
+
+def test_matter_by_its_number(sandbox: Sandbox) -> None:
+    """The whole number, capitals or not: part of one is none."""
+    firm = sandbox.firm
+    contact = firm.add_contact(last_name="Weatherby")
+    first, _ = firm.add_matter(contact), firm.add_matter(contact)
+    for number in (f"{first:05d}-Weatherby", f"{first:05d}-weatherby"):
+        assert [found.matter.id for found in _in(sandbox).numbered(number, NONE)] == [first]
+    for number in ("Weatherby", f"{first:05d}", "no such number"):
+        assert _in(sandbox).numbered(number, NONE) == []
+
+
+@responses.activate
+def test_filters_are_checked_on_our_side() -> None:
+    """Clio ignores a parameter that it does not know, and then shows everything."""
+    _answers("matters.json", _row(5, "00005-A"), _row(6, "00006-B"), _row(7, None), _row(8, 8))
+    found = _lookup().matter(6, NONE)
+    assert found is not None
+    assert found.matter.id == 6
+    assert _lookup().matter(9, NONE) is None
+    assert [one.matter.id for one in _lookup().numbered("00006-b", NONE)] == [6]
+    _answers("contacts.json", {"id": 1, "name": "Somebody Else"})
+    assert _lookup().name(2) is None
+
+
+def test_name(sandbox: Sandbox) -> None:
+    """Of a person or a company; None where Clio hides the contact, or its name."""
+    firm = sandbox.firm
+    person = firm.add_contact(first_name="Ada", last_name="Weatherby")
+    hidden, redacted = firm.add_contact(), firm.add_contact()
+    company = firm.add_contact(type="Company", name="Weatherby Bakery LLC")
+    firm.hide_contact(hidden)
+    firm.redact_contact(redacted)
+    lookup = _in(sandbox)
+    assert lookup.name(person) == "Ada Weatherby"
+    assert lookup.name(company) == "Weatherby Bakery LLC"
+    assert [lookup.name(id_) for id_ in (hidden, redacted, 99)] == [None] * 3
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", 5, {"a": 1}])
+@responses.activate
+def test_what_is_no_name(name: object) -> None:
+    """Left out, never printed as it is."""
+    _answers("contacts.json", {"id": 1, "name": name})
+    assert _lookup().name(1) is None

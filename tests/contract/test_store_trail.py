@@ -1,0 +1,195 @@
+"""What the state tells of its past: the stories of closings, and the counts of `status`."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_policy, make_receipt
+from test_store_plans import plans, raw
+
+from clio_broadly_sync import decide
+from clio_broadly_sync.model import Asked, Closing, Command, Outcome, Reason, State
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.tally import Group, PastRun
+
+LATER = NOW + timedelta(minutes=15)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state" / "state.db") as opened:
+        opened.begin_run("sync", "r1", NOW)
+        yield opened
+
+
+def put(store: Store, *closings: Closing) -> None:
+    store.ledger.record([(None, closing) for closing in closings], NOW)
+
+
+def send(store: Store, closing: Closing, outcome: Outcome, code: str | None = None) -> None:
+    """Hand a pending closing over, and settle it with this answer."""
+    store.ledger.claim([make_candidate(closing)], 5, whole=False, judge=lambda *_: None, at=LATER)
+    receipt = make_receipt(closing, outcome, code)
+    store.ledger.settle([receipt], lambda r, c: decide.after(r, c, make_policy()), LATER)
+
+
+def test_story_of_a_closing(store: Store) -> None:
+    """Each change with its time, run, command, batch and answer, the oldest first."""
+    closing = make_closing(77)
+    put(store, closing)
+    store.begin_run("backfill", "r2", LATER)
+    send(store, closing, Outcome.REJECTED, "invalid_email")
+    (story,) = store.trail.of_matter(77)
+    assert (story.closing.state, story.closing.batch) == (State.DEAD, 1)
+    assert [(s.at, s.run, s.command) for s in story.steps] == [
+        (NOW, 1, "sync"),
+        (LATER, 2, "backfill"),
+        (LATER, 2, "backfill"),
+    ]
+    assert [(s.before, s.state, s.batch, s.answer) for s in story.steps] == [
+        (None, State.PENDING, None, None),
+        (State.PENDING, State.SENDING, 1, None),
+        (State.SENDING, State.DEAD, None, "invalid_email"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"), [(Outcome.ACCEPTED, None), (Outcome.DUPLICATE, "duplicate")]
+)
+def test_duplicate_is_told_from_accepted(
+    store: Store, outcome: Outcome, answer: str | None
+) -> None:
+    """Both are sent; the answer says that it was no news to Broadly."""
+    put(store, make_closing(77))
+    send(store, make_closing(77), outcome)
+    (story,) = store.trail.of_matter(77)
+    assert (story.closing.state, story.steps[-1].answer) == (State.SENT, answer)
+
+
+def test_closings_of_one_matter(store: Store) -> None:
+    """All of them, the one that was noticed last first; nothing of another matter."""
+    old = make_closing(77, date(2026, 11, 1), noticed_at=NOW - timedelta(days=9))
+    put(store, old, make_closing(77), make_closing(78))
+    found = [story.closing.key for story in store.trail.of_matter(77)]
+    assert found == [(77, CLOSED_ON), (77, date(2026, 11, 1))]
+    assert all(len(story.steps) == 1 for story in store.trail.of_matter(77))
+    assert store.trail.of_matter(79) == []
+
+
+def test_moved_closing_keeps_its_story(store: Store) -> None:
+    """A new close date is one more change of the same closing."""
+    before = make_closing(77)
+    put(store, before)
+    after = replace(before, key=before.key._replace(closed_on=date(2026, 11, 19)))
+    store.ledger.record([(before, after)], LATER)
+    (story,) = store.trail.of_matter(77)
+    assert story.closing.key.closed_on == date(2026, 11, 19)
+    assert [step.state for step in story.steps] == [State.PENDING, State.PENDING]
+
+
+def test_closings_of_one_contact(store: Store) -> None:
+    """Across matters, with their changes."""
+    put(store, make_closing(77), make_closing(78), make_closing(79, contact_id=5))
+    found = store.trail.of_contact(1201)
+    assert [story.closing.key.matter_id for story in found] == [77, 78]
+    assert all(story.steps for story in found)
+    assert store.trail.of_contact(6) == []
+
+
+def test_asked_before(store: Store) -> None:
+    """What the claim would find of an earlier hand-over, without claiming."""
+    first, second = make_closing(77), make_closing(78)
+    put(store, first, second)
+    assert store.trail.asked(make_candidate(second)) == Asked()
+    send(store, first, Outcome.ACCEPTED)
+    assert store.trail.asked(make_candidate(second)) == Asked(person_at=LATER)
+
+
+def test_runs(store: Store) -> None:
+    """The latest first; one that has not come to its end has neither end nor code."""
+    store.finish_run(65, LATER)
+    store.begin_run("backfill", "r2", LATER)
+    assert store.tally.last_runs(5) == [
+        PastRun(2, "backfill", LATER, None, None),
+        PastRun(1, "sync", NOW, LATER, 65),
+    ]
+    assert len(store.tally.last_runs(1)) == 1
+    last = store.tally.last_sync()
+    assert last is not None
+    assert last.run == 1
+
+
+def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
+    """With the oldest of each group; the largest group first."""
+    old = NOW - timedelta(days=3)
+    put(
+        store,
+        make_closing(1, reason=Reason.SURGE),
+        make_closing(2, reason=Reason.SURGE, noticed_at=old),
+        make_closing(3, command=Command.BACKFILL),
+        make_closing(4, state=State.SKIPPED, reason=Reason.SURGE),
+    )
+    assert store.tally.waiting() == [
+        Group(Command.SYNC, Reason.SURGE, 2, old),
+        Group(Command.BACKFILL, None, 1, NOW),
+    ]
+
+
+def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:
+    """Held, dead and on its way, each apart; a marked one that waits again is not held."""
+    lost = Reason.UNKNOWN_OUTCOME
+    put(
+        store,
+        make_closing(1, state=State.HELD, marked=True, reason=lost),
+        make_closing(2, state=State.PENDING, marked=True, reason=lost),
+        make_closing(3, state=State.DEAD),
+        make_closing(4, state=State.DEAD, reason=Reason.RETRY),
+        make_closing(5, state=State.SENDING),
+    )
+    tally = store.tally
+    assert tally.held() == [Group(Command.SYNC, lost, 1, NOW)]
+    assert [(group.reason, group.closings) for group in tally.dead()] == [
+        (None, 1),
+        (Reason.RETRY, 1),
+    ]
+    assert [group.closings for group in tally.sending()] == [1]
+
+
+def test_hand_overs_between_moments(store: Store) -> None:
+    """The first moment is included, the last is not; only what was sent counts."""
+    hour = timedelta(hours=1)
+    put(
+        store,
+        *(make_closing(n, state=State.SENT, claimed_at=NOW + n * hour / 2) for n in range(4)),
+        make_closing(9, state=State.HELD, claimed_at=NOW, marked=True),
+    )
+    bounds = [NOW, NOW + hour, NOW + 2 * hour, NOW + 3 * hour]
+    assert store.tally.handed_over(bounds) == [2, 2, 0]
+
+
+READING: dict[str, tuple[Callable[[Store], object], set[str]]] = {
+    "a matter": (lambda s: s.trail.of_matter(77), {"sqlite_autoindex_closings_1"}),
+    "waiting": (lambda s: s.tally.waiting(), {"closings_pending"}),
+    "sending": (lambda s: s.tally.sending(), {"closings_sending"}),
+    "held": (lambda s: s.tally.held(), {"closings_marked"}),
+    "dead": (lambda s: s.tally.dead(), {"closings_dead"}),
+    "hand-overs": (lambda s: s.tally.handed_over([NOW, LATER]), {"closings_by_claim"}),
+}
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize("reading", READING)
+def test_counts_go_by_an_index(store: Store, reading: str, statistics: bool) -> None:
+    """However long the ledger is, no count goes through all of it."""
+    states = [State.SENT] * 400 + [State.PENDING] * 9 + [State.DEAD, State.SENDING]
+    put(store, *(make_closing(n, state=state) for n, state in enumerate(states, 1)))
+    if statistics:
+        raw(store).execute("ANALYZE")
+    do, indexes = READING[reading]
+    steps = plans(store, lambda: do(store))
+    assert set(re.findall(r"SEARCH closings USING (?:COVERING )?INDEX (\w+)", steps)) == indexes
+    assert not re.search(r"SCAN (closings|people|changes)", steps)
+    assert not re.search(r"SEARCH (closings|changes) .*\(firm=\?\)", steps)

@@ -1,0 +1,209 @@
+"""`status`: how far it has come, what waits, what needs a person; 65 as long as something does."""
+
+import os
+import signal
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from world import World
+
+from clio_broadly_sync.sandbox import faults
+
+KEYS = {
+    "command", "outcome", "for_a_person", "rule", "first_run", "start_day", "watermark",
+    "watermark_age_seconds", "last_sync", "cron_seems_to_run", "at_work", "runs", "waiting",
+    "sending", "held", "dead", "handed_over",
+}  # fmt: skip
+
+
+def status(world: World, code: int = 0, **settings: str | None) -> dict[str, Any]:
+    ran = world.run("status", "--json", **settings)
+    assert (ran.code, ran.err) == (code, "")
+    assert ran.json.keys() == KEYS
+    return ran.json
+
+
+def lines(world: World, code: int = 0) -> str:
+    ran = world.run("status")
+    assert (ran.code, ran.err) == (code, "")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    return ran.out
+
+
+def groups(found: list[dict[str, Any]]) -> dict[tuple[str, str | None], int]:
+    return {(group["command"], group["reason"]): group["closings"] for group in found}
+
+
+def test_before_the_first_run(fresh: World) -> None:
+    """It says so, and makes no state."""
+    assert lines(fresh).startswith("No run yet: the first `sync` notes where to start")
+    found = status(fresh)
+    assert (found["first_run"], found["watermark"], found["runs"]) == (None, None, [])
+    assert found["cron_seems_to_run"] is None
+    assert fresh.files() == {}
+
+
+def test_after_the_first_run(world: World) -> None:
+    """Rule, start day, watermark, and the run itself."""
+    found = status(world)
+    assert (found["rule"], found["start_day"]) == ("both", world.day().isoformat())
+    assert found["watermark"] == found["first_run"]
+    (run,) = found["runs"]
+    assert (run["command"], run["exit_code"], run["outcome"]) == ("sync", 0, "ok")
+    printed = lines(world)
+    assert printed.startswith("Nothing waits for a person.")
+    assert "all before it is recorded" in printed
+
+
+def test_backfill_before_the_first_sync(fresh: World) -> None:
+    fresh.backfill(fresh.day(9), fresh.day(), "--yes")
+    assert "none yet: no `sync` has run" in lines(fresh)
+
+
+def test_asks_nobody_and_changes_nothing(world: World) -> None:
+    world.closing()
+    world.sync()
+    before = world.files()
+    world.forget()
+    lines(world)
+    assert (world.files(), world.paths, world.posts) == (before, [], [])
+
+
+def test_what_waits_by_itself_is_no_reason_for_65(world: World) -> None:
+    world.closings(2)
+    world.sync(SYNC_SETTLE_HOURS="24")
+    found = status(world)
+    assert groups(found["waiting"]) == {("sync", "settling"): 2}
+    assert found["for_a_person"] == 0
+    assert "they rest for SYNC_SETTLE_HOURS" in lines(world)
+
+
+def test_surge_waits_for_a_person(world: World) -> None:
+    """Until it is approved, then no more."""
+    world.closings(3)
+    world.sync(SYNC_MAX_NEW="1")
+    assert groups(status(world, 65)["waiting"]) == {("sync", "surge"): 3}
+    printed = lines(world, 65)
+    assert printed.startswith("3 closings wait for a person")
+    assert "clio-broadly-sync sync --yes" in printed
+    world.sync("--yes", SYNC_MAX_NEW="1")
+    assert status(world)["for_a_person"] == 0
+
+
+def test_hidden_contact_waits_for_a_person(world: World) -> None:
+    closing = world.closing()
+    world.firm.hide_contact(closing.contact)
+    world.sync()
+    assert groups(status(world, 65)["waiting"]) == {("sync", "contact_hidden"): 1}
+    assert "outbox list --reason contact_hidden" in lines(world, 65)
+
+
+def test_held_and_dead_wait_for_a_person(world: World) -> None:
+    world.closing(email="bad@example.com")
+    world.broadly.rule("rejected", email="bad@example.com")
+    world.sync()
+    assert groups(status(world, 65)["dead"]) == {("sync", None): 1}
+    world.closing()
+    world.broadly.faults.add(faults.lose_answer())
+    world.sync()
+    assert groups(status(world, 65)["held"]) == {("sync", "unknown_outcome"): 1}
+    printed = lines(world, 65)
+    assert "outbox list --state held" in printed
+    assert "outbox list --state dead" in printed
+
+
+def test_backfill_that_did_not_end(world: World) -> None:
+    """What it left waits for the same command, which is named."""
+    world.closing(on=world.day(60))
+    world.busy()
+    world.backfill(world.day(90), world.day(), "--yes", "--limit", "0")
+    assert groups(status(world)["waiting"]) == {("backfill", None): 1}
+    assert "of a backfill: run it again" in lines(world)
+
+
+def test_run_that_is_at_work_and_one_that_was_killed(world: World) -> None:
+    """Both have no end; the lock tells one from the other."""
+    world.closing()
+    seen: list[dict[str, Any]] = []
+    child = world.start(["sync"], {})
+
+    def working(*_: object) -> None:
+        seen.append(status(world))
+        os.kill(child.pid, signal.SIGKILL)
+
+    world.broadly.working = working
+    world.finish(child)
+    world.broadly.working = None
+    assert seen[0]["at_work"] is True
+    assert groups(seen[0]["sending"]) == {("sync", None): 1}
+    found = status(world)
+    assert (found["at_work"], found["runs"][0]["exit_code"]) == (False, None)
+    assert "cut short" in lines(world)
+
+
+def test_hand_overs_by_day(world: World) -> None:
+    """Fourteen days of the firm's zone, the latest first."""
+    world.closings(2)
+    world.sync()
+    world.later(days=2)
+    world.closing()
+    world.sync()
+    days = status(world)["handed_over"]
+    assert len(days) == 14
+    assert [entry["day"] for entry in days] == sorted((e["day"] for e in days), reverse=True)
+    found = {entry["day"]: entry["closings"] for entry in days if entry["closings"]}
+    assert found == {world.day(2).isoformat(): 2, world.day().isoformat(): 1}
+    assert "Handed over in the last 14 days: 3" in lines(world)
+
+
+def test_cron_that_does_not_run(world: World) -> None:
+    """A last `sync` of more than two hours ago; a failing one runs all the same."""
+    world.later(days=2)
+    found = status(world)
+    assert found["cron_seems_to_run"] is False
+    assert "Cron does not seem to run `sync`" in lines(world)
+    world.sync(CLIO_ACCESS_TOKEN="withdrawn")
+    found = status(world)
+    assert found["cron_seems_to_run"] is True
+    assert (found["runs"][0]["outcome"], found["runs"][0]["exit_code"]) == ("denied", 77)
+    age = timedelta(seconds=found["watermark_age_seconds"])
+    assert timedelta(hours=47) < age < timedelta(hours=80)
+
+
+def test_time_is_that_of_the_firm(world: World) -> None:
+    """Clio's zone, or the one of the settings."""
+    assert ", 12:00 (" in lines(world)
+    assert ", 12:00 (" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+
+
+@pytest.mark.parametrize("code", [74, 78])
+def test_what_cannot_be_read(world: World, code: int) -> None:
+    """One object all the same, with the outcome."""
+    if code == 74:
+        world.private = False
+        world.state.chmod(0o644)
+    ran = world.run("status", "--json", SYNC_RULE="neither" if code == 78 else "both")
+    assert ran.code == code
+    assert ran.json.keys() == {"command", "outcome"}
+
+
+def test_large_ledger(world: World) -> None:
+    """Counted, never listed: a hundred thousand closings are told like one."""
+    database = sqlite3.connect(world.state)
+    now = int(datetime.now(UTC).timestamp())
+    database.execute(
+        "INSERT INTO closings (firm, matter_id, closed_on, state, command, rule, etag, noticed_at,"
+        " read_at, read_in_run, decided_in_run, position, marked, resent, approval, tries,"
+        " claimed_at, claimed_in_run, changed_at)"
+        " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+        " SELECT 'default', i, '2026-01-01', iif(i % 10, 'sent', 'dead'), 'sync', 'both', '', ?,"
+        " ?, 1, 1, i, 0, 0, 0, 0, ? - i * 600, 1, ? FROM n",
+        (now, now, now, now),
+    )
+    database.commit()
+    database.close()
+    found = status(world, 65)
+    assert groups(found["dead"]) == {("sync", None): 10_000}
+    assert sum(entry["closings"] for entry in found["handed_over"]) < 14 * 144
