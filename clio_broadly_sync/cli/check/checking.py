@@ -1,0 +1,160 @@
+"""What `check` does: every finding in its order, and before them what `--accept` takes over."""
+
+import json
+import shutil
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from typing import Final, NoReturn
+
+import click
+
+from clio_broadly_sync import decide, pins
+from clio_broadly_sync.cli import times, wiring, words
+from clio_broadly_sync.cli.check import addresses, clio, findings, here
+from clio_broadly_sync.cli.check.findings import Finding
+from clio_broadly_sync.cli.check.here import Known
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.config import Config
+from clio_broadly_sync.errors import ConfigError, StorageError, SyncError
+from clio_broadly_sync.model import Pins
+from clio_broadly_sync.store import SignIn, Store
+from clio_broadly_sync.transport import Stop
+
+PATIENCE_SECONDS: Final = 60.0
+
+
+def carry_out(options: Options, *, accept: bool, as_json: bool) -> NoReturn:
+    """Say what is found, line by line; exit with the code of the worst."""
+    check = _Check(options, accept=accept)
+    found: list[Finding] = []
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    try:
+        for finding in check.findings():
+            found.append(finding)
+            if not as_json:
+                click.echo(findings.line(finding, columns))
+        code = findings.worst(found)
+    except SyncError as error:
+        code = wiring.fail(error)
+        found += findings.failures("check", error)
+    if as_json:
+        click.echo(json.dumps(findings.as_object(found, code)))
+    sys.exit(code)
+
+
+class _Check:
+    """One call of `check`. What `--accept` refuses, or a signal, ends it with a SyncError."""
+
+    def __init__(self, options: Options, *, accept: bool) -> None:
+        self._options = options
+        self._accept = accept
+        self._stop = Stop()
+        self._began = time.monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop.ask)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield everything that is to be known, in an order in which causes come first."""
+        try:
+            settings = wiring.load_settings(self._options)
+        except ConfigError as error:
+            yield from findings.failures("settings", error)
+            yield from here.settings_file(self._options)
+            yield findings.untested("all the rest", "the settings come first.")
+            return
+        yield here.where_settings_are(self._options)
+        yield from here.settings_file(self._options)
+        if self._accept:
+            yield from self._taken_over(settings)
+        known = yield from _state(settings)
+        yield from self._clio(settings, known)
+        yield from addresses.broadly(settings, self._ends(settings).broadly)
+        yield addresses.ping(settings, self._stop)
+        if known is not None:
+            yield from here.runs(known.standing)
+            yield here.outbox(known.standing)
+        else:
+            yield findings.untested("last run", "the state comes first.")
+
+    def _clio(self, settings: Config, known: Known | None) -> Iterator[Finding]:
+        answers = clio.ask(settings, self._ends(settings), known)
+        yield from clio.clock(answers)
+        yield from clio.sign_in(settings, answers, _end_of_token(settings, known))
+        yield from clio.readings(answers)
+        yield from clio.custom_fields(settings, answers, known)
+        yield from clio.boxes(settings, answers)
+        yield from clio.pinned(settings, answers, known)
+
+    def _taken_over(self, settings: Config) -> Iterator[Finding]:
+        with wiring.opened(settings, writes=True) as store:
+            for line in take_over(settings, store, self._ends(settings)):
+                yield findings.ok("accept", line)
+
+    def _ends(self, settings: Config) -> wiring.Ends:
+        return wiring.Ends(settings, self._stop, self._patience)
+
+    def _patience(self) -> float:
+        return PATIENCE_SECONDS - (time.monotonic() - self._began)
+
+
+def _state(settings: Config) -> Generator[Finding, None, Known | None]:
+    """Yield what is said of the state; return what it holds, None where it cannot be used."""
+    try:
+        known = here.read_state(settings)
+    except StorageError as error:
+        yield from findings.failures("state", error)
+        return None
+    yield here.state(settings)
+    return known
+
+
+def _end_of_token(settings: Config, known: Known | None) -> str | None:
+    """Return when the access token of `login` ends; nobody tells it of one from the settings."""
+    if settings.clio_access_token is not None or known is None:
+        return None
+    grant = SignIn(settings.sync_state).read()
+    return times.moment(grant.expires_at, known.standing.zone) if grant is not None else None
+
+
+def take_over(settings: Config, store: Store, ends: wiring.Ends) -> Iterator[str]:
+    """Pin what settings and Clio now say, where that may be; say what was not so before."""
+    wanted, known, source = wiring.wanted(settings), store.pins(), ends.source()
+    if known is not None:
+        pins.check_host(known, wanted)
+    account = pins.read_account(source)
+    pins.check_account(known, account)
+    ids = pins.Fields(source, wanted).read(None)
+    if known is None:
+        yield "Nothing is pinned before the first `sync`: there was nothing to take over."
+        return
+    found = pins.made_with(wanted, known, ids)
+    facts = pins.seen(store.hash_of(ends.tokens.access_token()), account)
+    if found.rule is not known.rule and store.start_day is not None:
+        zone = times.firm_zone(settings, store) or pins.zone_of(account)
+        facts["start_day"] = source.now().astimezone(zone).date().isoformat()
+    if found.broadly_url != known.broadly_url:
+        _hold_what_is_in_doubt(store)
+    store.pin(pins.with_account(found, account), **facts)
+    yield from _changes(known, found)
+
+
+def _hold_what_is_in_doubt(store: Store) -> None:
+    """Another receiver knows nothing of what the one before may have accepted."""
+    at = wiring.now()
+    store.begin_run("check", uuid.uuid4().hex, at)
+    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), at)
+    store.finish_run(words.OK, at)
+
+
+def _changes(before: Pins, now: Pins) -> Iterator[str]:
+    if before.broadly_url != now.broadly_url:
+        yield "Taken over: the new BROADLY_URL."
+    if before.rule is not now.rule:
+        yield f"Taken over: SYNC_RULE {now.rule}; what closed before today is left to `backfill`."
+    if before.fields != now.fields:
+        yield "Taken over: the custom fields as they now are in Clio."
+    if (before.broadly_url, before.rule, before.fields) == (now.broadly_url, now.rule, now.fields):
+        yield "Nothing has changed: there was nothing to take over."

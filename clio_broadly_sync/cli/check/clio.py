@@ -1,0 +1,279 @@
+"""What `check` finds at Clio: the clock, the sign-in, what it may read, both custom fields, their
+boxes; and whether all of it is what the state was made with."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from clio_broadly_sync import fields, pins
+from clio_broadly_sync.cli import times, wiring, words
+from clio_broadly_sync.cli.check import findings
+from clio_broadly_sync.cli.check.findings import Finding
+from clio_broadly_sync.cli.check.here import Known
+from clio_broadly_sync.clio_sample import Sample
+from clio_broadly_sync.config import Config
+from clio_broadly_sync.errors import (
+    ClockError,
+    DeniedError,
+    StoppedError,
+    StorageError,
+    SyncError,
+    shown,
+)
+from clio_broadly_sync.fields import Checkbox
+from clio_broadly_sync.model import Account, CustomField, FieldIds
+
+T = TypeVar("T")
+SKEW: Final = timedelta(minutes=5)
+FORBIDDEN: Final = 403
+DENIED: Final = 77
+CONFIG: Final = 78
+NO_IDS: Final = FieldIds(None, None)
+_TICK: Final = (
+    "tick {permission} (Read) among the permissions of the app in Clio's developer portal (or sign "
+    "in as a Clio user who has the right), and sign in again: a permission that is added later "
+    "needs a new sign-in."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What Clio said to each question, or the error that it ended with.
+
+    `ahead`: how far Clio's clock is ahead of this machine's, None where it told no time.
+    """
+
+    account: Account | SyncError
+    ahead: timedelta | None
+    definitions: list[CustomField] | SyncError
+    matters: Sample | SyncError
+    contacts: Sample | SyncError
+    ids: FieldIds
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Tell that nothing was asked after the first question, which nobody could answer."""
+        return _ends_it(self.account)
+
+
+def ask(settings: Config, ends: wiring.Ends, known: Known | None) -> Answers:
+    """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
+    source, sampling = ends.source(), ends.sampling()
+    account = _tried(source.account)
+    if isinstance(account, SyncError) and _ends_it(account):
+        return Answers(account, None, account, account, account, NO_IDS)
+    definitions = _tried(lambda: source.custom_fields(all_of_them=True))
+    told = isinstance(account, Account) or not isinstance(definitions, SyncError)
+    ahead = source.now() - wiring.now() if told else None
+    ids = _ids(settings, definitions, known)
+    matters = _tried(lambda: sampling.matters(ids.opt_in))
+    clients = matters.clients if isinstance(matters, Sample) else ()
+    contacts = _tried(lambda: sampling.contacts(clients, ids.opt_out))
+    return Answers(account, ahead, definitions, matters, contacts, ids)
+
+
+def clock(answers: Answers) -> Iterator[Finding]:
+    """Say whether this machine's clock and Clio's fit."""
+    about, ahead = "clock", answers.ahead
+    if isinstance(answers.account, ClockError):
+        yield from findings.failures(about, answers.account)
+    elif ahead is None:
+        yield findings.untested(about, "Clio told no time.")
+    elif abs(ahead) > SKEW:
+        side = "behind" if ahead > timedelta(0) else "ahead of"
+        yield findings.warning(
+            about,
+            f"This machine's clock is {times.length(abs(ahead))} {side} Clio's: set it right. "
+            "From 48 hours on, no run does anything.",
+        )
+    else:
+        yield findings.ok(about, "This machine's clock and Clio's agree.")
+
+
+def sign_in(settings: Config, answers: Answers, ends_at: str | None) -> Iterator[Finding]:
+    """Say who is signed in, and for how long."""
+    about, account = "sign-in", answers.account
+    if isinstance(account, ClockError):
+        yield findings.untested(about, "the clocks come first.")
+    elif isinstance(account, StorageError):
+        yield findings.untested(about, "the state, which holds it, comes first.")
+    elif isinstance(account, DeniedError) and account.status == FORBIDDEN:
+        tick = _TICK.format(permission="Users")
+        yield findings.warning(
+            about, f"Clio does not say who is signed in, so the account is not checked: {tick}"
+        )
+    elif isinstance(account, SyncError):
+        yield from findings.failures(about, account)
+    else:
+        given = settings.clio_access_token is not None
+        how = "with CLIO_ACCESS_TOKEN" if given else "by `login`"
+        until = f"; the access token ends on {ends_at}" if ends_at else ""
+        user, firm = (shown(name or "(no name)") for name in (account.user, account.firm))
+        yield findings.ok(about, f"Signed in to Clio {how}, as {user} of {firm}{until}.")
+    yield from _zone(settings, account)
+
+
+def readings(answers: Answers) -> Iterator[Finding]:
+    """Say whether the sign-in may read what a run reads."""
+    if answers.is_cut_short:
+        yield findings.untested(
+            "Clio", "what this sign-in may read, the custom fields and their boxes."
+        )
+        return
+    for what, permission, answer in (
+        ("matters", "Matters", answers.matters),
+        ("contacts", "Contacts", answers.contacts),
+        ("custom fields", "Custom fields", answers.definitions),
+    ):
+        yield from _reading(what, permission, answer)
+    if isinstance(answers.matters, Sample) and isinstance(answers.contacts, Sample):
+        yield from _hidden(answers.matters, answers.contacts)
+
+
+def custom_fields(settings: Config, answers: Answers, known: Known | None) -> Iterator[Finding]:
+    """Say whether each of the checkboxes that the rule reads is as it should be."""
+    if answers.is_cut_short:
+        return
+    if isinstance(answers.definitions, SyncError):
+        yield findings.untested("custom field", "Clio did not show the custom fields.")
+        return
+    pinned = known.pins.fields if known is not None and known.pins is not None else None
+    for box in wiring.wanted(settings).checkboxes():
+        yield from _custom_field(box, answers.definitions, pinned)
+
+
+def boxes(settings: Config, answers: Answers) -> Iterator[Finding]:
+    """Say whether the value of each box can be read on records that there are."""
+    if answers.is_cut_short:
+        return
+    for box in wiring.wanted(settings).checkboxes():
+        sample = (answers.contacts, answers.matters)[box.place]
+        if answers.ids[box.place] is not None:
+            yield _box(box, sample)
+        elif box.needed:
+            yield findings.untested("box", f"{box}, because of its custom field.")
+
+
+def pinned(settings: Config, answers: Answers, known: Known | None) -> Iterator[Finding]:
+    """Say whether all is what the state was made with; what a field is, is said beside it."""
+    about = "pins"
+    if known is None:
+        yield findings.untested(about, "the state comes first.")
+        return
+    if known.pins is None:
+        yield findings.ok(about, "Nothing is pinned yet; the first `sync` does it.")
+        return
+    made_with, asked = known.pins, not answers.is_cut_short
+    wrong = [_tried(lambda: pins.check_settings(made_with, wiring.wanted(settings)))]
+    if asked:
+        account = answers.account if isinstance(answers.account, Account) else Account(None, None)
+        wrong.append(_tried(lambda: pins.check_account(made_with, account)))
+    errors = [error for error in wrong if error is not None]
+    for error in errors:
+        yield from findings.failures(about, error)
+    if not errors:
+        also = ", the account there" if asked and made_with.account is not None else ""
+        yield findings.ok(
+            about, f"Clio's host{also}, BROADLY_URL and SYNC_RULE are those of this state."
+        )
+
+
+def _tried(call: Callable[[], T]) -> T | SyncError:
+    """Return what comes of it, an error as well; but a signal ends everything."""
+    try:
+        return call()
+    except StoppedError:
+        raise
+    except SyncError as error:
+        return error
+
+
+def _ends_it(account: Account | SyncError) -> bool:
+    """Only where Clio forbids to ask who is signed in, it may answer the rest."""
+    forbidden = isinstance(account, DeniedError) and account.status == FORBIDDEN
+    return isinstance(account, SyncError) and not forbidden
+
+
+def _ids(
+    settings: Config, definitions: list[CustomField] | SyncError, known: Known | None
+) -> FieldIds:
+    """Return the definition ids of the boxes; the pinned ones where Clio does not show them."""
+    if not isinstance(definitions, SyncError):
+        return fields.ids(wiring.wanted(settings).checkboxes(), definitions)
+    return known.pins.fields if known is not None and known.pins is not None else NO_IDS
+
+
+def _zone(settings: Config, account: Account | SyncError) -> Iterator[Finding]:
+    told = account.time_zone if isinstance(account, Account) else None
+    if settings.clio_time_zone is None and pins.zone_named(told) is None and not _ends_it(account):
+        yield findings.warning(
+            "time zone",
+            "Clio does not tell the firm's: this machine's is used for close dates. "
+            "Set CLIO_TIME_ZONE if that is another.",
+        )
+
+
+def _reading(what: str, permission: str, answer: Sequence[object] | SyncError) -> Iterator[Finding]:
+    if isinstance(answer, DeniedError) and answer.status == FORBIDDEN:
+        tick = _TICK.format(permission=permission)
+        yield findings.failed(what, f"Clio forbids this sign-in to read {what}: {tick}", DENIED)
+    elif isinstance(answer, SyncError):
+        yield from findings.failures(what, answer)
+    else:
+        yield findings.ok(what, "They can be read.")
+
+
+def _hidden(matters: Sample, contacts: Sample) -> Iterator[Finding]:
+    hidden = matters.clients - contacts.boxes.keys()
+    if hidden:
+        yield findings.warning(
+            "contacts",
+            f"{len(hidden)} of the {len(matters.clients)} clients looked at are hidden from this "
+            "sign-in, and would wait: give its Clio user access to all contacts.",
+        )
+
+
+def _custom_field(
+    box: Checkbox, definitions: list[CustomField], pinned: FieldIds | None
+) -> Iterator[Finding]:
+    about, found = "custom field", box.found_in(definitions)
+    if box.is_wrong(definitions, pinned):
+        yield findings.failed(about, box.problem(definitions, pinned), CONFIG)
+    elif not found and (question := box.did_you_mean(definitions)):
+        yield findings.warning(about, f"Clio has no checkbox named {box}.{question}")
+    elif not found:
+        yield findings.ok(
+            about, f"Clio has no checkbox named {box}, which the rule can do without."
+        )
+    elif cautions := list(box.cautions(found[0])):
+        for caution in cautions:
+            yield findings.warning(about, caution)
+    else:
+        shown_to_all = ", shown by default" if found[0].displayed else ""
+        yield findings.ok(about, f"Clio has the checkbox {box}{shown_to_all}.")
+
+
+def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
+    about, what = "box", f"{box.parent}s"
+    if isinstance(sample, SyncError):
+        return findings.untested(about, f"{box}, because Clio did not show {what}.")
+    if not sample.boxes:
+        return findings.untested(about, f"{box}: there is no {box.parent} to try it on.")
+    if sample.withheld:
+        tick = _TICK.format(permission="Custom fields")
+        return findings.failed(
+            about, f"Clio withholds the value of {box} from this sign-in: {tick}", DENIED
+        )
+    if sample.unreadable:
+        ids = ", ".join(map(str, sample.unreadable))
+        return findings.failed(
+            about,
+            f"The value of {box} cannot be read, and its client waits: open {box.parent} {ids} in "
+            "Clio, set the box anew and save.",
+            words.ATTENTION,
+        )
+    records = what if len(sample.boxes) > 1 else box.parent
+    return findings.ok(
+        about, f"The value of {box} can be read; tried on {len(sample.boxes)} {records}."
+    )
