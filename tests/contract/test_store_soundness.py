@@ -1,0 +1,298 @@
+"""What must hold in a state: nothing is found in what runs leave, and each break is found."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from factories import NOW, make_candidate, make_closing, make_policy, make_receipt
+
+from clio_broadly_sync import decide
+from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.model import (
+    FieldIds,
+    Outcome,
+    Pins,
+    Reason,
+    State,
+    SyncRule,
+)
+from clio_broadly_sync.store import Selection, Store, soundness
+from clio_broadly_sync.store.soundness import Flaw
+
+PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
+POLICY = make_policy()
+LATER = NOW + timedelta(hours=1)
+VERSION_1 = (Path(__file__).parent / "state_version_1.sql").read_text(encoding="utf-8")
+WAITS, SENT, SUPPRESSED, REJECTED, HELD, RESENT, DROPPED, SKIPPED, SENDING = range(1, 10)
+"""The matters of the state, by what became of them."""
+ENDS = {
+    SENT: Outcome.ACCEPTED,
+    SUPPRESSED: Outcome.SUPPRESSED,
+    REJECTED: Outcome.REJECTED,
+    HELD: Outcome.UNKNOWN,
+    RESENT: Outcome.UNKNOWN,
+    DROPPED: Outcome.UNKNOWN,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A state in which a closing has come to every end that there is."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        store.pin(
+            PINS,
+            first_run=NOW.isoformat(),
+            watermark=NOW.isoformat(),
+            start_day=NOW.date().isoformat(),
+        )
+        skipped = make_closing(SKIPPED, state=State.SKIPPED, reason=Reason.OPTED_OUT)
+        store.ledger.record([(None, skipped), (None, make_closing(WAITS))], NOW)
+        _hand_over(store, *ENDS)
+        receipts = [make_receipt(make_closing(number), ENDS[number]) for number in ENDS]
+        store.ledger.settle(receipts, lambda r, c: decide.after(r, c, POLICY), NOW)
+        store.finish_run(0, NOW)
+        store.begin_run("outbox", "r2", LATER)
+        store.outbox.change(Selection(matters=[RESENT]), decide.resent, LATER)
+        store.outbox.change(Selection(matters=[DROPPED]), decide.dropped, LATER)
+        _hand_over(store, SENDING)
+    return path
+
+
+def _hand_over(store: Store, *matters: int) -> None:
+    waiting = [make_closing(number, contact_id=1200 + number) for number in matters]
+    store.ledger.record([(None, closing) for closing in waiting], NOW)
+    candidates = [make_candidate(closing) for closing in waiting]
+    store.ledger.claim(candidates, 50, whole=False, judge=lambda *_: None, at=NOW)
+
+
+def flaws(path: Path, now: datetime = LATER) -> list[Flaw]:
+    with Store.scratch(path) as store:
+        return store.soundness.flaws(now)
+
+
+def names(path: Path, now: datetime = LATER) -> set[str]:
+    return {flaw.name for flaw in flaws(path, now)}
+
+
+def sql(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, statement
+        connection.commit()
+
+
+def test_what_runs_leave_is_sound(path: Path) -> None:
+    """Every end of a closing, and rows still on their way."""
+    assert flaws(path) == []
+    with Store.scratch(path) as store:
+        states = {c.state for several in store.ledger.known(range(10)).values() for c in several}
+        assert states == set(State)
+        assert store.soundness.sizes() == (9, 24, 2)
+
+
+def test_new_and_upgraded_states_are_sound(tmp_path: Path) -> None:
+    """One without any run, and one that version 1 made (its start day is made up)."""
+    new, old = tmp_path / "new" / "state.db", tmp_path / "state.db"
+    with Store.open(new):
+        pass
+    assert flaws(new) == []
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(VERSION_1)
+    old.chmod(0o600)
+    assert names(old) == {"start_day"}
+
+
+BROKEN = {
+    "closing": [
+        "UPDATE closings SET state = 'Sent' WHERE matter_id = 2",
+        "UPDATE closings SET closed_on = '2026-02-30' WHERE matter_id = 1",
+        "UPDATE closings SET closed_on = 'today' WHERE matter_id = 1",
+        "UPDATE closings SET read_at = 'noon' WHERE matter_id = 1",
+        "UPDATE closings SET noticed_at = 1e15 WHERE matter_id = 1",
+        "UPDATE closings SET contact_id = -1 WHERE matter_id = 1",
+        "UPDATE closings SET marked = 2 WHERE matter_id = 1",
+        "UPDATE closings SET approval = 7 WHERE matter_id = 1",
+        "UPDATE closings SET rule = 'never' WHERE matter_id = 1",
+        "UPDATE closings SET command = 'check' WHERE matter_id = 1",
+    ],
+    "reason": [
+        "UPDATE closings SET reason = 'perhaps' WHERE matter_id = 1",
+        "UPDATE closings SET reason = 'opted_out' WHERE matter_id = 2",
+        "UPDATE closings SET reason = NULL WHERE matter_id = 8",
+        "UPDATE closings SET reason = NULL WHERE matter_id = 5",
+        "UPDATE closings SET reason = 'surge' WHERE matter_id = 8",
+    ],
+    "claim": [
+        "UPDATE closings SET claimed_at = NULL WHERE matter_id = 2",
+        "UPDATE closings SET claimed_at = NULL, claimed_in_run = 0 WHERE matter_id = 6",
+        "UPDATE closings SET contact_id = NULL WHERE matter_id = 2",
+        "UPDATE closings SET claimed_in_run = 1 WHERE matter_id = 1",
+    ],
+    "mark": [
+        "UPDATE closings SET marked = 0 WHERE matter_id = 5",
+        "UPDATE closings SET reason = 'opted_out' WHERE matter_id = 7",
+    ],
+    "person": [
+        "DELETE FROM people WHERE matter_id = 2",
+        "DELETE FROM people WHERE matter_id = 6",
+        "UPDATE people SET claimed_at = claimed_at + 1 WHERE matter_id = 5",
+    ],
+    "run": [
+        "UPDATE closings SET read_in_run = 3 WHERE matter_id = 1",
+        "UPDATE closings SET decided_in_run = 3 WHERE matter_id = 1",
+        "UPDATE closings SET claimed_in_run = -1 WHERE matter_id = 2",
+    ],
+    "runs": ["DELETE FROM runs WHERE run = 1", "UPDATE runs SET run = 3 WHERE run = 2"],
+    "last_change": [
+        "DELETE FROM changes WHERE matter_id = 1",
+        "DELETE FROM changes WHERE matter_id = 2 AND to_state = 'sent'",
+        "UPDATE closings SET state = 'pending', reason = NULL WHERE matter_id = 2",
+        "UPDATE closings SET reason = 'company' WHERE matter_id = 8",
+    ],
+    "claim_change": [
+        "DELETE FROM changes WHERE matter_id = 2 AND to_state = 'sending'",
+        "UPDATE closings SET batch = 9 WHERE matter_id = 2",
+    ],
+    "way": [
+        "UPDATE changes SET from_state = 'sent' WHERE matter_id = 6 AND from_state = 'held'",
+        "UPDATE changes SET to_state = 'dead' WHERE matter_id = 1",
+        "UPDATE changes SET from_state = 'skipped' WHERE matter_id = 2 AND to_state = 'sent'",
+    ],
+    "chain": [
+        "DELETE FROM changes WHERE matter_id = 2 AND to_state = 'pending'",
+        "UPDATE changes SET from_state = NULL WHERE matter_id = 6 AND from_state = 'held'",
+    ],
+    "hash": ["UPDATE people SET identity = x'00' WHERE matter_id = 2 AND identity IN "
+             "(SELECT min(identity) FROM people WHERE matter_id = 2)"],
+    "orphans": ["DELETE FROM closings WHERE matter_id = 8"],
+    "pins": ["DELETE FROM facts"],
+    "fields": [
+        "UPDATE facts SET value = '' WHERE name = 'opt_out_field'",
+        "UPDATE facts SET value = '' WHERE name = 'opt_in_field'",
+    ],
+    "start": [
+        "DELETE FROM facts WHERE name = 'watermark'",
+        "DELETE FROM facts WHERE name = 'first_run'",
+        "DELETE FROM facts WHERE name = 'start_day'",
+    ],
+    "watermark": [
+        "UPDATE facts SET value = '2031-01-01T00:00:00+00:00' WHERE name = 'watermark'",
+    ],
+    "start_day": [
+        "UPDATE facts SET value = '2016-11-20' WHERE name = 'start_day'",
+        "UPDATE facts SET value = '2031-11-20' WHERE name = 'start_day'",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"), [(name, one) for name, several in BROKEN.items() for one in several]
+)
+def test_each_break_is_found(path: Path, name: str, statement: str) -> None:
+    """By its name, with what to do, and without a value of the state."""
+    sql(path, statement)
+    found = flaws(path)
+    assert name in {flaw.name for flaw in found}
+    for flaw in found:
+        assert flaw.grave
+        assert "Restore" in flaw.sentence
+        assert "broadly.test" not in flaw.sentence
+
+
+def test_matters_are_named_a_few_of_many(path: Path) -> None:
+    """The first ones, and how many there are."""
+    sql(path, "UPDATE closings SET reason = 'perhaps'")
+    (flaw,) = [flaw for flaw in flaws(path) if flaw.name == "reason"]
+    assert flaw.matters == (1, 2, 3, 4, 5)
+    assert "9 in all" in flaw.sentence
+
+
+def test_a_page_that_is_broken_is_all_that_is_told(path: Path) -> None:
+    """Nothing follows from what such a database says of the rest."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'closings_by_run'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\x0a" + b"\xff" * (size - 1))
+    assert names(path) == {"database"}
+
+
+def test_a_watermark_a_moment_ahead_passes_over_nobody(path: Path) -> None:
+    """Clocks are never quite the same; the overlap covers so much."""
+    assert flaws(path, NOW - timedelta(minutes=4)) == []
+    assert names(path, NOW - timedelta(minutes=6)) == {"watermark"}
+
+
+UNREADABLE = {
+    "watermark": ["noon", "2026-11-20T18:00:00"],
+    "first_run": [""],
+    "start_day": ["2026-02-30"],
+    "sync_rule": ["never"],
+    "clio_account": ["seven", "-7"],
+    "opt_out_field": ["0"],
+    "hash_key": ["zz", "00"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, one) for name, several in UNREADABLE.items() for one in several]
+)
+def test_facts_that_cannot_be_read(path: Path, name: str, value: str) -> None:
+    """The state is not opened, for a run neither, and the value is not repeated."""
+    sql(path, f"UPDATE facts SET value = '{value}' WHERE name = '{name}'")  # noqa: S608
+    for opening in (Store.open, Store.scratch):
+        with pytest.raises(StorageError, match=name) as caught:
+            opening(path)
+        assert not value or value not in str(caught.value).replace(name, "")
+
+
+@pytest.mark.parametrize("name", ["hash_key", "broadly_url", "clio_host", "opt_in_field"])
+def test_facts_that_are_gone(path: Path, name: str) -> None:
+    """A new key would recognise nobody, and half the pins are none."""
+    sql(path, f"DELETE FROM facts WHERE name = '{name}'")  # noqa: S608
+    with pytest.raises(StorageError, match=name):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("column", ["state", "reason", "command", "rule", "closed_on", "read_at"])
+def test_a_row_that_cannot_be_read_is_no_bug(path: Path, column: str) -> None:
+    """74 for whoever meets it, instead of a traceback."""
+    value = 2**62 if column == "read_at" else "'2026-02-30'"
+    sql(path, f"UPDATE closings SET {column} = {value} WHERE matter_id = 1")  # noqa: S608
+    with Store.scratch(path) as store, pytest.raises(StorageError, match="verify"):
+        store.ledger.known([WAITS])
+
+
+def test_files_of_the_state_are_private(path: Path) -> None:
+    """Each beside it, whatever it is called behind; and the folder, which is not as grave."""
+    assert soundness.files(path) == []
+    for name in ("state.db-wal", "state.db.lock", "state.db.old"):
+        other = path.parent / name
+        other.touch(mode=0o600)
+        assert soundness.files(path) == []
+        other.chmod(0o644)
+        (flaw,) = soundness.files(path)
+        assert (flaw.name, flaw.grave) == ("mode", True)
+        assert name in flaw.sentence
+        other.unlink()
+    (path.parent / "notes.txt").touch(mode=0o644)
+    assert soundness.files(path) == []
+    for mode, grave in ((0o755, False), (0o770, True)):
+        path.parent.chmod(mode)
+        (flaw,) = soundness.files(path)
+        assert (flaw.name, flaw.grave) == ("folder", grave)
+    path.parent.chmod(0o700)
+
+
+def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A sentence, no traceback."""
+    with pytest.raises(StorageError):
+        soundness.files(tmp_path / "gone" / "state.db")

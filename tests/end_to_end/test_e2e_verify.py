@@ -1,0 +1,212 @@
+"""`verify`: what is sound, what is damaged, what slipped through; and nothing is touched."""
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World
+
+from clio_broadly_sync.sandbox import Sandbox, faults
+
+
+def _forget(world: World, *matters: int) -> None:
+    """Let the ledger lose closings, as half a restored copy would."""
+    with closing(sqlite3.connect(world.state)) as database:
+        for matter in matters:
+            for table in ("changes", "people", "closings"):
+                database.execute(f"DELETE FROM {table} WHERE matter_id = ?", (matter,))  # noqa: S608
+        database.commit()
+
+
+def _findings(said: dict[str, Any]) -> dict[str, str]:
+    return {finding["about"]: finding["level"] for finding in said["findings"]}
+
+
+def test_sound_state_in_use(world: World) -> None:
+    """0 and a line; neither a byte of the state nor anything at Clio or Broadly is touched."""
+    world.closing()
+    world.closing(opt_out=True)
+    assert world.sync().code == 0
+    world.forget()
+    before = world.files()
+    ran = world.run("verify")
+    assert (ran.code, ran.err) == (0, "")
+    assert "2 closings" in ran.out
+    assert (world.files(), world.paths, world.posts) == (before, [], [])
+    said = world.run("verify", "--json").json
+    assert (said["outcome"], said["slipped"], said["against_clio"]) == ("ok", [], None)
+    assert _findings(said) == {"state": "ok"}
+
+
+def test_no_state_yet(fresh: World) -> None:
+    """Nothing to verify is not the same as sound; nothing is made."""
+    ran = fresh.run("verify", "--json", "--against-clio", "7")
+    assert (ran.code, ran.json["outcome"]) == (74, "storage")
+    assert not fresh.state.parent.exists()
+    assert fresh.paths == []
+
+
+def test_damage_is_74_and_said(world: World) -> None:
+    """A contradiction is named with its matter; Clio is asked all the same."""
+    matter = world.closing().matter
+    assert world.sync().code == 0
+    with closing(sqlite3.connect(world.state)) as database:
+        database.execute("UPDATE closings SET reason = 'opted_out'")
+        database.commit()
+    ran = world.run("verify", "--against-clio", "7")
+    assert ran.code == 74
+    assert f"The first matters: {matter}." in ran.out
+    assert "none slipped through" in ran.out
+
+
+def test_file_that_is_no_database(world: World) -> None:
+    """74 and a sentence, in JSON as well."""
+    world.private = False
+    world.state.write_text("Dear Sir or Madam,\n" * 500)
+    ran = world.run("verify", "--json", "--against-clio", "7")
+    assert (ran.code, _findings(ran.json)) == (74, {"state": "failed"})
+
+
+def test_file_that_others_may_read(world: World) -> None:
+    """74, and which file it is; a folder that others may look into is a warning."""
+    world.private = False
+    lock = Path(f"{world.state}.lock")
+    lock.chmod(0o644)
+    world.state.parent.chmod(0o755)
+    ran = world.run("verify", "--json")
+    assert (ran.code, _findings(ran.json)) == (74, {"mode": "failed", "folder": "warning"})
+    assert lock.name in ran.out
+
+
+def test_run_that_was_killed_is_no_damage(world: World) -> None:
+    """What it left `sending` is a warning: the next run puts it in order."""
+    world.closing()
+
+    def kill(*_: Any) -> None:
+        child.kill()
+
+    world.broadly.before = kill
+    child = world.start(["sync"], {})
+    world.finish(child)
+    world.broadly.before = None
+    ran = world.run("verify", "--json")
+    assert (ran.code, _findings(ran.json)) == (0, {"state": "ok", "sending": "warning"})
+    assert world.sync().code == 65
+    assert _findings(world.run("verify", "--json").json) == {"state": "ok"}
+
+
+def test_what_slipped_through_is_named_and_backfill_takes_it(world: World) -> None:
+    """65, also weeks later; what `backfill` would do, and the line to run does exactly that."""
+    world.later(days=5)
+    first, last = world.day(2), world.day(1)
+    kept, lost = world.closing().matter, world.closing(on=first).matter
+    refused = world.closing(on=last, thank_you=False).matter
+    unreadable = world.closing(on=last).matter
+    assert world.sync("--yes").code == 0
+    world.later(days=40)
+    assert world.sync().code == 0
+    _forget(world, lost, refused, unreadable)
+    world.firm.set_raw("matter", unreadable, client={"id": "12"})
+    world.broadly.accepted.clear()
+    ran = world.run("verify", "--json", "--against-clio", "60")
+    assert (ran.code, ran.json["outcome"]) == (65, "attention")
+    assert {s["matter_id"]: (s["backfill"], s["reason"]) for s in ran.json["slipped"]} == {
+        lost: ("send", None),
+        refused: ("skip", "not_opted_in"),
+        unreadable: ("wait", "unreadable_field"),
+    }
+    counted = ran.json["against_clio"]
+    assert (counted["matters_read"], counted["slipped"]) == (4, 3)
+    told = world.run("verify", "--against-clio", "60")
+    assert told.code == 65
+    assert f"{lost}, closed on {first}" in told.out
+    line = told.out.partition("`clio-broadly-sync backfill ")[2].partition("`")[0]
+    assert line == f"--from {first} --to {last} --dry-run"
+    assert world.run("backfill", *line.removesuffix("--dry-run").split(), "--yes").code == 65
+    assert world.asked == [lost]
+    assert kept in world.ledger()
+    assert world.run("verify", "--against-clio", "60").code == 0
+
+
+def test_what_is_rightly_not_in_the_ledger_is_no_alarm(fresh: World) -> None:
+    """Closed before the start day, too old when it was edited, or new since the last run."""
+    before = fresh.closing().matter
+    fresh.later(minutes=1)
+    assert fresh.sync().code == 0
+    fresh.later(days=60)
+    old, early = fresh.closing(on=fresh.day(40)).matter, fresh.closing(on=fresh.day(70)).matter
+    fresh.later(hours=2)
+    assert fresh.sync("--yes").code == 0
+    assert set(fresh.ledger()) == {old, early}
+    _forget(fresh, old, early)
+    new = fresh.closing(on=fresh.day() + timedelta(days=400)).matter
+    ran = fresh.run("verify", "--json", "--against-clio", "90")
+    assert (ran.code, ran.json["slipped"]) == (0, [])
+    counted = ran.json["against_clio"]
+    assert (counted["matters_read"], counted["coming"]) == (4, 1)
+    assert (counted["closed_before_start"], counted["closed_too_long_ago"]) == (2, 1)
+    assert fresh.sync().code == 0
+    assert (before in fresh.ledger(), fresh.asked) == (False, [new])
+
+
+def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> None:
+    """A backfill pins, but sets no watermark: there is nothing that should have been noticed."""
+    fresh.closing()
+    assert fresh.backfill(fresh.day(), fresh.day(), "--yes").code == 0
+    fresh.forget()
+    ran = fresh.run("verify", "--json", "--against-clio", "7")
+    assert (ran.code, _findings(ran.json)) == (0, {"state": "ok", "Clio": "warning"})
+    assert fresh.paths == []
+
+
+@pytest.mark.parametrize("why", ["denied", "down", "rule", "field", "other account"])
+def test_clio_does_not_answer_as_it_must(world: World, why: str) -> None:
+    """77, 69, 78 as in a run; the state was looked through all the same."""
+    settings: dict[str, str | None] = {"SYNC_RUN_MINUTES": "0.01"}
+    code = {"denied": 77, "down": 69}.get(why, 78)
+    if why == "denied":
+        world.clio.forbid("matters")
+    elif why == "down":
+        world.clio.faults.add(faults.answer(429, headers={"Retry-After": "7200"}), times=None)
+    elif why == "rule":
+        settings["SYNC_RULE"] = "opt-out"
+    elif why == "field":
+        world.firm.fields.rename("BroadlyOptOut", "Broadly Opt Out")
+    else:
+        world.firm.account.id += 1
+        settings["CLIO_ACCESS_TOKEN"] = world.clio.rotate()
+        world.secret(settings["CLIO_ACCESS_TOKEN"] or "")
+    ran = world.run("verify", "--json", "--against-clio", "7", **settings)
+    assert (ran.code, _findings(ran.json)) == (code, {"state": "ok", "Clio": "failed"})
+
+
+def test_settings_that_cannot_be_used(fresh: World) -> None:
+    """78 before anything is opened; one JSON object all the same."""
+    ran = fresh.run("verify", "--json", SYNC_RULE="sometimes")
+    assert (ran.code, ran.json["outcome"]) == (78, "config")
+    assert "SYNC_RULE" in ran.err
+
+
+def test_many_pages(world: World) -> None:
+    """Every page is read, each matter held against the ledger, and no more than a page is kept."""
+    matters = world.closings(410)
+    assert world.sync("--yes", "--limit", "0", SYNC_MAX_NEW="1000").code in (0, 65)
+    world.later(hours=3)
+    assert world.sync("--limit", "0", SYNC_MAX_NEW="1000", SYNC_OVERLAP_MINUTES="5").code == 0
+    _forget(world, *matters[5::200])
+    world.forget()
+    ran = world.run("verify", "--json", "--against-clio", "7", SYNC_OVERLAP_MINUTES="5")
+    assert ran.code == 65
+    assert [slip["matter_id"] for slip in ran.json["slipped"]] == matters[5::200]
+    assert world.paths.count("matters") == 3
+
+
+def test_other_host_gets_no_token(world: World) -> None:
+    """A state and settings that do not belong together: 78, and nobody is asked anything."""
+    with Sandbox(world.firm, access_token="other") as other:
+        ran = world.run("verify", "--against-clio", "7", CLIO_BASE_URL=other.clio.url)
+        assert (ran.code, other.clio.history) == (78, [])
+    assert "CLIO_BASE_URL" in ran.out
