@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from quiet import pytest_runtest_makereport
 
-__all__ = ["requests_fit_clios_contract"]
+__all__ = ["pytest_runtest_makereport", "requests_fit_clios_contract"]
 
 _CONNECT = socket.socket.connect
 

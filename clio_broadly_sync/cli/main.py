@@ -3,13 +3,14 @@
 import importlib
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from clio_broadly_sync import __version__
+from clio_broadly_sync import __version__, logs
+from clio_broadly_sync.cli import bugs
 from clio_broadly_sync.cli.options import Options
 
 COMMANDS = {
@@ -21,6 +22,7 @@ COMMANDS = {
     "check": "Are the settings, both accounts, the custom fields and the state in order?",
     "status": "How far it has come, what waits, and what needs a person.",
     "explain": "Why was this matter's client handed over, or not?",
+    "verify": "Is the state sound; did anything slip through?",
     "outbox": "List, resend or drop what waits, is held, or was rejected.",
     "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
     "demo": "Show the whole job on the practice servers: no account, no network.",
@@ -44,6 +46,14 @@ class _LazyGroup(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, context, incomplete)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,12 +81,9 @@ def main() -> None:
     for name in ("stdout", "stderr"):  # None where the caller has closed it
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="replace")  # an alphabet that lacks some letters
     cli(prog_name="clio-broadly-sync")
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Print where it is and the kind of error; its message may hold a client's data."""
-    lines = ["A bug in clio-broadly-sync; nothing more was done. Please report these lines:\n"]
-    lines += traceback.format_tb(trace)
-    lines.append(f"{kind.__module__}.{kind.__qualname__}\n")
-    sys.stderr.write("".join(lines))
+    logs.error("\n".join(bugs.lines(error)))

@@ -12,7 +12,18 @@ from clio_broadly_sync.sandbox import Firm, Sandbox
 
 CLIO_PORT = 8711
 AT_ONCE = 3
-STATE = "practice-state/state.db"
+TOKEN = "practice-token"  # noqa: S105  (the practice Clio's own)
+SETTINGS = (
+    "CLIO_BASE_URL",
+    "SYNC_RULE",
+    "CLIO_CLIENT_ID",
+    "CLIO_CLIENT_SECRET",
+    "BROADLY_URL",
+    "BROADLY_API_KEY",
+    "SYNC_SETTLE_HOURS",
+    "SYNC_STATE",
+)
+"""What is printed, in the order in which `init` asks; it does not ask for the last."""
 
 
 @click.command()
@@ -29,19 +40,21 @@ STATE = "practice-state/state.db"
 def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
     """Run a practice Clio and a practice Broadly on this machine, until Ctrl-C.
 
-    The settings for them are printed on stdout. On a terminal, each Enter closes three matters.
+    Their settings are printed on stdout: the answers for `init`, or a settings file if you write
+    them to one. On a terminal, each Enter closes three matters.
 
-    Example: clio-broadly-sync sandbox > practice.env
+    Example: clio-broadly-sync sandbox
     """
     firm = Firm(seed, contacts, matters)
     servers = Sandbox(
         firm,
-        access_token="practice-token",  # noqa: S106  (the practice Clio's own)
+        access_token=TOKEN,
         api_key="practice-key",
         dedupes=False,
         clio_port=port,
         broadly_port=port + 1,
     )
+    servers.clio.oauth.client_secret = "practice-secret"  # noqa: S105  (the practice Clio's own)
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -63,13 +76,20 @@ def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
 
 
 def _print_settings(servers: Sandbox) -> None:
-    for name, value in servers.settings(SYNC_STATE=STATE).items():
-        click.echo(f"{name}={value}")
+    click.echo(
+        "Practice Clio and Broadly are up; Ctrl-C ends them. In another terminal, in an empty\n"
+        "folder, run `clio-broadly-sync init`, and answer with these:\n",
+        err=True,
+    )
+    state = "practice-state/state.db"
+    settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
+    for name in SETTINGS:
+        click.echo(f"{name}={settings[name]}")
+    click.echo(f"# Instead of key, secret and `login`: CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()
     click.echo(
-        "Practice Clio and Broadly are up; Ctrl-C ends them. With these settings in practice.env, "
-        "in another terminal:\n\n    clio-broadly-sync --config practice.env sync\n\n"
-        "The first sync notes where to start. Then close matters here: Enter closes three.",
+        "\nThen come `login`, `check` and `sync`. The first sync notes where to start; after it,\n"
+        "close matters here, three with each Enter, and `sync` again.",
         err=True,
     )
 

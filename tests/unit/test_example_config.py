@@ -1,6 +1,7 @@
 """config.example.env and the code say the same."""
 
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ FILLED_IN = {
     "BROADLY_URL": "https://broadly.test/v1/batches",
     "BROADLY_API_KEY": "key",
 }
+SIGN_IN = ("CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET")
 SETTING = re.compile(r"^(#?)([A-Z_]+)=(.*)$", re.MULTILINE)
 
 
@@ -36,7 +38,13 @@ def test_what_is_to_be_filled_in_comes_first_and_empty(text: str) -> None:
     found = SETTING.findall(text)
     open_lines = [(name, value) for comment, name, value in found if not comment]
     assert [(name, value) for _, name, value in found[: len(open_lines)]] == open_lines
-    assert open_lines == [(name, "") for name in [*FILLED_IN, "CLIO_ACCESS_TOKEN"]]
+    assert open_lines == [(name, "") for name in [*FILLED_IN, *SIGN_IN]]
+
+
+def test_program_brings_it_along(text: str) -> None:
+    """`init` fills it in where nothing but the program is installed."""
+    carried = resources.files("clio_broadly_sync").joinpath("config.example.env")
+    assert carried.read_text("utf-8") == text
 
 
 def test_loads_once_it_is_filled_in(tmp_path: Path, text: str) -> None:

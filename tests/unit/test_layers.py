@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import clio_broadly_sync
+from clio_broadly_sync.cli.main import COMMANDS
 
 NAME = "clio_broadly_sync"
 ROOT = Path(clio_broadly_sync.__file__).parent
@@ -21,17 +22,22 @@ ALLOWED: dict[str, set[str]] = {
     "rules": {"model"},
     "decide": {"model", "rules"},
     "report": {"model"},
-    "pins": VALUES,
-    "config": VALUES,
+    "fields": VALUES,
+    "pins": VALUES | {"fields"},
+    "settings_file": VALUES,
+    "config": VALUES | {"settings_file"},
     # the ends
     "pacing": VALUES,
     "connection": VALUES,
     "failures": VALUES | {"connection"},
     "transport": VALUES | {"pacing", "connection", "failures"},
+    "monitor": VALUES | {"transport"},
     "clio_records": VALUES,
     "clio_auth": VALUES | {"transport"},
     "clio_api": VALUES | {"transport", "clio_records"},
     "clio": VALUES | {"clio_api", "clio_records"},
+    "clio_lookup": VALUES | {"clio", "clio_api", "clio_records"},
+    "clio_sample": VALUES | {"clio", "clio_api", "clio_records"},
     "attempts": VALUES,
     "broadly": VALUES | {"transport", "attempts"},
     "rehearsal": VALUES,
@@ -101,7 +107,7 @@ def test_nothing_but_the_cli_knows_the_sandbox() -> None:
 
 def test_clio_and_broadly_know_neither_each_other_nor_the_store() -> None:
     """The two ends meet in the pipeline alone, by way of values."""
-    of_clio = {"clio", "clio_api", "clio_auth", "clio_records"}
+    of_clio = {"clio", "clio_api", "clio_auth", "clio_records", "clio_sample"}
     ends = of_clio | {"broadly", "attempts"}
     for end in ends:
         allowed = reachable(end)
@@ -143,13 +149,37 @@ def test_database_is_known_to_the_store_alone(library: str) -> None:
     assert knowing == {"store"}
 
 
-@pytest.mark.parametrize("command", [[], ["sync"], ["backfill"], ["check"]], ids=str)
-def test_help_loads_nothing_heavy(command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+        *(["outbox", part, "--help"] for part in ("list", "resend", "drop")),
+        ["completion", "bash"],
+    ],
+    ids=" ".join,
+)
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
     """`--help` answers at once: none of the big libraries is loaded for it."""
+    assert not loaded_by(words) & HEAVY
+
+
+@pytest.mark.parametrize("words", ["clio-broadly-sync ", "clio-broadly-sync outbox resend --"])
+def test_completing_loads_nothing_heavy(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each press of Tab starts the program."""
+    monkeypatch.setenv("_CLIO_BROADLY_SYNC_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    assert not loaded_by([]) & HEAVY
+
+
+def loaded_by(words: list[str]) -> set[str]:
+    """Run the program with these words; return the packages that it loaded."""
     program = (
         "import sys\n"
         "from clio_broadly_sync.cli import main\n"
-        f"sys.argv = ['clio-broadly-sync', *{command!r}, '--help']\n"
+        f"sys.argv = ['clio-broadly-sync', *{words!r}]\n"
         "try:\n"
         "    main()\n"
         "except SystemExit as end:\n"
@@ -161,4 +191,4 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
     )
     loaded = set(ran.stdout.rpartition("LOADED")[2].split())
     assert "click" in loaded
-    assert not loaded & HEAVY
+    return loaded

@@ -1,0 +1,51 @@
+"""What the worlds of one session share: the hour, two ports, the keys, a place for bytecode.
+
+So a state that was made in one world fits every other.
+"""
+
+import secrets
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import SystemRandom
+from zoneinfo import ZoneInfo
+
+from clio_broadly_sync.sandbox import Firm, Sandbox
+
+
+class Ground:
+    def __init__(self, bytecode: Path) -> None:
+        self.bytecode = bytecode
+        self._noon = _noon()
+        self._ports = _free_port(), _free_port()
+        self._token = f"clio-{secrets.token_hex(20)}"
+        self._key = f"broadly-{secrets.token_hex(20)}"
+
+    def sandbox(self) -> Sandbox:
+        """Return a sandbox with an empty firm, the same as every other from outside."""
+        firm = Firm(contacts=0, matters=0)
+        firm.clock.set(self._noon)
+        return Sandbox(
+            firm,
+            dedupes=False,
+            access_token=self._token,
+            api_key=self._key,
+            clio_port=self._ports[0],
+            broadly_port=self._ports[1],
+        )
+
+
+def _noon() -> datetime:
+    """Return the firm's last noon: no test runs into midnight unless it means to."""
+    now = datetime.now(ZoneInfo("America/Los_Angeles"))
+    noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
+    return (noon if noon <= now else noon - timedelta(days=1)).astimezone(UTC)
+
+
+def _free_port() -> int:
+    """Return a port that nothing listens on and that no outgoing connection is given."""
+    for port in SystemRandom().sample(range(20_000, 30_000), 100):
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise RuntimeError("no free port")

@@ -1,0 +1,76 @@
+"""What the program must neither print nor leave behind, and the few places that may hold some."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from fnmatch import fnmatch
+from urllib.parse import quote
+
+from clio_broadly_sync.sandbox import Sandbox
+
+
+class Kind(StrEnum):
+    NAME = "a client's name"
+    CHANNEL = "a client's e-mail address or phone number"
+    KEY = "a key of the settings, or a sign-in's code"
+    SIGN_IN = "a token of a sign-in"
+
+
+Words = Mapping[Kind, set[str]]
+ON_A_TERMINAL = "explain on a terminal"
+MAY_HOLD = {
+    "*/state.db": {Kind.SIGN_IN},
+    "*/state.db-wal": {Kind.SIGN_IN},
+    "*.env": {Kind.KEY},
+    ON_A_TERMINAL: {Kind.NAME},
+}
+"""The places that are meant to hold something. There is no other, and they hold nothing else."""
+SECRET_SETTINGS = ("CLIO_ACCESS_TOKEN", "CLIO_CLIENT_SECRET", "BROADLY_API_KEY", "PING_URL")
+SHORTEST = 4
+"""A shorter name is found in many a word."""
+
+
+def keys_in(environment: Mapping[str, str]) -> set[str]:
+    """Return the values that no place but the settings may hold; what is short is no real key."""
+    values = {environment.get(name, "") for name in SECRET_SETTINGS}
+    return {value for value in values if len(value) >= 8}
+
+
+def of(sandbox: Sandbox, keys: set[str]) -> dict[Kind, set[str]]:
+    """Return everything that is to be looked for, up to now."""
+    oauth = sandbox.clio.oauth
+    people = {word for word in sandbox.people() if len(word) >= SHORTEST}
+    channels = {word for word in people if "@" in word or any(c.isdigit() for c in word)}
+    keys = keys | {sandbox.clio.token, sandbox.broadly.key, oauth.client_secret} | oauth.codes
+    return {
+        Kind.NAME: people - channels,
+        Kind.CHANNEL: channels,
+        Kind.KEY: keys,
+        Kind.SIGN_IN: oauth.tokens - keys,
+    }
+
+
+def found(places: Mapping[str, bytes], words: Words) -> list[str]:
+    """Say which place holds what it must not; what it holds is named by its kind and itself."""
+    return [
+        f"{place} holds {kind}: {word!r}"
+        for place, content in places.items()
+        for kind, word in _in(content.decode("utf-8", "surrogateescape").lower(), words)
+        if kind not in _allowed(place)
+    ]
+
+
+def _in(content: str, words: Words) -> Iterator[tuple[Kind, str]]:
+    for kind, some in words.items():
+        for word in some:
+            if any(form in content for form in _forms(word)):
+                yield kind, word
+
+
+def _allowed(place: str) -> set[Kind]:
+    return set().union(*(kinds for where, kinds in MAY_HOLD.items() if fnmatch(place, where)))
+
+
+def _forms(word: str) -> Iterable[str]:
+    """Return the word as it may be found in lower case: plain, or as JSON or an address has it."""
+    return {word.lower(), json.dumps(word)[1:-1].lower(), quote(word, safe="").lower()}

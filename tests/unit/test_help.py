@@ -1,0 +1,70 @@
+"""Each command's `--help`: short, with an example that can be pasted."""
+
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from clio_broadly_sync import __version__
+from clio_broadly_sync.cli.main import COMMANDS, cli
+from clio_broadly_sync.cli.options import Options
+
+PROGRAM = "clio-broadly-sync"
+
+
+def contexts(name: str) -> Iterator[click.Context]:
+    """Yield the context of a command, and of each command below it."""
+    root = click.Context(cli, info_name=PROGRAM, obj=Options(), **cli.context_settings)
+    command = cli.get_command(root, name)
+    assert command is not None
+    own = click.Context(command, parent=root, info_name=name)
+    yield own
+    if isinstance(command, click.Group):
+        for part in command.list_commands(own):
+            below = command.get_command(own, part)
+            assert below is not None
+            yield click.Context(below, parent=own, info_name=part)
+
+
+def example(text: str) -> str:
+    """Return the line after "Example:", which nothing wraps."""
+    lines = text.splitlines()
+    number = next(i for i, line in enumerate(lines) if line.startswith("  Example: "))
+    assert lines[number + 1] == ""
+    return lines[number].removeprefix("  Example: ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_has_an_example_and_fits_a_terminal(name: str) -> None:
+    for context in contexts(name):
+        text = context.command.get_help(context)
+        assert PROGRAM in example(text)
+        assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_example_is_one_that_the_command_understands(name: str) -> None:
+    for context in contexts(name):
+        words = shlex.split(example(context.command.get_help(context)), comments=True)
+        if words[0] != PROGRAM:
+            assert words == ["eval", f"$({context.command_path} bash)"]
+            continue
+        words = words[: words.index(">")] if ">" in words else words
+        path = context.command_path.split()
+        assert words[: len(path)] == path
+        assert isinstance(context.parent, click.Context)
+        context.command.make_context(path[-1], words[len(path) :], parent=context.parent)
+
+
+def test_list_of_commands_fits_a_terminal() -> None:
+    text = cli.get_help(click.Context(cli, info_name=PROGRAM))
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli(["--version"], prog_name=PROGRAM)
+    assert not end.value.code
+    assert capsys.readouterr().out == f"{PROGRAM}, version {__version__}\n"
