@@ -1,0 +1,106 @@
+"""Wrong programs, each with one of the mistakes that the design avoids.
+
+A checker that lets one of them pass proves nothing about ours.
+"""
+
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from clio_broadly_sync import decide, pipeline, push, rules
+from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Api
+from clio_broadly_sync.job import Job
+from clio_broadly_sync.model import (
+    Candidate,
+    Closing,
+    Contact,
+    FieldIds,
+    Outcome,
+    Page,
+    Reason,
+    Receipt,
+    State,
+)
+
+
+def watermark_of_edits() -> None:
+    """The watermark is the youngest `updated_at` that was seen."""
+
+    def watched(self: Any, pages: Iterable[Page]) -> Iterator[Page]:
+        for page in pages:
+            edits = [matter.updated_at for matter in page.matters if matter.updated_at]
+            self._watermark = max([self._watermark, *edits])
+            yield page
+
+    pipeline._Walk.watched = watched  # type: ignore[method-assign]
+
+
+def offset_paging() -> None:
+    """Pages are counted in rows, not by the id where the last one ended."""
+    get = Api._get
+
+    def by_offset(self: Api, url: str, params: Any) -> Any:
+        if params and url.endswith("matters.json"):
+            params = [p for p in params if p[0] != "order"] + [("order", "updated_at(asc)")]
+        return get(self, url, params)
+
+    Api._get = by_offset  # type: ignore[method-assign]
+
+
+def no_overlap() -> None:
+    """A walk begins exactly where the last one left off."""
+
+    def walk_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
+        return max(watermark, first_run - timedelta(seconds=1))
+
+    rules.walk_from = walk_from
+
+
+def settle_first() -> None:
+    """The receipt is written before Broadly has been asked."""
+
+    def send(job: Job, batch: Sequence[Candidate]) -> None:
+        push._settle(job, [Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
+        for _ in job.sink.send([c.request for c in batch], job.seconds_left):
+            pass
+
+    push._send = send
+
+
+def send_again() -> None:
+    """What has an unknown outcome goes again, although Broadly may ask twice."""
+
+    def unknown(closing: Closing, *, dedupes: bool) -> rules.Change:
+        return rules.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
+
+    def recovered(closing: Closing, dedupes: bool) -> Closing:
+        return replace(closing, state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
+
+    rules.unknown, decide.recovered = unknown, recovered
+
+
+def contacts_kept() -> None:
+    """A contact is read when its matter is noticed, and never again."""
+    file = Path(os.environ["POINTS"]).parent.with_suffix(".contacts")
+    read = Clio.contacts
+
+    def contacts(self: Clio, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
+        kept = pickle.loads(file.read_bytes()) if file.exists() else {}  # noqa: S301  (our own)
+        kept |= read(self, set(ids) - kept.keys(), fields)
+        file.write_bytes(pickle.dumps(kept))
+        return kept
+
+    Clio.contacts = contacts  # type: ignore[method-assign]
+
+
+NAMED: dict[str, Callable[[], None]] = {
+    variant.__name__: variant
+    for variant in (
+        watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
+    )
+}  # fmt: skip

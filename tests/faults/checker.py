@@ -1,0 +1,215 @@
+"""The judge: holds what the servers recorded and what is on the disk against the promises.
+
+It believes nothing that the program says of itself, and shares no code with it. Each function
+is one promise, and raises AssertionError with one sentence that says what broke. Call `check`
+after any run, finished or killed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import books
+from books import Books, Row
+from readings import CHECKED, UNCHECKED, Reading, Readings
+from world import Ran, World, customers, matter_of
+
+from clio_broadly_sync.sandbox import Exchange
+from clio_broadly_sync.sandbox.broadly import Item
+
+FRESH = timedelta(minutes=15)
+CORRECTED = timedelta(days=30)
+STATES = {"pending", "sending", "sent", "skipped", "held", "dead"}
+SKIPPED_FOR = {
+    "not_closed", "no_client", "no_close_date", "closed_before_start", "closed_too_long_ago",
+    "not_opted_in", "opted_out", "company", "no_channel", "asked_recently", "suppressed",
+    "dropped", "contact_hidden", "unreadable_field",
+}  # fmt: skip
+WAITS_FOR = {
+    "settling", "surge", "unavailable", "retry", "unknown_outcome", "contact_hidden",
+    "unreadable_field", None,
+}  # fmt: skip
+
+
+class Walked(NamedTuple):
+    """A backfill that ended well: its range, and when it began."""
+
+    first: date
+    last: date
+    at: datetime
+
+
+def check(world: World, *, backfills: Sequence[Walked] = ()) -> None:
+    """Judge all that has happened in a world so far, the worst first."""
+    check_every_post_was_read_for(world)
+    check_nobody_is_asked_twice(world)
+    check_nothing_leaks(world)
+    if world.state.exists():
+        found = books.read(world.state)
+        check_ledger(found)
+        check_ledger_against_broadly(world, found)
+        check_nobody_is_lost(world, found, backfills)
+
+
+def check_rest(world: World) -> None:
+    """After enough runs with both servers well, nothing is under way any more."""
+    for row in books.read(world.state).rows:
+        assert row.state not in ("pending", "sending"), f"{row} is not at rest"
+
+
+def check_idle(world: World, again: Callable[[], Ran]) -> None:
+    """Run the same again: it does nothing."""
+    before, posts = books.read(world.state), len(world.broadly.posts)
+    ran = again()
+    after = books.read(world.state)
+    assert ran.code == 0, f"the second run ended with {ran.code}"
+    assert len(world.broadly.posts) == posts, "the second run sent something"
+    assert after.rows == before.rows, "the second run changed the ledger"
+
+
+def check_every_post_was_read_for(world: World) -> None:
+    """Promise 1: whoever is in a POST was read just before it, and nothing spoke against it."""
+    readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
+    for post in world.broadly.posts:
+        for item in customers(post.body):
+            check_contact(readings, contact_of(item), post, boxed=rule != "opt-in")
+            check_matter(readings, matter_of(item), post, boxed=rule != "opt-out")
+
+
+def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bool) -> None:
+    who = f"contact {contact}"
+    reading = just_read(readings.last("contact", contact, post), post, who)
+    assert reading.shown, f"{who} was sent although hidden at the last reading"
+    assert not reading.shown.get("redacted"), f"{who} was sent although redacted"
+    assert reading.boxed or not boxed, f"{who} was sent, and the opt-out was not asked for"
+    assert all(box in UNCHECKED for box in reading.boxes), f"{who} was sent although opted out"
+
+
+def check_matter(readings: Readings, matter: int, post: Exchange, *, boxed: bool) -> None:
+    what = f"matter {matter}"
+    reading = just_read(readings.last("matter", matter, post), post, what)
+    assert reading.shown, f"{what} was sent although gone at the last reading"
+    assert reading.shown["status"] == "Closed", f"{what} was sent although reopened"
+    ticked = reading.boxed and reading.boxes and all(box in CHECKED for box in reading.boxes)
+    assert ticked or not boxed, f"{what} was sent without the thank-you box"
+
+
+def just_read(reading: Reading | None, post: Exchange, what: str) -> Reading:
+    assert reading, f"{what} was sent and never read"
+    age = post.at - reading.at
+    assert age <= FRESH, f"{what} was sent {age} after the last reading"
+    return reading
+
+
+def check_nobody_is_asked_twice(world: World) -> None:
+    """Promise 2: no closing twice; no person within the window, no matter within 30 days."""
+    window = timedelta(days=float(world.settings.get("SYNC_REASK_DAYS", "180")))
+    asked: dict[str, datetime] = {}
+    for accepted in world.broadly.accepted:
+        spans = {f"closing {accepted.transaction_id}": timedelta.max}
+        spans |= {f"matter {matter_of(accepted.item)}": CORRECTED}
+        spans |= dict.fromkeys(persons_of(accepted.item), window)
+        for who, span in spans.items():
+            since = accepted.at - asked[who] if who in asked else timedelta.max
+            assert since >= span, f"{who} was asked twice, {since} apart"
+            asked[who] = accepted.at
+
+
+def check_nobody_is_lost(world: World, found: Books, backfills: Sequence[Walked]) -> None:
+    """Promises 3 and 4: whatever closed before the watermark, or in a range that was walked, is
+    in the ledger."""
+    recorded = {(row.matter, row.closed_on) for row in found.rows}
+    for matter, closed_on, updated in closed_matters(world):
+        if is_before_watermark(found, updated):
+            assert (matter, closed_on) in recorded, f"the watermark passed matter {matter} by"
+        for walked in backfills:
+            if str(walked.first) <= closed_on <= str(walked.last) and updated < walked.at:
+                assert (matter, closed_on) in recorded, f"a backfill passed matter {matter} by"
+
+
+def is_before_watermark(found: Books, updated: datetime) -> bool:
+    if "watermark" not in found.facts:
+        return False
+    first_run, watermark = (found.facts[name] for name in ("first_run", "watermark"))
+    return datetime.fromisoformat(first_run) <= updated < datetime.fromisoformat(watermark)
+
+
+def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:
+    """Yield matter, close date and last edit of all that are closed now."""
+    with world.firm.lock:
+        for row in world.firm.matters.walk():
+            if row.status == "Closed":
+                closed_on = date.fromordinal(row.closed).isoformat() if row.closed else ""
+                yield row.id, closed_on, datetime.fromtimestamp(row.updated, UTC)
+
+
+def check_ledger(found: Books) -> None:
+    """The ledger by itself: sound, in known words, and every row explained by its changes."""
+    assert not found.problems, f"SQLite finds the state broken: {found.problems}"
+    states: dict[tuple[int, str], tuple[str, str | None]] = {}
+    for change in found.changes:
+        key = change.matter, change.closed_on
+        before = states.get(key, (None, None))[0]
+        assert change.from_state == before, f"matter {change.matter} has a gap in its changes"
+        states[key] = change.to_state, change.reason
+    for row in found.rows:
+        assert row.state in STATES, f"{row} is in no known state"
+        assert row.reason in reasons_of(row), f"{row} has a reason that says nothing"
+        last = states.get((row.matter, row.closed_on))
+        assert last == (row.state, row.reason), f"{row} is not what its last change says"
+
+
+def reasons_of(row: Row) -> set[str | None]:
+    known: dict[str, set[str | None]] = {"skipped": {*SKIPPED_FOR}, "pending": WAITS_FOR}
+    known |= {"held": {"unknown_outcome", *SKIPPED_FOR}, "dead": {"retry", None}}
+    return known.get(row.state, {None})
+
+
+def check_ledger_against_broadly(world: World, found: Books) -> None:
+    """What is `sent` was accepted; what was accepted is never taken for unasked."""
+    accepted = {one.transaction_id for one in world.broadly.accepted}
+    rows = {row.transaction_id: row for row in found.rows}
+    for row in found.rows:
+        if row.state == "sent":
+            assert row.transaction_id in accepted, f"{row} was never accepted"
+    for transaction_id in accepted:
+        assert transaction_id in rows, f"{transaction_id} was accepted and is in no ledger"
+        row = rows[transaction_id]
+        known = row.state in ("sent", "held", "sending") or (row.state == "pending" and row.marked)
+        assert known or row.reason == "dropped", f"{row} was accepted, and may be asked again"
+
+
+def check_nothing_leaks(world: World) -> None:
+    """Promises 5 and 6: nobody and no secret on the disk, each secret to its own server only."""
+    for file in files_of(world.state.parent):
+        assert not world.leaked(file), f"{file.name} holds what is personal or secret"
+    if world.private and world.state.parent.exists():
+        assert mode_of(world.state.parent) == 0o700, "others may look into the state's folder"
+        for file in files_of(world.state.parent):
+            assert mode_of(file) == 0o600, f"others may read {file.name}"
+    for exchange in world.broadly.history:
+        assert world.clio.token not in all_of(exchange), "Broadly got Clio's token"
+    for exchange in world.clio.history:
+        assert world.broadly.key not in all_of(exchange), "Clio got Broadly's key"
+
+
+def all_of(exchange: Exchange) -> str:
+    return f"{exchange.request.target} {exchange.headers} {exchange.body!r}"
+
+
+def contact_of(item: Item) -> int:
+    return int(item["externalId"].removeprefix("clio:contact:"))
+
+
+def persons_of(item: Item) -> list[str]:
+    persons = [f"contact {contact_of(item)}", f"e-mail {item.get('email', '').casefold()}"]
+    return [p for p in (*persons, f"phone {item.get('phone', '')}") if not p.endswith(" ")]
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777

@@ -1,0 +1,55 @@
+"""Worlds for faults: many in one test, each from the state that a first sync has left."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from drill import Drill, MakeDrill
+from forkserver import ForkServer
+from ground import Ground
+from world import PACKAGE
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    server = ForkServer(PACKAGE)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return Ground(tmp_path_factory.mktemp("bytecode"))
+
+
+@pytest.fixture(scope="session")
+def first_state(
+    ground: Ground, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a state after its first sync."""
+    drill = Drill(ground, forks, tmp_path_factory.mktemp("first"))
+    with drill.sandbox:
+        ran = drill.sync()
+    assert (ran.code, ran.err) == (0, "")
+    return drill.state.parent
+
+
+@pytest.fixture
+def make_drill(ground: Ground, forks: ForkServer, first_state: Path, tmp_path: Path) -> MakeDrill:
+    """Return what opens one world after the other; each begins a minute after a first sync, or
+    with no state where it is `fresh`."""
+
+    @contextmanager
+    def make(*, fresh: bool = False, dedupes: bool = False) -> Iterator[Drill]:
+        drill = Drill(ground, forks, tmp_path / "drill")
+        drill.dedupes(dedupes)
+        if not fresh:
+            shutil.copytree(first_state, drill.state.parent)
+            drill.later(minutes=1)
+        with drill.sandbox:
+            yield drill
+        shutil.rmtree(drill.folder)
+
+    return make

@@ -1,0 +1,174 @@
+"""Starts children of the program by fork: processes of their own, with the imports done.
+
+A fresh interpreter takes half a second to import what a run needs, and a crash test needs a
+thousand runs. Run as a program it takes orders on its standard input, a socket; imported, it is
+the other end of that socket.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from select import select
+from typing import IO, Any, NoReturn, Self
+
+MAX_ORDER = 1 << 16
+NEEDED = (
+    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.sync", "clio_broadly_sync.cli.backfill",
+    "email_validator", "phonenumbers", "sqlalchemy.dialects.sqlite", "time_machine",
+)  # fmt: skip
+
+
+class Forked:
+    """A child, in the parts of `subprocess.Popen` that `World.finish` needs."""
+
+    def __init__(self, args: Sequence[str], out: IO[bytes], err: IO[bytes], told: int) -> None:
+        self.args = args
+        self.returncode: int | None = None
+        self._files = out, err
+        self._told = os.fdopen(told)
+        self.pid = int(self._told.readline() or self._fail())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+        self._close()
+
+    def communicate(self, typed: None = None, timeout: float | None = None) -> tuple[str, str]:
+        """Await the end; return what was printed on both streams. There is nothing to type on."""
+        self.wait(timeout)
+        out, err = (os.pread(f.fileno(), os.fstat(f.fileno()).st_size, 0) for f in self._files)
+        return out.decode(), err.decode()
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+            self.returncode = int(self._told.readline())
+        return self.returncode
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def _fail(self) -> NoReturn:
+        self._close()
+        raise RuntimeError("the server that forks could not start; what it said is above")
+
+    def _close(self) -> None:
+        for file in (self._told, *self._files):
+            file.close()
+
+
+class ForkServer:
+    """Our end: starts the other one, and ends it."""
+
+    def __init__(self, package: Path) -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = {
+            "PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(package),
+            "PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, __file__], stdin=theirs, env=environment
+            )
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path
+    ) -> Forked:
+        """Start the program in this folder, with these arguments and this environment only."""
+        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        told, tell = os.pipe()
+        order = {"arguments": arguments, "environment": environment, "folder": str(folder)}
+        files = [out.fileno(), err.fileno(), tell]
+        socket.send_fds(self._orders, [json.dumps(order).encode()], files)
+        os.close(tell)
+        return Forked(["clio-broadly-sync", *arguments], out, err, told)
+
+    def close(self) -> None:
+        self._orders.close()
+        self._server.wait(timeout=10)
+
+
+def serve(orders: socket.socket) -> None:
+    """Fork for every order, until the other end is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        order, files, _, _ = socket.recv_fds(orders, MAX_ORDER, 3)
+        if not order:
+            return
+        if os.fork() == 0:
+            orders.close()
+            _stand_by(json.loads(order), files)
+        for file in files:
+            os.close(file)
+
+
+def _stand_by(order: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
+    """Start the child, tell its id, await its end and tell that."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    out, err, tell = files
+    child = os.fork()
+    if child == 0:
+        os.close(tell)
+        _become(order, out, err)
+    os.write(tell, b"%d\n" % child)
+    _, status = os.waitpid(child, 0)
+    os.write(tell, b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def _become(order: Mapping[str, Any], out: int, err: int) -> NoReturn:
+    """Be what `python -m clio_broadly_sync` would be."""
+    from clio_broadly_sync.cli import main
+
+    for number, file in ((1, out), (2, err)):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    sys.argv = ["clio-broadly-sync", *order["arguments"]]
+    try:
+        _alter(order["environment"]["PYTHONPATH"])
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except BaseException:  # noqa: BLE001  (as the interpreter's own last resort)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _alter(python_path: str) -> None:
+    """Load what a fresh interpreter would load by itself."""
+    for folder in reversed(python_path.split(":")):
+        sys.path.insert(0, folder)
+        if (Path(folder) / "sitecustomize.py").exists():
+            runpy.run_path(f"{folder}/sitecustomize.py")
+
+
+def _warm_up() -> None:
+    """Import what runs import, so that the children need not."""
+    for name in NEEDED:
+        importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    _warm_up()
+    with socket.socket(fileno=os.dup(0)) as given:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        serve(given)

@@ -1,0 +1,80 @@
+"""What the sandbox's Clio showed of each contact and each matter, and when."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from clio_broadly_sync.sandbox import Exchange
+
+Record = Mapping[str, Any]
+LISTS = {"/api/v4/contacts.json": "contact", "/api/v4/matters.json": "matter"}
+CHECKED = (True, "true", 1, "1")
+UNCHECKED = (None, False, "false", 0, "0", "")
+WITHHELD = "withheld"
+
+
+class Reading(NamedTuple):
+    """`shown` is None where Clio was asked for this record and did not show it; `boxed`: its
+    checkbox was asked for."""
+
+    number: int
+    at: datetime
+    shown: Record | None
+    boxed: bool
+
+    @property
+    def boxes(self) -> list[Any]:
+        """Return what each checkbox shows; WITHHELD where that may not be read."""
+        entries = (self.shown or {}).get("custom_field_values")
+        if not isinstance(entries, list):
+            return [WITHHELD]
+        return [e["value"] if e.get("field_name") else WITHHELD for e in entries]
+
+
+class Readings:
+    """The readings of a whole history, in order."""
+
+    def __init__(self, history: Iterable[Exchange]) -> None:
+        self._read: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+        self._walked: dict[tuple[str, ...], set[int]] = {}
+        for exchange in sorted(history, key=lambda e: e.number):
+            page = _page(exchange)
+            if page is not None:
+                self._add(exchange, page)
+
+    def last(self, kind: str, record: int, before: Exchange) -> Reading | None:
+        """Return the last reading of a contact or a matter before this POST."""
+        earlier = [r for r in self._read[kind, record] if r.number < before.number]
+        return earlier[-1] if earlier else None
+
+    def _add(self, exchange: Exchange, page: Record) -> None:
+        kind, boxed = LISTS[exchange.path], "custom_field_ids[]" in exchange.query
+        shown = {row["id"]: row for row in page["data"]}
+        missing = dict.fromkeys(self._missing(exchange, shown.keys(), page))
+        for record, row in {**shown, **missing}.items():
+            reading = Reading(exchange.number, exchange.at, row, boxed)
+            self._read[kind, record].append(reading)
+
+    def _missing(self, exchange: Exchange, shown: Collection[int], page: Record) -> set[int]:
+        """Return what was asked for by id, and is on no page of the list that ends with this."""
+        ids = exchange.query.get("ids[]", [])
+        walked = self._walked.setdefault((exchange.path, *ids), set())
+        if "page_token" not in exchange.query:
+            walked.clear()
+        walked.update(shown)
+        return set() if page["meta"]["paging"].get("next") else {*map(int, ids)} - walked
+
+
+def _page(exchange: Exchange) -> Record | None:
+    """Return a page of contacts or matters that reached the program whole."""
+    if exchange.path not in LISTS or exchange.status != 200 or not exchange.whole:
+        return None
+    try:
+        page = json.loads(exchange.answer or b"")
+    except ValueError:
+        return None
+    rows = page.get("data") if isinstance(page, dict) else None
+    sound = isinstance(rows, list) and all(isinstance(r, dict) and "id" in r for r in rows)
+    return page if sound else None

@@ -1,0 +1,120 @@
+"""The checker is not blind: it finds each classic mistake, and lets our program pass.
+
+A scenario drives the firm into the corner where one mistake shows. `altered/variants.py` holds
+the wrong programs.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from drill import DONE, Drill, MakeDrill
+from world import on_post
+
+from clio_broadly_sync.sandbox import Request, faults
+
+Scenario = Callable[[Drill], None]
+
+
+def _closed_while_paging(drill: Drill) -> None:
+    """An early matter is closed when its page is over, and then a late one, which is shown."""
+    early = drill.firm.add_matter(drill.firm.add_contact(), thank_you=True)
+    drill.closings(3)
+    late = drill.firm.add_matter(drill.firm.add_contact(), thank_you=True)
+
+    def act() -> None:
+        for matter in (early, late):
+            drill.later(seconds=5)
+            drill.firm.close(matter)
+        drill.later(seconds=5)
+
+    _at_page_two(drill, act)
+    _runs_well(drill)
+
+
+def _edited_while_paging(drill: Drill) -> None:
+    """A matter of the first page is reopened, so that all that follow move up by one."""
+    matters = []
+    for _ in range(4):
+        matters += drill.closings(1)
+        drill.later(seconds=5)
+    _at_page_two(drill, lambda: drill.firm.reopen(matters[0]))
+    _runs_well(drill)
+
+
+def _shown_late(drill: Drill) -> None:
+    """Clio shows a closing some seconds later than it says that it was."""
+    _runs_well(drill)
+    drill.firm.clock.advance(timedelta(seconds=-30))
+    drill.closings(1)
+    drill.firm.clock.advance(timedelta(minutes=5))
+    _runs_well(drill)
+
+
+def _killed_before_a_post(drill: Drill) -> None:
+    """The run is killed when it is about to send, and not taken up again."""
+    drill.closings(1)
+    assert drill.kill("POST /v1/customers/batch: unsent", "sync")
+
+
+def _answer_lost(drill: Drill) -> None:
+    """Broadly accepts, and the answer is lost."""
+    drill.closings(2)
+    drill.broadly.faults.add(faults.lose_answer())
+    drill.sync()
+    drill.later(hours=1)
+    drill.sync()
+
+
+def _opted_out_while_waiting(drill: Drill) -> None:
+    """Broadly is busy, and before the next run the client opts out."""
+    contact = drill.closing().contact
+    drill.busy()
+    assert drill.sync().code == 69
+    drill.later(minutes=20)
+    drill.firm.set_opt_out(contact)
+    _runs_well(drill)
+
+
+CORNERS: dict[str, tuple[Scenario, str]] = {
+    "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
+    "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
+    "no_overlap": (_shown_late, "the watermark passed matter 5001 by"),
+    "settle_first": (_killed_before_a_post, "was never accepted"),
+    "send_again": (_answer_lost, "was asked twice"),
+    "contacts_kept": (_opted_out_while_waiting, "after the last reading"),
+}
+
+
+@pytest.mark.parametrize("variant", CORNERS)
+def test_the_mistake_is_found(make_drill: MakeDrill, variant: str) -> None:
+    scenario, sentence = CORNERS[variant]
+    with make_drill() as drill:
+        drill.variant = variant
+        with pytest.raises(AssertionError, match=sentence):
+            scenario(drill)
+
+
+@pytest.mark.parametrize("variant", CORNERS)
+def test_our_program_passes(make_drill: MakeDrill, variant: str) -> None:
+    scenario, _ = CORNERS[variant]
+    with make_drill() as drill:
+        scenario(drill)
+        drill.rest("sync")
+
+
+def _at_page_two(drill: Drill, act: Callable[[], None]) -> None:
+    """Let pages hold two matters, and let this happen when the second page is asked for."""
+    drill.clio.cap_pages("matter", 2)
+    once = on_post(act)
+
+    def before(request: Request) -> None:
+        if request.first("page_token"):
+            once(request)
+
+    drill.clio.before = before
+
+
+def _runs_well(drill: Drill) -> None:
+    ran = drill.sync()
+    assert ran.code in DONE, ran.err

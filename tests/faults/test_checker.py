@@ -1,0 +1,278 @@
+"""Every line of the checker can fail: an honest history is falsified in one place, and the
+checker says what is wrong with it."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import checker
+import pytest
+from drill import Drill, MakeDrill
+
+from clio_broadly_sync.sandbox import Exchange
+
+Falsify = Callable[[Drill], object]
+Show = Callable[[dict[str, Any]], object]
+CONTACTS, MATTERS = "/api/v4/contacts.json", "/api/v4/matters.json"
+TICKED = {"custom_field": {"id": 302}, "field_name": "x", "field_type": "checkbox", "value": True}
+
+
+@pytest.fixture
+def drill(make_drill: MakeDrill) -> Iterator[Drill]:
+    """Two clients were handed over (matters 5001 and 5002), one had opted out (5003)."""
+    with make_drill() as drill:
+        drill.closings(2)
+        drill.closing(opt_out=True)
+        drill.later(minutes=1)
+        assert drill.sync().code == 0
+        yield drill
+
+
+# What Clio showed
+
+
+def _seen(path: str, edit: Callable[[Exchange], Exchange | None]) -> Falsify:
+    """Falsify the readings on this path; None strikes them out."""
+
+    def falsify(drill: Drill) -> None:
+        edited = [edit(e) if e.path == path else e for e in drill.clio.history]
+        drill.clio.history[:] = [exchange for exchange in edited if exchange]
+
+    return falsify
+
+
+def _shown(path: str, **values: Any) -> Falsify:
+    """Let Clio have shown these values on every record."""
+
+    def edit(exchange: Exchange) -> Exchange:
+        page = json.loads(exchange.answer or b"")
+        for row in page["data"]:
+            row.update(values)
+        return replace(exchange, answer=json.dumps(page).encode())
+
+    return _seen(path, edit)
+
+
+def _nothing_shown(exchange: Exchange) -> Exchange:
+    page = {"data": [], "meta": {"paging": {}}}
+    ids = "&".join(f"ids[]={id_}" for id_ in (1001, 1002, 5001, 5002))
+    request = replace(exchange.request, raw_query=ids)
+    return replace(exchange, request=request, answer=json.dumps(page).encode())
+
+
+def _earlier(exchange: Exchange) -> Exchange:
+    at = exchange.at - checker.FRESH
+    return replace(exchange, request=replace(exchange.request, at=at))
+
+
+def _without_boxes(exchange: Exchange) -> Exchange:
+    query = exchange.request.raw_query.replace("custom_field_ids", "other_ids")
+    return replace(exchange, request=replace(exchange.request, raw_query=query))
+
+
+WITHHELD = [TICKED | {"field_name": None, "value": None}]
+READ_OTHERWISE: dict[str, Falsify] = {
+    "contact 1001 was sent and never read": _seen(CONTACTS, lambda exchange: None),
+    "contact 1001 was sent 0:15:00.* after the last reading": _seen(CONTACTS, _earlier),
+    "contact 1001 was sent although hidden": _seen(CONTACTS, _nothing_shown),
+    "contact 1001 was sent although redacted": _shown(CONTACTS, redacted=True),
+    "1001 was sent, and the opt-out was not asked for": _seen(CONTACTS, _without_boxes),
+    "contact 1001 was sent although opted out": _shown(CONTACTS, custom_field_values=[TICKED]),
+    "1001 was sent although opted out": _shown(CONTACTS, custom_field_values=WITHHELD),
+    "01 was sent although opted out": _shown(CONTACTS, custom_field_values=None),
+    "matter 5001 was sent and never read": _seen(MATTERS, lambda exchange: None),
+    "matter 5001 was sent 0:15:00.* after the last reading": _seen(MATTERS, _earlier),
+    "matter 5001 was sent although gone": _seen(MATTERS, _nothing_shown),
+    "matter 5001 was sent although reopened": _shown(MATTERS, status="Open"),
+    "matter 5001 was sent without the thank-you box": _shown(MATTERS, custom_field_values=[]),
+    "5001 was sent without the thank-you box": _seen(MATTERS, _without_boxes),
+    "01 was sent without the thank-you box": _shown(MATTERS, custom_field_values=WITHHELD),
+}
+
+
+# What Broadly took
+
+
+def _accepted_as_well(days: float = 0, **changes: Any) -> Falsify:
+    """Let Broadly have accepted the first client once more, with these changes."""
+
+    def falsify(drill: Drill) -> None:
+        first = drill.broadly.accepted[0]
+        item = {**first.item, **changes}
+        drill.broadly.accepted.append(replace(first, item=item, at=first.at + timedelta(days=days)))
+
+    return falsify
+
+
+def _again_by(channel: str, other: Callable[[str], str] = str) -> Falsify:
+    """Let somebody else be accepted whose e-mail or phone is the first client's."""
+
+    def falsify(drill: Drill) -> None:
+        kept = {"phone": "", "email": "", channel: other(drill.broadly.accepted[0].item[channel])}
+        strange = {"transactionId": "clio:matter:7:2026-01-01", "externalId": "clio:contact:7"}
+        _accepted_as_well(**kept, **strange)(drill)
+
+    return falsify
+
+
+OTHER = {"transactionId": "clio:matter:7:2026-01-01", "email": "", "phone": ""}
+CORRECTED = {"transactionId": "clio:matter:5001:2026-01-01", "externalId": "clio:contact:7"}
+TAKEN_OTHERWISE: dict[str, Falsify] = {
+    "closing clio:matter:5001:.* was asked twice": _accepted_as_well(days=400),
+    "contact 1001 was asked twice": _accepted_as_well(**OTHER, days=179),
+    "e-mail .* was asked twice": _again_by("email", str.upper),
+    "phone .* was asked twice": _again_by("phone"),
+    "matter 5001 was asked twice": _accepted_as_well(**CORRECTED, email="", phone="", days=29),
+    "clio:matter:7:2026-01-01 was accepted and is in no ledger": _accepted_as_well(
+        **OTHER, days=181
+    ),
+    "never accepted": lambda drill: drill.broadly.accepted.clear(),
+}
+
+
+# What the state holds
+
+
+def _state(statement: str, *values: object) -> Falsify:
+    def falsify(drill: Drill) -> None:
+        with closing(sqlite3.connect(drill.state)) as database:
+            database.execute(statement, values)
+            database.commit()
+
+    return falsify
+
+
+def _row(matter: int, state: str, reason: str | None) -> Falsify:
+    """Write these into a row, and into its last change as well."""
+
+    def falsify(drill: Drill) -> None:
+        _state(
+            "UPDATE closings SET state = ?, reason = ? WHERE matter_id = ?", state, reason, matter
+        )(drill)
+        _state(
+            "UPDATE changes SET to_state = ?, reason = ? WHERE (run, position) IN"
+            " (SELECT run, position FROM changes WHERE matter_id = ?"
+            " ORDER BY run DESC, position DESC LIMIT 1)",
+            state, reason, matter,
+        )(drill)  # fmt: skip
+
+    return falsify
+
+
+def _gone(matter: int) -> Falsify:
+    """Take a closing out of the ledger without a trace."""
+
+    def falsify(drill: Drill) -> None:
+        _state("DELETE FROM people WHERE matter_id = ?", matter)(drill)
+        _state("DELETE FROM changes WHERE matter_id = ?", matter)(drill)
+        _state("DELETE FROM closings WHERE matter_id = ?", matter)(drill)
+
+    return falsify
+
+
+def _closed_later(drill: Drill) -> None:
+    drill.later(minutes=1)
+    drill.closings(1)
+    drill.later(minutes=1)
+    _watermark(drill.firm.clock.now().isoformat())(drill)
+
+
+def _watermark(moment: str) -> Falsify:
+    return _state("UPDATE facts SET value = ? WHERE name = 'watermark'", moment)
+
+
+HELD_OTHERWISE: dict[str, Falsify] = {
+    "SQLite finds the state broken": _state("DELETE FROM closings WHERE matter_id = 5003"),
+    "matter 5003 has a gap in its changes": _state(
+        "UPDATE changes SET from_state = 'held' WHERE matter_id = 5003"
+    ),
+    "is not what its last change says": _state(
+        "UPDATE closings SET reason = 'no_channel' WHERE matter_id = 5003"
+    ),
+    "is in no known state": _row(5003, "lost", "opted_out"),
+    "has a reason that says nothing": _row(5003, "skipped", None),
+    r"matter 5003 \(skipped, settling\) has a reason that": _row(5003, "skipped", "settling"),
+    r"matter 5003 \(sent, None\) was never accepted": _row(5003, "sent", None),
+    "matter 5001 .* was accepted, and may be asked again": _row(5001, "pending", None),
+    r"matter 5001 \(skipped, .*\) was accepted": _row(5001, "skipped", "asked_recently"),
+    "the watermark passed matter 5003 by": _gone(5003),
+    "the watermark passed matter 5004 by": _closed_later,
+    "the watermark went back": _watermark("2026-01-01T00:00:00+00:00"),
+}
+
+
+# What may be seen
+
+
+def _note(words: Callable[[Drill], str]) -> Falsify:
+    """Leave a file in the state's folder."""
+
+    def falsify(drill: Drill) -> None:
+        file = drill.state.with_name("note")
+        file.touch(mode=0o600)
+        file.write_text(words(drill))
+
+    return falsify
+
+
+def _told(server: str, words: Callable[[Drill], str]) -> Falsify:
+    """Let a server have been told something."""
+
+    def falsify(drill: Drill) -> None:
+        history = drill.clio.history if server == "clio" else drill.broadly.history
+        request = replace(history[0].request, raw_query=words(drill))
+        history.append(replace(history[0], request=request, status=404))
+
+    return falsify
+
+
+SEEN_OTHERWISE: dict[str, Falsify] = {
+    "note holds what is personal": _note(lambda drill: f"for {drill.firm.name_of(1001)}"),
+    "note holds what is personal or secret": _note(lambda drill: drill.broadly.key),
+    "others may look into": lambda drill: drill.state.parent.chmod(0o755),
+    "others may read state.db": lambda drill: drill.state.chmod(0o640),
+    "Broadly got Clio's token": _told("broadly", lambda drill: drill.clio.token),
+    "Clio got Broadly's key": _told("clio", lambda drill: drill.broadly.key),
+}
+FALSE = READ_OTHERWISE | TAKEN_OTHERWISE | HELD_OTHERWISE | SEEN_OTHERWISE
+
+
+@pytest.mark.parametrize("sentence", FALSE)
+def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
+    drill.judge()
+    FALSE[sentence](drill)
+    with pytest.raises(AssertionError, match=sentence):
+        drill.judge()
+
+
+def test_what_a_backfill_passed_by_is_found(drill: Drill) -> None:
+    """What closed in its range is in the ledger, whatever the watermark says."""
+    matter = drill.closing(drill.day(3)).matter
+    assert drill.backfill(drill.day(5), drill.day(1), "--yes").code == 0
+    _gone(matter)(drill)
+    drill.broadly.accepted.pop()
+    with pytest.raises(AssertionError, match=f"a backfill passed matter {matter} by"):
+        drill.judge()
+
+
+def test_what_is_not_at_rest_is_found(drill: Drill) -> None:
+    drill.closings(1)
+    drill.busy()
+    assert drill.sync().code == 69
+    with pytest.raises(AssertionError, match="is not at rest"):
+        checker.check_rest(drill)
+
+
+def test_what_is_not_idle_is_found(drill: Drill) -> None:
+    drill.closings(1)
+    with pytest.raises(AssertionError, match="the second run sent something"):
+        checker.check_idle(drill, drill.sync)
+    drill.closing(thank_you=False)
+    with pytest.raises(AssertionError, match="the second run changed the ledger"):
+        checker.check_idle(drill, drill.sync)
+    with pytest.raises(AssertionError, match="the second run ended with 78"):
+        checker.check_idle(drill, lambda: drill.sync(SYNC_RULE="opt-in"))

@@ -1,0 +1,135 @@
+"""Killed at every request and every commit, and again while recovering: nobody is asked twice,
+nobody against their will, nobody is lost.
+
+`points` says what a point is. An undisturbed run counts them, and then a world of its own is
+killed at each. While it lies dead a client opts out and a matter is reopened.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+
+import pytest
+from drill import Drill, MakeDrill, told
+from world import Closing
+
+CLIENTS = 8
+BATCH = 2
+PAGE = 4
+PAIRS = 100
+SHARES = 4
+"""Each test takes every fourth point, so that all cores have work."""
+LEAST_REQUESTS = {"matters": 3, "contacts": 1, "custom_fields": 1, "batch": CLIENTS // BATCH}
+
+Command = Callable[[Drill], Sequence[str]]
+
+
+def _sync(drill: Drill) -> Sequence[str]:
+    return ["sync"]
+
+
+def _backfill(drill: Drill) -> Sequence[str]:
+    return ["backfill", "--from", str(drill.day(5)), "--to", str(drill.day(1)), "--yes"]
+
+
+def _crowd(drill: Drill, command: Command) -> list[Closing]:
+    """Close matters on three pages: of clients for four batches, of one who opted out, of one
+    without the thank-you box, and a second one of the first client."""
+    drill.clio.cap_pages("matter", PAGE)
+    drill.settings["BROADLY_BATCH_SIZE"] = str(BATCH)
+    on = "today" if command is _sync else drill.day(3)
+    closings = [drill.closing(on) for _ in range(CLIENTS)]
+    drill.closing(on, opt_out=True)
+    drill.closing(on, thank_you=False)
+    drill.matter(closings[0].contact, on)
+    return closings
+
+
+def _meanwhile(drill: Drill, closings: Sequence[Closing]) -> None:
+    """What was read before the kill is old, and no longer true of the last two."""
+    drill.later(minutes=20)
+    drill.firm.set_opt_out(closings[-1].contact)
+    drill.firm.reopen(closings[-2].matter)
+
+
+def _check_end(drill: Drill, closings: Sequence[Closing], *, kills: int, dedupes: bool) -> None:
+    """Who may still be asked has been; a kill leaves at most one batch for a person to judge."""
+    rows = drill.rows()
+    held = {row.matter for row in rows if row.state == "held"}
+    changed = {closing.matter for closing in closings[-2:]}
+    assert len(held) <= BATCH * kills, f"{held} are held"
+    assert held <= changed or not dedupes, f"{held} are held although Broadly dedupes"
+    sent = {row.matter for row in rows if row.state == "sent"}
+    unchanged = {closing.matter for closing in closings} - changed
+    assert unchanged <= sent | held, f"{unchanged - sent - held} were never handed over"
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("dedupes", [True, False])
+@pytest.mark.parametrize("command", [_sync, _backfill])
+def test_killed_at_every_point(
+    make_drill: MakeDrill, command: Command, dedupes: bool, share: int
+) -> None:
+    """All points of a run over three pages and four batches; then recovery, with the checker
+    after the kill and after each run."""
+    names = _points(make_drill, command, dedupes=dedupes)
+    for number in range(1 + share, len(names) + 1, SHARES):
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            closings = _crowd(drill, command)
+            assert drill.kill(number, *command(drill)), "it was not killed"
+            _meanwhile(drill, closings)
+            drill.rest(*command(drill))
+            _check_end(drill, closings, kills=1, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_twice(make_drill: MakeDrill, share: int) -> None:
+    """A sample of all pairs of points: the recovery is killed as well."""
+    for command, dedupes, first, second in _pairs(make_drill)[share::SHARES]:
+        trial = f"{command.__name__}, dedupes {dedupes}, killed at {first} and at {second}"
+        with told(trial), make_drill(dedupes=dedupes) as drill:
+            closings = _crowd(drill, command)
+            assert drill.kill(first, *command(drill)), "it was not killed"
+            _meanwhile(drill, closings)
+            kills = 1 + drill.kill(second, *command(drill))
+            drill.later(minutes=20)
+            drill.rest(*command(drill))
+            _check_end(drill, closings, kills=kills, dedupes=dedupes)
+
+
+def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:
+    """It is done again, and still hands over nobody; what closes afterwards is handed over."""
+    with make_drill(fresh=True) as drill:
+        names = drill.points("sync")
+    for number in range(1, len(names) + 1):
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(fresh=True) as drill:
+            drill.closing(drill.day(2))
+            assert drill.kill(number, "sync"), "it was not killed"
+            drill.later(minutes=20)
+            drill.rest("sync")
+            assert drill.asked == []
+            matter = drill.closing().matter
+            drill.rest("sync")
+            assert drill.asked == [matter]
+
+
+def _points(make_drill: MakeDrill, command: Command, *, dedupes: bool) -> list[str]:
+    """Return the names of the points of an undisturbed run, which must be a long one."""
+    with make_drill(dedupes=dedupes) as drill:
+        _crowd(drill, command)
+        names = drill.points(*command(drill))
+    requests = Counter(name.partition(":")[0] for name in names if name.endswith("answered"))
+    for path, least in LEAST_REQUESTS.items():
+        assert sum(count for name, count in requests.items() if path in name) >= least
+    return names
+
+
+def _pairs(make_drill: MakeDrill) -> list[tuple[Command, bool, int, int]]:
+    """Return the same sample each time; a recovery that has fewer points is not killed again."""
+    found = []
+    for command in (_sync, _backfill):
+        for dedupes in (True, False):
+            last = len(_points(make_drill, command, dedupes=dedupes))
+            numbers = range(1, last + 1)
+            found += [(command, dedupes, first, second) for first in numbers for second in numbers]
+    return Random(20261122).sample(found, PAIRS)  # noqa: S311  (a sample, no secret)
