@@ -16,6 +16,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 from clio_broadly_sync.broadly import Broadly
 from clio_broadly_sync.connection import HandshakeError
 from clio_broadly_sync.errors import (
+    AddressError,
     ConfigError,
     DeniedError,
     StoppedError,
@@ -498,15 +499,15 @@ def test_what_is_not_accepted_is_no_acceptance() -> None:
     [
         (401, DeniedError),
         (403, DeniedError),
-        (404, ConfigError),
-        (405, ConfigError),
-        (406, ConfigError),
-        (415, ConfigError),
-        (451, ConfigError),
-        (300, ConfigError),
-        ((302, "", {"Location": URL}), ConfigError),
-        (304, ConfigError),
-        ((308, "", {"Location": URL}), ConfigError),
+        (404, AddressError),
+        (405, AddressError),
+        (406, AddressError),
+        (415, AddressError),
+        (451, AddressError),
+        (300, AddressError),
+        ((302, "", {"Location": URL}), AddressError),
+        (304, AddressError),
+        ((308, "", {"Location": URL}), AddressError),
         (BAD_TLS, ConfigError),
     ],
 )
@@ -607,9 +608,9 @@ def test_unknown_outcome_with_dedupes(answer: Any) -> None:
         ([CLOSED_PORT] * 9, UnavailableError),
         ([401], DeniedError),
         ([403], DeniedError),
-        ([404], ConfigError),
+        ([404], AddressError),
         ([BAD_TLS], ConfigError),
-        ([(302, "")], ConfigError),
+        ([(302, "")], AddressError),
     ],
 )
 def test_doubt_outlives_what_comes_later(later: list[Any], error: type[SyncError]) -> None:

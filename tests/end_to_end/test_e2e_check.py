@@ -52,9 +52,10 @@ def failed(ran: Ran) -> dict[str, int | None]:
 @pytest.fixture
 def today(fresh: World) -> World:
     """A firm whose clock is right, with clients and matters, and no state yet."""
-    fresh.firm.clock.set(datetime.now(UTC))
+    fresh.firm.clock.set(datetime.now(UTC) - timedelta(minutes=1))
     fresh.closing(opt_out=True)
     fresh.closing()
+    fresh.firm.clock.set(datetime.now(UTC))
     return fresh
 
 

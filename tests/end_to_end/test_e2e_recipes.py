@@ -118,6 +118,7 @@ def test_upgrading_with_closings_waiting(world: World) -> None:
         for new in ("closings DROP COLUMN batch", "closings DROP COLUMN updated_at"):
             database.execute(f"ALTER TABLE {new}")
         database.execute("ALTER TABLE changes DROP COLUMN batch")
+        database.execute("DROP INDEX closings_dead")
         database.execute("UPDATE schema_version SET version = 1")
     assert world.run("check", **SETTLING).code == 0
     world.later(hours=25)
