@@ -8,17 +8,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forkserver import ForkServer
 from ground import Ground
-from world import World
+from world import PACKAGE, World
 
 MakeWorld = Callable[[Path], World]
 
 
 @pytest.fixture(scope="session")
-def make_world(tmp_path_factory: pytest.TempPathFactory) -> MakeWorld:
+def forks() -> Iterator[ForkServer]:
+    server = ForkServer(PACKAGE)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def make_world(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> MakeWorld:
     """Return what makes a world in a folder, all of them alike from outside."""
     ground = Ground(tmp_path_factory.mktemp("bytecode"))
-    return lambda folder: World(ground.sandbox(), folder, ground.bytecode)
+    return lambda folder: World(ground.sandbox(), folder, ground.bytecode, forks)
 
 
 @pytest.fixture(scope="session")

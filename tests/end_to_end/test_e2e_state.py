@@ -125,7 +125,8 @@ def test_full_disk_or_file_too_large(world: World) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (world.state.stat().st_size + 8192, hard))
     try:
-        ran = world.sync("--json", SYNC_MAX_NEW="1000")
+        limited = world.start(["sync", "--json"], {"SYNC_MAX_NEW": "1000"})
+        ran = world.finish(limited)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert ran.code == 74

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import leaks
+from forkserver import ForkServer
 
 import clio_broadly_sync
 from clio_broadly_sync.sandbox import Box, Request, Sandbox, faults
@@ -89,9 +90,12 @@ class World:
     """A sandbox, a folder for everything the program may write, and the program itself.
 
     Its settings are `settings`, as environment. `private`: whether the state's modes are checked.
+    `forks`: starts what is simply run; what is talked to meanwhile is a fresh interpreter.
     """
 
-    def __init__(self, sandbox: Sandbox, folder: Path, bytecode: Path) -> None:
+    def __init__(
+        self, sandbox: Sandbox, folder: Path, bytecode: Path, forks: ForkServer | None = None
+    ) -> None:
         self.sandbox = sandbox
         self.firm, self.clio, self.broadly = sandbox.firm, sandbox.clio, sandbox.broadly
         self.folder = folder
@@ -99,6 +103,7 @@ class World:
         self.private = True
         self.settings = sandbox.settings(SYNC_STATE=str(self.state))
         self._bytecode = bytecode
+        self._forks = forks
         self._keys = {self.clio.token, self.broadly.key}
         for name in ("home", "tmp"):
             (folder / name).mkdir()
@@ -151,7 +156,15 @@ class World:
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         """Run to the end; a setting of None is taken away."""
-        return self.finish(self.start(arguments, settings))
+        return self.finish(self._forked(arguments, settings))
+
+    def _forked(self, arguments: Sequence[str], settings: Mapping[str, str | None]) -> Any:
+        """Start a child that has its imports behind it, where there is a server that forks."""
+        if self._forks is None:
+            return self.start(arguments, settings)
+        environment = self._environment(settings)
+        self._keys |= leaks.keys_in(environment)
+        return self._forks.start(arguments, environment, self.folder)
 
     def start(
         self,

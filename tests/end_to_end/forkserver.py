@@ -1,7 +1,7 @@
 """Starts children of the program by fork: processes of their own, with the imports done.
 
-A fresh interpreter takes half a second to import what a run needs, and a crash test needs a
-thousand runs. Run as a program it takes orders on its standard input, a socket; imported, it is
+A fresh interpreter takes half a second to import what a run needs, and the tests need thousands
+of runs. Run as a program it takes orders on its standard input, a socket; imported, it is
 the other end of that socket.
 """
 
@@ -14,14 +14,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from select import select
 from typing import IO, Any, NoReturn, Self
 
 MAX_ORDER = 1 << 16
+COMMANDS = ("sync", "backfill", "check", "explain", "outbox", "status", "verify")
 NEEDED = (
-    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.sync", "clio_broadly_sync.cli.backfill",
+    *(f"clio_broadly_sync.cli.{name}" for name in COMMANDS),
+    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.checking",
+    "clio_broadly_sync.cli.explain.explaining", "clio_broadly_sync.cli.outbox.putting_right",
+    "clio_broadly_sync.cli.status.showing", "clio_broadly_sync.cli.verify.verifying",
     "email_validator", "phonenumbers", "sqlalchemy.dialects.sqlite", "time_machine",
 )  # fmt: skip
 
@@ -138,6 +143,7 @@ def _become(order: Mapping[str, Any], out: int, err: int) -> NoReturn:
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(order["environment"])
+    time.tzset()
     os.chdir(order["folder"])
     sys.argv = ["clio-broadly-sync", *order["arguments"]]
     try:
