@@ -13,10 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from pydantic import SecretStr
-
 from clio_broadly_sync.errors import ConfigError, DeniedError, RefusedError, UnavailableError
-from clio_broadly_sync.model import Grant
+from clio_broadly_sync.model import Grant, Secret
 from clio_broadly_sync.transport import Answer, Stop, Transport, read_json
 
 log = logging.getLogger(__name__)
@@ -24,8 +22,8 @@ log = logging.getLogger(__name__)
 MARGIN: Final = timedelta(minutes=1)
 """So long before its end a token is renewed: a request must not be overtaken by it."""
 USUAL_SECONDS: Final = 3600.0
-"""What a token without `expires_in` is given: the shortest life that was ever seen of one. Too
-short costs a refresh; too long, nothing: it is renewed when Clio refuses it."""
+"""What a token without an `expires_in` that can be read is given: the shortest life that was ever
+seen of one. Too short costs a refresh; too long, nothing: it is renewed when Clio refuses it."""
 LONGEST_SECONDS: Final = 10 * 365 * 86400.0
 LOGIN: Final = "run `clio-broadly-sync login`"
 
@@ -40,7 +38,7 @@ class App(NamedTuple):
     """The firm's app in Clio's developer portal, as the settings name it."""
 
     client_id: str | None
-    client_secret: SecretStr | None
+    client_secret: Secret | None
     redirect_uri: str
 
     def secrets(self) -> dict[str, str]:
@@ -54,7 +52,7 @@ class App(NamedTuple):
             )
         return {
             "client_id": self.client_id,
-            "client_secret": self.client_secret.get_secret_value(),
+            "client_secret": self.client_secret.reveal(),
         }
 
 
@@ -104,8 +102,8 @@ class OAuth:
             return self._tokens("authorization_code", form, repeat=_never_arrived)
         except InvalidGrantError:
             raise DeniedError(
-                "Clio did not take the code: it was used before, is older than ten minutes, or "
-                "CLIO_REDIRECT_URI is not the address that it was made for. "
+                "Clio did not take the code: it is not whole, was used before, is older than ten "
+                "minutes, or CLIO_REDIRECT_URI is not the address that it was made for. "
                 f"To try again, {LOGIN}."
             ) from None
 
@@ -156,11 +154,11 @@ class OAuth:
 class GivenToken:
     """`CLIO_ACCESS_TOKEN`, or a token of this moment; nothing can be got in its place."""
 
-    def __init__(self, token: SecretStr) -> None:
+    def __init__(self, token: Secret) -> None:
         self._token = token
 
     def access_token(self) -> str:
-        return self._token.get_secret_value()
+        return self._token.reveal()
 
     def refresh(self) -> bool:
         return False
@@ -219,6 +217,8 @@ class SavedToken:
     def _refreshed(self, old: Grant) -> Grant:
         if old.refresh_token is None:
             raise DeniedError(f"The sign-in to Clio has ended: {LOGIN}.")
+        # A state that takes nothing has to show now, not when Clio's only answer is to be kept.
+        self._sign_in.save(old)
         log.info("Clio: renewing the sign-in")
         try:
             new = self._oauth.refresh(old)
@@ -255,11 +255,11 @@ def _word(value: object) -> str:
 
 
 def _life(seconds: object) -> timedelta:
-    if seconds is None:
-        return timedelta(seconds=USUAL_SECONDS)
+    """Believe a number above zero. Anything else is no reason to throw the tokens away: the old
+    refresh token may be spent by now."""
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
         return timedelta(seconds=min(seconds, LONGEST_SECONDS))
-    raise _unreadable()
+    return timedelta(seconds=USUAL_SECONDS)
 
 
 def _unreadable() -> UnavailableError:

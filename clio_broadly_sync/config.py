@@ -3,118 +3,48 @@
 Nothing else reads the environment. No value ever appears in a problem, because a key may have
 been pasted into the wrong line.
 
-python-dotenv reads the file and pydantic checks it. Not pydantic-settings: it expands `${...}`
-inside a key, passes over lines that it cannot read, and takes this process's environment only.
+python-dotenv reads the file. What a value must be is said here, without a library: loading
+pydantic took longer than all the rest of a run that finds nothing to do, SQLAlchemy apart.
 """
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-)
-
+from clio_broadly_sync import setting_values as values
 from clio_broadly_sync import settings_file
 from clio_broadly_sync.errors import ConfigError
-from clio_broadly_sync.model import SyncRule
+from clio_broadly_sync.model import Secret, SyncRule
 
 BROADLY_FIELDS = ("first_name", "last_name", "company_name", "email", "phone")
 
 _YEARS = 36500
 _SUBDOMAINS = {"us": "", "ca": "ca.", "eu": "eu.", "au": "au."}
-_WORD = re.compile("[!-~]+")
-_URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-_PART = r"[a-z0-9_-]{1,63}"
-_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
-_OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-encoding", re.I)
 
 
-def _that(holds: Callable[[Any], object]) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if not holds(value):
-            raise ValueError  # the words are in the field's description
-        return value
-
-    return AfterValidator(check)
+def _setting(
+    parse: values.Parse, must_be: str, default: Any = MISSING, *, shown: bool = True
+) -> Any:
+    """Declare a setting; `must_be` ends the sentence "NAME must be ..."."""
+    return field(default=default, repr=shown, metadata={"parse": parse, "must_be": must_be})
 
 
-def _number(default: float, least: float, most: float, of: str = "a whole number") -> Any:
-    return Field(default, ge=least, le=most, description=f"{of} from {least} to {most}")
+def _number(
+    default: float, least: float, most: float, of: str = "a whole number", kind: values.Parse = int
+) -> Any:
+    parse = values.number(kind, least, most)
+    return _setting(parse, f"{of} from {least} to {most}", default)
 
 
-def _zone(value: object) -> object:
-    try:
-        return ZoneInfo(value) if isinstance(value, str) else value
-    except (OSError, KeyError):  # a folder of zones, such as Europe; no such zone
-        raise ValueError from None
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def _is_url(value: str) -> bool:
-    """Accept an address that leads where it seems to, with nobody listening on the way."""
-    parts = urlsplit(value)
-    private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    well_made = _URL.fullmatch(value) and _HOST_AND_PORT.fullmatch(parts.netloc)
-    return bool(private and well_made and parts.port != 0)
-
-
-def _origin(value: str) -> str:
-    """Reduce an address to scheme and host, in one spelling."""
-    parts = urlsplit(value)
-    if not _is_url(value) or parts.path not in ("", "/") or "?" in value:
-        raise ValueError
-    usual_port = ":443" if parts.scheme == "https" else ":80"
-    return f"{parts.scheme}://{parts.netloc}".lower().removesuffix(usual_port)
-
-
-def _is_header(value: str) -> bool:
-    match = _HEADER.fullmatch(value)
-    return bool(match and match[2].count("{key}") == 1 and not _OWN_HEADERS.fullmatch(match[1]))
-
-
-def _split(names: object) -> object:
-    return [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else names
-
-
-def _narrowed(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not set(names) <= set(BROADLY_FIELDS) or {"email", "phone"}.isdisjoint(names):
+def _narrowed(text: str) -> tuple[str, ...]:
+    names = {name.strip() for name in text.split(",")} - {""}
+    if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
         raise ValueError
     return tuple(name for name in BROADLY_FIELDS if name in names)
 
-
-def _due_before_too_old(hours: float, others: ValidationInfo) -> float:
-    if hours >= 24 * others.data.get("sync_max_age_days", _YEARS):
-        raise ValueError
-    return hours
-
-
-_LowerCase = BeforeValidator(lambda text: str(text).lower())
-_Word = Annotated[str, _that(_WORD.fullmatch)]
-_Secret = Annotated[SecretStr, _that(lambda secret: _WORD.fullmatch(secret.get_secret_value()))]
-_Box = Annotated[str, _that(lambda name: name.strip() and name.isprintable() and len(name) < 256)]
-_Url = Annotated[str, _that(_is_url)]
-_Origin = Annotated[str, AfterValidator(_origin)]
-_Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_narrowed)]
-_Hours = Annotated[float, AfterValidator(_due_before_too_old)]
 
 _AN_URL = (
     "an address with https:// (http:// for this machine only), without user name, password or #"
@@ -122,68 +52,68 @@ _AN_URL = (
 _ALONE = "pasted alone, without blanks, line breaks or accents"
 _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
 _NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
+_WITHOUT_ONE = (
+    "Without one, the environment must set SYNC_RULE, SYNC_STATE, BROADLY_URL and BROADLY_API_KEY."
+)
 
 
-class Config(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
-    """Every setting, checked; an attribute is the setting's name in lower case.
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Every setting, checked; an attribute is the setting's name in lower case."""
 
-    The description of each ends the sentence "NAME must be ...".
-    """
-
-    clio_region: Annotated[Literal["us", "ca", "eu", "au"], _LowerCase] = Field(
-        "us", description="us, ca, eu or au"
+    clio_region: str = _setting(values.one_of(*_SUBDOMAINS), "us, ca, eu or au", "us")
+    clio_base_url: str = _setting(values.origin, f"{_AN_URL}, and without a path", "")
+    clio_time_zone: ZoneInfo | None = _setting(
+        values.zone, "a time zone that this machine knows, such as America/New_York", None
     )
-    clio_base_url: _Origin = Field(
-        default_factory=lambda ok: f"https://{_SUBDOMAINS[ok['clio_region']]}app.clio.com",
-        description=f"{_AN_URL}, and without a path",
-    )
-    clio_time_zone: Annotated[ZoneInfo | None, BeforeValidator(_zone)] = Field(
-        None, description="a time zone that this machine knows, such as America/New_York"
-    )
-    clio_client_id: _Word | None = Field(None, description=f"the app's key, {_ALONE}")
-    clio_client_secret: _Secret | None = Field(None, description=f"the app's secret, {_ALONE}")
-    clio_redirect_uri: _Url = Field("http://127.0.0.1:8765/callback", description=_AN_URL)
-    clio_access_token: _Secret | None = Field(None, description=f"the token, {_ALONE}")
+    clio_client_id: str | None = _setting(values.word, f"the app's key, {_ALONE}", None)
+    clio_client_secret: Secret | None = _setting(values.secret, f"the app's secret, {_ALONE}", None)
+    clio_redirect_uri: str = _setting(values.url, _AN_URL, "http://127.0.0.1:8765/callback")
+    clio_access_token: Secret | None = _setting(values.secret, f"the token, {_ALONE}", None)
 
-    sync_rule: Annotated[SyncRule, _LowerCase] = Field(description="opt-out, opt-in or both")
-    sync_opt_out_field: _Box = Field("BroadlyOptOut", description=_AS_IN_CLIO)
-    sync_opt_in_field: _Box = Field("SendBroadlyThankYou", description=_AS_IN_CLIO)
+    sync_rule: SyncRule = _setting(lambda t: SyncRule(t.lower()), "opt-out, opt-in or both")
+    sync_opt_out_field: str = _setting(values.box, _AS_IN_CLIO, "BroadlyOptOut")
+    sync_opt_in_field: str = _setting(values.box, _AS_IN_CLIO, "SendBroadlyThankYou")
     sync_max_age_days: int = _number(30, 1, _YEARS, "a whole number of days")
     sync_reask_days: int = _number(180, 0, _YEARS, "a whole number of days")
-    sync_settle_hours: _Hours = _number(0.0, 0, 8760, "a number of hours below SYNC_MAX_AGE_DAYS,")
+    sync_settle_hours: float = _number(
+        0.0, 0, 8760, "a number of hours below SYNC_MAX_AGE_DAYS,", float
+    )
     sync_max_new: int = _number(50, 0, 1_000_000)
-    sync_companies: bool = Field(True, description="true or false")
+    sync_companies: bool = _setting(values.yes_or_no, "true or false", True)
     sync_overlap_minutes: int = _number(60, 5, 43200, "a whole number of minutes")
-    sync_run_minutes: float = _number(10.0, 0.01, 1440, "a number of minutes")
-    sync_state: Annotated[Path, _that(Path.is_absolute)] = Field(
-        description="the path of a file, such as /var/lib/clio-broadly-sync/state.db"
+    sync_run_minutes: float = _number(10.0, 0.01, 1440, "a number of minutes", float)
+    sync_state: Path = _setting(
+        values.path, "the path of a file, such as /var/lib/clio-broadly-sync/state.db"
     )
 
-    broadly_url: _Url = Field(repr=False, description=f"{_AN_URL}, as Broadly gave it to you")
-    broadly_api_key: _Secret = Field(description=f"the key, {_ALONE}")
-    broadly_auth_header: Annotated[str, _that(_is_header)] = Field(
+    broadly_url: str = _setting(values.url, f"{_AN_URL}, as Broadly gave it to you", shown=False)
+    broadly_api_key: Secret = _setting(values.secret, f"the key, {_ALONE}")
+    broadly_auth_header: str = _setting(
+        values.header,
+        'a header like "X-API-Key: {key}", with {key} once where the key belongs',
         "Authorization: Bearer {key}",
-        repr=False,
-        description='a header like "X-API-Key: {key}", with {key} once where the key belongs',
+        shown=False,
     )
     broadly_batch_size: int = _number(50, 1, 500)
-    broadly_fields: _Names = Field(
-        BROADLY_FIELDS, description=f"some of {','.join(BROADLY_FIELDS)}, email or phone among them"
+    broadly_fields: tuple[str, ...] = _setting(
+        _narrowed, f"some of {','.join(BROADLY_FIELDS)}, email or phone among them", BROADLY_FIELDS
     )
-    broadly_dedupes: bool = Field(False, description="true or false")
+    broadly_dedupes: bool = _setting(values.yes_or_no, "true or false", False)
 
-    ping_url: _Url | None = Field(None, repr=False, description=_AN_URL)
-    log_format: Annotated[Literal["text", "json"], _LowerCase] = Field(
-        "text", description="text or json"
+    ping_url: str | None = _setting(values.url, _AN_URL, None, shown=False)
+    log_format: Literal["text", "json"] = _setting(
+        values.one_of("text", "json"), "text or json", "text"
     )
 
     def broadly_headers(self) -> dict[str, str]:
         """Spell the header that signs in to Broadly, with the key in it."""
         name, _, value = self.broadly_auth_header.partition(":")
-        return {name: value.strip().replace("{key}", self.broadly_api_key.get_secret_value())}
+        return {name: value.strip().replace("{key}", self.broadly_api_key.reveal())}
 
 
-NAMES = tuple(field.upper() for field in Config.model_fields)
+_SETTINGS: Final = {setting.name: setting for setting in fields(Config)}
+NAMES = tuple(name.upper() for name in _SETTINGS)
 
 
 def load(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
@@ -192,8 +122,11 @@ def load(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     Raise ConfigError with every problem at once. An empty value counts as not set.
     """
     path = _find(config_file, environ, cwd)
-    values, problems = _from_file(path) if path else ({}, [])
-    config = _checked(values | _given(environ, cwd), problems)
+    texts, problems = _from_file(path) if path else ({}, [])
+    given = _given(environ, cwd)
+    if path is None and not given:
+        raise ConfigError(f"{_NO_FILE} {_WITHOUT_ONE}")
+    config = _checked(texts | given, problems)
     if path is None and any(" is not set;" in problem for problem in problems):
         problems.insert(0, _NO_FILE)
     if config is None or problems:
@@ -219,20 +152,14 @@ def salvage(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> 
     path = _find(config_file, environ, cwd)
     usual = _usual_state(path) if path else None
     try:
-        values = _from_file(path)[0] if path else {}
+        texts = _from_file(path)[0] if path else {}
     except ConfigError:
-        values = {}
-    values |= _given(environ, cwd)
-    try:
-        Config.model_validate(values)
-    except ValidationError as failed:
-        for error in failed.errors(include_url=False, include_context=False, include_input=False):
-            values.pop(str(error["loc"][0]), None)
-    state, ping_url = values.get("sync_state", usual), values.get("ping_url")
+        texts = {}
+    good, _ = _parsed(texts | _given(environ, cwd))
     return Salvaged(
-        sync_state=Path(str(state)) if state else None,
-        ping_url=str(ping_url) if ping_url else None,
-        log_format="json" if str(values.get("log_format")).lower() == "json" else "text",
+        sync_state=good.get("sync_state", usual),
+        ping_url=good.get("ping_url"),
+        log_format=good.get("log_format", "text"),
     )
 
 
@@ -244,10 +171,10 @@ def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Pa
     return usual if os.path.lexists(usual) else None
 
 
-def _from_file(path: Path) -> tuple[dict[str, object], list[str]]:
-    values, problems = settings_file.read(path, NAMES)
+def _from_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    texts, problems = settings_file.read(path, NAMES)
     beside = Path(os.path.realpath(path)).parent
-    return {"sync_state": _usual_state(path), **_given(values, beside)}, problems
+    return {"sync_state": str(_usual_state(path)), **_given(texts, beside)}, problems
 
 
 def _usual_state(path: Path) -> Path:
@@ -273,17 +200,30 @@ def _place(value: str, folder: Path) -> str:
     return os.path.realpath(folder / path)
 
 
-def _checked(values: Mapping[str, object], problems: list[str]) -> Config | None:
+def _checked(texts: Mapping[str, str], problems: list[str]) -> Config | None:
     """Make a Config; where that fails, add a sentence for each setting at fault."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as failed:
-        errors = failed.errors(include_url=False, include_context=False, include_input=False)
-    for error in errors:
-        field = str(error["loc"][0])
-        must_be = f"must be {Config.model_fields[field].description}."
-        if error["type"] == "missing":
-            problems.append(f"{field.upper()} is not set; it {must_be}")
-        elif error["type"] != "default_factory_not_called":  # follows from an error before it
-            problems.append(f"{field.upper()} {must_be}")
-    return None
+    good, bad = _parsed(texts)
+    for name, setting in _SETTINGS.items():
+        must_be = f"must be {setting.metadata['must_be']}."
+        if name in bad:
+            problems.append(f"{name.upper()} {must_be}")
+        elif name not in good and setting.default is MISSING:
+            problems.append(f"{name.upper()} is not set; it {must_be}")
+    return None if problems else Config(**good)
+
+
+def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
+    """Return the settings that are in order, and the names of those that are not."""
+    good: dict[str, Any] = {}
+    bad: set[str] = set()
+    for name, text in texts.items():
+        try:
+            good[name] = _SETTINGS[name].metadata["parse"](text)
+        except ValueError:
+            bad.add(name)
+    days = good.get("sync_max_age_days", Config.sync_max_age_days)
+    if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be due too late
+        bad.add("sync_settle_hours")
+    subdomain = _SUBDOMAINS[good.get("clio_region", Config.clio_region)]
+    good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
+    return good, bad

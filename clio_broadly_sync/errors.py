@@ -122,5 +122,5 @@ class StoppedError(SyncError):
     """SIGINT or SIGTERM came; what was in flight has been settled."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("Interrupted; nothing is half done, and the next run goes on from here.")
+        super().__init__("Interrupted; nothing is half done, and nothing is lost.")
         self.signal_number = signal_number

@@ -92,10 +92,16 @@ def of_exception(peer: str, error: Exception) -> SyncError:
     )
 
 
+_MENDS = {
+    "Clio": "run `clio-broadly-sync login`, or put a new token into CLIO_ACCESS_TOKEN",
+    "Broadly": "put the right key into BROADLY_API_KEY",
+}
+
+
 def _denied(peer: str, status: int) -> str:
     if status == 403:
         return f"{peer} forbids this (403): the sign-in or key lacks a permission."
-    return f"{peer} refuses the sign-in or key (401): sign in again, or put a new key in."
+    return f"{peer} refuses the sign-in or key (401): {_MENDS.get(peer, 'put a new one in')}."
 
 
 def _is_tls(error: Exception) -> bool:

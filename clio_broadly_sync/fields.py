@@ -100,7 +100,7 @@ class Checkbox:
         here = [field for field in fields if self._is_here(field)]
         renamed = next((field.name for field in here if field.id == pinned), None)
         if renamed is not None and renamed != self.name:
-            return f": it is now called “{shown(renamed)}”. Rename it back; the name must match."
+            return f": it is now called “{shown(renamed)}”. Rename it back. {_MATCH}"
         other_type = next((field.type for field in here if field.name == self.name), None)
         if other_type is not None:
             return f": the field of that name is a {shown(other_type)}, not a checkbox."

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Literal, TextIO
 
+from clio_broadly_sync import folding
+
 _LOG = logging.getLogger("clio_broadly_sync")
 
 
@@ -43,7 +45,8 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """An error is a sentence for a person, who needs no word before it."""
         level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
-        return f"clio-broadly-sync: {level}{record.getMessage()}"
+        lines = f"clio-broadly-sync: {level}{record.getMessage()}".splitlines()
+        return "\n".join(folding.fold(line, folding.width(sys.stderr)) for line in lines)
 
 
 class _Json(logging.Formatter):

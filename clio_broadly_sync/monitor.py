@@ -4,7 +4,10 @@ After healthchecks.io's pinging API: ADDRESS/start, ADDRESS, ADDRESS/<exit code>
 """
 
 import logging
+import signal
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,19 +39,30 @@ class Monitor:
         self._ping(f"/{code}" if code else "", lines)
 
     def _ping(self, end: str, lines: Sequence[str]) -> None:
+        """Ping from a thread of its own: a name is looked up in C, where no time limit reaches."""
         if self._url is None:
             return
-        # A Stop and a pace of its own: it is told of a run that a signal ended, too.
-        transport = Transport(
-            "The monitor", patience=lambda: 0.0, stop=Stop(), whole_call=WHOLE_CALL_SECONDS
+        call = threading.Thread(
+            target=_call, args=(_extended(self._url, end), _text(lines)), daemon=True
         )
-        url = _extended(self._url, end)
-        try:
-            transport.request("POST", url, headers=_HEADERS, body=_text(lines))
-        except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)
-            log.info("the monitor could not be told (%s)", type(error).__name__)
-        finally:
-            transport.close()
+        with suppress(RuntimeError):  # there is no room for another thread
+            call.start()
+            call.join(WHOLE_CALL_SECONDS)
+
+
+def _call(url: str, body: bytes) -> None:
+    # Signals are for the main thread, which they may have to wake.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # A Stop and a pace of its own: it is told of a run that a signal ended, too.
+    transport = Transport(
+        "The monitor", patience=lambda: 0.0, stop=Stop(), whole_call=WHOLE_CALL_SECONDS
+    )
+    try:
+        transport.request("POST", url, headers=_HEADERS, body=body)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)
+        log.info("the monitor could not be told (%s)", type(error).__name__)
+    finally:
+        transport.close()
 
 
 def _extended(url: str, end: str) -> str:

@@ -81,16 +81,20 @@ def check_account(pins: Pins | None, account: Account) -> None:
     )
 
 
-def read_account(source: Definitions) -> Account:
-    """Return whose data the token opens; nobody's, with a warning, where Clio forbids to ask."""
+def read_account(source: Definitions, *, told: bool = False) -> Account:
+    """Return whose data the token opens; nobody's, with a warning, where Clio forbids to ask.
+
+    `told`: it was said before; a token that has been renewed is no news.
+    """
     try:
         return source.account()
     except DeniedError as error:
         if error.status != 403:
             raise
-        log.warning(
+        log.log(
+            logging.INFO if told else logging.WARNING,
             "Clio does not let this sign-in ask who it is (the Users permission is missing): "
-            "the account is not checked."
+            "the account is not checked.",
         )
         return Account(None, None)
 
@@ -109,13 +113,15 @@ def seen(token_hash: str, account: Account) -> dict[str, str | None]:
     return {"token_seen": token_hash, "time_zone": zone.key if zone is not None else None}
 
 
-def zone_of(account: Account) -> ZoneInfo | None:
-    """Return the firm's zone as Clio names it; None, with a warning, where it does not."""
+def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
+    """Return the firm's zone as Clio names it; None, with a warning unless `told`, where it does
+    not."""
     zone = zone_named(account.time_zone)
     if zone is None:
-        log.warning(
+        log.log(
+            logging.INFO if told else logging.WARNING,
             "Clio does not tell the firm's time zone: this machine's is used for close dates; "
-            "set CLIO_TIME_ZONE if that is another."
+            "set CLIO_TIME_ZONE if that is another.",
         )
     return zone
 

@@ -45,7 +45,9 @@ def backfill(
     _check(first.date(), last.date(), asks=not (yes or dry_run))
 
     from clio_broadly_sync import pipeline
+    from clio_broadly_sync.cli import words
     from clio_broadly_sync.cli.run import Run
+    from clio_broadly_sync.cli.terminal import say
     from clio_broadly_sync.model import Command
 
     run = Run(
@@ -58,10 +60,19 @@ def backfill(
     )
 
     def confirm(closings: int) -> bool:
-        question = f"{closings} closings may be handed over. Go on?"
-        return yes or dry_run or run.ask(question)
+        question = f"{words.count(closings, 'closing')} may be handed over. Go on?"
+        if yes or dry_run or run.ask(question):
+            return True
+        say(_DECLINED, err=True)
+        return False
 
     run.carry_out(lambda job: pipeline.backfill(job, confirm))
+
+
+_DECLINED = (
+    "Nobody is handed over. They wait until you run the same `backfill` again, or let them go with "
+    "`clio-broadly-sync outbox drop --command backfill`."
+)
 
 
 def _check(first: date, last: date, *, asks: bool) -> None:

@@ -44,7 +44,7 @@ def demo() -> None:
     """
     with tempfile.TemporaryDirectory() as folder, Sandbox(matters=0, dedupes=False) as servers:
         settings = servers.settings(SYNC_STATE=str(Path(folder, "state", "state.db")))
-        click.echo("A practice Clio and a practice Broadly are up on this machine.\n")
+        click.echo("A practice Clio and a practice Broadly are up on this machine.")
         _heading("1. The first sync: it notes where to start, and hands over nobody")
         click.echo(_run(settings, folder).strip())
 

@@ -38,6 +38,11 @@ class _LazyGroup(click.Group):
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            if near and not context.resilient_parsing:
+                context.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
             return None
         module = importlib.import_module(f"clio_broadly_sync.cli.{name}")
         command: click.Command = getattr(module, name)
@@ -73,14 +78,16 @@ def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None
     Try it without any account: clio-broadly-sync demo
     """
     context.obj = Options(config_file, verbose)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
 
 
 def main() -> None:
     """Run the command line; a bug prints where it is, and never the data that met it."""
     sys.excepthook = _print_bug
-    for name in ("stdout", "stderr"):  # None where the caller has closed it
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the caller has closed it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="replace")  # an alphabet that lacks some letters
     cli(prog_name="clio-broadly-sync")
 

@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 import click
 
 from clio_broadly_sync import logs, pins, pipeline
-from clio_broadly_sync.cli import bugs, progress, surge_words, wiring, words
+from clio_broadly_sync.cli import asking, bugs, progress, surge_words, wiring, words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.telling import SURGE, Notebook, Teller, Telling, Trouble
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import ConfigError, StoppedError, StorageError, SyncError
 from clio_broadly_sync.job import Job
@@ -70,7 +71,7 @@ class Run:
     def ask(self, question: str) -> bool:
         """Ask on the terminal; a signal ends the run there and then."""
         self._progress.finish()
-        with self._stop.at_once(), suppress(click.Abort):  # the end of the input is a no
+        with suppress(click.Abort), asking.patience(self._stop):  # no answer is a no
             return click.confirm(question, err=True)
         return False
 
@@ -179,7 +180,8 @@ class Run:
     def _wait(self, seconds: float) -> None:
         """Wait for a Broadly that asked for it."""
         self._progress.waiting("Broadly", seconds)
-        self._stop.sleep(seconds)
+        if self._ends is not None:
+            self._ends.broadly.wait(seconds)
 
     def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
         """Say what went wrong, then what there is to do, then what was done."""
@@ -224,12 +226,12 @@ class Run:
             for piece in words.as_json(self._counters(code), decided):
                 sys.stdout.write(piece)
         else:
-            say = click.echo if aloud else log.info
+            tell = say if aloud else log.info
             has_table = code in (words.OK, words.ATTENTION) and not self.report.first_run
             for line in words.table(decided) if decided and has_table else ():
-                say(line)
+                tell(line)
             for line in results:
-                say(line)
+                tell(line)
         sys.stdout.flush()
 
     def _counters(self, code: int) -> dict[str, Any]:
@@ -244,6 +246,8 @@ class Run:
             "requests": {
                 "clio": ends.clio.requests if ends else 0,
                 "broadly": ends.broadly.requests if ends else 0,
+                "bytes": ends.clio.bytes + ends.broadly.bytes if ends else 0,
+                "waited": round(ends.clio.waited + ends.broadly.waited, 3) if ends else 0.0,
             },
             "seconds": round(time.monotonic() - self._started, 3),
         }

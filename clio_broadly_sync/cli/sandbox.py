@@ -27,14 +27,21 @@ SETTINGS = (
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, help="Another number, another firm.")
-@click.option("--contacts", default=40, show_default=True, help="How many contacts it has.")
-@click.option("--matters", default=60, show_default=True, help="How many matters it has.")
+@click.option(
+    "--seed", default=1, show_default=True, metavar="N", help="Another number, another firm."
+)
+@click.option(
+    "--contacts", default=40, show_default=True, metavar="N", help="How many contacts it has."
+)
+@click.option(
+    "--matters", default=60, show_default=True, metavar="N", help="How many matters it has."
+)
 @click.option(
     "--port",
     type=click.IntRange(1, 65534),
     default=CLIO_PORT,
     show_default=True,
+    metavar="N",
     help="Where Clio listens; Broadly listens on the next port.",
 )
 def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
@@ -76,20 +83,21 @@ def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
 
 
 def _print_settings(servers: Sandbox) -> None:
-    click.echo(
-        "Practice Clio and Broadly are up; Ctrl-C ends them. In another terminal, in an empty\n"
-        "folder, run `clio-broadly-sync init`, and answer with these:\n",
-        err=True,
-    )
+    click.echo("Practice Clio and Broadly are up; Ctrl-C ends them.", err=True)
+    if sys.stdout.isatty():
+        click.echo(
+            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer\n"
+            "with these, top down (the last two are not asked for):\n"
+        )
     state = "practice-state/state.db"
     settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
     for name in SETTINGS:
         click.echo(f"{name}={settings[name]}")
-    click.echo(f"# Instead of key, secret and `login`: CLIO_ACCESS_TOKEN={TOKEN}")
+    click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`: CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()
     click.echo(
-        "\nThen come `login`, `check` and `sync`. The first sync notes where to start; after it,\n"
-        "close matters here, three with each Enter, and `sync` again.",
+        "\nThen come `login`, `check` and `sync`. The first `sync` notes where to start; after\n"
+        "it, close matters here, three with each Enter, and `sync` again.",
         err=True,
     )
 

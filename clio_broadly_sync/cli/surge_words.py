@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import times
+from clio_broadly_sync.cli import times, words
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.store import Crowd
 
@@ -21,11 +21,11 @@ def spoken(job: Job) -> tuple[str, ...]:
 
 def lines(crowd: Crowd, zone: tzinfo | None) -> Iterator[str]:
     """Say what to do, and then what a person needs to know to do it; moments in the firm's zone."""
-    wait = "1 closing waits" if crowd.waiting == 1 else f"{crowd.waiting} closings wait"
+    wait = words.count(crowd.waiting, "closing waits", "closings wait")
     yield (
-        f"{wait} for a person's yes. Look: `outbox list --reason surge` or `sync --dry-run --yes`; "
-        "if they are right: `sync --yes`; if not, drop them for good: "
-        "`outbox drop --reason surge`."
+        f"{wait} for a person's yes. Look: `clio-broadly-sync outbox list --reason surge`, or "
+        "`clio-broadly-sync sync --dry-run --yes`. If they are right: `clio-broadly-sync sync "
+        "--yes`; if not, drop them for good: `clio-broadly-sync outbox drop --reason surge`."
     )
     yield _why(crowd)
     if crowd.oldest is not None and crowd.newest is not None:

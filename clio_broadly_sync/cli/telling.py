@@ -7,6 +7,7 @@ Whenever it cannot be read or written, everything is told.
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ PATIENCE: Final = timedelta(hours=6)
 """So long Clio or Broadly may be away before anybody is told."""
 A_DAY: Final = timedelta(hours=23, minutes=50)
 """Until the same is told again: not a whole day, because cron is not that punctual."""
+LARGEST_BYTES: Final = 1_000_000
+"""Fifty times what a day of troubles that are never the same would take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ class Notebook:
     def read(self) -> Memory:
         """Return what it holds; nothing where there is none, or nonsense."""
         try:
-            found = json.loads(self._path.read_bytes())
+            if not stat.S_ISREG(self._path.lstat().st_mode):
+                return {}  # a pipe would be waited for
+            with self._path.open("rb") as file:
+                found = json.loads(file.read(LARGEST_BYTES))
             return {key: _entry(value) for key, value in found.items()}
         except (FileNotFoundError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return {}

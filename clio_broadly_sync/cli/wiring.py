@@ -18,7 +18,7 @@ from clio_broadly_sync.clio_sample import Sampling
 from clio_broadly_sync.config import Config, Salvaged
 from clio_broadly_sync.errors import ConfigError, SyncError
 from clio_broadly_sync.job import ReviewSink
-from clio_broadly_sync.model import Command, Policy
+from clio_broadly_sync.model import Command, Pins, Policy
 from clio_broadly_sync.rehearsal import Rehearsal
 from clio_broadly_sync.store import SignIn, Store, locked
 from clio_broadly_sync.transport import Stop, Transport
@@ -67,12 +67,12 @@ class Ends:
         stop: Stop,
         patience: Callable[[], float],
         waiting: Callable[[str, float], object] = lambda what, seconds: None,
+        *,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._settings = settings
         # A walk through Clio that makes progress goes on, its waits for the rate limit with it.
-        self.clio = Transport(
-            "Clio", patience=patience, stop=stop, grace=GRACE_SECONDS, waiting=waiting
-        )
+        self.clio = Transport("Clio", patience=patience, stop=stop, grace=grace, waiting=waiting)
         self.broadly = Transport("Broadly", patience=patience, stop=stop, waiting=waiting)
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=now)
         sign_in = SignIn(settings.sync_state)
@@ -116,6 +116,12 @@ def wanted(settings: Config) -> pins.Wanted:
         opt_out_name=settings.sync_opt_out_field,
         opt_in_name=settings.sync_opt_in_field,
     )
+
+
+def check_account(known: Pins, store: Store, tokens: Tokens, source: Clio) -> None:
+    """Raise ConfigError where the sign-in opens another account than the state's."""
+    if not store.has_seen(tokens.access_token()):
+        pins.check_account(known, pins.read_account(source, told=True))
 
 
 def policy(settings: Config, command: Command, store: Store) -> Policy:

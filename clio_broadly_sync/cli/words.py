@@ -24,6 +24,7 @@ ATTENTION: Final = 65
 UNAVAILABLE: Final = 69
 STORAGE: Final = 74
 BUSY: Final = 75
+_LIST: Final = "clio-broadly-sync outbox list"
 _CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
     (ConfigError, 78, "config"),
     (DeniedError, 77, "denied"),
@@ -34,11 +35,21 @@ _CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
 _OUTCOMES: Final = {OK: "ok", ATTENTION: "attention"} | {code: word for _, code, word in _CODES}
 
 
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Write `1 closing waits` or `3 closings wait`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def exit_code(error: SyncError) -> int:
     """Return the exit code that says what to do next."""
     if isinstance(error, StoppedError):
         return 128 + error.signal_number
     return next(code for kind, code, _ in _CODES if isinstance(error, kind))
+
+
+def is_failure(code: int | None) -> bool:
+    """Tell whether a run that has ended with this needs somebody to look why."""
+    return code in (BUG, *(code for _, code, _ in _CODES if code != BUSY))
 
 
 def outcome(code: int) -> str:
@@ -123,7 +134,7 @@ def _summary(report: Report, *, dry_run: bool) -> str:
     skipped = sum(report.skipped.values())
     why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
     return (
-        f"{report.matters_read} matters read: {number} {would}, {skipped} skipped"
+        f"{count(report.matters_read, 'matter')} read: {number} {would}, {skipped} skipped"
         + (f" ({why})" if why else "")
         + f", {report.waiting} waiting."
     )
@@ -134,30 +145,37 @@ def needs(report: Report) -> Iterator[str]:
     yield from report.surge_says
     if report.held:
         yield (
-            f"{report.held} became held: they may already have been asked (Broadly's answer was "
-            "lost), so they are not sent again by themselves."
+            f"{report.held} became held: Broadly's answer was lost, so the client may have been "
+            f"asked already. A person decides: `{_LIST} --state held`."
         )
     if report.rejected:
-        yield f"{report.rejected} were rejected by Broadly: look at these clients' data in Clio."
+        rejected = count(report.rejected, "closing")
+        yield (
+            f"Broadly rejected {rejected}: put the client's data right in Clio, then send it "
+            f"again. Which: `{_LIST} --state dead`."
+        )
     if report.suppressed:
-        yield f"{report.suppressed} were suppressed by Broadly: they do not want to be asked."
+        suppressed = count(report.suppressed, "closing")
+        yield f"Broadly suppressed {suppressed}: the client does not want to be asked."
     if report.faults:
         yield (
-            f"{report.faults} wait because the client is hidden from this sign-in, or a box cannot "
-            "be read: give the Clio user of this sign-in access to them."
+            f"{count(report.faults, 'closing waits', 'closings wait')} because the client is "
+            "hidden from this sign-in, or a box cannot be read: give the Clio user of this sign-in "
+            "access to it."
         )
 
 
 def table(closings: Iterable[Closing]) -> Iterator[str]:
     """Say what was decided on each closing, ids only."""
-    yield f"{'matter':>12}  {'client':>12}  {'closed on':<10}  decision"
-    for closing in closings:
+    for number, closing in enumerate(closings):
+        if not number:
+            yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
         decision = decision_of(closing)
         why = f": {decision.reason}" if decision.reason else ""
         verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
         yield (
-            f"{closing.key.matter_id:>12}  {closing.contact_id or '-':>12}  "
-            f"{closing.key.closed_on or '-'!s:<10}  {verdict}{why}"
+            f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
+            f"{times.day(closing.key.closed_on):<11}  {verdict}{why}"
         )
 
 

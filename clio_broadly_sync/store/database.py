@@ -164,7 +164,7 @@ def check_private(path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise StorageError("The state file belongs to another user; run this as that user.")
     if found.st_mode & 0o077:
-        raise StorageError("Others may read the state file; make it private: chmod 600 on it.")
+        raise StorageError(f"Others may read the state file; make it private: chmod 600 {path}")
     if os.stat(path.parent).st_mode & 0o022:
         raise StorageError(
             "Others may write to the folder of the state; make it private: chmod 700 on it."

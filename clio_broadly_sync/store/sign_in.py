@@ -123,5 +123,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _grant(found: dict[str, str]) -> Grant | None:
     if _ACCESS not in found:
         return None
-    expires_at = datetime.fromisoformat(found[_EXPIRES]).astimezone(UTC)
-    return Grant(found[_HOST], found[_ACCESS], found.get(_REFRESH), expires_at)
+    try:
+        expires_at = datetime.fromisoformat(found[_EXPIRES]).astimezone(UTC)
+        return Grant(found[_HOST], found[_ACCESS], found.get(_REFRESH), expires_at)
+    except (KeyError, ValueError, OverflowError):
+        raise StorageError(
+            "The sign-in in the state is damaged: restore a sound copy of the state, or run "
+            "`clio-broadly-sync login`."
+        ) from None

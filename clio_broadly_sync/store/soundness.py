@@ -90,7 +90,8 @@ class Soundness:
 
 
 def files(path: Path) -> list[Flaw]:
-    """Return what others may do with the state's folder, and with the files beside it.
+    """Return what others may do with the state's folder, and with the files beside it; the state
+    itself is looked at whenever it is opened.
 
     Raise StorageError where there is no state at all.
     """
@@ -101,8 +102,8 @@ def files(path: Path) -> list[Flaw]:
                 "SYNC_STATE, or see “The state is lost” in the README."
             )
         folder = os.stat(path.parent).st_mode
-        beside = [f for f in sorted(path.parent.iterdir()) if f.name.startswith(path.name)]
-        found = [flaw for file in beside for flaw in _of_file(file)]
+        near = [f for f in sorted(path.parent.iterdir()) if f.name.startswith(path.name)]
+        found = [flaw for file in near if file != path for flaw in _of_file(file)]
     if folder & 0o077:
         sentence = "Others may look into the folder of the state; make it private: chmod 700 on it."
         found.append(Flaw("folder", sentence, grave=bool(folder & 0o022)))

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import responses
 from parts import NOW, Clock, transport
-from pydantic import SecretStr
 
 from clio_broadly_sync.clio_auth import App, GivenToken, OAuth, SavedToken
 from clio_broadly_sync.errors import (
@@ -21,19 +20,22 @@ from clio_broadly_sync.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Grant
+from clio_broadly_sync.model import Grant, Secret
 from clio_broadly_sync.sandbox import Sandbox
 from clio_broadly_sync.transport import Stop
 
 BASE = "https://app.clio.com"
 TOKEN = f"{BASE}/oauth/token"
-APP = App("the-id", SecretStr("the-secret"), "http://127.0.0.1:8765/callback")
+APP = App("the-id", Secret("the-secret"), "http://127.0.0.1:8765/callback")
 ANSWER = {"token_type": "bearer", "access_token": "new", "expires_in": 3600}
 OLD = Grant(BASE, "t-old", "r-kept", NOW + timedelta(days=1))
 
 
 class Kept:
-    """A stand-in for the store: what is kept, what another process does, and what went wrong."""
+    """A stand-in for the store: what is kept, what another process does, and what went wrong.
+
+    `saved`: what was new when it was saved.
+    """
 
     def __init__(self, grant: Grant | None = OLD) -> None:
         self.grant = grant
@@ -46,7 +48,7 @@ class Kept:
 
     def save(self, grant: Grant) -> None:
         assert self.locked, "saved beside others"
-        self.saved.append(grant)
+        self.saved += [grant] if grant != self.grant else []
         self.grant = grant
 
     @contextmanager
@@ -99,7 +101,7 @@ def test_address_for_the_browser() -> None:
     ("app", "sentence"),
     [
         (App(None, None, "x"), "CLIO_CLIENT_ID and CLIO_CLIENT_SECRET must"),
-        (App(None, SecretStr("the-secret"), "x"), "^CLIO_CLIENT_ID must"),
+        (App(None, Secret("the-secret"), "x"), "^CLIO_CLIENT_ID must"),
         (App("the-id", None, "x"), "^CLIO_CLIENT_SECRET must"),
     ],
 )
@@ -143,13 +145,18 @@ def test_code_is_exchanged_in_the_body() -> None:
         ({"expires_in": 0.5}, 0.5, None),
         ({"expires_in": None}, 3600, None),
         ({"expires_in": 10**400}, 10 * 365 * 86400, None),
+        ({"expires_in": 0}, 3600, None),
+        ({"expires_in": -1}, 3600, None),
+        ({"expires_in": "3600"}, 3600, None),
+        ({"expires_in": True}, 3600, None),
+        ({"expires_in": []}, 3600, None),
         ({"refresh_token": ""}, 3600, None),
         ({"refresh_token": "r~!"}, 3600, "r~!"),
     ],
 )
 @responses.activate
 def test_answers_that_are_read(changes: dict[str, Any], life: float, refresh: str | None) -> None:
-    """What may be absent may be, and any life is believed."""
+    """What may be absent may be, and any life is believed; what is none costs no tokens."""
     answer = {name: value for name, value in {**ANSWER, **changes}.items() if value is not None}
     responses.post(TOKEN, json=answer)
     grant = _oauth().exchange("the-code")
@@ -166,7 +173,6 @@ def test_answers_that_are_read(changes: dict[str, Any], life: float, refresh: st
             for name, values in {
                 "token_type": ["mac", None, 5],
                 "access_token": [None, "", 5, "a b", "a\nb", "é", "a\x00"],
-                "expires_in": [0, -1, "3600", True, []],
                 "refresh_token": [5, "a b", "é", []],
             }.items()
             for value in values
@@ -235,7 +241,7 @@ def test_code_is_tried_again_only_where_it_never_arrived() -> None:
 
 def test_token_of_the_settings() -> None:
     """Nothing is got in its place."""
-    token = GivenToken(SecretStr("given"))
+    token = GivenToken(Secret("given"))
     assert (token.access_token(), token.refresh()) == ("given", False)
 
 
@@ -291,18 +297,33 @@ def test_refresh_is_committed_as_a_whole(answer: dict[str, str], kept_now: str) 
 
 @responses.activate
 def test_token_that_is_not_committed_is_not_used() -> None:
-    """The disk is full: the run ends, and the next one finds what there was."""
+    """The disk fills up meanwhile: the run ends, and the next one finds what there was."""
     responses.post(TOKEN, json=ANSWER)
     kept = Kept()
 
     def full(grant: Grant) -> None:
-        raise StorageError("The state could not be used.")
+        if grant != kept.grant:
+            raise StorageError("The state could not be used.")
 
     kept.save = full  # type: ignore[method-assign]
     token = _token(kept)
     with pytest.raises(StorageError):
         token.refresh()
     assert token.access_token() == "t-old"
+
+
+@responses.activate
+def test_state_that_takes_nothing_is_found_out_before_clio_is_asked() -> None:
+    """What Clio gives for a spent refresh token has to be kept: nothing is spent in vain."""
+    kept = Kept()
+
+    def full(grant: Grant) -> None:
+        raise StorageError("The state could not be used.")
+
+    kept.save = full  # type: ignore[method-assign]
+    with pytest.raises(StorageError):
+        _token(kept).refresh()
+    assert len(responses.calls) == 0
 
 
 @responses.activate
@@ -392,7 +413,7 @@ def test_waiting_for_others(stop: Stop) -> None:
 def test_whole_life_at_the_sandbox(sandbox: Sandbox) -> None:
     """Code, token, refresh, and back: the same requests as Clio's."""
     its = sandbox.clio.oauth
-    app = App(its.client_id, SecretStr(its.client_secret), "http://127.0.0.1:8765/callback")
+    app = App(its.client_id, Secret(its.client_secret), "http://127.0.0.1:8765/callback")
     oauth = OAuth(transport(), app, sandbox.clio.url, now=lambda: NOW)
     first = its.issue()
     grant = Grant(sandbox.clio.url, first.access, first.refresh, NOW)

@@ -3,9 +3,12 @@
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pinged import Pinged
@@ -141,6 +144,25 @@ def test_monitor_that_hangs(listen: Listen, monkeypatch: pytest.MonkeyPatch, ans
     begun = time.monotonic()
     Monitor(f"http://127.0.0.1:{listen(talk)}/ping").started()
     assert time.monotonic() - begun < 2
+
+
+def test_name_that_is_looked_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that does not answer is waited for in C, where no alarm is heard."""
+    monkeypatch.setattr(module, "WHOLE_CALL_SECONDS", 0.2)
+    answered = threading.Event()
+
+    def look_up(*address: object) -> Any:
+        until = time.monotonic() + 5
+        while not answered.is_set() and time.monotonic() < until:
+            with suppress(TimeoutError):
+                answered.wait(0.05)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    begun = time.monotonic()
+    Monitor("https://monitor.example/ping").started()
+    assert time.monotonic() - begun < 2
+    answered.set()
 
 
 def test_five_seconds_at_most() -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -225,6 +226,29 @@ def test_others_may_not_read_it(state: Path) -> None:
     for use in (sign_in.read, sign_in.erase, lambda: sign_in.save(GRANT)):
         with pytest.raises(StorageError, match="chmod 600"):
             use()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM facts WHERE name = 'sign_in_host'",
+        "DELETE FROM facts WHERE name = 'sign_in_expires_at'",
+        "UPDATE facts SET value = 'soon' WHERE name = 'sign_in_expires_at'",
+        "UPDATE facts SET value = '0001-01-01T00:00:00+14:00' WHERE name = 'sign_in_expires_at'",
+    ],
+)
+def test_damaged_sign_in(path: Path, damage: str) -> None:
+    """74 and not a bug; it can be erased, and a new one takes its place."""
+    sign_in = SignIn(path)
+    for mend in (sign_in.erase, lambda: sign_in.save(OTHER)):
+        sign_in.save(GRANT)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(damage)
+        with pytest.raises(StorageError, match="damaged") as caught:
+            sign_in.read()
+        assert "one" not in str(caught.value)
+        mend()
+        sign_in.read()
 
 
 def test_a_grant_shows_nothing_of_itself() -> None:

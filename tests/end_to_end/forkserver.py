@@ -24,9 +24,9 @@ MAX_ORDER = 1 << 16
 COMMANDS = ("sync", "backfill", "check", "explain", "outbox", "status", "verify")
 NEEDED = (
     *(f"clio_broadly_sync.cli.{name}" for name in COMMANDS),
-    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.checking",
-    "clio_broadly_sync.cli.explain.explaining", "clio_broadly_sync.cli.outbox.putting_right",
-    "clio_broadly_sync.cli.status.showing", "clio_broadly_sync.cli.verify.verifying",
+    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.work",
+    "clio_broadly_sync.cli.explain.work", "clio_broadly_sync.cli.outbox.putting_right",
+    "clio_broadly_sync.cli.status.work", "clio_broadly_sync.cli.verify.work",
     "email_validator", "phonenumbers", "sqlalchemy.dialects.sqlite", "time_machine",
 )  # fmt: skip
 

@@ -84,6 +84,7 @@ def test_it_asks_on_a_terminal(world: World, answer: str, sent: int) -> None:
     assert ran.code == 0
     assert "2 closings" in ran.out
     assert len(world.asked) == sent
+    assert ("Nobody is handed over" in ran.out) is (sent == 0)
     if not sent:
         assert world.backfill(*MARCH, "--yes", "--json").delivery == {"sent": 2}
 

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -164,6 +165,12 @@ def test_settings_file_that_others_may_read(today: World, settings: dict[str, st
     assert "warning" not in {found.level for found in said(today.check("--json"), "settings")}
 
 
+def test_settings_file_that_cannot_even_be_looked_for(today: World) -> None:
+    """Its folder is closed to this user, or its name is none: said once, and no bug."""
+    ran = today.run("--config", "n" * 5000, "check", "--json")
+    assert (ran.code, failed(ran)) == (78, {"settings": 78})
+
+
 # 2. State
 
 
@@ -230,6 +237,16 @@ def test_sign_in_that_lies_in_a_state_that_cannot_be_used(today: World) -> None:
     ran = today.check("--json", CLIO_ACCESS_TOKEN=None)
     assert (ran.code, failed(ran)) == (74, {"state": 74})
     assert one(ran, "sign-in").says == "Not tested: the state, which holds it, comes first."
+
+
+def test_sign_in_that_cannot_be_renewed_beside_a_sound_state(today: World) -> None:
+    """What can be read and not written is a failure of its own, and nothing is asked of Clio."""
+    SignIn(today.state).save(replace(_grant(today), expires_at=datetime.now(UTC)))
+    today.settings |= today.sandbox.settings(login=True)
+    today.state.with_name("state.db.sign-in.lock").mkdir(0o700)
+    ran = today.check("--json", CLIO_ACCESS_TOKEN=None)
+    assert (ran.code, failed(ran)) == (74, {"sign-in": 74})
+    assert today.clio.history == []
 
 
 def test_state_behind_a_file(today: World) -> None:
@@ -346,7 +363,7 @@ def test_clients_that_are_hidden(today: World) -> None:
     today.firm.redact_contact(today.closing().contact)
     ran = today.check("--json")
     assert ran.code == 0
-    assert "2 of the 4 clients looked at are hidden" in said(ran, "contacts")[-1].says
+    assert "Of 4 clients looked at, Clio hides 2 from" in said(ran, "contacts")[-1].says
 
 
 # 6. Custom fields

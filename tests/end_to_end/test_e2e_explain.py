@@ -1,5 +1,6 @@
 """`explain`: why a client was handed over or not, from the ledger or from Clio as it is now."""
 
+import re
 from typing import Any
 
 import pytest
@@ -373,6 +374,23 @@ def test_no_name_of_another_firm(world: World) -> None:
     assert "No name is shown: CLIO_BASE_URL" in " ".join(ran.out.split())
 
 
+def test_another_account_is_not_asked_about_this_state(world: World) -> None:
+    """A token of another firm: no name for what is known, and 78 for what is not, as in a run."""
+    closing, _ = _named(world)
+    world.sync()
+    unknown = world.closing()
+    world.firm.account.id += 1
+    world.clio.oauth.issue("clio-access-of-another-firm")
+    other: dict[str, Any] = {"CLIO_ACCESS_TOKEN": "clio-access-of-another-firm"}
+    ran = on_terminal(world, "explain", str(closing.matter), **other)
+    assert ran.code == 0
+    assert "No name is shown: The Clio sign-in belongs to another" in " ".join(ran.out.split())
+    for arguments in ([str(unknown.matter)], ["--contact", str(unknown.contact)]):
+        ran = world.run("explain", *arguments, **other)
+        assert (ran.code, "another account" in ran.err) == (78, True)
+    world.firm.account.id -= 1
+
+
 def test_name_with_control_characters(world: World) -> None:
     """They never reach the terminal: no colour, no bell, no moved cursor, no turned text."""
     closing, _ = _named(world, last_name="Wea\x1b[31mther\x07by\u202eyb\r\n")
@@ -392,11 +410,12 @@ def test_name_that_the_terminal_cannot_show(world: World) -> None:
 
 
 def test_narrow_terminal(world: World) -> None:
-    """Lines are broken between words."""
+    """Lines are broken between words, except within a command, which is there to be copied."""
     closing, _ = _named(world, opt_out=True)
     world.sync()
     ran = on_terminal(world, "explain", str(closing.matter), columns=60)
-    assert max(map(len, ran.out.splitlines())) <= 60
+    assert all(len(line) <= 60 or line.startswith("`") for line in ran.out.splitlines())
+    assert re.search(r"`clio-broadly-sync backfill --from \S+ --to \S+`", ran.out)
     assert "box was checked when read on" in " ".join(ran.out.split())
 
 

@@ -46,8 +46,8 @@ def test_answers_become_the_settings(fresh: World) -> None:
     assert (settings.clio_region, settings.sync_rule) == ("ca", SyncRule.OPT_IN)
     assert settings.clio_client_id == "my-app"
     assert settings.clio_client_secret is not None
-    assert settings.clio_client_secret.get_secret_value() == SECRET
-    assert (settings.broadly_url, settings.broadly_api_key.get_secret_value()) == (URL, KEY)
+    assert settings.clio_client_secret.reveal() == SECRET
+    assert (settings.broadly_url, settings.broadly_api_key.reveal()) == (URL, KEY)
     assert settings.sync_settle_hours == 36
 
 
@@ -109,7 +109,7 @@ def test_without_an_app_a_token_is_asked_for(fresh: World) -> None:
     ran = init(fresh, "us", "both", "", TOKEN, URL, KEY, "24")
     token = written(fresh).clio_access_token
     assert token is not None
-    assert token.get_secret_value() == TOKEN
+    assert token.reveal() == TOKEN
     assert "CLIO_CLIENT_SECRET" not in ran.out
     assert "clio-broadly-sync login" not in ran.out
 
@@ -179,7 +179,7 @@ def test_on_a_terminal_no_key_is_shown(fresh: World) -> None:
     ran = on_terminal(fresh, "init", answers=answers, **unset)
     assert ran.code == 0
     assert "my-app" in ran.out
-    assert written(fresh).broadly_api_key.get_secret_value() == KEY
+    assert written(fresh).broadly_api_key.reveal() == KEY
 
 
 def test_ctrl_c_leaves_nothing_behind(fresh: World) -> None:

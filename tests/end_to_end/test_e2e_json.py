@@ -30,7 +30,11 @@ def test_every_field_and_its_type(world: World) -> None:
     assert (found["matters_read"], found["to_send"]) == (3, 1)
     assert found["skipped"] == {"opted_out": 1}
     assert found["delivery"] == NOBODY | {"sent": 1, "waiting": 1}
-    assert found["requests"] == {"clio": 3, "broadly": 1}
+    requests = found["requests"]
+    assert requests.keys() == {"clio", "broadly", "bytes", "waited"}
+    assert (requests["clio"], requests["broadly"], requests["waited"]) == (3, 1, 0)
+    assert _is(requests["bytes"], int)
+    assert requests["bytes"] > 0
     assert type(found["seconds"]) in (int, float)
     assert 0 < found["seconds"] < 60
     day = world.day().isoformat()

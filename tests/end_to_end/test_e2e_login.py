@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import signing
 from browser import chromium
 from world import Ran, World
 
-from clio_broadly_sync.cli.login import signing_in
+from clio_broadly_sync.cli.login import work
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.sandbox import faults
 
@@ -173,13 +174,13 @@ def test_nobody_comes(
     of Clio's own never comes back, and its reason is the redirect address."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     log = logging.getLogger("clio_broadly_sync")
-    monkeypatch.setattr(signing_in, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(work, "WAIT_SECONDS", 0.0)
     for name, value in (log.__dict__ | {"handlers": []}).items():
         monkeypatch.setattr(log, name, value)
     for name, value in {**unsigned.settings, **signing.NO_BROWSER}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
-        signing_in.log_in(Options(), paste=False)
+        work.log_in(Options(), paste=False)
     for number, handler in before.items():
         signal.signal(number, handler)
     assert ended.value.code == 77
@@ -451,6 +452,19 @@ def test_logout_when_clio_does_not_play_along(unsigned: World, trouble: str) -> 
     assert (ran.code, "did not confirm" in ran.out) == (0, True)
     _check_nothing_left(unsigned)
     assert not _signed_in(unsigned)
+
+
+def test_logout_does_not_wait_for_a_busy_clio(unsigned: World) -> None:
+    """Not even after an answer, as a run would: the token has just been renewed."""
+    signing.keep_sign_in(unsigned)
+    unsigned.later(days=31)
+    busy = faults.answer(429, headers={"Retry-After": "40"})
+    unsigned.clio.faults.add(busy, when=faults.on("deauthorize"), times=None)
+    begun = time.monotonic()
+    ran = unsigned.run("logout")
+    assert (ran.code, "did not confirm" in ran.out) == (0, True)
+    assert time.monotonic() - begun < 20
+    _check_nothing_left(unsigned)
 
 
 def test_logout_without_a_sign_in(fresh: World) -> None:

@@ -1,8 +1,11 @@
 """`outbox`: what waits, is held or was rejected, listed, sent again, or dropped for good."""
 
+import contextlib
 import os
 import pty
 import signal
+import sqlite3
+import subprocess
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -156,6 +159,17 @@ def test_list_names_what_is_under_way(world: World) -> None:
     """Killed in its POST: nothing waits, and yet something is not at its end."""
     _in_doubt(world)
     assert "2 more are being handed over" in _outbox(world, "list").out
+
+
+def test_list_of_a_state_that_is_damaged(world: World) -> None:
+    """That is found at its second row: one object all the same, and its outcome is true."""
+    whole, damaged = _dead(world).matter, _dead(world).matter
+    change = "UPDATE closings SET rule = 'none', noticed_at = noticed_at + 1 WHERE matter_id = ?"
+    with contextlib.closing(sqlite3.connect(world.state)) as database, database:
+        database.execute(change, (damaged,))
+    ran = _outbox(world, "list", "--json")
+    assert (ran.code, ran.json["outcome"]) == (74, "storage")
+    assert [row["matter_id"] for row in ran.json["rows"]] == [whole]
 
 
 # Sent again.
@@ -387,9 +401,21 @@ def test_asks_on_a_terminal(world: World, answer: str, state: str) -> None:
     dead = _dead(world)
     ran = on_terminal(world, "outbox", "resend", "--all", answers={"again?": answer})
     assert ran.code == 0
-    assert ran.out.index("0 held, 1 dead") < ran.out.index("again?")
+    assert ran.out.index("To be sent again: 1 dead.") < ran.out.index("again?")
     assert ("Nothing was changed." in ran.out) is (state == "dead")
     assert world.ledger()[dead.matter].state == state
+
+
+def test_who_is_asked_reads_what_it_is_about(world: World) -> None:
+    """Also where the results go to a file: what comes before the question goes where it goes."""
+    _held(world)
+    ours, theirs = pty.openpty()
+    os.write(ours, b"y\n")
+    ran = world.finish(world.start(["outbox", "resend", "--all"], {}, stdin=theirs))
+    os.close(ours)
+    os.close(theirs)
+    assert ran.err.index("may already have been asked") < ran.err.index("again?")
+    assert ran.out == "1 will be sent again by the next `sync`.\n"
 
 
 def test_interrupted_at_the_question(world: World) -> None:
@@ -401,7 +427,11 @@ def test_interrupted_at_the_question(world: World) -> None:
     shown = b""
     while b"for good? " not in shown:
         shown += os.read(ours, 4096)
-    child.send_signal(signal.SIGINT)
+    for _ in range(20):  # one that comes just before the read is noticed only after it
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(1)
+            break
     assert world.finish(child, printed=shown.decode()).code == 130
     os.close(ours)
     assert world.ledger()[dead.matter].state == "dead"
@@ -429,6 +459,41 @@ def test_what_a_killed_run_left_is_put_right_first(world: World, dedupes: bool) 
     assert ran.json["changed"] == 2
     assert [_state(world, matter) for matter in matters] == [("skipped", "dropped")] * 2
     assert world.sync("--json").delivery == {}
+
+
+def test_resend_leaves_what_nobody_had_seen(world: World) -> None:
+    """What a killed run left became held just now: a `--yes` from before cannot have meant it."""
+    held = _held(world)
+    matters = _in_doubt(world)
+    ran = _outbox(world, "resend", "--all", "--yes", "--json")
+    assert (ran.code, ran.json["changed"], ran.json["found"]["held"]) == (65, 0, 3)
+    assert "2 became held just now" in ran.err
+    assert "Look at them" in ran.err
+    assert {_state(world, m) for m in (held.matter, *matters)} == {("held", "unknown_outcome")}
+    ran = _outbox(world, "resend", "--all", "--yes", "--json")
+    assert (ran.code, ran.json["changed"]) == (0, 3)
+
+
+def test_resend_asks_about_what_a_killed_run_left(world: World) -> None:
+    """Who is asked sees how many became held, and answers for them."""
+    _in_doubt(world)
+    ran = on_terminal(world, "outbox", "resend", "--all", answers={"again?": "y"})
+    assert "2 became held just now" in ran.out
+    assert {row.state for row in world.rows()} == {"pending"}
+
+
+def test_resent_held_one_is_not_for_another_broadly(world: World) -> None:
+    """The one that may have it would have refused it; a new address knows nothing of that."""
+    held = _held(world, taken=True)
+    world.dedupes()
+    assert _outbox(world, "resend", "--all", "--yes").code == 0
+    world.forget()
+    world.broadly.path = "/another/batch"
+    world.settings["BROADLY_URL"] = world.broadly.endpoint
+    assert world.check("--accept").code in (0, 65)
+    assert _state(world, held.matter) == ("held", "unknown_outcome")
+    assert world.sync("--json").delivery == {}
+    assert world.posts == []
 
 
 def test_state_that_cannot_be_used(world: World) -> None:

@@ -493,7 +493,7 @@ def test_what_needs_a_person_is_said_beside_another_failure(world: World) -> Non
     world.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)
     ran = world.sync(BROADLY_BATCH_SIZE="1")
     assert ran.code == 69
-    assert "1 were rejected" in ran.out
+    assert "Broadly rejected 1 closing" in ran.out
 
 
 def test_edit_of_a_hidden_clients_matter_is_nothing_new(world: World) -> None:

@@ -53,7 +53,7 @@ def test_after_the_first_run(world: World) -> None:
     (run,) = found["runs"]
     assert (run["command"], run["exit_code"], run["outcome"]) == ("sync", 0, "ok")
     printed = lines(world)
-    assert printed.startswith("Nothing waits for a person.")
+    assert printed.startswith("No closing waits for a person.")
     assert "all before it is recorded" in printed
 
 
@@ -170,6 +170,18 @@ def test_cron_that_does_not_run(world: World) -> None:
     assert (found["runs"][0]["outcome"], found["runs"][0]["exit_code"]) == ("denied", 77)
     age = timedelta(seconds=found["watermark_age_seconds"])
     assert timedelta(hours=47) < age < timedelta(hours=80)
+
+
+def test_last_sync_that_failed(world: World) -> None:
+    """It is said beside that no closing waits, with its code, until one comes through."""
+    failed = "The last `sync` failed"
+    world.sync(CLIO_ACCESS_TOKEN="withdrawn")
+    assert f"{failed}: denied (77). Why: `clio-broadly-sync check`." in lines(world)
+    world.closings(2)
+    assert world.sync(SYNC_MAX_NEW="0").code == 65
+    assert failed not in world.run("status").out
+    world.sync("--yes")
+    assert failed not in lines(world)
 
 
 def test_time_is_that_of_the_firm(world: World) -> None:

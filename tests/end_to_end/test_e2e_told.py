@@ -4,10 +4,11 @@ import json
 import os
 import pty
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import signing
 from world import QUICK, Ran, World
 
 from clio_broadly_sync.sandbox import faults
@@ -91,6 +92,20 @@ def test_busy_is_never_told(world: World) -> None:
     assert ["Another run" in ran.err for ran in seen] == [False, True, True]
 
 
+def test_new_token_is_no_news(fresh: World) -> None:
+    """Who may not ask who he is, is told so once, and not whenever a token has been renewed."""
+    fresh.clio.oauth.token_life = timedelta(hours=1)
+    fresh.clio.forbidden.add("users")
+    signing.keep_sign_in(fresh)
+    runs = []
+    for _ in range(3):
+        runs.append(fresh.sync())
+        fresh.later(hours=1)
+    assert [ran.code for ran in runs] == [0, 0, 0]
+    assert [ran.err.count("WARNING") for ran in runs] == [2, 0, 0]
+    assert fresh.paths.count("users/who_am_i") == 3
+
+
 def test_settings_that_are_not_in_order(world: World) -> None:
     """Beside the state, where that can be told; another problem is another trouble."""
     runs = [world.sync(SYNC_RULE="perhaps") for _ in range(2)]
@@ -134,8 +149,8 @@ def test_new_ones_that_need_a_person_are_always_told(world: World) -> None:
         ran = world.sync()
         assert (ran.code, ran.err) == (65, "")
         first, last = ran.out.splitlines()
-        assert first.startswith("1 were rejected by Broadly")
-        assert last.startswith(f"{number} matters read")
+        assert first.startswith("Broadly rejected 1 closing: ")
+        assert last.startswith(f"{number} matter")
     assert world.sync().out == ""
 
 
@@ -160,7 +175,7 @@ def test_rejected_one_is_told_beside_an_outage(world: World) -> None:
     world.broadly.rule("rejected", times=1)
     world.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)
     ran = world.sync(BROADLY_BATCH_SIZE="1")
-    assert (ran.code, "1 were rejected" in ran.out, bool(ran.err)) == (69, True, True)
+    assert (ran.code, "Broadly rejected 1 closing" in ran.out, bool(ran.err)) == (69, True, True)
     assert world.sync(BROADLY_BATCH_SIZE="1").code == 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.cli.main import COMMANDS, cli
@@ -68,3 +69,28 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         cli(["--version"], prog_name=PROGRAM)
     assert not end.value.code
     assert capsys.readouterr().out == f"{PROGRAM}, version {__version__}\n"
+
+
+def test_a_misspelt_command_is_pointed_out() -> None:
+    """With what may have been meant, where a name is near."""
+    near = CliRunner().invoke(cli, ["stauts"])
+    assert (near.exit_code, "Did you mean 'status'?" in near.output) == (2, True)
+    far = CliRunner().invoke(cli, ["dance"])
+    assert (far.exit_code, "Did you mean" in far.output) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "colour"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", None), ("TERM", "dumb", False)],
+)
+def test_colours_can_be_switched_off(
+    name: str, value: str, colour: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None leaves it to whether there is a terminal."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    assert cli.callback is not None
+    with click.Context(cli) as context:
+        cli.callback(config_file=None, verbose=False)
+        assert context.color is colour

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -227,3 +227,31 @@ def test_file_stays_small(file: Path) -> None:
     for n in range(150):
         assert _hear(file, START + n * QUARTER, Trouble(78, f"trouble {n}"))
     assert len(json.loads(file.read_text())) <= 97
+
+
+def _pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def _endless(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def _dangling(file: Path) -> None:
+    file.symlink_to(file.parent / "nowhere" / "else")
+
+
+def _huge(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.write(b"{")
+        opened.truncate(2**40)
+
+
+@pytest.mark.parametrize("make", [_pipe, _endless, _dangling, _huge])
+def test_what_is_no_notebook_holds_up_no_run(file: Path, make: Callable[[Path], None]) -> None:
+    """It is nonsense like any other: told at once, and a real one takes its place."""
+    file.parent.mkdir(0o700)
+    make(file)
+    assert _hear(file, START, DENIED)
+    assert stat.S_ISREG(file.lstat().st_mode)
+    assert not _hear(file, START + QUARTER, DENIED)

@@ -91,12 +91,14 @@ def clock(answers: Answers) -> Iterator[Finding]:
         yield findings.ok(about, "This machine's clock and Clio's agree.")
 
 
-def sign_in(settings: Config, answers: Answers, ends_at: str | None) -> Iterator[Finding]:
+def sign_in(
+    settings: Config, answers: Answers, known: Known | None, ends_at: str | None
+) -> Iterator[Finding]:
     """Say who is signed in, and for how long."""
     about, account = "sign-in", answers.account
     if isinstance(account, ClockError):
         yield findings.untested(about, "the clocks come first.")
-    elif isinstance(account, StorageError):
+    elif isinstance(account, StorageError) and known is None:
         yield findings.untested(about, "the state, which holds it, comes first.")
     elif isinstance(account, DeniedError) and account.status == FORBIDDEN:
         tick = _TICK.format(permission="Users")
@@ -229,8 +231,8 @@ def _hidden(matters: Sample, contacts: Sample) -> Iterator[Finding]:
     if hidden:
         yield findings.warning(
             "contacts",
-            f"{len(hidden)} of the {len(matters.clients)} clients looked at are hidden from this "
-            "sign-in, and would wait: give its Clio user access to all contacts.",
+            f"Of {len(matters.clients)} clients looked at, Clio hides {len(hidden)} from this "
+            "sign-in; such a client would wait. Give its Clio user access to all contacts.",
         )
 
 

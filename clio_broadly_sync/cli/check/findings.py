@@ -1,6 +1,5 @@
 """What `check` finds: one line each, one object in JSON, and an exit code for all."""
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +9,6 @@ from clio_broadly_sync.cli import words
 from clio_broadly_sync.errors import SyncError
 
 _WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
-_INDENT: Final = 9
 
 
 class Level(StrEnum):
@@ -58,18 +56,9 @@ def worst(found: Iterable[Finding]) -> int:
     return min(codes, key=_WORST_FIRST.index, default=words.OK)
 
 
-def line(finding: Finding, columns: int | None) -> str:
-    """Write a finding for a person, folded where it would not fit."""
-    whole = f"{finding.level:<{_INDENT}}{finding.about}: {finding.says}"
-    if columns is None:
-        return whole
-    return textwrap.fill(
-        whole,
-        columns,
-        subsequent_indent=" " * _INDENT,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+def line(finding: Finding) -> str:
+    """Write a finding for a person."""
+    return f"{finding.level:<9}{finding.about}: {finding.says}"
 
 
 def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:

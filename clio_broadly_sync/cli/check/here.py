@@ -35,14 +35,14 @@ class Known(NamedTuple):
 def where_settings_are(options: Options) -> Finding:
     """Say where the settings come from, which are in order."""
     path = _settings_file(options)
-    where = path if path.exists() else "the environment alone"
+    where = path if os.path.exists(path) else "the environment alone"
     return findings.ok("settings", f"They are in order; read from {where}")
 
 
 def settings_file(options: Options) -> Iterator[Finding]:
     """Warn where others may read the settings file, which holds keys."""
     path = _settings_file(options)
-    if path.exists() and path.stat().st_mode & 0o077:
+    if os.path.exists(path) and path.stat().st_mode & 0o077:
         yield findings.warning(
             "settings", f"Others may read {path}, which holds keys: make it private with chmod 600."
         )
@@ -86,13 +86,12 @@ def runs(stands: Standing) -> Iterator[Finding]:
 def outbox(stands: Standing) -> Finding:
     """Say how much waits, for a person or for a later run."""
     if stands.for_a_person:
-        which = "closing waits" if stands.for_a_person == 1 else "closings wait"
-        return findings.warning(
-            "outbox",
-            f"{stands.for_a_person} {which} for a person: see `clio-broadly-sync status`.",
-        )
-    later = standing.count(stands.waiting)
-    return findings.ok("outbox", f"Nothing waits for a person; for a later run waits: {later}.")
+        waits = words.count(stands.for_a_person, "closing waits", "closings wait")
+        return findings.warning("outbox", f"{waits} for a person: see `clio-broadly-sync status`.")
+    if later := standing.count(stands.waiting):
+        waits = words.count(later, "closing waits", "closings wait")
+        return findings.ok("outbox", f"Nothing waits for a person; {waits} for a later run.")
+    return findings.ok("outbox", "Nothing waits.")
 
 
 def _settings_file(options: Options) -> Path:

@@ -10,7 +10,7 @@ from typing import Final
 from clio_broadly_sync import decide, pins, rules
 from clio_broadly_sync.cli import times, wiring
 from clio_broadly_sync.cli.explain import sentences
-from clio_broadly_sync.cli.explain.explained import Told
+from clio_broadly_sync.cli.explain.explanation import Told
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.clio_lookup import Found
 from clio_broadly_sync.config import Config
@@ -41,9 +41,10 @@ class Foresight:
         self._settings = settings
         self._store = store
         self._given = given
-        ends = wiring.Ends(settings, stop, lambda: PATIENCE_SECONDS)
-        self._source = ends.source()
-        self._lookup = ends.lookup()
+        self._is_ours = False
+        self._ends = wiring.Ends(settings, stop, lambda: PATIENCE_SECONDS)
+        self._source = self._ends.source()
+        self._lookup = self._ends.lookup()
 
     def find(self, matter_id: int | None, number: str) -> list[Found]:
         """Return the matter of that id; where there is none, those of that display number."""
@@ -54,13 +55,13 @@ class Foresight:
 
     def number(self, matter_id: int) -> str | None:
         """Return the matter's display number, for a terminal only."""
-        self._check_host()
+        self._check_whose()
         found = self._lookup.matter(matter_id, _NO_BOX)
         return None if found is None else found.number
 
     def name(self, contact_id: int) -> str | None:
         """Return the contact's name, for a terminal only."""
-        self._check_host()
+        self._check_whose()
         return self._lookup.name(contact_id)
 
     def of_contact(self, contact_id: int) -> Told:
@@ -144,10 +145,13 @@ class Foresight:
         wanted, known = wiring.wanted(self._settings), self._store.pins()
         if known is not None:
             pins.check_settings(known, wanted)
+        self._check_whose()
         return pins.Fields(self._source, wanted).read(None if known is None else known.fields)
 
-    def _check_host(self) -> None:
+    def _check_whose(self) -> None:
         """The ids of one firm are other people's in another."""
         known = self._store.pins()
-        if known is not None:
+        if known is not None and not self._is_ours:
             pins.check_host(known, wiring.wanted(self._settings))
+            wiring.check_account(known, self._store, self._ends.tokens, self._source)
+        self._is_ours = True

@@ -14,6 +14,6 @@ def init(options: Options) -> None:
 
     Example: clio-broadly-sync init
     """
-    from clio_broadly_sync.cli.init.questions import carry_out
+    from clio_broadly_sync.cli.init.work import carry_out
 
     carry_out(options)

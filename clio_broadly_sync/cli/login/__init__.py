@@ -17,6 +17,6 @@ def login(options: Options, paste: bool) -> None:
 
     Example: clio-broadly-sync login
     """
-    from clio_broadly_sync.cli.login.signing_in import log_in
+    from clio_broadly_sync.cli.login.work import log_in
 
     log_in(options, paste=paste)

@@ -111,7 +111,7 @@ def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chose
     carry_out(options, RESEND, _selection(**chosen), as_json=as_json, asks=not yes)
 
 
-@outbox.command()
+@outbox.command(short_help="Let them go for good.")
 @changing
 def drop(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
     """Drop for good: these clients are not asked for these closings any more.

@@ -11,6 +11,7 @@ import click
 
 from clio_broadly_sync.cli import times, wiring, words
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import folded
 from clio_broadly_sync.errors import SyncError
 from clio_broadly_sync.model import State
 from clio_broadly_sync.store import Listed, Selection, Store
@@ -31,10 +32,10 @@ class Column(NamedTuple):
 COLUMNS: Final = (
     Column("matter", 11, 9, lambda row: row["matter_id"]),
     Column("client", 11, 2, lambda row: row["contact_id"]),
-    Column("closed on", 10, 7, lambda row: row["closed_on"]),
+    Column("closed on", 11, 7, lambda row: row["closed_on"]),
     Column("state", 7, 8, lambda row: row["state"]),
     Column("reason", 16, 6, lambda row: row["reason"]),
-    Column("since", 10, 5, lambda row: row["since"]),
+    Column("since", 11, 5, lambda row: row["since"]),
     Column("batch", 6, 4, lambda row: row["batch"]),
     Column("tries", 5, 3, lambda row: row["tries"]),
     Column("code", 4, 1, lambda row: row["code"]),
@@ -44,6 +45,8 @@ COLUMNS: Final = (
 def carry_out(options: Options, chosen: Selection, *, as_json: bool) -> NoReturn:
     """List from a copy of the state: nothing is locked, nothing written."""
     code = words.OK
+    if as_json:  # in pieces, because the rows may be many: how it ended is known last
+        click.echo('{"command": "outbox list", "rows": [', nl=False)
     try:
         settings = wiring.load_settings(options)
         with wiring.opened(settings, writes=False) as store:
@@ -53,19 +56,15 @@ def carry_out(options: Options, chosen: Selection, *, as_json: bool) -> NoReturn
                 click.echo(piece, nl=not as_json)
     except SyncError as error:
         code = wiring.fail(error)
-        if as_json:
-            failed = {"command": "outbox list", "outcome": words.outcome(code), "rows": []}
-            click.echo(json.dumps(failed))
+    if as_json:
+        click.echo(f'], "outcome": {json.dumps(words.outcome(code))}}}')
     sys.exit(code)
 
 
 def _json(store: Store, chosen: Selection) -> Iterator[str]:
-    """Yield the object in pieces: the rows may be many."""
-    yield '{"command": "outbox list", "outcome": "ok", "rows": ['
     for number, listed in enumerate(store.outbox.listed(chosen)):
         entry = _entry(listed) | {"since": times.iso(listed.since)}
         yield (", " if number else "") + json.dumps(entry)
-    yield "]}\n"
 
 
 def _entry(listed: Listed) -> dict[str, Any]:
@@ -90,18 +89,19 @@ def _table(store: Store, chosen: Selection, zone: tzinfo | None) -> Iterator[str
     for listed in store.outbox.listed(chosen):
         if not rows:
             yield _line((column.title, column.width) for column in columns)
-        since = listed.since.astimezone(zone).date().isoformat()
-        entry = _entry(listed) | {"since": since}
+        closed_on = times.day(listed.closing.key.closed_on)
+        since = times.day(listed.since.astimezone(zone).date())
+        entry = _entry(listed) | {"closed_on": closed_on, "since": since}
         yield _line((column.text(entry), column.width) for column in columns)
         rows += 1
     if not rows:
         yield "Nothing in the outbox fits." if chosen != Selection() else "The outbox is empty."
     elif left_out := [column.title for column in COLUMNS if column not in columns]:
-        yield f"Left out here: {', '.join(left_out)}; `--json` has all."
+        yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
     if sending := store.outbox.count_sending():
-        yield (
-            f"{sending} more are being handed over, or were when a run was cut short: "
-            "the next run finds out."
+        yield folded(
+            f"{words.count(sending, 'more is', 'more are')} being handed over, or left so by a "
+            "run that was cut short: the next run finds out."
         )
 
 

@@ -14,9 +14,10 @@ from typing import Final, NoReturn
 import click
 
 from clio_broadly_sync import decide
-from clio_broadly_sync.cli import wiring, words
+from clio_broadly_sync.cli import asking, wiring, words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.outbox.listing import SHOWN
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import StoppedError, SyncError
 from clio_broadly_sync.model import Closing, State
@@ -42,9 +43,10 @@ class Change:
 def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     held, dead = counts[State.HELD], counts[State.DEAD]
     if held + dead:
+        number = " and ".join([f"{held} held"] * bool(held) + [f"{dead} dead"] * bool(dead))
         yield (
-            f"To be sent again: {held} held, {dead} dead. The next `sync` reads each in Clio again "
-            "and decides again: an opt-out still wins."
+            f"To be sent again: {number}. The next `sync` reads each in Clio again and decides "
+            "again: an opt-out still wins."
         )
     if held:
         twice = (
@@ -52,23 +54,23 @@ def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
             if dedupes
             else "Broadly may ask them a second time"
         )
-        yield f"The {held} held: these clients may already have been asked. {twice}."
+        yield f"Whoever is held may already have been asked. {twice}."
     if waiting := counts[State.PENDING]:
         yield (
-            f"{waiting} are left as they are: they wait, and go by themselves; those of a surge "
-            "with `sync --yes`, those of a backfill with that `backfill`."
+            f"Left alone: {waiting} waiting. What waits goes by itself; after a surge with "
+            "`sync --yes`, and what a backfill left with that `backfill`."
         )
 
 
 def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if counts.total():
-        number = ", ".join(f"{counts[state]} {word}" for state, word in SHOWN.items())
+        number = ", ".join(f"{counts[s]} {word}" for s, word in SHOWN.items() if counts[s])
         yield (
             f"To be dropped for good: {number}. These clients are not asked for these closings, "
             "whatever is edited or backfilled later."
         )
-    if held := counts[State.HELD]:
-        yield f"The {held} held may already have been asked: they count as asked from now on, too."
+    if counts[State.HELD]:
+        yield "Whoever is held may already have been asked, and counts as asked from now on."
 
 
 RESEND: Final = Change(
@@ -86,6 +88,12 @@ DROP: Final = Change(
     foretold=_drop_foretold,
     question="Drop them for good?",
     done="dropped for good.",
+)
+
+
+_UNSEEN: Final = (
+    "Nothing was changed, because a `--yes` from before cannot have meant them. Look at them "
+    "(`outbox list --state held`), and run this again."
 )
 
 
@@ -127,7 +135,9 @@ class _Task:
         try:
             held = self._recover(store, settings.broadly_dedupes)
             self._counts = store.outbox.count(self._chosen)
-            if self._agreed(settings.broadly_dedupes):
+            if held and self._change is RESEND and not self._asks:
+                self._say(_UNSEEN)
+            elif self._agreed(settings.broadly_dedupes):
                 mine = replace(self._chosen, states=self._chosen.states & self._change.states)
                 self._changed = store.outbox.change(mine, self._change.after, wiring.now())
             code = words.ATTENTION if held else words.OK
@@ -176,14 +186,16 @@ class _Task:
         for line in self._change.foretold(self._counts, dedupes):
             self._say(line)
         if not any(self._counts[state] for state in self._change.states):
-            self._say("Nothing was changed: nothing in the outbox fits.")
+            fits = self._counts.total() > 0
+            self._say("Nothing was changed" + ("." if fits else ": nothing in the outbox fits."))
             return False
         agreed = not self._asks
-        with self._stop.at_once(), suppress(click.Abort):  # the end of the input is a no
+        with suppress(click.Abort), asking.patience(self._stop):  # no answer is a no
             agreed = agreed or click.confirm(self._change.question, err=True)
         if not agreed:
             self._say("Nothing was changed.")
         return agreed
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=self._as_json)
+        """Say it where the question is asked; stdout may be a file."""
+        say(line, err=self._as_json or self._asks)

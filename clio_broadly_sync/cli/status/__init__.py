@@ -16,6 +16,6 @@ def status(options: Options, as_json: bool) -> None:
 
     Example: clio-broadly-sync status
     """
-    from clio_broadly_sync.cli.status.showing import carry_out
+    from clio_broadly_sync.cli.status.work import carry_out
 
     carry_out(options, as_json=as_json)

@@ -11,7 +11,7 @@ from clio_broadly_sync.model import Command, Reason
 from clio_broadly_sync.store.tally import Group, PastRun
 
 _OUTBOX: Final = f"{PROGRAM} outbox"
-_ACCESS: Final = "give the Clio user of this sign-in access to them;"
+_ACCESS: Final = "give the Clio user of this sign-in access to it"
 
 WAITS: Final[Mapping[Reason | None, str]] = {
     None: "nothing speaks against them; they go with the next run",
@@ -27,12 +27,12 @@ WAITS: Final[Mapping[Reason | None, str]] = {
 
 TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
     Reason.SURGE: (
-        f"look at them: {_OUTBOX} list --reason surge",
-        f"all is right: {PROGRAM} sync --yes",
-        f"it is not: {_OUTBOX} drop --reason surge",
+        f"look at them: `{_OUTBOX} list --reason surge`",
+        f"all is right: `{PROGRAM} sync --yes`",
+        f"it is not: `{_OUTBOX} drop --reason surge`",
     ),
-    Reason.CONTACT_HIDDEN: (_ACCESS, f"which: {_OUTBOX} list --reason contact_hidden"),
-    Reason.UNREADABLE_FIELD: (_ACCESS, f"which: {_OUTBOX} list --reason unreadable_field"),
+    Reason.CONTACT_HIDDEN: (_ACCESS, f"which: `{_OUTBOX} list --reason contact_hidden`"),
+    Reason.UNREADABLE_FIELD: (_ACCESS, f"which: `{_OUTBOX} list --reason unreadable_field`"),
 }
 """What a person does about what waits for one."""
 
@@ -78,10 +78,14 @@ def _summary(standing: Standing) -> Iterator[str]:
     if not standing.runs:
         yield "No run yet: the first `sync` notes where to start, and hands over nobody."
     elif standing.for_a_person:
-        verb = "closing waits" if standing.for_a_person == 1 else "closings wait"
-        yield f"{standing.for_a_person} {verb} for a person: see → below."
+        waits = words.count(standing.for_a_person, "closing waits", "closings wait")
+        yield f"{waits} for a person: see → below."
     else:
-        yield "Nothing waits for a person."
+        yield "No closing waits for a person."
+    last = standing.last_sync
+    if last is not None and last.exit_code is not None and words.is_failure(last.exit_code):
+        ended = f"{words.outcome(last.exit_code)} ({last.exit_code})"
+        yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
     if standing.is_silent:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
 
@@ -122,7 +126,7 @@ def _waiting(standing: Standing) -> Iterator[str]:
         yield _since(group, standing)
         if group.command is Command.BACKFILL:
             yield _do("of a backfill: run it again with the same dates; or drop them:")
-            yield _do(f"{_OUTBOX} drop --command backfill")
+            yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in TO_DO.get(group.reason, ()):
             yield _do(text)
     for group in standing.sending:
@@ -141,8 +145,9 @@ def _outcomes(standing: Standing) -> Iterator[str]:
             yield _since(group, standing)
         if groups:
             word = "held" if name == "Held" else "dead"
-            yield _do(f"look at them: {_OUTBOX} list --state {word}")
-            yield _do(f"then: {_OUTBOX} resend, or {_OUTBOX} drop")
+            yield _do(f"look at them: `{_OUTBOX} list --state {word}`")
+            yield _do(f"send them again: `{_OUTBOX} resend --state {word}`")
+            yield _do(f"or let them go: `{_OUTBOX} drop --state {word}`")
 
 
 def _days(standing: Standing) -> Iterator[str]:

@@ -22,6 +22,6 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
 
     Example: clio-broadly-sync verify --against-clio 14
     """
-    from clio_broadly_sync.cli.verify.verifying import carry_out
+    from clio_broadly_sync.cli.verify.work import carry_out
 
     carry_out(options, days, as_json=as_json)

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple, NoReturn
 import click
 
 from clio_broadly_sync.cli import times, wiring, words
-from clio_broadly_sync.cli.explain import explained, sentences
-from clio_broadly_sync.cli.explain.explained import Explanation, Names, Told
+from clio_broadly_sync.cli.explain import explanation, sentences
+from clio_broadly_sync.cli.explain.explanation import Explanation, Names, Told
 from clio_broadly_sync.cli.explain.foresight import Foresight
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import StoppedError, SyncError
 from clio_broadly_sync.model import Closing, Command, Reason
@@ -52,7 +53,7 @@ def carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetur
     except SyncError as error:
         code = wiring.fail(error)
     if as_json:
-        click.echo(json.dumps(explained.as_object(answer, words.outcome(code))))
+        click.echo(json.dumps(explanation.as_object(answer, words.outcome(code))))
     sys.exit(code)
 
 
@@ -84,8 +85,8 @@ class _Explaining:
     def say(self, answer: Explanation) -> None:
         """Print for a person; with names on a terminal only."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        for line in explained.lines(answer, names, self._given.zone):
-            click.echo(line)
+        for line in explanation.lines(answer, names, self._given.zone):
+            say(line)
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question

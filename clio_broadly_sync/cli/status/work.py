@@ -9,6 +9,7 @@ import click
 from clio_broadly_sync.cli import wiring, words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.status import standing, standing_words
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.errors import SyncError
 
 
@@ -26,5 +27,5 @@ def carry_out(options: Options, *, as_json: bool) -> NoReturn:
         click.echo(json.dumps(standing_words.as_object(found, words.outcome(code))))
     elif found is not None:
         for line in standing_words.lines(found):
-            click.echo(line)
+            say(line)
     sys.exit(code)

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,11 @@ from clio_broadly_sync.cli import progress, times, wiring, words
 from clio_broadly_sync.cli.check import findings
 from clio_broadly_sync.cli.check.findings import Finding
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.cli.verify import slips
 from clio_broadly_sync.cli.verify.slips import Count, Slip
 from clio_broadly_sync.clio import Clio
+from clio_broadly_sync.clio_api import Tokens
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import (
     ConfigError,
@@ -94,7 +95,7 @@ class _Verification:
             ends = wiring.Ends(settings, self._stop, lambda: PATIENCE_SECONDS, line.waiting)
             source = ends.source()
             try:
-                fields = _fields(settings, store, known, source, ends.tokens.access_token())
+                fields = _fields(settings, store, known, source, ends.tokens)
                 walk = slips.Walk(settings, store, source, line, (first_run, watermark))
                 self.count = walk.begin(days)
                 for slip in walk.slips(self.count, fields):
@@ -117,69 +118,67 @@ def _finding(flaw: Flaw) -> Finding:
 
 def _all_well(settings: Config, store: Store) -> Iterator[Finding]:
     closings, changes, runs = store.soundness.sizes()
-    says = f"It is whole and consistent: {closings} closings, {changes} changes, {runs} runs."
+    sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
+    says = f"It is whole and consistent: {', '.join(words.count(*size) for size in sizes)}."
     yield findings.ok(_STATE, says)
     yield from _of_sending(settings, store.outbox.count_sending())
 
 
 def _of_sending(settings: Config, closings: int) -> Iterator[Finding]:
     if closings and at_work(settings.sync_state):
-        yield findings.ok("sending", f"{closings} closings are being handed over at this moment.")
+        says = words.count(closings, "closing is", "closings are")
+        yield findings.ok("sending", f"{says} being handed over at this moment.")
     elif closings:
         yield findings.warning(
             "sending",
-            f"{closings} closings were being handed over when a run was cut short; the next run "
-            "puts them in order.",
+            f"{words.count(closings, 'closing was', 'closings were')} being handed over when a run "
+            "was cut short; the next run puts that in order.",
         )
 
 
-def _fields(settings: Config, store: Store, known: Pins, source: Clio, token: str) -> FieldIds:
+def _fields(settings: Config, store: Store, known: Pins, source: Clio, tokens: Tokens) -> FieldIds:
     """Return the ids of the boxes; raise ConfigError where a run would end with a pin or field."""
     wanted = wiring.wanted(settings)
     pins.check_settings(known, wanted)
-    if not store.has_seen(token):
-        pins.check_account(known, pins.read_account(source))
+    wiring.check_account(known, store, tokens, source)
     return pins.Fields(source, wanted).read(known.fields)
 
 
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     """Say how many slipped through and what to run; or that none did."""
-    since = f"{count.read} matters that closed since {times.day(count.since)} were read"
+    read = f"Read {words.count(count.read, 'matter')} that closed since {times.day(count.since)}"
     if count.dates is not None:
         first, last = count.dates
         file = f"--config {shlex.quote(str(options.config_file))} " if options.config_file else ""
         yield findings.failed(
             _CLIO,
-            f"{since}, and {count.slipped} were never noticed. Look at what would become of them "
+            f"{read}; never noticed before: {count.slipped}. Look at what would become of them "
             f"with `clio-broadly-sync {file}backfill --from {first} --to {last} --dry-run`; if it "
             "is right, run that without --dry-run.",
             words.ATTENTION,
         )
     else:
-        yield findings.ok(_CLIO, f"{since}; none slipped through.")
+        yield findings.ok(_CLIO, f"{read}; none slipped through.")
     if left_out := list(_left_out(count)):
         yield findings.ok("not in the ledger", f"Rightly so: {', '.join(left_out)}.")
 
 
 def _left_out(count: Count) -> Iterator[str]:
     if count.coming:
-        yield f"{count.coming} are so new that the next `sync` notices them"
+        yield f"{words.count(count.coming, 'is', 'are')} so new that only the next `sync` notices"
     if count.before_start:
         yield f"{count.before_start} closed before the start day"
     if count.too_old:
-        yield f"{count.too_old} had closed too long ago when they were last edited"
+        yield f"{count.too_old} had closed too long ago when last edited"
 
 
 class _Text:
     """Says everything at once, a line each."""
 
-    def __init__(self) -> None:
-        self._columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
     def say(self, what: Finding | Slip) -> None:
         if isinstance(what, Slip):
             what = findings.failed("slipped through", slips.sentence(what), words.ATTENTION)
-        click.echo(findings.line(what, self._columns))
+        say(findings.line(what))
 
     def end(self, found: list[Finding], code: int, count: Count | None) -> None:
         pass

@@ -1,8 +1,5 @@
 """An explanation as lines for a person, and as JSON, which never holds a name."""
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -13,7 +10,6 @@ from clio_broadly_sync.errors import shown
 from clio_broadly_sync.model import State
 from clio_broadly_sync.store.trail import Step, Story
 
-WIDEST: Final = 100
 STATES: Final = {
     State.PENDING: "waiting",
     State.SENDING: "on its way to Broadly",
@@ -59,15 +55,14 @@ def lines(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[st
     for number, told in enumerate(answer.told):
         if number:
             yield ""
-        yield from _wrapped(told.says)
-        for text in told.more:
-            yield from _wrapped(text)
-        yield from _wrapped(f"  {_about(answer, told, names)}", deeper="  ")
+        yield told.says
+        yield from told.more
+        yield f"  {_about(answer, told, names)}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
-                yield from _wrapped(f"  {_change(step, zone)}", deeper=" " * 22)
+                yield f"  {_change(step, zone)}"
     if names.missing is not None:
-        yield from _wrapped(f"No name is shown: {names.missing}")
+        yield f"No name is shown: {names.missing}"
 
 
 def as_object(answer: Explanation | None, outcome: str) -> dict[str, Any]:
@@ -152,18 +147,3 @@ def _step(step: Step) -> dict[str, Any]:
         "batch": batch_of(step.run, step.batch),
         "answer": step.answer,
     }
-
-
-def _wrapped(text: str, deeper: str = "") -> list[str]:
-    """Break at the width of the terminal; off a terminal a sentence stays one line."""
-    if not sys.stdout.isatty():
-        return [text]
-    width = min(shutil.get_terminal_size().columns, WIDEST)
-    return textwrap.wrap(
-        text,
-        width,
-        subsequent_indent=deeper,
-        break_on_hyphens=False,
-        break_long_words=False,
-        drop_whitespace=True,
-    )

@@ -1,7 +1,6 @@
 """What `check` does: every finding in its order, and before them what `--accept` takes over."""
 
 import json
-import shutil
 import signal
 import sys
 import time
@@ -17,9 +16,10 @@ from clio_broadly_sync.cli.check import addresses, clio, findings, here
 from clio_broadly_sync.cli.check.findings import Finding
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import ConfigError, StorageError, SyncError
-from clio_broadly_sync.model import Pins
+from clio_broadly_sync.model import Closing, Pins
 from clio_broadly_sync.store import SignIn, Store
 from clio_broadly_sync.transport import Stop
 
@@ -30,12 +30,11 @@ def carry_out(options: Options, *, accept: bool, as_json: bool) -> NoReturn:
     """Say what is found, line by line; exit with the code of the worst."""
     check = _Check(options, accept=accept)
     found: list[Finding] = []
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     try:
         for finding in check.findings():
             found.append(finding)
             if not as_json:
-                click.echo(findings.line(finding, columns))
+                say(findings.line(finding))
         code = findings.worst(found)
     except SyncError as error:
         code = wiring.fail(error)
@@ -82,7 +81,7 @@ class _Check:
     def _clio(self, settings: Config, known: Known | None) -> Iterator[Finding]:
         answers = clio.ask(settings, self._ends(settings), known)
         yield from clio.clock(answers)
-        yield from clio.sign_in(settings, answers, _end_of_token(settings, known))
+        yield from clio.sign_in(settings, answers, known, _end_of_token(settings, known))
         yield from clio.readings(answers)
         yield from clio.custom_fields(settings, answers, known)
         yield from clio.boxes(settings, answers)
@@ -142,11 +141,16 @@ def take_over(settings: Config, store: Store, ends: wiring.Ends) -> Iterator[str
 
 
 def _hold_what_is_in_doubt(store: Store) -> None:
-    """Another receiver knows nothing of what the one before may have accepted."""
+    """Another receiver knows nothing of what the one before may have accepted; nor was it meant
+    when a person sent it again."""
     at = wiring.now()
     store.begin_run("check", uuid.uuid4().hex, at)
-    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), at)
+    store.ledger.recover(_held, at)
     store.finish_run(words.OK, at)
+
+
+def _held(closing: Closing) -> Closing:
+    return decide.recovered(closing._replace(resent=False), dedupes=False)
 
 
 def _changes(before: Pins, now: Pins) -> Iterator[str]:

@@ -11,16 +11,16 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import click
-from pydantic import SecretStr
 
 from clio_broadly_sync import logs, pins
-from clio_broadly_sync.cli import wiring, words
+from clio_broadly_sync.cli import asking, times, wiring, words
 from clio_broadly_sync.cli.login.loopback import Loopback, Reply, is_loopback, reply_of
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.clio_auth import LOGIN, GivenToken
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import ConfigError, DeniedError, StoppedError, SyncError, shown
-from clio_broadly_sync.model import Account, Grant, Pins
+from clio_broadly_sync.model import Account, Grant, Pins, Secret
 from clio_broadly_sync.store import SignIn, Store, locked
 from clio_broadly_sync.transport import Stop
 
@@ -88,9 +88,9 @@ class _LogIn:
         """Listen, and only then open the browser; return the code that it brings."""
         redirect_uri = self._settings.clio_redirect_uri
         with Loopback(redirect_uri, self._state) as loopback:
-            click.echo("Opening Clio in the browser. If no page appears, open this address there:")
+            say("Opening Clio in the browser. If no page appears, open this address there:")
             click.echo(self._url)
-            click.echo("(Without a browser on this machine: Ctrl-C, then `login --paste`.)")
+            say("(Without a browser on this machine: Ctrl-C, then `login --paste`.)")
             threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
             with self._stop.at_once():
                 reply = loopback.wait(WAIT_SECONDS, strayed=lambda: logs.error(_STRAY))
@@ -103,14 +103,14 @@ class _LogIn:
         return _code(reply)
 
     def _pasted(self) -> str:
-        click.echo("Open this address in any browser, and allow the app to read:")
+        say("Open this address in any browser, and allow the app to read:")
         click.echo(self._url)
-        click.echo(
+        say(
             "The browser then ends on a page that shows a code; or on one that cannot be opened, "
             "whose address holds it.",
         )
         try:
-            with self._stop.at_once():
+            with asking.patience(self._stop):
                 text = click.prompt("Paste the code, or that whole address", err=True).strip()
         except click.Abort:
             raise DeniedError(f"No code was pasted. To try again, {LOGIN} --paste.") from None
@@ -123,7 +123,7 @@ class _LogIn:
 
     def _account(self, grant: Grant, known: Pins | None) -> Account:
         """Return whose data the new token opens; raise ConfigError where it is not the state's."""
-        self._ends.tokens = GivenToken(SecretStr(grant.access_token))
+        self._ends.tokens = GivenToken(Secret(grant.access_token))
         account = pins.read_account(self._ends.source())
         pins.check_account(known, account)
         return account
@@ -137,17 +137,16 @@ class _LogIn:
     def _say(self, grant: Grant, account: Account) -> None:
         user = f" as {shown(account.user)}" if account.user else ""
         firm = f" of {shown(account.firm)}" if account.firm else ""
-        click.echo(f"Signed in to Clio{user}{firm}.")
+        say(f"Signed in to Clio{user}{firm}.")
         if grant.refresh_token is None:
-            click.echo(
-                f"Clio gave nothing to renew it with: it ends on {grant.expires_at:%Y-%m-%d}."
-            )
+            ends = times.day(grant.expires_at.astimezone().date())
+            say(f"Clio gave nothing to renew it with: it ends on {ends}; then sign in again.")
         if self._settings.clio_access_token is not None:
-            click.echo(
+            say(
                 "CLIO_ACCESS_TOKEN is set as well, and it wins: remove it from the settings, "
                 "so that this sign-in is used."
             )
-        click.echo("Next: clio-broadly-sync check")
+        say("Next: clio-broadly-sync check")
 
 
 _ANOTHER: Final = (
@@ -178,16 +177,16 @@ def _code(reply: Reply) -> str:
 def _log_out(settings: Config, stop: Stop) -> None:
     sign_in = SignIn(settings.sync_state)
     if sign_in.read() is None:
-        click.echo("Not signed in to Clio: there was nothing to forget.")
+        say("Not signed in to Clio: there was nothing to forget.")
     else:
-        ends = wiring.Ends(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS)
+        ends = wiring.Ends(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, grace=0.0)
         with locked(settings.sync_state):
             told = _tell_clio(ends)
             with sign_in.alone():
                 sign_in.erase()
-        click.echo("Signed out: the tokens are erased here." if told else _NOT_TOLD)
+        say("Signed out of Clio; the tokens are erased here." if told else _NOT_TOLD)
     if settings.clio_access_token is not None:
-        click.echo("CLIO_ACCESS_TOKEN is set, and goes on working: remove it from the settings.")
+        say("CLIO_ACCESS_TOKEN is set, and goes on working: remove it from the settings.")
 
 
 _NOT_TOLD: Final = (

@@ -1,0 +1,47 @@
+"""How lines are folded on a terminal."""
+
+import pytest
+
+from clio_broadly_sync.folding import fold
+
+PATH = "/var/lib/" + "x" * 60
+
+
+def test_off_a_terminal_a_line_stays_whole() -> None:
+    """A program that reads it, and a mail, get one line."""
+    assert fold("word " * 100, None).count("\n") == 0
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    """Also its blanks."""
+    assert fold("  a   table    row", 18) == "  a   table    row"
+
+
+@pytest.mark.parametrize(
+    ("line", "indent"),
+    [
+        (f"ok       state: It is private, sound and of this version: {PATH}", 9),
+        (f"  22 Nov 2026, 11:45  run 3 (sync): noticed, and then this: {PATH}", 22),
+        (f"Watermark  22 Nov 2026, 11:45; all that is before it is recorded in {PATH}", 11),
+        (f"      → look at them all of them before anything is done with them: {PATH}", 6),
+        (f"A sentence without any label, which begins at the left and ends: {PATH}", 0),
+        (f"A sentence that somebody gave  a gap far away from its beginning: {PATH}", 0),
+    ],
+)
+def test_folded_lines_stand_below_the_text(line: str, indent: int) -> None:
+    """Below what follows a label or an indent; a path stays in one piece."""
+    first, *others = fold(line, 40).splitlines()
+    assert len(first) <= 40
+    assert line.startswith(first)
+    assert all(len(other) - len(other.lstrip()) == indent for other in others)
+    assert others[-1].strip() == PATH
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+def test_a_command_is_never_broken(columns: int) -> None:
+    """Half of it, copied, would do something else."""
+    command = "`clio-broadly-sync backfill --from 2026-11-22 --to 2026-11-22`"
+    folded = fold(
+        f"If the box was checked by mistake, uncheck it in Clio; then: {command}.", columns
+    )
+    assert command in folded
