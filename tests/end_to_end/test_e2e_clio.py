@@ -66,7 +66,7 @@ def test_token_withdrawn_or_without_a_permission(world: World) -> None:
     world.secret(new, old)
     refused = world.sync("--json")
     assert (refused.code, refused.json["requests"]["clio"]) == (77, 1)
-    assert "sign in" in refused.err
+    assert "clio-broadly-sync login" in refused.err
     for name in ("matters", "contacts", "custom_fields"):
         world.clio.forbid(name)
         assert world.sync("--json", CLIO_ACCESS_TOKEN=new).code == 77
