@@ -207,7 +207,9 @@ def _external_id(request: ReviewRequest) -> str:
 
 def _name(text: str | None) -> str:
     """Return it in normal form C, without control characters or halves of a surrogate pair."""
-    kept = "".join(c for c in text or "" if _category(c) not in _UNPRINTABLE)
+    kept = text or ""
+    if not kept.isprintable():
+        kept = "".join(c for c in kept if _category(c) not in _UNPRINTABLE)
     return unicodedata.normalize("NFC", kept).strip()[:MAX_NAME].strip()
 
 

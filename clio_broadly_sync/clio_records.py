@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from clio_broadly_sync.channels import normal_email, normal_phone
 from clio_broadly_sync.errors import UnavailableError
 from clio_broadly_sync.model import Account, Box, Contact, CustomField, Matter
 
@@ -22,8 +23,6 @@ CONTACT_FIELDS: Final = (
 BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_deleted,custom_field}"
 CHECKBOX: Final = "checkbox"
 MAX_ID: Final = 2**63 - 1
-MAX_EMAIL: Final = 254
-_NOTE_FIRST: Final = re.compile(r"\s*+(?:tel:)?+[^\d+]*[^\W\d_]", re.IGNORECASE)
 
 _CHECKED: Final = (True, "true", 1, "1")
 _UNCHECKED: Final = (None, False, "false", 0, "0", "")
@@ -222,37 +221,3 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise _WrongTypeError
-
-
-def normal_email(text: str | None) -> str | None:
-    """Return the address trimmed, its domain in lower case; None where it is none."""
-    address = (text or "").strip()
-    if "@" not in address or len(address) > MAX_EMAIL:
-        return None
-    from email_validator import EmailNotValidError, validate_email
-
-    practice = address.endswith(".test")  # reserved for practice, and so never anybody's
-    try:
-        checked = validate_email(address, check_deliverability=False, test_environment=practice)
-        return checked.normalized
-    except EmailNotValidError:
-        return None
-
-
-def normal_phone(text: str | None, region: str | None) -> str | None:
-    """Return the number as E.164, which has no room for an extension; None where it is none.
-
-    `region`: the country of a number without `+`; None: such a number is none. Nor is one that a
-    note comes before, which the library would pass over: it may say not to call.
-    """
-    if text is None or not text.strip() or _NOTE_FIRST.match(text):
-        return None
-    import phonenumbers
-
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,7 +1,7 @@
 """What becomes of a closing's row: the rules' answers turned into new rows, still without I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -75,8 +75,7 @@ def by_matter(
     """
     decision = rules.by_matter(matter, policy, at.today, closing=closing)
     waited = closing.state is State.PENDING
-    read = replace(
-        closing,
+    read = closing._replace(
         key=_key(closing, matter, decision),
         contact_id=matter.client_id if matter.readable else closing.contact_id,
         command=closing.command if waited else policy.command,
@@ -90,7 +89,7 @@ def by_matter(
     if decision.verdict is not Verdict.SEND:
         return Decided(not_sent(read, decision), goes_on=False)
     if not (again and closing.reason in FAULTS):
-        read = replace(read, state=State.PENDING, reason=waits_for(read, policy, at.now))
+        read = read._replace(state=State.PENDING, reason=waits_for(read, policy, at.now))
     return Decided(read, goes_on=True)
 
 
@@ -104,7 +103,7 @@ def gone(closing: Closing) -> Decided:
 def not_sent(closing: Closing, decision: Decision) -> Closing:
     """Skip or let wait, for the decision's reason; a marked closing is held instead of skipped."""
     if decision.verdict is Verdict.WAIT:
-        return replace(closing, state=State.PENDING, reason=decision.reason)
+        return closing._replace(state=State.PENDING, reason=decision.reason)
     return changed(closing, rules.not_to_be_sent(closing, decision.reason))
 
 
@@ -124,9 +123,9 @@ def by_contact(
     """Return what becomes of a closing by its contact as just read; None: nothing against it."""
     decision = rules.by_contact(contact, policy)
     if decision.verdict is not Verdict.SEND:
-        return not_sent(replace(closing, read_at=at.now), decision)
+        return not_sent(closing._replace(read_at=at.now), decision)
     if closing.approval is Approval.WANTED:  # only its fault let it come so far
-        return replace(closing, reason=waits_for(closing, policy, at.now))
+        return closing._replace(reason=waits_for(closing, policy, at.now))
     return None
 
 
@@ -153,13 +152,12 @@ def recovered(closing: Closing, dedupes: bool) -> Closing:
         return changed(closing, rules.unknown(closing, dedupes=dedupes))
     if dedupes or (closing.resent and not closing.tries):
         return closing
-    return replace(closing, state=State.HELD, reason=Reason.UNKNOWN_OUTCOME)
+    return closing._replace(state=State.HELD, reason=Reason.UNKNOWN_OUTCOME)
 
 
 def resent(closing: Closing) -> Closing:
     """Return a held or dead closing as a person sends it again: the next `sync` decides on it."""
-    return replace(
-        closing,
+    return closing._replace(
         state=State.PENDING,
         reason=Reason.UNKNOWN_OUTCOME if closing.marked else None,
         command=Command.SYNC,
@@ -171,22 +169,21 @@ def resent(closing: Closing) -> Closing:
 
 def dropped(closing: Closing) -> Closing:
     """Return a closing as a person drops it, for good; a mark stays, so it counts as asked."""
-    return replace(closing, state=State.SKIPPED, reason=Reason.DROPPED, resent=False)
+    return closing._replace(state=State.SKIPPED, reason=Reason.DROPPED, resent=False)
 
 
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
-    given = replace(closing, approval=Approval.GIVEN)
-    return replace(given, reason=waits_for(given, policy, now))
+    given = closing._replace(approval=Approval.GIVEN)
+    return given._replace(reason=waits_for(given, policy, now))
 
 
 def awaiting_approval(closing: Closing) -> Closing:
     reason = closing.reason if closing.marked else Reason.SURGE
-    return replace(closing, approval=Approval.WANTED, reason=reason)
+    return closing._replace(approval=Approval.WANTED, reason=reason)
 
 
 def changed(closing: Closing, change: rules.Change) -> Closing:
-    return replace(
-        closing,
+    return closing._replace(
         state=change.state,
         reason=change.reason,
         marked=closing.marked or change.marked,
@@ -220,7 +217,7 @@ def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Clo
     hidden = closing.state is State.PENDING and closing.reason is Reason.CONTACT_HIDDEN
     decided = by_matter(closing, matter, policy, at, again=hidden)
     if hidden and decided.goes_on:
-        return replace(decided.closing, read_at=closing.read_at)
+        return decided.closing._replace(read_at=closing.read_at)
     return decided.closing
 
 

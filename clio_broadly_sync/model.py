@@ -7,6 +7,27 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 
+class Secret:
+    """A token or a key: shown nowhere, unless who needs it asks."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
 class SyncRule(StrEnum):
     """Which of the two checkboxes governs."""
 
@@ -185,8 +206,7 @@ class Key(NamedTuple):
     closed_on: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(NamedTuple):
     """A row of the ledger.
 
     `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read

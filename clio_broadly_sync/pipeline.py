@@ -27,10 +27,12 @@ def sync(job: Job, *, approve: bool) -> None:
     since = rules.walk_from(watermark, first_run, job.overlap)
     walk = _Walk(job, watermark)
     pull(job, walk.watched(job.source.closed_since(since, job.fields)))
-    if job.store.ledger.count_due(due(job)):
+    any_due = job.store.ledger.count_due(due(job)) > 0
+    if any_due:
         check_fields(job, timedelta.max)
     walk.move_watermark()
-    push(job, due(job), approve=approve)
+    if any_due:
+        push(job, due(job), approve=approve)
 
 
 def backfill(job: Job, confirm: Callable[[int], bool]) -> None:
@@ -52,12 +54,13 @@ def begin(job: Job) -> None:
     if known is not None:
         pins.check_settings(known, job.wanted)
     token = job.token()
-    account = None if store.has_seen(token) else pins.read_account(job.source)
+    told = known is not None
+    account = None if store.has_seen(token) else pins.read_account(job.source, told=told)
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
         facts = pins.seen(store.hash_of(token), account)
-        job.zone = job.zone or pins.zone_of(account)
+        job.zone = job.zone or pins.zone_of(account, told=told)
     job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
     if known is None or job.report.first_run:
         fields = job.definitions.read(known.fields if known is not None else None)

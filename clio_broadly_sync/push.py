@@ -51,7 +51,7 @@ def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
             queue += added
         if not queue:
             return False
-        if not all(rules.is_fresh(c.read_at, job.source.now()) for c in queue):
+        if not rules.is_fresh(min(c.read_at for c in queue), job.source.now()):
             return True
         check_fields(job, rules.FRESH)
         if job.fields != fields:  # a box turned up, and the queue was read without it
@@ -196,7 +196,7 @@ def _look_again(
 def _as_kept(before: Closing, look: decide.Decided) -> Closing:
     """A fault of the contact was not looked at yet: its waiting time does not begin anew."""
     waits_on = look.goes_on and before.reason in FAULTS
-    return replace(look.closing, read_at=before.read_at) if waits_on else look.closing
+    return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
 
 
 def _claim(

@@ -95,8 +95,9 @@ class Answer:
 class Transport:
     """Requests to one side, over one session.
 
-    `patience` returns the seconds that may still be spent waiting; as long as answers come, the
-    next may in any case be waited for up to `grace` seconds after the last. `began` is when the
+    `requests`, `bytes` and `waited` count what was asked, what came back, and the seconds that were
+    waited. `patience` returns the seconds that may still be spent waiting; as long as answers come,
+    the next may in any case be waited for up to `grace` seconds after the last. `began` is when the
     last request began, by `monotonic`. `whole_call` seconds are the most that one request may
     take. `waiting` is told for what is waited, and how many seconds, before each wait. `sleep`
     and `monotonic` are arguments so that tests wait for nothing.
@@ -116,6 +117,8 @@ class Transport:
     ) -> None:
         self.peer = peer
         self.requests = 0
+        self.bytes = 0
+        self.waited = 0.0
         self._patience = patience
         self._stop = stop
         self._sleep = sleep or stop.sleep
@@ -131,6 +134,11 @@ class Transport:
     def close(self) -> None:
         """Close the connections that are kept."""
         self._session.close()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep as long as the other side wants it, and count that."""
+        self._sleep(seconds)
+        self.waited += seconds
 
     def retry(
         self,
@@ -156,7 +164,7 @@ class Transport:
             ),
             wait=_wait,
             stop=spent,
-            sleep=self._sleep,
+            sleep=self.wait,
             before_sleep=self._say_wait,
             reraise=True,
         )
@@ -204,7 +212,7 @@ class Transport:
         if wait > 0:
             log.info("%s rate limit used up: waiting %.0f s", self.peer, wait)
             self._waiting(f"{self.peer}'s rate limit", wait)
-            self._sleep(wait)
+            self.wait(wait)
         self._stop.check()
         if limit() <= 0:
             raise TooLateError(
@@ -249,6 +257,7 @@ class Transport:
         body = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
             body += chunk
+            self.bytes += len(chunk)
             if len(body) > MAX_BODY_BYTES:
                 raise UnavailableError(
                     f"{self.peer} answered with more than {MAX_BODY_BYTES} bytes; "

@@ -90,7 +90,7 @@ def make_closing(
         read_at=NOW,
         read_in_run=1,
     )
-    return replace(closing, **changes)
+    return closing._replace(**changes)
 
 
 def make_request(closing: Closing, **changes: Any) -> ReviewRequest:

@@ -3,26 +3,27 @@
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     Row,
     Select,
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     or_,
     select,
 )
 
-from clio_broadly_sync.model import Asked, Candidate, Key, Reason, ReviewRequest, State
+from clio_broadly_sync.model import Asked, Key, Reason, ReviewRequest, State
+from clio_broadly_sync.store.prepared import Prepared
 from clio_broadly_sync.store.rows import day, key_of, moment, seconds
 from clio_broadly_sync.store.schema import closings, people
 
@@ -38,14 +39,10 @@ _HIT = (closings.c.matter_id, closings.c.closed_on, closings.c.state, closings.c
 
 
 class Before(NamedTuple):
-    """What is known of earlier hand-overs; `sending`: one to the same person is under way.
-
-    `same`: what no other closing of one batch may share with this one.
-    """
+    """What is known of earlier hand-overs; `sending`: one to the same person is under way."""
 
     asked: Asked
     sending: bool
-    same: set[bytes]
 
 
 class Identities:
@@ -65,69 +62,41 @@ class Identities:
         return {self._hash(text) for text in texts}
 
     def before(
-        self, connection: Connection, candidates: Sequence[Candidate]
-    ) -> Iterator[tuple[Candidate, Before]]:
-        """Look the candidates up, all in two statements."""
-        persons = {c.closing.key: self.of(c.request) for c in candidates}
-        by_person = self._by_person(connection, set().union(*persons.values()))
-        by_matter = self._by_matter(connection, {key.matter_id for key in persons})
-        for candidate in candidates:
-            key = candidate.closing.key
-            same_person = [by_person[hash_] for hash_ in persons[key]]
-            same_matter = by_matter[key.matter_id]
-            asked = Asked(
-                person_at=max(filter(None, (seen.last(key) for seen in same_person)), default=None),
-                matter_at=same_matter.last(key),
-            )
-            sending = any(seen.sends(key) for seen in (*same_person, same_matter))
-            yield candidate, Before(asked, sending, persons[key])
+        self, connection: Connection, persons: Mapping[Key, set[bytes]]
+    ) -> dict[Key, Before]:
+        """Look the closings of these persons up, all in two statements."""
+        by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
+        by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
+        return {
+            key: _before(key, [by_person[hash_] for hash_ in hashes], by_matter[key.matter_id])
+            for key, hashes in persons.items()
+        }
 
-    def remember(self, connection: Connection, claimed: Iterable[Candidate], at: datetime) -> None:
+    def remember(
+        self, connection: Connection, claimed: Mapping[Key, Collection[bytes]], at: datetime
+    ) -> None:
         """Write down who is about to be handed over, again where it was once before."""
         rows = [
             {
                 "firm": self._firm,
                 "identity": identity,
-                "matter_id": candidate.closing.key.matter_id,
-                "closed_on": day(candidate.closing.key.closed_on),
+                "matter_id": key.matter_id,
+                "closed_on": day(key.closed_on),
                 "claimed_at": seconds(at),
             }
-            for candidate in claimed
-            for identity in self.of(candidate.request)
+            for key, identities in claimed.items()
+            for identity in identities
         ]
-        keys = [{f"old_{name}": value for name, value in row.items()} for row in rows]
-        if rows:
-            connection.execute(_FORGET, keys)
-            connection.execute(insert(people), rows)
+        _REMEMBER.execute(connection, rows)
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self._key, text.encode(), hashlib.sha256)[:HASH_BYTES]
 
-    def _by_person(self, connection: Connection, hashes: set[bytes]) -> "Found":
-        """A hash of an earlier claim counts only for a marked row: the address may have changed."""
-        statement = (
-            select(people.c.identity.label("about"), *_HIT, _CLAIMED_AT.label("at"))
-            .join_from(
-                people,
-                closings,
-                and_(
-                    people.c.firm == closings.c.firm,
-                    people.c.matter_id == closings.c.matter_id,
-                    people.c.closed_on == closings.c.closed_on,
-                ),
-            )
-            .where(people.c.firm == self._firm, people.c.identity.in_(hashes), _COUNTS)
-            .where(or_(people.c.claimed_at == closings.c.claimed_at, closings.c.marked == 1))
-        )
-        return _found(connection, statement)
-
-    def _by_matter(self, connection: Connection, ids: set[int]) -> "Found":
-        """What a person dropped keeps its matter from then on, whenever it had been claimed."""
-        at = case((_DROPPED, closings.c.changed_at), else_=_CLAIMED_AT)
-        statement = select(closings.c.matter_id.label("about"), *_HIT, at.label("at")).where(
-            closings.c.firm == self._firm, closings.c.matter_id.in_(ids), or_(_COUNTS, _DROPPED)
-        )
-        return _found(connection, statement)
+    def _found(self, connection: Connection, statement: Select[Any], sought: set[Any]) -> "Found":
+        found: Found = defaultdict(_Seen)
+        for row in connection.execute(statement, {"firm": self._firm, "sought": list(sought)}):
+            found[row.about].add(row)
+        return found
 
 
 @dataclass(slots=True)
@@ -156,16 +125,36 @@ class _Seen:
 
 Found = defaultdict[Any, _Seen]
 
-_FORGET = delete(people).where(
-    *(
-        people.c[name] == bindparam(f"old_{name}")
-        for name in ("firm", "identity", "matter_id", "closed_on")
+_SOUGHT: BindParameter[Any] = bindparam("sought", expanding=True)
+_BY_PERSON = (
+    select(people.c.identity.label("about"), *_HIT, _CLAIMED_AT.label("at"))
+    .join_from(
+        people,
+        closings,
+        and_(
+            people.c.firm == closings.c.firm,
+            people.c.matter_id == closings.c.matter_id,
+            people.c.closed_on == closings.c.closed_on,
+        ),
     )
+    .where(people.c.firm == bindparam("firm"), people.c.identity.in_(_SOUGHT), _COUNTS)
+    .where(or_(people.c.claimed_at == closings.c.claimed_at, closings.c.marked == 1))
 )
+"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
+_BY_MATTER = select(
+    closings.c.matter_id.label("about"),
+    *_HIT,
+    case((_DROPPED, closings.c.changed_at), else_=_CLAIMED_AT).label("at"),
+).where(
+    closings.c.firm == bindparam("firm"),
+    closings.c.matter_id.in_(_SOUGHT),
+    or_(_COUNTS, _DROPPED),
+)
+"""What a person dropped keeps its matter from then on, whenever it had been claimed."""
+_REMEMBER = Prepared(insert(people).prefix_with("OR REPLACE"))
 
 
-def _found(connection: Connection, statement: Select[Any]) -> Found:
-    found: Found = defaultdict(_Seen)
-    for row in connection.execute(statement):
-        found[row.about].add(row)
-    return found
+def _before(key: Key, persons: Sequence[_Seen], matter: _Seen) -> Before:
+    moments = [at for seen in persons if (at := seen.last(key)) is not None]
+    asked = Asked(person_at=max(moments, default=None), matter_at=matter.last(key))
+    return Before(asked, any(seen.sends(key) for seen in (*persons, matter)))

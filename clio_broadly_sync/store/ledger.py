@@ -4,8 +4,7 @@ Its verbs are record, claim, settle, release and recover. What becomes of a clos
 by the caller (`rules`), here it is made durable: each verb is one transaction.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -100,14 +99,16 @@ class Ledger:
         ledger knows of its person, None where it may. One whose person is being handed over
         stays in `rest`. With `whole`, a batch that is not full is left unclaimed.
         """
+        persons = {c.closing.key: self._identities.of(c.request) for c in candidates}
         with self._transaction() as connection:
-            batch, rest, refused = self._sorted(connection, candidates, size, judge)
+            batch, rest, refused = self._sorted(connection, candidates, persons, size, judge)
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
             self._batches += bool(batch)
             pairs = refused + [self._claimed(candidate, at) for candidate in batch]
             self._writer.write(connection, pairs, at)
-            self._identities.remember(connection, batch, at)
+            claimed = {c.closing.key: persons[c.closing.key] for c in batch}
+            self._identities.remember(connection, claimed, at)
         return Claim(batch, rest, [verdict for _, verdict in refused])
 
     def settle(
@@ -229,6 +230,7 @@ class Ledger:
         self,
         connection: Connection,
         candidates: Sequence[Candidate],
+        persons: Mapping[Key, set[bytes]],
         size: int,
         judge: Callable[[Closing, Asked], Closing | None],
     ) -> tuple[list[Candidate], list[Candidate], list[tuple[Closing, Closing]]]:
@@ -236,22 +238,29 @@ class Ledger:
         batch: list[Candidate] = []
         rest: list[Candidate] = []
         refused: list[tuple[Closing, Closing]] = []
-        persons: set[object] = set()
-        for candidate, before in self._identities.before(connection, candidates):
-            verdict = judge(candidate.closing, before.asked)
+        in_batch: set[bytes] = set()
+        known = self._identities.before(connection, persons)
+        for candidate in candidates:
+            closing = candidate.closing
+            before, same = known[closing.key], persons[closing.key]
+            verdict = judge(closing, before.asked)
             if verdict is not None:
-                refused.append((candidate.closing, verdict))
-            elif len(batch) >= size or before.sending or persons & before.same:
+                refused.append((closing, verdict))
+            elif len(batch) >= size or before.sending or in_batch & same:
                 rest.append(candidate)
             else:
                 batch.append(candidate)
-                persons |= before.same
+                in_batch |= same
         return batch, rest, refused
 
     def _claimed(self, candidate: Candidate, at: datetime) -> Pair:
-        old = candidate.closing
-        new = replace(old, state=State.SENDING, reason=None, claimed_at=at)
-        return old, replace(new, claimed_in_run=self.run, batch=self._batches)
+        return candidate.closing, candidate.closing._replace(
+            state=State.SENDING,
+            reason=None,
+            claimed_at=at,
+            claimed_in_run=self.run,
+            batch=self._batches,
+        )
 
     def _of_firm(self) -> ColumnElement[bool]:
         return closings.c.firm == self._firm

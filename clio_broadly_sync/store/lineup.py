@@ -36,8 +36,8 @@ def chunk(connection: Connection, firm: str, after: int, size: int) -> Sequence[
     return connection.execute(_CHUNK, {"firm": firm, "after": after, "size": size}).all()
 
 
-_CHUNK = (
-    select(due.c.place, *rows.COLUMNS)
+_CHUNK: Select[Any] = (
+    select(*rows.COLUMNS, due.c.place)
     .select_from(due)
     .join(
         closings,

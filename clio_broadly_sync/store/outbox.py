@@ -178,7 +178,7 @@ def _chunk(firm: str, after: int) -> Select[Any]:
     names = ("matter_id", "closed_on")
     of_place = and_(closings.c.firm == firm, *(closings.c[n] == due.c[n] for n in names))
     return (
-        select(due.c.place, *rows.COLUMNS)
+        select(*rows.COLUMNS, due.c.place)
         .select_from(due)
         .join(closings, of_place)
         .where(due.c.place > after)

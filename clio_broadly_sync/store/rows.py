@@ -1,7 +1,9 @@
 """Closings to rows and back."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
@@ -10,39 +12,62 @@ from clio_broadly_sync.model import Approval, Closing, Command, Key, Reason, Sta
 from clio_broadly_sync.store.schema import closings
 
 Values = dict[str, Any]
+E = TypeVar("E", bound=Enum)
 
 
 def closing_of(row: Row[Any]) -> Closing:
     """Return the closing; raise StorageError where the row holds what no run could have written."""
     try:
         return _closing_of(row)
-    except (ValueError, TypeError, OverflowError, OSError):
+    except (KeyError, ValueError, TypeError, OverflowError, OSError):
         raise StorageError(
             "The state is damaged: a closing in it cannot be read; "
             "`clio-broadly-sync verify` tells more."
         ) from None
 
 
-def _closing_of(row: Row[Any]) -> Closing:
+def _closing_of(row: Sequence[Any]) -> Closing:
+    (
+        matter_id,
+        closed_on,
+        contact_id,
+        state,
+        reason,
+        command,
+        rule,
+        etag,
+        noticed_at,
+        read_at,
+        read_in_run,
+        marked,
+        resent,
+        approval,
+        tries,
+        claimed_at,
+        claimed_in_run,
+        batch,
+        updated_at,
+        *_,
+    ) = row
     return Closing(
-        key=key_of(row),
-        contact_id=row.contact_id,
-        state=State(row.state),
-        reason=Reason(row.reason) if row.reason else None,
-        command=Command(row.command),
-        rule=SyncRule(row.rule),
-        etag=row.etag,
-        noticed_at=moment(row.noticed_at),
-        read_at=moment(row.read_at),
-        read_in_run=row.read_in_run,
-        marked=bool(row.marked),
-        resent=bool(row.resent),
-        approval=Approval(row.approval),
-        tries=row.tries,
-        claimed_at=None if row.claimed_at is None else moment(row.claimed_at),
-        claimed_in_run=row.claimed_in_run,
-        batch=row.batch,
-        updated_at=None if row.updated_at is None else moment(row.updated_at),
+        key=_key(matter_id, closed_on),
+        contact_id=contact_id,
+        state=_STATES[state],
+        reason=_REASONS[reason] if reason else None,
+        command=_COMMANDS[command],
+        rule=_RULES[rule],
+        etag=etag,
+        noticed_at=moment(noticed_at),
+        read_at=moment(read_at),
+        read_in_run=read_in_run,
+        marked=bool(marked),
+        resent=bool(resent),
+        approval=_APPROVALS[approval],
+        tries=tries,
+        claimed_at=None if claimed_at is None else moment(claimed_at),
+        claimed_in_run=claimed_in_run,
+        batch=batch,
+        updated_at=None if updated_at is None else moment(updated_at),
     )
 
 
@@ -72,10 +97,23 @@ def values_of(closing: Closing) -> Values:
 
 _KEPT_BY_THE_LEDGER = ("firm", "decided_in_run", "position", "changed_at")
 COLUMNS = [column for column in closings.c if column.name not in _KEPT_BY_THE_LEDGER]
+"""What a closing is read from: `closing_of` takes them in this order, and whatever follows them."""
+
+
+def _by_value(kind: type[E]) -> dict[Any, E]:
+    return {member.value: member for member in kind}
+
+
+_STATES, _REASONS, _APPROVALS = _by_value(State), _by_value(Reason), _by_value(Approval)
+_COMMANDS, _RULES = _by_value(Command), _by_value(SyncRule)
 
 
 def key_of(row: Row[Any]) -> Key:
-    return Key(row.matter_id, date.fromisoformat(row.closed_on) if row.closed_on else None)
+    return _key(row.matter_id, row.closed_on)
+
+
+def _key(matter_id: int, closed_on: str) -> Key:
+    return Key(matter_id, date.fromisoformat(closed_on) if closed_on else None)
 
 
 def day(value: date | None) -> str:

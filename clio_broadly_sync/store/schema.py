@@ -107,7 +107,6 @@ for name, columns, where in (
         name,
         *(closings.c[column] for column in columns),
         sqlite_where=text(where),
-        postgresql_where=text(where),
     )
 
 changes = Table(

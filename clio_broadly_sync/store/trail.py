@@ -53,9 +53,10 @@ class Trail:
 
     def asked(self, candidate: Candidate) -> Asked:
         """Return what is known of earlier hand-overs to the same person, or of the same matter."""
+        key = candidate.closing.key
+        person = {key: self._identities.of(candidate.request)}
         with self._transaction() as connection:
-            ((_, before),) = self._identities.before(connection, [candidate])
-        return before.asked
+            return self._identities.before(connection, person)[key].asked
 
     def _stories(self, condition: ColumnElement[bool]) -> list[Story]:
         wanted = and_(closings.c.firm == self._firm, condition)

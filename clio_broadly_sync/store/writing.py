@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, Update, bindparam, insert, update
 
 from clio_broadly_sync.model import Closing, Key, State
 from clio_broadly_sync.store import rows
+from clio_broadly_sync.store.prepared import NEW, Prepared
 from clio_broadly_sync.store.schema import changes, closings
 
 Pair = tuple[Closing | None, Closing]
@@ -38,25 +39,33 @@ class Writer:
         """
         added: list[rows.Values] = []
         changed: list[rows.Values] = []
+        moved: list[rows.Values] = []
         noted: list[rows.Values] = []
+        changed_at = rows.seconds(at)
         for old, new in pairs:
-            values = self._values(new, at, decided=decided or new.state is State.HELD)
+            values = self._values(new, changed_at, decided=decided or new.state is State.HELD)
             if old is None:
-                added.append({"firm": self._firm, **values})
+                added.append(values)
             else:
-                changed.append(self._old_key(old.key) | {f"new_{k}": v for k, v in values.items()})
+                values |= self._old_key(old.key)
+                (changed if old.key == new.key else moved).append(values)
             if old is None or _differ(old, new):
                 noted.append(self._note(old, values, codes.get(new.key)))
-        for statement, parameters in ((_ADD, added), (_CHANGE, changed), (_NOTE, noted)):
-            if parameters:
-                connection.execute(statement, parameters)
+        for statement, several in (
+            (_ADD, added),
+            (_CHANGE, changed),
+            (_MOVE, moved),
+            (_NOTE, noted),
+        ):
+            statement.execute(connection, several)
 
-    def _values(self, new: Closing, at: datetime, *, decided: bool) -> rows.Values:
+    def _values(self, new: Closing, changed_at: int, *, decided: bool) -> rows.Values:
         self._position += 1
         return rows.values_of(new) | {
+            "firm": self._firm,
             "decided_in_run": self.run if decided else 0,
             "position": self._position,
-            "changed_at": rows.seconds(at),
+            "changed_at": changed_at,
         }
 
     def _old_key(self, key: Key) -> rows.Values:
@@ -82,20 +91,22 @@ class Writer:
         }
 
 
-_ADD = insert(closings)
-_NOTE = insert(changes)
-_CHANGE = (
-    update(closings)
-    .where(
-        *(
-            closings.c[name] == bindparam(f"old_{name}")
-            for name in ("firm", "matter_id", "closed_on")
-        )
+_KEY = ("firm", "matter_id", "closed_on")
+
+
+def _update(*but: str) -> Update:
+    """Write every column `but` these."""
+    return (
+        update(closings)
+        .where(*(closings.c[name] == bindparam(f"old_{name}") for name in _KEY))
+        .values({c: bindparam(f"{NEW}{c.name}") for c in closings.c if c.name not in but})
     )
-    .values(
-        {column: bindparam(f"new_{column.name}") for column in closings.c if column.name != "firm"}
-    )
-)
+
+
+_ADD = Prepared(insert(closings))
+_CHANGE = Prepared(_update(*_KEY))
+_MOVE = Prepared(_update("firm"))
+_NOTE = Prepared(insert(changes))
 
 
 def _differ(old: Closing, new: Closing) -> bool:

@@ -11,9 +11,9 @@ import responses
 from parts import DATE, DAY, NOW, Clock, Tokens, transport
 
 from clio_broadly_sync import clio_api
+from clio_broadly_sync.channels import normal_email, normal_phone
 from clio_broadly_sync.clio import Clio
 from clio_broadly_sync.clio_api import MAX_PAGES_WITHOUT_PROGRESS, Api
-from clio_broadly_sync.clio_records import normal_email, normal_phone
 from clio_broadly_sync.errors import (
     ConfigError,
     DeniedError,

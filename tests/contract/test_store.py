@@ -457,7 +457,7 @@ def test_no_person_is_in_any_file(path: Path) -> None:
         store.ledger.claim(
             [make_candidate(closing, **person)], 1, whole=False, judge=nobody, at=NOW
         )
-        store.ledger.settle([], lambda r, c: replace(c, state=State.SENT), NOW)
+        store.ledger.settle([], lambda r, c: c._replace(state=State.SENT), NOW)
         written = b"".join(data for _, data in listing(path.parent).values()).lower()
     written += path.read_bytes().lower()
     for word in person.values():

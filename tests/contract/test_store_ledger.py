@@ -1,7 +1,6 @@
 """The ledger: record, claim, settle, release, recover; what is due, in which order, and surges."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,7 +143,7 @@ def test_moved_closing_keeps_its_history(store: Store) -> None:
     old = make_closing()
     put(store, old)
     next_run(store)
-    store.ledger.record([(old, replace(old, key=Key(77, date(2026, 11, 19))))], NOW)
+    store.ledger.record([(old, old._replace(key=Key(77, date(2026, 11, 19))))], NOW)
     assert row(store).key.closed_on == date(2026, 11, 19)
     assert [(run, to) for run, _, to, _, _ in changes(store)] == [(1, "pending"), (2, "pending")]
 
@@ -165,7 +164,7 @@ def test_what_did_not_change_is_not_noted(store: Store) -> None:
     """Read again and decided the same, a closing adds nothing to its history."""
     put(store, make_closing())
     next_run(store)
-    store.ledger.record([(row(store), replace(row(store), read_in_run=2, etag="after"))], NOW)
+    store.ledger.record([(row(store), row(store)._replace(read_in_run=2, etag="after"))], NOW)
     assert len(changes(store)) == 1
 
 
@@ -222,7 +221,7 @@ SAME = {
 def pair(request: pytest.FixtureRequest, store: Store) -> tuple[Candidate, Candidate]:
     """Two closings of one person, told by contact, by e-mail or by phone."""
     changes, first, second = SAME[request.param]
-    other = replace(B, **changes)
+    other = B._replace(**changes)
     put(store, A, other)
     return make_candidate(A, **first), make_candidate(other, **second)
 
@@ -298,11 +297,11 @@ def test_marked_closing_does_not_stand_against_itself(store: Store) -> None:
 
 def test_marked_closing_counts_for_whom_it_was_sent_to_first(store: Store) -> None:
     """The matter has another client by now: the first one may have been asked all the same."""
-    put(store, A, replace(B, contact_id=101))
+    put(store, A, B._replace(contact_id=101))
     claim(store, [make_candidate(A)])
     settle(store, Outcome.UNKNOWN, 1, dedupes=True)
     marked = row(store, 1)
-    moved = replace(marked, contact_id=999)
+    moved = marked._replace(contact_id=999)
     store.ledger.record([(marked, moved)], NOW)
     claim(store, [make_candidate(moved)])
     again = claim(store, [make_candidate(row(store, 2), email="new@example.com")])
@@ -602,8 +601,8 @@ def test_decided_in_the_order_of_deciding(store: Store) -> None:
 
 def test_decided_ends_with_what_waits_for_approval(store: Store) -> None:
     """A surge of an earlier run is listed as it was noticed, after what this run decided."""
-    late = replace(A, noticed_at=NOW - timedelta(minutes=1), approval=Approval.WANTED)
-    put(store, replace(C, approval=Approval.WANTED), replace(B, approval=Approval.WANTED), late)
+    late = A._replace(noticed_at=NOW - timedelta(minutes=1), approval=Approval.WANTED)
+    put(store, C._replace(approval=Approval.WANTED), B._replace(approval=Approval.WANTED), late)
     next_run(store)
     put(store, make_closing(9))
     assert decisions(store) == [9, 1, 2, 3]
@@ -611,7 +610,7 @@ def test_decided_ends_with_what_waits_for_approval(store: Store) -> None:
 
 def test_decided_holds_what_was_found_in_doubt(store: Store) -> None:
     """Held by the recovery is a decision of the run; pending again is none yet."""
-    put(store, replace(A, state=SENDING))
+    put(store, A._replace(state=SENDING))
     next_run(store)
     store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=True), NOW)
     assert decisions(store) == []

@@ -3,7 +3,6 @@
 import re
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def rejected(store: Store, matter: int) -> None:
     candidates = [make_candidate(row(store, matter))]
     store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=NOW)
     receipt = Receipt(row(store, matter).key, Outcome.REJECTED, "bad_email")
-    store.ledger.settle([receipt], lambda _, closing: replace(closing, state=DEAD), NOW)
+    store.ledger.settle([receipt], lambda _, closing: closing._replace(state=DEAD), NOW)
 
 
 # Chosen.

@@ -3,7 +3,6 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +75,15 @@ def settle(ledger: Ledger) -> None:
         Receipt(Key(n, closing.key.closed_on), Outcome.ACCEPTED)
         for n, (closing,) in ledger.known(range(MATTERS + 50, MATTERS + 53)).items()
     ]
-    ledger.settle(receipts, lambda receipt, closing: replace(closing, state=State.SENT), NOW)
+    ledger.settle(receipts, lambda receipt, closing: closing._replace(state=State.SENT), NOW)
 
 
 def hold(closing: Closing) -> Closing:
-    return replace(closing, state=State.HELD, marked=True)
+    return closing._replace(state=State.HELD, marked=True)
 
 
 def approve(closing: Closing) -> Closing:
-    return replace(closing, approval=Approval.GIVEN)
+    return closing._replace(approval=Approval.GIVEN)
 
 
 WORK: dict[str, tuple[Callable[[Ledger], object], set[str]]] = {
@@ -99,6 +98,7 @@ WORK: dict[str, tuple[Callable[[Ledger], object], set[str]]] = {
     ),
     "claim": (claim, {"sqlite_autoindex_closings_1"}),
     "settle": (settle, {"closings_sending", "sqlite_autoindex_closings_1"}),
+    "count due": (lambda ledger: ledger.count_due(make_due()), {"closings_pending"}),
     "count unapproved": (
         lambda ledger: ledger.count_unapproved(make_due()),
         {"closings_pending"},

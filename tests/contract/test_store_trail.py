@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def test_moved_closing_keeps_its_story(store: Store) -> None:
     """A new close date is one more change of the same closing."""
     before = make_closing(77)
     put(store, before)
-    after = replace(before, key=before.key._replace(closed_on=date(2026, 11, 19)))
+    after = before._replace(key=before.key._replace(closed_on=date(2026, 11, 19)))
     store.ledger.record([(before, after)], LATER)
     (story,) = store.trail.of_matter(77)
     assert story.closing.key.closed_on == date(2026, 11, 19)

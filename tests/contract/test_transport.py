@@ -665,6 +665,18 @@ def test_signal_ends_the_repeats(stop: Stop) -> None:
     assert len(responses.calls) == 0
 
 
+@responses.activate
+def test_what_it_took_is_counted() -> None:
+    """Requests, repeats too; the bytes of the answers; and the seconds that were waited."""
+    responses.get(URL, status=503, body=b"busy", headers={"Retry-After": "40"})
+    responses.get(URL, body=b"{}")
+    clock = Clock()
+    over = transport(clock=clock)
+    over.retry(lambda: _get(over), repeat=lambda error: True)
+    assert (over.requests, over.bytes) == (2, len(b"busy{}"))
+    assert over.waited == sum(clock.waits) >= 40
+
+
 # Pacing
 
 
@@ -676,14 +688,21 @@ class Bucket:
     """
 
     def __init__(
-        self, clock: Clock, *, aligned: bool, ahead: float, seconds: float, step: float = 0.0
+        self,
+        clock: Clock,
+        *,
+        aligned: bool,
+        ahead: float,
+        seconds: float,
+        step: float = 0.0,
+        allowed: int = 50,
     ) -> None:
         self.clock = clock
         self.aligned = aligned
         self.ahead = ahead
         self.seconds = seconds
         self.step = step
-        self.left = 50
+        self.left = self.allowed = allowed
         self.reset = 0.0
         self.refused = 0
         self.served = 0
@@ -692,7 +711,7 @@ class Bucket:
         self.clock.seconds += self.seconds
         now = NOW.timestamp() + self.ahead + self.clock.seconds
         if now >= self.reset:
-            self.left = 50
+            self.left = self.allowed
             self.ahead += self.step
             now += self.step
             self.reset = (now // 60 + 1) * 60 if self.aligned else now + 60
@@ -702,7 +721,7 @@ class Bucket:
         self.served += ok
         headers = {
             "Date": format_datetime(datetime.fromtimestamp(now // 1, UTC), usegmt=True),
-            "X-RateLimit-Limit": "50",
+            "X-RateLimit-Limit": str(self.allowed),
             "X-RateLimit-Remaining": str(self.left),
             "X-RateLimit-Reset": str(int(self.reset)),
         }
@@ -733,6 +752,19 @@ def test_long_backfill_never_meets_a_429(
         _get(over)
     assert (bucket.refused, bucket.served) == (0, number)
     assert clock.now() - begun < 1.02 * max(60 / 50, seconds) * number
+
+
+def test_higher_limit_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off peak Clio allows more: nothing is waited for as long as something is left."""
+    clock = Clock()
+    bucket = Bucket(clock, aligned=False, ahead=0.0, seconds=0.01, allowed=300)
+    monkeypatch.setattr(HTTPAdapter, "send", served(bucket.answer))
+    over = transport(clock=clock)
+    for _ in range(300):
+        _get(over)
+    assert clock.waits == []
+    _get(over)
+    assert (len(clock.waits), bucket.refused) == (1, 0)
 
 
 @pytest.mark.parametrize("step", [-7.0, 7.0])

@@ -1,7 +1,6 @@
 """What becomes of a closing's row: noticed, looked at again, asked about, settled, recovered."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -260,7 +259,7 @@ def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
     for outcome in outcomes:
         if closing.state is not PENDING:
             break
-        sending = replace(closing, state=SENDING, reason=None)
+        sending = closing._replace(state=SENDING, reason=None)
         closing = decide.after(make_receipt(sending, outcome), sending, policy)
         assert closing.marked
         if outcome in (Outcome.RETRY, Outcome.REFUSED, Outcome.UNKNOWN):

@@ -33,18 +33,6 @@ def test_each_problem_of_an_error_is_a_finding() -> None:
     assert denied.exit_code == 77
 
 
-def test_a_line_is_folded_where_it_would_not_fit() -> None:
-    """Under the words; a path stays in one piece."""
-    path = "/var/lib/" + "x" * 60
-    finding = findings.ok("state", f"It is private, sound and of this version: {path}")
-    first, *others = findings.line(finding, 40).splitlines()
-    assert first.startswith("ok       state: It is private")
-    assert len(first) <= 40
-    assert all(line.startswith(" " * 9) for line in others)
-    assert path in others[-1]
-    assert findings.line(finding, None).count("\n") == 0
-
-
 @pytest.mark.parametrize("there_is_one", [False, True], ids=["no state", "a state"])
 def test_state_that_could_not_be_written(
     there_is_one: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

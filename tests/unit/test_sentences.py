@@ -9,7 +9,7 @@ import pytest
 from factories import NOW, make_closing, make_policy
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.cli.explain import explained, sentences
+from clio_broadly_sync.cli.explain import explanation, sentences
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.model import Command, Reason, State, SyncRule
 from clio_broadly_sync.store.trail import Step, Story
@@ -67,7 +67,7 @@ def test_one_sentence_for_everything(
 def test_every_reason_is_in_the_table() -> None:
     """A new one needs its words, and so does a new state."""
     assert sentences.WHY.keys() == set(Reason)
-    assert explained.STATES.keys() == set(State)
+    assert explanation.STATES.keys() == set(State)
 
 
 @pytest.mark.parametrize("reason", SKIPS)

@@ -28,7 +28,7 @@ def test_what_to_do_comes_first() -> None:
     first = said().splitlines()[0]
     assert first.startswith("62 closings wait for a person's yes.")
     for command in ("outbox list --reason surge", "sync --yes", "outbox drop --reason surge"):
-        assert f"`{command}`" in first
+        assert f"`clio-broadly-sync {command}`" in first
     assert said(1).startswith("1 closing waits")
 
 

@@ -6,7 +6,6 @@ A checker that lets one of them pass proves nothing about ours.
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ def send_again() -> None:
         return rules.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
 
     def recovered(closing: Closing, dedupes: bool) -> Closing:
-        return replace(closing, state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
+        return closing._replace(state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
 
     rules.unknown, decide.recovered = unknown, recovered
 

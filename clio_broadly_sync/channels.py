@@ -1,0 +1,95 @@
+"""How a client can be reached: an e-mail address and a phone number in normal form, or none.
+
+Two libraries know what is one. The usual forms, which are nearly all that there are, go a short
+way with the same end: a library takes longer over a client than all the rest of the program.
+"""
+
+import re
+from functools import cache, lru_cache
+from typing import Final
+
+MAX_EMAIL: Final = 254
+MAX_LOCAL_PART: Final = 64
+
+_PLAIN_LOCAL_PART: Final = re.compile(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*")
+"""Stays what it is in normal form, whatever the domain."""
+_AMERICAN: Final = re.compile(
+    r"(?P<plus>\+)?(?P<one>1[ .-]?)?(\(\d{3}\) ?|\d{3}[ .-]?)\d{3}[ .-]?\d{4}", re.ASCII
+)
+_NOTHING: Final = "(?!)"
+_NOTE_FIRST: Final = re.compile(r"\s*+(?:tel:)?+[^\d+]*[^\W\d_]", re.IGNORECASE)
+
+
+def normal_email(text: str | None) -> str | None:
+    """Return the address trimmed, its domain in lower case; None where it is none."""
+    address = (text or "").strip()
+    if "@" not in address or len(address) > MAX_EMAIL:
+        return None
+    local_part, _, domain = address.rpartition("@")
+    plain = _PLAIN_LOCAL_PART.fullmatch(local_part) and len(local_part) <= MAX_LOCAL_PART
+    if not (plain and domain.isascii()):
+        return _valid_email(address)
+    normal = _valid_domain(domain)
+    return None if normal is None else f"{local_part}@{normal}"
+
+
+def normal_phone(text: str | None, region: str | None) -> str | None:
+    """Return the number as E.164, which has no room for an extension; None where it is none.
+
+    `region`: the country of a number without `+`; None: such a number is none. Nor is one that a
+    note comes before, which the library would pass over: it may say not to call.
+    """
+    if text is None or not text.strip() or _NOTE_FIRST.match(text):
+        return None
+    return _american(text.strip(), region) or _valid_phone(text, region)
+
+
+@lru_cache(maxsize=1024)
+def _valid_domain(domain: str) -> str | None:
+    address = _valid_email(f"a@{domain}")
+    return None if address is None else address.removeprefix("a@")
+
+
+def _valid_email(address: str) -> str | None:
+    from email_validator import EmailNotValidError, validate_email
+
+    practice = address.endswith(".test")  # reserved for practice, and so never anybody's
+    try:
+        checked = validate_email(address, check_deliverability=False, test_environment=practice)
+        return checked.normalized
+    except EmailNotValidError:
+        return None
+
+
+def _american(text: str, region: str | None) -> str | None:
+    """Return a number of the United States; None where it is to be looked at more closely."""
+    found = _AMERICAN.fullmatch(text)
+    if not found or (found["plus"] and not found["one"]):
+        return None
+    if not found["plus"] and region not in ("US", "CA"):
+        return None
+    number = re.sub("[^0-9]", "", text)[-10:]
+    return f"+1{number}" if _american_lines().fullmatch(number) else None
+
+
+@cache
+def _american_lines() -> re.Pattern[str]:
+    """What subscribers have there: the library's own pattern, which it tries after others."""
+    import phonenumbers
+
+    country = phonenumbers.PhoneMetadata.metadata_for_region("US")
+    lines = country.fixed_line if country is not None else None
+    pattern = lines.national_number_pattern if lines is not None else None
+    return re.compile(pattern or _NOTHING)
+
+
+def _valid_phone(text: str, region: str | None) -> str | None:
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

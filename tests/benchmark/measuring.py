@@ -1,0 +1,115 @@
+"""Run a child to its end, and say what it cost; run the canned servers, and say what they did."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmark.canned import COUNTED
+
+ROOT = Path(__file__).parents[2]
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """What a run took: seconds, seconds of CPU, the most memory in MiB; the seconds of CPU of the
+    two servers, the requests that they had, and how many clients were handed over."""
+
+    wall: float
+    cpu: float
+    mib: float
+    servers: float
+    clio: int
+    broadly: int
+    items: int
+
+
+class Served(NamedTuple):
+    cpu: float
+    clio: int
+    broadly: int
+    items: int
+
+
+class Ends(NamedTuple):
+    """The ports of the two servers, and their processes."""
+
+    ports: tuple[int, int]
+    pids: tuple[int, int]
+
+    @property
+    def clio(self) -> str:
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def broadly(self) -> str:
+        return f"http://127.0.0.1:{self.ports[1]}/customers"
+
+    def served(self) -> Served:
+        """Return what the two have done so far."""
+        clio, broadly = map(_counted, self.ports)
+        requests = clio.get("requests", 0), broadly.get("requests", 0)
+        return Served(sum(map(_cpu_of, self.pids)), *requests, broadly.get("items", 0))
+
+
+@contextmanager
+def serving(closings: int) -> Iterator[Ends]:
+    """Run a Clio with so many closings, and a Broadly."""
+    clio, broadly = servers = _server("clio", str(closings)), _server("broadly")
+    try:
+        yield Ends((_port(clio), _port(broadly)), (clio.pid, broadly.pid))
+    finally:
+        for server in servers:
+            server.kill()
+            server.communicate()
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, ends: Ends) -> Cost:
+    """Run to the end; stop everything where it fails. What it prints is left in `folder`/out."""
+    before = ends.served()
+    with open(folder / "out", "wb") as out:
+        started = time.perf_counter()
+        child = subprocess.Popen(command, env=environment, cwd=folder, stdout=out)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{command} ended with {child.returncode}")
+    served = [after - then for after, then in zip(ends.served(), before, strict=True)]
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(wall, cpu, usage.ru_maxrss / 1024, served[0], *map(int, served[1:]))
+
+
+def medians(costs: Sequence[Cost]) -> Cost:
+    return Cost(*map(statistics.median, zip(*costs, strict=True)))
+
+
+def _server(*words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.benchmark.canned", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def _port(server: "subprocess.Popen[str]") -> int:
+    assert server.stdout is not None
+    return int(server.stdout.readline())
+
+
+def _counted(port: int) -> dict[str, int]:
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.request("GET", COUNTED)
+    found: dict[str, int] = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
+
+
+def _cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
