@@ -5,17 +5,17 @@ is one promise, and raises AssertionError with one sentence that says what broke
 after any run, finished or killed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import books
 from books import Books, Row
+from circumstances import Circumstances
 from readings import CHECKED, UNCHECKED, Reading, Readings
 from world import Ran, World, customers, matter_of
 
-from clio_broadly_sync.sandbox import Exchange
+from clio_broadly_sync.sandbox import Accepted, Exchange
 from clio_broadly_sync.sandbox.broadly import Item
 
 FRESH = timedelta(minutes=15)
@@ -32,24 +32,17 @@ WAITS_FOR = {
 }  # fmt: skip
 
 
-class Walked(NamedTuple):
-    """A backfill that ended well: its range, and when it began."""
-
-    first: date
-    last: date
-    at: datetime
-
-
-def check(world: World, *, backfills: Sequence[Walked] = ()) -> None:
+def check(world: World, told: Circumstances) -> None:
     """Judge all that has happened in a world so far, the worst first."""
-    check_every_post_was_read_for(world)
-    check_nobody_is_asked_twice(world)
+    check_every_post_was_read_for(world, told)
+    check_nobody_is_asked_twice(world, told)
+    check_nobody_dropped_is_asked(world, told)
     check_nothing_leaks(world)
     if world.state.exists():
         found = books.read(world.state)
         check_ledger(found)
-        check_ledger_against_broadly(world, found)
-        check_nobody_is_lost(world, found, backfills)
+        check_ledger_against_broadly(world, found, told)
+        check_nobody_is_lost(world, found, told)
 
 
 def check_rest(world: World) -> None:
@@ -68,13 +61,14 @@ def check_idle(world: World, again: Callable[[], Ran]) -> None:
     assert after.rows == before.rows, "the second run changed the ledger"
 
 
-def check_every_post_was_read_for(world: World) -> None:
+def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
     """Promise 1: whoever is in a POST was read just before it, and nothing spoke against it."""
     readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
-    for post in world.broadly.posts:
+    for number, post in enumerate(world.broadly.posts):
         for item in customers(post.body):
             check_contact(readings, contact_of(item), post, boxed=rule != "opt-in")
-            check_matter(readings, matter_of(item), post, boxed=rule != "opt-out")
+            boxed = rule != "opt-out" and not told.is_overruled(item["transactionId"], number)
+            check_matter(readings, matter_of(item), post, boxed=boxed)
 
 
 def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bool) -> None:
@@ -102,37 +96,58 @@ def just_read(reading: Reading | None, post: Exchange, what: str) -> Reading:
     return reading
 
 
-def check_nobody_is_asked_twice(world: World) -> None:
+def check_nobody_is_asked_twice(world: World, told: Circumstances) -> None:
     """Promise 2: no closing twice; no person within the window, no matter within 30 days."""
     window = timedelta(days=float(world.settings.get("SYNC_REASK_DAYS", "180")))
-    asked: dict[str, datetime] = {}
-    for accepted in world.broadly.accepted:
-        spans = {f"closing {accepted.transaction_id}": timedelta.max}
-        spans |= {f"matter {matter_of(accepted.item)}": CORRECTED}
-        spans |= dict.fromkeys(persons_of(accepted.item), window)
-        for who, span in spans.items():
-            since = accepted.at - asked[who] if who in asked else timedelta.max
-            assert since >= span, f"{who} was asked twice, {since} apart"
-            asked[who] = accepted.at
+    accepted = world.broadly.accepted
+    spans = [spans_of(one, window) for one in accepted]
+    for number, one in enumerate(accepted):
+        earlier = told.remembered(number)
+        times = sum(accepted[n].transaction_id == one.transaction_id for n in range(number))
+        resent = (one.transaction_id, times) in told.resent
+        for before in earlier:
+            if resent and accepted[before].transaction_id == one.transaction_id:
+                continue
+            since = one.at - accepted[before].at
+            for who, span in spans[number].items():
+                long_ago = who not in spans[before] or since >= span - told.spread
+                assert long_ago, f"{who} was asked twice, {since} apart"
 
 
-def check_nobody_is_lost(world: World, found: Books, backfills: Sequence[Walked]) -> None:
+def spans_of(accepted: Accepted, window: timedelta) -> dict[str, timedelta]:
+    """Return who is asked by this, each with how long not to be asked again."""
+    spans = {f"closing {accepted.transaction_id}": timedelta.max}
+    spans |= {f"matter {matter_of(accepted.item)}": CORRECTED}
+    return spans | dict.fromkeys(persons_of(accepted.item), window)
+
+
+def check_nobody_dropped_is_asked(world: World, told: Circumstances) -> None:
+    """What a person dropped is never sent; nor its matter within 30 days, by another date."""
+    for number, one in enumerate(world.broadly.accepted):
+        for dropped in told.droppings_before(number):
+            same = one.transaction_id == dropped.transaction_id
+            if one.at - dropped.at < CORRECTED - told.spread:
+                same = one.transaction_id.rpartition(":")[0] == dropped.matter
+            assert not same, f"{one.transaction_id} was sent although dropped"
+
+
+def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> None:
     """Promises 3 and 4: whatever closed before the watermark, or in a range that was walked, is
     in the ledger."""
     recorded = {(row.matter, row.closed_on) for row in found.rows}
     for matter, closed_on, updated in closed_matters(world):
-        if is_before_watermark(found, updated):
+        if is_before_watermark(found, updated, told.ahead):
             assert (matter, closed_on) in recorded, f"the watermark passed matter {matter} by"
-        for walked in backfills:
+        for walked in told.backfills:
             if str(walked.first) <= closed_on <= str(walked.last) and updated < walked.at:
                 assert (matter, closed_on) in recorded, f"a backfill passed matter {matter} by"
 
 
-def is_before_watermark(found: Books, updated: datetime) -> bool:
+def is_before_watermark(found: Books, updated: datetime, ahead: timedelta) -> bool:
     if "watermark" not in found.facts:
         return False
     first_run, watermark = (found.facts[name] for name in ("first_run", "watermark"))
-    return datetime.fromisoformat(first_run) <= updated < datetime.fromisoformat(watermark)
+    return datetime.fromisoformat(first_run) <= updated < datetime.fromisoformat(watermark) - ahead
 
 
 def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:
@@ -166,14 +181,14 @@ def reasons_of(row: Row) -> set[str | None]:
     return known.get(row.state, {None})
 
 
-def check_ledger_against_broadly(world: World, found: Books) -> None:
+def check_ledger_against_broadly(world: World, found: Books, told: Circumstances) -> None:
     """What is `sent` was accepted; what was accepted is never taken for unasked."""
-    accepted = {one.transaction_id for one in world.broadly.accepted}
+    accepted = [one.transaction_id for one in world.broadly.accepted]
     rows = {row.transaction_id: row for row in found.rows}
     for row in found.rows:
         if row.state == "sent":
             assert row.transaction_id in accepted, f"{row} was never accepted"
-    for transaction_id in accepted:
+    for transaction_id in {accepted[number] for number in told.remembered(len(accepted))}:
         assert transaction_id in rows, f"{transaction_id} was accepted and is in no ledger"
         row = rows[transaction_id]
         known = row.state in ("sent", "held", "sending") or (row.state == "pending" and row.marked)

@@ -48,8 +48,10 @@ def make_drill(ground: Ground, forks: ForkServer, first_state: Path, tmp_path: P
         if not fresh:
             shutil.copytree(first_state, drill.state.parent)
             drill.later(minutes=1)
-        with drill.sandbox:
-            yield drill
-        shutil.rmtree(drill.folder)
+        try:
+            with drill.sandbox:
+                yield drill
+        finally:
+            shutil.rmtree(drill.folder)
 
     return make

@@ -1,18 +1,19 @@
 """A world whose runs may be killed at a point or altered, and are judged one by one."""
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import books
 import checker
-from checker import Walked
+from circumstances import ON_TIME, Circumstances, Walked
 from forkserver import ForkServer
 from ground import Ground
-from world import Ran, World
+from world import PACKAGE, SHIFTED, Ran, World
 
 ALTERED = Path(__file__).parent / "altered"
 KILLED = -signal.SIGKILL
@@ -22,16 +23,20 @@ MAX_RUNS = 3
 
 
 class Drill(World):
-    """`variant`: the wrong program that runs instead of ours."""
+    """`variant`: the wrong program that runs instead of ours. `limits`: what else it is altered
+    by. `ahead`: how far the machine's clock is ahead of the firm's. `kill_at`: the number or name
+    of the point at which a run is killed, if any."""
 
     def __init__(self, ground: Ground, forks: ForkServer, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(ground.sandbox(), folder, ground.bytecode)
         self.clio.keep_answers = True
         self.variant: str | None = None
-        self.backfills: list[Walked] = []
+        self.limits: dict[str, str] = {}
+        self.ahead = ON_TIME
+        self.circumstances = Circumstances()
         self._forks = forks
-        self._kill_at: int | str = ""
+        self.kill_at: int | str = ""
         self._points = folder / "points"
         self._watermark = ""
 
@@ -45,11 +50,11 @@ class Drill(World):
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         """Run to the end, and judge all that has happened so far."""
-        began = self.firm.clock.now()
+        began = self.firm.clock.now().replace(microsecond=0)
         ran = super().run(*arguments, **settings)
         if arguments[0] == "backfill" and "--dry-run" not in arguments and ran.code in DONE:
             first, last = (date.fromisoformat(arguments[n]) for n in (2, 4))
-            self.backfills.append(Walked(first, last, began))
+            self.circumstances.backfills.append(Walked(first, last, began))
         self.judge()
         return ran
 
@@ -61,13 +66,20 @@ class Drill(World):
 
     def kill(self, point: int | str, *arguments: str) -> bool:
         """Run, killed at the point with this number or name; False where it met no such point."""
-        self._kill_at = point
+        self.kill_at = point
         try:
             ran = self.run(*arguments)
         finally:
-            self._kill_at = ""
+            self.kill_at = ""
         assert ran.code in (KILLED, *DONE), ran.err
         return ran.code == KILLED
+
+    def put_back(self, copy: Path, told: Circumstances, accepted: int) -> None:
+        """Put an old copy of the state back, made when so many were accepted."""
+        shutil.rmtree(self.state.parent)
+        shutil.copytree(copy, self.state.parent)
+        self.circumstances.note_put_back(told, accepted, len(self.broadly.accepted))
+        self._watermark = ""
 
     def rest(self, *arguments: str) -> None:
         """Run until nothing is under way any more; then another run does nothing."""
@@ -80,7 +92,7 @@ class Drill(World):
         checker.check_idle(self, lambda: self.run(*arguments))
 
     def judge(self) -> None:
-        checker.check(self, backfills=self.backfills)
+        checker.check(self, self.circumstances)
         if self.state.exists():
             watermark = books.read(self.state).facts.get("watermark", self._watermark)
             assert watermark >= self._watermark, "the watermark went back"
@@ -89,9 +101,12 @@ class Drill(World):
     def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
         environment = super()._environment(settings)
         self._points.unlink(missing_ok=True)
-        more = {"POINTS": str(self._points), "KILL_AT": str(self._kill_at)}
+        more = {"POINTS": str(self._points), "KILL_AT": str(self.kill_at)}
         more |= {"VARIANT": self.variant} if self.variant else {}
-        return environment | more | {"PYTHONPATH": f"{ALTERED}:{environment['PYTHONPATH']}"}
+        ahead = self.firm.clock.now() + self.ahead - datetime.now(UTC)
+        more |= {"CLOCK_AHEAD": str(ahead.total_seconds())}
+        more |= {"PYTHONPATH": f"{ALTERED}:{SHIFTED}:{PACKAGE}"}
+        return environment | more | self.limits
 
 
 MakeDrill = Callable[..., AbstractContextManager[Drill]]

@@ -73,8 +73,10 @@ def _page(exchange: Exchange) -> Record | None:
         return None
     try:
         page = json.loads(exchange.answer or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    rows = page.get("data") if isinstance(page, dict) else None
+    if not isinstance(page, dict) or not isinstance(page.get("meta"), dict):
+        return None
+    rows = page.get("data")
     sound = isinstance(rows, list) and all(isinstance(r, dict) and "id" in r for r in rows)
-    return page if sound else None
+    return page if sound and isinstance(page["meta"].get("paging"), dict) else None

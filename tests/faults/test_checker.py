@@ -252,6 +252,7 @@ def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
 def test_what_a_backfill_passed_by_is_found(drill: Drill) -> None:
     """What closed in its range is in the ledger, whatever the watermark says."""
     matter = drill.closing(drill.day(3)).matter
+    drill.later(seconds=2)
     assert drill.backfill(drill.day(5), drill.day(1), "--yes").code == 0
     _gone(matter)(drill)
     drill.broadly.accepted.pop()

@@ -1,4 +1,5 @@
-"""Loaded by a child that is to be altered: one that is killed at a point, or a wrong program."""
+"""Loaded by a child that is to be altered: one that is killed at a point, that may not have what
+it needs, or a wrong program."""
 
 import os
 
@@ -6,6 +7,18 @@ if "POINTS" in os.environ:
     import points
 
     points.watch(os.environ["POINTS"], kill_at=os.environ["KILL_AT"])
+if "NO_WAITS" in os.environ:
+    import limits
+
+    limits.no_waits()
+if "FILE_BYTES" in os.environ:
+    import limits
+
+    limits.file_bytes(int(os.environ["FILE_BYTES"]))
+if "SECONDS_FOR_AN_ANSWER" in os.environ:
+    import limits
+
+    limits.seconds_for_an_answer(float(os.environ["SECONDS_FOR_AN_ANSWER"]))
 if "VARIANT" in os.environ:
     import variants
 

@@ -1,0 +1,211 @@
+"""Histories as chance will have them: hypothesis chooses what runs in a firm's weeks, and what
+fails.
+
+The checker judges after each run; in the end nothing fails any more, and all must come to rest.
+"""
+
+import shutil
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import NamedTuple
+
+import books
+import checker
+from circumstances import ON_TIME, Circumstances, Dropped
+from drill import DONE, KILLED, MakeDrill
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from mishaps import MISHAPS
+from weeks import Weeks, numbers
+
+STORAGE = 74
+AT_REST = 8
+"""So many rounds at most, of a day and more each, until nothing is under way."""
+OUTBOX = ("held", "dead", "pending")
+
+points = st.integers(1, 45)
+sides = {side: [name for name in MISHAPS if name.startswith(side)] for side in ("Clio", "Broadly")}
+others = [name for name in MISHAPS if name not in (*sides["Clio"], *sides["Broadly"])]
+work = st.integers(0, 4)
+commands = st.sampled_from(["sync", "sync", "backfill"])
+
+
+def play(
+    make_drill: MakeDrill, number: int, *, histories: int, steps: int, shorten: bool = False
+) -> list[int]:
+    """Play histories, the same ones for the same number; return how many clients Broadly accepted
+    in each. `shorten`: look for the shortest that fails."""
+    finished: list[int] = []
+    kind = type("History", (History,), {"make": staticmethod(make_drill), "finished": finished})
+    limits = settings(
+        max_examples=histories,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate] + [Phase.shrink] * shorten,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(seed(number)(kind), settings=limits)
+    return finished
+
+
+class Copy(NamedTuple):
+    """A copy of the state's folder, what people had done, and how many Broadly had accepted."""
+
+    folder: Path
+    told: Circumstances
+    accepted: int
+
+
+class History(Weeks):
+    """What runs in these weeks, what fails, and what a person puts right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copy: Copy | None = None
+
+    # What runs, and what fails
+
+    @rule(work=work, options=st.sampled_from([[], [], ["--yes"], ["--limit", "1"]]))
+    def sync(self, work: int, options: Sequence[str]) -> None:
+        self.run(*self._with_work("sync", work), *options)
+
+    @rule(command=commands, work=work, name=st.sampled_from(sides["Clio"]), number=numbers)
+    def run_while(self, command: str, work: int, name: str, number: int) -> None:
+        self._run_in_trouble(name, number, *self._with_work(command, work))
+
+    @rule(command=commands, work=work, name=st.sampled_from(sides["Broadly"]), number=numbers)
+    def send_while(self, command: str, work: int, name: str, number: int) -> None:
+        self._run_in_trouble(name, number, *self._with_work(command, work))
+
+    @rule(command=commands, work=work, name=st.sampled_from(others), number=numbers)
+    def run_and_meanwhile(self, command: str, work: int, name: str, number: int) -> None:
+        self._run_in_trouble(name, number, *self._with_work(command, work))
+
+    @rule(command=commands, work=work, point=points)
+    def run_killed(self, command: str, work: int, point: int) -> None:
+        arguments = self._with_work(command, work)
+        self.drill.kill_at = point
+        self.run(*arguments, codes=(KILLED,))
+        self.drill.kill_at = ""
+
+    @rule(command=commands, work=work, room=st.integers(0, 20))
+    def run_on_a_full_disk(self, command: str, work: int, room: int) -> None:
+        arguments = self._with_work(command, work)
+        self.drill.limits["FILE_BYTES"] = str(24_576 + room * 8192)
+        self.run(*arguments, codes=(STORAGE,))
+        del self.drill.limits["FILE_BYTES"]
+
+    @rule(first=st.sampled_from([500, 25]), last=st.sampled_from([2, 0, -9]))
+    def backfill(self, first: int, last: int) -> None:
+        self.run(*self._backfill(first, last))
+
+    @rule()
+    def try_dry(self) -> None:
+        """Nothing is written and nobody is sent."""
+        files, posts = self.drill.files(), len(self.drill.broadly.posts)
+        self.run("sync", "--dry-run")
+        assert self.drill.files() == files, "a dry run has written"
+        assert len(self.drill.broadly.posts) == posts, "a dry run has sent"
+
+    # What a person puts right
+
+    @rule(number=numbers)
+    def resend(self, number: int) -> None:
+        self._put_right("resend", number, "held", "dead")
+
+    @rule(number=numbers)
+    def drop(self, number: int) -> None:
+        self._put_right("drop", number, *OUTBOX)
+
+    @rule()
+    def copy(self) -> None:
+        folder = self.drill.folder / "copy"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.drill.state.parent, folder)
+        told = deepcopy(self.drill.circumstances)
+        self._copy = Copy(folder, told, len(self.drill.broadly.accepted))
+
+    @precondition(lambda self: self._copy and not self._broken)
+    @rule()
+    def put_copy_back(self) -> None:
+        """And do what README says: notice what closed, and drop what Broadly has received."""
+        assert self._copy
+        self.drill.put_back(*self._copy)
+        self.set_clocks((ON_TIME, ON_TIME))
+        posts = len(self.drill.broadly.posts)
+        self.run("sync", "--limit", "0")
+        assert len(self.drill.broadly.posts) == posts, "a run with --limit 0 has sent"
+        if not self.drill.broadly.dedupes:
+            self._drop_what_broadly_has()
+
+    # The end
+
+    def end(self) -> None:
+        """Let nothing fail any more, and all waiting be over: then nothing is under way."""
+        self.mend()
+        for _ in range(AT_REST):
+            self.drill.later(hours=30)
+            self.run(*self._backfill(500, -40))
+            self.run("sync", "--yes")
+            if not {row.state for row in self.drill.rows()} & {"pending", "sending"}:
+                break
+        checker.check_rest(self.drill)
+        checker.check_idle(self.drill, lambda: self.drill.run("sync"))
+        verified = self.drill.run("verify")
+        assert verified.code == 0, f"verify ended with {verified.code}: {verified.out}"
+
+    # How it is done
+
+    def _with_work(self, command: str, work: int) -> list[str]:
+        """Close matters of so many new clients for this command; return its arguments."""
+        for _ in range(work):
+            self.drill.closing(self._day(0 if command == "sync" else 40))
+        self.drill.later(seconds=10)
+        return ["sync"] if command == "sync" else self._backfill(500, 0)
+
+    def _backfill(self, first: int, last: int) -> list[str]:
+        days = str(self.drill.day(first)), str(self.drill.day(last))
+        return ["backfill", "--from", days[0], "--to", days[1], "--yes"]
+
+    def _run_in_trouble(self, name: str, number: int, *arguments: str) -> None:
+        mishap, limits = MISHAPS[name], dict(self.drill.limits)
+        end = mishap.arm(self.drill, number)
+        try:
+            self.run(*arguments, codes=mishap.codes)
+        finally:
+            if end:
+                end()
+        for server in (self.drill.clio, self.drill.broadly):
+            server.faults.clear()
+            server.before = None
+        self.drill.broadly.clear_rules()
+        self.drill.limits = limits
+
+    def _put_right(self, what: str, number: int, *states: str) -> None:
+        """Choose one matter of the outbox, as a person does."""
+        if found := [row.matter for row in self.drill.rows() if row.state in states]:
+            self._change_outbox(what, found[number % len(found)])
+
+    def _drop_what_broadly_has(self) -> None:
+        received = {one.transaction_id for one in self.drill.broadly.accepted}
+        rows = books.read(self.drill.state).rows
+        waiting = {r.matter for r in rows if r.state in OUTBOX and r.transaction_id in received}
+        for matter in sorted(waiting):
+            self._change_outbox("drop", matter)
+
+    def _change_outbox(self, what: str, matter: int) -> None:
+        drill = self.drill
+        accepted = [one.transaction_id for one in drill.broadly.accepted]
+        ran = drill.run("outbox", what, str(matter), "--yes", "--json")
+        assert ran.code in DONE, ran.err
+        for closing in ran.json["closings"]:
+            name = f"clio:matter:{closing['matter_id']}:{closing['closed_on']}"
+            if what == "resend":
+                times, posts = accepted.count(name), len(drill.broadly.posts)
+                drill.circumstances.note_resent(name, accepted=times, posts=posts)
+            else:
+                dropped = Dropped(name, len(accepted), drill.firm.clock.now())
+                drill.circumstances.dropped.append(dropped)

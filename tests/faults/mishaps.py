@@ -1,0 +1,198 @@
+"""What may go wrong in one run: of either server, beside it, or by what the firm does meanwhile.
+
+Each is armed before the run for the request with a number (the first is 0) of one of the servers,
+and says with what the run may then end, apart from well.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from drill import Drill
+
+from clio_broadly_sync.sandbox import Request, faults
+from clio_broadly_sync.sandbox.faults import Fault
+from clio_broadly_sync.sandbox.server import Server
+
+FOR_EVER = None
+GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
+UNAVAILABLE, BUSY, DENIED, CONFIG = 69, 75, 77, 78
+
+
+class Mishap(NamedTuple):
+    """`arm` returns what is to be done when the run has ended."""
+
+    arm: Callable[[Drill, int], Callable[[], object] | None]
+    codes: tuple[int, ...] = ()
+
+
+def _at_clio(fault: Fault, *codes: int, times: int | None = 1) -> Mishap:
+    def arm(drill: Drill, number: int) -> None:
+        drill.clio.faults.add(fault, times=times, skip=number)
+
+    return Mishap(arm, codes)
+
+
+def _at_broadly(fault: Fault, *codes: int, times: int | None = 1) -> Mishap:
+    def arm(drill: Drill, number: int) -> None:
+        drill.broadly.faults.add(fault, times=times, skip=number % 3)
+
+    return Mishap(arm, codes)
+
+
+def _of_a_client(status: str, **more: Any) -> Mishap:
+    """Let Broadly say this of the next client whom it would accept."""
+
+    def arm(drill: Drill, number: int) -> None:
+        drill.broadly.rule(status, times=1, **more)
+
+    return Mishap(arm)
+
+
+def _late(server_of: Callable[[Drill], Server]) -> Mishap:
+    """Let the server do the work when the run has long given up."""
+
+    def arm(drill: Drill, number: int) -> Callable[[], object]:
+        ended, done = threading.Event(), threading.Event()
+
+        def play(turn: faults.Turn) -> faults.Delivery:
+            ended.wait(10)
+            try:
+                return faults.Delivery(turn.process(turn.request))
+            finally:
+                done.set()
+
+        rule = server_of(drill).faults.add(Fault("late", play), skip=number % 4)
+        drill.limits |= GIVE_UP
+
+        def end() -> None:
+            ended.set()
+            assert not rule.hits or done.wait(10)
+
+        return end
+
+    return Mishap(arm, (UNAVAILABLE,))
+
+
+def _dripping(pause: float) -> Fault:
+    return faults.drip(pause, 256)
+
+
+def _meanwhile(act: Callable[[Drill, int], object], *codes: int) -> Mishap:
+    """Let this happen while the request with the number waits for its answer."""
+
+    def arm(drill: Drill, number: int) -> None:
+        seen: list[Request] = []
+
+        def before(request: Request) -> None:
+            seen.append(request)
+            if len(seen) == number + 1:
+                act(drill, number)
+
+        drill.clio.before = drill.broadly.before = before
+
+    return Mishap(arm, codes)
+
+
+def _opt_out(drill: Drill, number: int) -> None:
+    drill.firm.set_opt_out(a_client(drill, number))
+
+
+def _hide(drill: Drill, number: int) -> None:
+    drill.firm.hide_contact(a_client(drill, number))
+
+
+def _of_a_matter(act: str, *values: Any) -> Mishap:
+    """Let the firm do this to a matter."""
+
+    def change(drill: Drill, number: int) -> None:
+        getattr(drill.firm, act)(a_matter(drill, number), *values)
+
+    return _meanwhile(change)
+
+
+def _shift_pages(drill: Drill, number: int) -> None:
+    """Let rows leave and enter all pages: those that were read, and those that will be."""
+    drill.closing()
+    early, late = a_matter(drill, -1), a_matter(drill, 0)
+    drill.firm.close(early, drill.day(number))
+    drill.later(seconds=5)
+    drill.firm.reopen(a_matter(drill, number), keep_close_date=True)
+    drill.firm.edit(late)
+    drill.later(seconds=5)
+
+
+def _run_beside(*arguments: str) -> Mishap:
+    def run(drill: Drill, number: int) -> None:
+        ran = drill.finish(drill.start(arguments, {}))
+        assert ran.code == BUSY, f"the run beside ended with {ran.code}: {ran.err}"
+
+    return _meanwhile(run)
+
+
+def a_client(drill: Drill, number: int) -> int:
+    """Return one of the clients, the youngest first."""
+    found = [contact.id for contact in drill.firm.contacts.walk()]
+    return found[-1 - number % len(found)] if found else drill.firm.add_contact()
+
+
+def a_matter(drill: Drill, number: int) -> int:
+    found = drill.firm.matter_ids()
+    return found[-1 - number % len(found)] if found else drill.closing().matter
+
+
+_SOON, _IN_HOURS = {"Retry-After": "1"}, {"Retry-After": "7200"}
+MISHAPS: dict[str, Mishap] = {
+    "Clio is busy once": _at_clio(faults.answer(429, headers=_SOON)),
+    "Clio is busy for ever": _at_clio(
+        faults.answer(429, headers=_SOON), UNAVAILABLE, times=FOR_EVER
+    ),
+    "Clio is busy for hours": _at_clio(faults.answer(429, headers=_IN_HOURS), UNAVAILABLE),
+    "Clio fails": _at_clio(faults.answer(502), times=2),
+    "Clio is away": _at_clio(faults.drop(reset=True), UNAVAILABLE, times=FOR_EVER),
+    "Clio's answer is cut": _at_clio(faults.cut_body()),
+    "Clio's answer is cut, and seems whole": _at_clio(
+        faults.cut_body(0.7, framing="close"), UNAVAILABLE
+    ),
+    "Clio's answer is garbled": _at_clio(faults.garble(), UNAVAILABLE, times=FOR_EVER),
+    "Clio gives no date": _at_clio(faults.headers(Date=None), UNAVAILABLE),
+    "Clio refuses the token": _at_clio(faults.answer(401), DENIED),
+    "Clio forbids it": _at_clio(faults.answer(403), DENIED),
+    "Clio is slow": _at_clio(_dripping(0.002)),
+    "Clio is late": _late(lambda drill: drill.clio),
+    "Broadly is busy once": _at_broadly(faults.answer(429, headers=_SOON)),
+    "Broadly is busy for hours": _at_broadly(
+        faults.answer(503, headers=_IN_HOURS), UNAVAILABLE, times=FOR_EVER
+    ),
+    "Broadly is away": _at_broadly(faults.drop(), UNAVAILABLE, times=FOR_EVER),
+    "Broadly fails": _at_broadly(faults.answer(500), UNAVAILABLE, times=3),
+    "Broadly accepts and fails": _at_broadly(faults.answer(502, process=True), UNAVAILABLE),
+    "Broadly's answer is lost": _at_broadly(faults.lose_answer(), UNAVAILABLE),
+    "Broadly's answer is lost for ever": _at_broadly(
+        faults.lose_answer(reset=True), UNAVAILABLE, times=FOR_EVER
+    ),
+    "Broadly's answer is cut": _at_broadly(faults.cut_body(), UNAVAILABLE),
+    "Broadly's answer is cut, and seems whole": _at_broadly(
+        faults.cut_body(0.6, framing="close"), UNAVAILABLE
+    ),
+    "Broadly's answer is garbled": _at_broadly(faults.garble(), UNAVAILABLE, times=FOR_EVER),
+    "Broadly refuses the key": _at_broadly(faults.answer(401), DENIED),
+    "Broadly is slow": _at_broadly(_dripping(0.002)),
+    "Broadly is late": _late(lambda drill: drill.broadly),
+    "Broadly rejects a client": _of_a_client("rejected"),
+    "Broadly wants a client later": _of_a_client("retry"),
+    "Broadly suppresses a client": _of_a_client("suppressed"),
+    "Broadly refuses for a client": _of_a_client("refuse"),
+    "a client opts out": _meanwhile(_opt_out),
+    "a client is hidden": _meanwhile(_hide),
+    "a matter is reopened": _of_a_matter("reopen"),
+    "a matter is closed": _of_a_matter("close", "today"),
+    "a matter is edited": _of_a_matter("edit"),
+    "a matter is deleted": _of_a_matter("delete_matter"),
+    "pages move": _meanwhile(_shift_pages),
+    "a sync is started beside it": _run_beside("sync"),
+    "a backfill is started beside it": _run_beside(
+        "backfill", "--from", "2000-01-01", "--to", "2100-01-01", "--yes"
+    ),
+    "a person drops all beside it": _run_beside("outbox", "drop", "--all", "--yes"),
+}

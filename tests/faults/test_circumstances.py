@@ -1,0 +1,165 @@
+"""What a person did, or a clock, excuses so much and no more: beyond it the checker finds what is
+wrong, as ever."""
+
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+
+import checker
+import pytest
+from circumstances import Circumstances, Dropped
+from drill import Drill, MakeDrill
+
+
+@pytest.fixture
+def drill(make_drill: MakeDrill) -> Iterator[Drill]:
+    """One client was handed over (matter 5001)."""
+    with make_drill() as drill:
+        drill.closings(1)
+        drill.later(minutes=1)
+        assert drill.sync().code == 0
+        yield drill
+
+
+def _again(drill: Drill, *, days: float = 0, date: str | None = None) -> None:
+    """Let Broadly have accepted the first once more, for another close date where one is given."""
+    first = drill.broadly.accepted[0]
+    at = drill.firm.clock.now() + timedelta(days=days)
+    name = first.transaction_id.rpartition(":")[0] + f":{date}" if date else first.transaction_id
+    item = {**first.item, "transactionId": name}
+    drill.broadly.accepted.append(replace(first, at=at, item=item))
+
+
+def _asked_twice(drill: Drill) -> None:
+    with pytest.raises(AssertionError, match=r"closing clio:matter:5001:.* was asked twice"):
+        checker.check_nobody_is_asked_twice(drill, drill.circumstances)
+
+
+def _not_asked_twice(drill: Drill) -> None:
+    checker.check_nobody_is_asked_twice(drill, drill.circumstances)
+
+
+def test_what_was_resent_may_be_accepted_once_more(drill: Drill) -> None:
+    name = drill.broadly.accepted[0].transaction_id
+    _again(drill)
+    _asked_twice(drill)
+    drill.circumstances.resent.add((name, 1))
+    _not_asked_twice(drill)
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_what_was_resent_when_nobody_had_it_may_be_accepted_once(drill: Drill) -> None:
+    drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 0))
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_resending_overrules_the_box_from_then_on(drill: Drill) -> None:
+    name = drill.broadly.accepted[0].transaction_id
+    for exchange in [e for e in drill.clio.history if e.path == "/api/v4/matters.json"]:
+        page = exchange.answer.replace(b'"value":true', b'"value":false')
+        drill.clio.history[drill.clio.history.index(exchange)] = replace(exchange, answer=page)
+    drill.circumstances.note_resent(name, accepted=0, posts=1)
+    with pytest.raises(AssertionError, match="matter 5001 was sent without the thank-you box"):
+        checker.check_every_post_was_read_for(drill, drill.circumstances)
+    drill.circumstances.overruled[name] = 0
+    checker.check_every_post_was_read_for(drill, drill.circumstances)
+
+
+def test_resending_excuses_no_other_closing_of_the_matter(drill: Drill) -> None:
+    drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
+    _again(drill, days=1, date="2026-01-01")
+    with pytest.raises(AssertionError, match="was asked twice"):
+        checker.check_nobody_is_asked_twice(drill, drill.circumstances)
+
+
+@pytest.mark.parametrize(("date", "days"), [(None, 400), ("2026-01-01", 29)])
+def test_what_was_dropped_may_not_be_sent(drill: Drill, date: str | None, days: int) -> None:
+    name, now = drill.broadly.accepted[0].transaction_id, drill.firm.clock.now()
+    drill.circumstances.dropped.append(Dropped(name, 1, now))
+    checker.check_nobody_dropped_is_asked(drill, drill.circumstances)
+    _again(drill, days=days, date=date)
+    with pytest.raises(AssertionError, match=r"5001:.* was sent although dropped"):
+        checker.check_nobody_dropped_is_asked(drill, drill.circumstances)
+
+
+def test_another_close_date_may_be_sent_a_month_after_dropping(drill: Drill) -> None:
+    name, now = drill.broadly.accepted[0].transaction_id, drill.firm.clock.now()
+    drill.circumstances.dropped.append(Dropped(name, 1, now))
+    _again(drill, days=31, date="2026-01-01")
+    checker.check_nobody_dropped_is_asked(drill, drill.circumstances)
+
+
+def test_what_an_old_copy_forgot_may_be_accepted_once_more(drill: Drill) -> None:
+    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=1)
+    _again(drill)
+    _not_asked_twice(drill)
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_what_an_old_copy_knows_may_not_be_accepted_again(drill: Drill) -> None:
+    drill.circumstances.note_put_back(Circumstances(), copied=1, accepted=1)
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_before_an_old_copy_is_put_back_it_excuses_nothing(drill: Drill) -> None:
+    _again(drill)
+    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=2)
+    _asked_twice(drill)
+
+
+def test_an_old_copy_that_is_put_back_forgets_what_people_did(drill: Drill) -> None:
+    then = deepcopy(drill.circumstances)
+    drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
+    drill.circumstances.note_put_back(then, copied=1, accepted=1)
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_an_old_copy_may_lack_what_it_forgot_and_nothing_else(
+    drill: Drill, first_state: str
+) -> None:
+    """The ledger of the first day knows of nobody."""
+    shutil.rmtree(drill.state.parent)
+    shutil.copytree(first_state, drill.state.parent)
+    with pytest.raises(AssertionError, match=r"5001:.* was accepted and is in no ledger"):
+        checker.check(drill, drill.circumstances)
+    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=1)
+    checker.check(drill, drill.circumstances)
+
+
+@pytest.mark.parametrize(("hours", "found"), [(3, True), (1, False)])
+def test_clocks_that_differ_end_a_window_early_by_as_much(
+    drill: Drill, hours: int, found: bool
+) -> None:
+    drill.circumstances.note_clocks(clio=timedelta(hours=1), machine=timedelta(hours=-1))
+    _again(drill, days=180 - hours / 24, date="2026-01-01")
+    if not found:
+        _not_asked_twice(drill)
+        return
+    with pytest.raises(AssertionError, match="was asked twice"):
+        _not_asked_twice(drill)
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(70, True), (50, False)])
+def test_a_clock_ahead_lets_the_watermark_pass_by_as_much(
+    drill: Drill, seconds: int, found: bool
+) -> None:
+    """A matter that is closed just now is not lost yet, where `Date` may be a minute ahead."""
+    drill.later(minutes=2)
+    drill.firm.clock.freeze(drill.firm.clock.now().replace(microsecond=0))
+    drill.circumstances.note_clocks(clio=timedelta(minutes=1), machine=timedelta(0))
+    drill.closings(1)
+    watermark = drill.firm.clock.now() + timedelta(seconds=seconds)
+    found_books = checker.books.read(drill.state)
+    found_books.facts["watermark"] = watermark.isoformat()
+    if not found:
+        checker.check_nobody_is_lost(drill, found_books, drill.circumstances)
+        return
+    with pytest.raises(AssertionError, match="the watermark passed matter 5002 by"):
+        checker.check_nobody_is_lost(drill, found_books, drill.circumstances)

@@ -1,0 +1,26 @@
+"""Histories that chance makes: each test a chunk of them, the same ones every time.
+
+`HISTORIES=10000 pytest tests/faults/test_histories.py` makes more. A failure prints the steps of
+its history, and the command that repeats it and looks for a shorter one that fails as well.
+"""
+
+import os
+
+import pytest
+from drill import MakeDrill, told
+from histories import play
+
+CHUNK = 20
+STEPS = 30
+CHUNKS = -(-int(os.environ.get("HISTORIES", "200")) // CHUNK)
+
+
+@pytest.mark.parametrize("number", range(CHUNKS))
+def test_histories(make_drill: MakeDrill, number: int) -> None:
+    test = f"tests/faults/test_histories.py::test_histories[{number}]"
+    again = f"SHORTEN=yes HISTORIES={(number + 1) * CHUNK} pytest -n 0 '{test}'"
+    shorten = "SHORTEN" in os.environ
+    with told(f"again: {again}"):
+        accepted = play(make_drill, number, histories=CHUNK, steps=STEPS, shorten=shorten)
+    assert len(accepted) >= CHUNK
+    assert sum(accepted) > CHUNK, "hardly anybody was asked: the histories prove little"

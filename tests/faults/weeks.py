@@ -1,0 +1,182 @@
+"""A firm's weeks as chance will have them: what people do in Clio, and how time goes."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import date, timedelta
+from typing import Any, ClassVar
+
+from circumstances import ON_TIME
+from drill import DONE, Drill, MakeDrill
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from mishaps import CONFIG, UNAVAILABLE, a_client, a_matter
+
+from clio_broadly_sync.sandbox import Box
+
+APART = timedelta(hours=47)
+"""With clocks that differ by more than 48 hours, no run begins."""
+DAY = 26 * 60
+CLOCKS = [(0, 0), (0, 0), (0, 0), (5, 0), (-5, 0), (0, 5), (0, -5), (5, 5), (0, DAY), (0, -DAY),
+          (DAY, 0), (-DAY, 0), (5, DAY), (DAY, -DAY)]  # fmt: skip
+"""How many minutes Clio's and the machine's are ahead. Where both were ahead by more than the
+overlap, the watermark would be, too: no program could tell."""
+RENAMED = {"BroadlyOptOut": "Opt-out from Broadly", "SendBroadlyThankYou": "Thank you!"}
+UNREADABLE = "maybe"
+
+numbers = st.integers(0, 7)
+days_ago = st.sampled_from([0, 0, 0, 1, 3, 20, 40, 400, -5, None])
+boxes = st.sampled_from([True, True, True, True, False, Box.UNTOUCHED, UNREADABLE])
+times = st.sampled_from(
+    [timedelta(minutes=m) for m in (10, 20, 120)] + [timedelta(hours=h) for h in (21, 30, 96, 750)]
+)
+clocks = st.sampled_from(
+    [(timedelta(minutes=clio), timedelta(minutes=machine)) for clio, machine in CLOCKS]
+)
+
+
+class Weeks(RuleBasedStateMachine):
+    """`make` is set by whoever runs it; `finished` gets how many clients Broadly accepted in each
+    that came to its end."""
+
+    make: ClassVar[MakeDrill]
+    finished: ClassVar[list[int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened = ExitStack()
+        self._begun: Drill | None = None
+        self._broken: set[str] = set()
+
+    @property
+    def drill(self) -> Drill:
+        assert self._begun
+        return self._begun
+
+    @initialize(
+        dedupes=st.booleans(),
+        settle=st.sampled_from(["0", "0", "24"]),
+        most=st.sampled_from(["50", "50", "3"]),
+        reask=st.sampled_from(["180", "2", "0"]),
+        page=st.sampled_from([2, 200]),
+        batch=st.sampled_from(["1", "2", "50"]),
+    )
+    def begin(
+        self, dedupes: bool, settle: str, most: str, reask: str, page: int, batch: str
+    ) -> None:
+        self._begun = self._opened.enter_context(type(self).make(dedupes=dedupes))
+        self.drill.limits["NO_WAITS"] = "yes"
+        self.drill.settings |= {
+            "SYNC_SETTLE_HOURS": settle, "SYNC_MAX_NEW": most, "SYNC_REASK_DAYS": reask,
+            "BROADLY_BATCH_SIZE": batch,
+        }  # fmt: skip
+        self.drill.clio.cap_pages("matter", page)
+        self.wait(timedelta(days=20))  # so that there are close dates since the start day
+        self.run("sync")
+
+    # What the firm does
+
+    @rule(number=st.integers(1, 4), on=days_ago, thank_you=boxes, opt_out=boxes)
+    def close(self, number: int, on: int | None, thank_you: Any, opt_out: Any) -> None:
+        """The last of several clients has that opt-out, the others have none."""
+        for left in reversed(range(number)):
+            box = opt_out if number > 1 and not left else Box.UNTOUCHED
+            self.drill.closing(self._day(on), thank_you=thank_you, opt_out=box)
+
+    @rule(client=numbers, on=days_ago)
+    def close_another(self, client: int, on: int | None) -> None:
+        self.drill.matter(a_client(self.drill, client), self._day(on))
+
+    @rule(client=numbers, channel=st.sampled_from(["email", "phone"]))
+    def close_for_a_namesake(self, client: int, channel: str) -> None:
+        """Another contact with the same address or number."""
+        contact = self.drill.firm.contacts.get(a_client(self.drill, client))
+        self.drill.closing(**{channel: getattr(contact, channel)})
+
+    @rule(matter=numbers, act=st.sampled_from(["reopen", "edit", "close", "delete_matter"]))
+    def change(self, matter: int, act: str) -> None:
+        getattr(self.drill.firm, act)(a_matter(self.drill, matter))
+
+    @rule(matter=numbers, on=days_ago)
+    def correct_date(self, matter: int, on: int | None) -> None:
+        self.drill.firm.close(a_matter(self.drill, matter), self._day(on))
+
+    @rule(matter=numbers, box=boxes)
+    def tick(self, matter: int, box: Any) -> None:
+        self.drill.firm.set_thank_you(a_matter(self.drill, matter), box)
+
+    @rule(client=numbers, box=boxes)
+    def opt_out(self, client: int, box: Any) -> None:
+        self.drill.firm.set_opt_out(a_client(self.drill, client), box)
+
+    @rule(client=numbers, how=st.sampled_from(["hide_contact", "redact_contact", "show_contact"]))
+    def see(self, client: int, how: str) -> None:
+        getattr(self.drill.firm, how)(a_client(self.drill, client))
+
+    @rule(name=st.sampled_from(sorted(RENAMED)), at_once=st.sampled_from([True, True, True, False]))
+    def rename_field(self, name: str, at_once: bool) -> None:
+        """And run; it is mended at once, or later."""
+        if name not in self._broken:
+            self.drill.firm.fields.set_raw(name, name=RENAMED[name])
+            self._broken.add(name)
+            self.drill.closing()
+            self.run("sync")
+        if at_once:
+            self._mend_field(name)
+
+    @precondition(lambda self: self._broken)
+    @rule()
+    def mend_fields(self) -> None:
+        for name in sorted(self._broken):
+            self._mend_field(name)
+
+    @rule(time=times)
+    def wait(self, time: timedelta) -> None:
+        self.drill.later(seconds=time.total_seconds())
+
+    @rule(ahead=clocks)
+    def set_clocks(self, ahead: tuple[timedelta, timedelta]) -> None:
+        self.drill.clio.skew, self.drill.ahead = clio, machine = ahead
+        self.drill.circumstances.note_clocks(clio=clio, machine=machine)
+
+    # The end
+
+    def teardown(self) -> None:
+        with self._opened:
+            if self._begun and sys.exception() is None:
+                self.end()
+                self.finished.append(len(self.drill.broadly.accepted))
+
+    def end(self) -> None:
+        raise NotImplementedError
+
+    def mend(self) -> None:
+        firm = self.drill.firm
+        self.set_clocks((ON_TIME, ON_TIME))
+        self.mend_fields()
+        for contact in list(firm.contacts.walk()):
+            firm.show_contact(contact.id)
+            if UNREADABLE in contact.boxes.values():
+                firm.set_opt_out(contact.id)
+        for matter in list(firm.matters.walk()):
+            if UNREADABLE in matter.boxes.values():
+                firm.set_thank_you(matter.id)
+
+    # How it is done
+
+    def run(self, *arguments: str, codes: Sequence[int] = ()) -> None:
+        """Run, and hold the exit code against what there is to fail."""
+        posts = len(self.drill.broadly.posts)
+        ran = self.drill.run(*arguments)
+        apart = abs(self.drill.clio.skew - self.drill.ahead) > APART
+        may = {*DONE, *codes, *[CONFIG] * bool(self._broken), *[UNAVAILABLE] * apart}
+        assert ran.code in may, f"{arguments} ended with {ran.code}: {ran.err}"
+        if self._broken or apart:
+            assert len(self.drill.broadly.posts) == posts, "somebody was sent all the same"
+
+    def _mend_field(self, name: str) -> None:
+        self.drill.firm.fields.set_raw(name)
+        self._broken.discard(name)
+
+    def _day(self, days_ago: int | None) -> date | None:
+        return None if days_ago is None else self.drill.day(days_ago)
