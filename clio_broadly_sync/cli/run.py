@@ -1,7 +1,6 @@
 """Carry out a run: settings, state, job; then its exit code, and what it says and to whom."""
 
 import logging
-import signal
 import sys
 import time
 import uuid
@@ -26,7 +25,6 @@ from clio_broadly_sync.model import Command
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.report import Report
 from clio_broadly_sync.store import Store
-from clio_broadly_sync.transport import Stop
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class Run:
         self._options = options
         self._limit = limit
         self._close_dates = close_dates
-        self._stop = Stop()
+        self._stop = wiring.stop_on_signals()
         self._started = time.monotonic()
         self._seconds = float("inf")
         self._ends: wiring.Ends | None = None
@@ -77,8 +75,6 @@ class Run:
 
     def carry_out(self, walk: Callable[[Job], None]) -> NoReturn:
         """Run, say what came of it, and exit with the code of what happened."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop.ask)
         try:
             code = self._run(walk)
         except Exception as bug:

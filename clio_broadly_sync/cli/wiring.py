@@ -1,6 +1,7 @@
 """Settings turned into the parts that a run is made of."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,6 +52,14 @@ def opened(settings: Config, *, writes: bool) -> Iterator[Store]:
     else:
         with Store.scratch(settings.sync_state) as store:
             yield store
+
+
+def stop_on_signals() -> Stop:
+    """Return what SIGINT and SIGTERM from now on ask to stop."""
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.ask)
+    return stop
 
 
 def now() -> datetime:

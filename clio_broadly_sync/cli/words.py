@@ -24,10 +24,12 @@ ATTENTION: Final = 65
 UNAVAILABLE: Final = 69
 STORAGE: Final = 74
 BUSY: Final = 75
+DENIED: Final = 77
+CONFIG: Final = 78
 _LIST: Final = "clio-broadly-sync outbox list"
 _CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
-    (ConfigError, 78, "config"),
-    (DeniedError, 77, "denied"),
+    (ConfigError, CONFIG, "config"),
+    (DeniedError, DENIED, "denied"),
     (UnavailableError, UNAVAILABLE, "unavailable"),
     (StorageError, STORAGE, "storage"),
     (BusyError, BUSY, "busy"),

@@ -6,9 +6,11 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from clio_broadly_sync.model import FAULTS, Approval, Command, Due, Reason, State
 from clio_broadly_sync.store import rows
-from clio_broadly_sync.store.schema import PENDING, closings
+from clio_broadly_sync.store.schema import PENDING, changes, closings
 
 _FAULTS = sorted(reason.value for reason in FAULTS)
+OWN_CHANGES = [changes.c[name] == closings.c[name] for name in ("firm", "matter_id", "closed_on")]
+"""The condition that a change is one of the closing at hand."""
 _TRIED = (Reason.RETRY.value, Reason.UNKNOWN_OUTCOME.value)
 
 

@@ -10,15 +10,11 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from clio_broadly_sync.model import Reason
-from clio_broadly_sync.store import rows
+from clio_broadly_sync.store import conditions, rows
 from clio_broadly_sync.store.schema import changes, closings
 
 IN_ONE_GO: Final = timedelta(minutes=10)
 """So close together are edits that are made in one go."""
-OWN_CHANGES: Final = [
-    changes.c[name] == closings.c[name] for name in ("firm", "matter_id", "closed_on")
-]
-"""The condition that a change is one of the closing at hand."""
 
 
 class Crowd(NamedTuple):
@@ -53,7 +49,7 @@ def _figures(condition: ColumnElement[bool]) -> Select[int, Any, Any, int]:
     """A closing that waited for approval from its first change on was noticed in a stale run."""
     day = func.nullif(closings.c.closed_on, rows.day(None))
     from_the_first = and_(changes.c.from_state.is_(None), changes.c.reason == Reason.SURGE.value)
-    stale = select(changes.c.run).where(*OWN_CHANGES, from_the_first).exists()
+    stale = select(changes.c.run).where(*conditions.OWN_CHANGES, from_the_first).exists()
     return select(
         func.count().label("waiting"),
         func.min(day).label("oldest"),

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from clio_broadly_sync.model import Approval, Closing, Command, Due, Key, Reason, State
 from clio_broadly_sync.store import conditions, database, rows
-from clio_broadly_sync.store.crowd import OWN_CHANGES, Crowd, crowd_of
+from clio_broadly_sync.store.crowd import Crowd, crowd_of
 from clio_broadly_sync.store.schema import DEAD, MARKED, PENDING, SENDING, changes, closings, due
 from clio_broadly_sync.store.writing import Writer
 
@@ -167,7 +167,7 @@ def _of_last_change(column: ColumnElement[Any]) -> ScalarSelect[Any]:
     """Return a column of the row's last change; the key of the changes finds it."""
     return (
         select(column)
-        .where(*OWN_CHANGES)
+        .where(*conditions.OWN_CHANGES)
         .order_by(changes.c.run.desc(), changes.c.position.desc())
         .limit(1)
         .scalar_subquery()

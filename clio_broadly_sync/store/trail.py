@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, and_, select
 
 from clio_broadly_sync.model import Asked, Candidate, Closing, Key, Reason, State
-from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store import conditions, database, rows
 from clio_broadly_sync.store.identities import Identities
 from clio_broadly_sync.store.schema import changes, closings, runs
 
@@ -74,13 +74,10 @@ class Trail:
 
 
 def _steps(connection: Connection, wanted: ColumnElement[bool]) -> dict[Key, list[Step]]:
-    of_closing = and_(
-        *(changes.c[name] == closings.c[name] for name in ("firm", "matter_id", "closed_on"))
-    )
     of_run = and_(runs.c.firm == changes.c.firm, runs.c.run == changes.c.run)
     statement = (
         select(changes, runs.c.command)
-        .join_from(closings, changes, of_closing)
+        .join_from(closings, changes, and_(*conditions.OWN_CHANGES))
         .outerjoin(runs, of_run)
         .where(wanted)
         .order_by(changes.c.run, changes.c.position)

@@ -27,8 +27,6 @@ from clio_broadly_sync.model import Account, CustomField, FieldIds
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
 FORBIDDEN: Final = 403
-DENIED: Final = 77
-CONFIG: Final = 78
 NO_IDS: Final = FieldIds(None, None)
 _TICK: Final = (
     "tick {permission} (Read) among the permissions of the app in Clio's developer portal (or sign "
@@ -219,7 +217,9 @@ def _zone(settings: Config, account: Account | SyncError) -> Iterator[Finding]:
 def _reading(what: str, permission: str, answer: Sequence[object] | SyncError) -> Iterator[Finding]:
     if isinstance(answer, DeniedError) and answer.status == FORBIDDEN:
         tick = _TICK.format(permission=permission)
-        yield findings.failed(what, f"Clio forbids this sign-in to read {what}: {tick}", DENIED)
+        yield findings.failed(
+            what, f"Clio forbids this sign-in to read {what}: {tick}", words.DENIED
+        )
     elif isinstance(answer, SyncError):
         yield from findings.failures(what, answer)
     else:
@@ -241,7 +241,7 @@ def _custom_field(
 ) -> Iterator[Finding]:
     about, found = "custom field", box.found_in(definitions)
     if box.is_wrong(definitions, pinned):
-        yield findings.failed(about, box.problem(definitions, pinned), CONFIG)
+        yield findings.failed(about, box.problem(definitions, pinned), words.CONFIG)
     elif not found and (question := box.did_you_mean(definitions)):
         yield findings.warning(about, f"Clio has no checkbox named {box}.{question}")
     elif not found:
@@ -265,7 +265,7 @@ def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
     if sample.withheld:
         tick = _TICK.format(permission="Custom fields")
         return findings.failed(
-            about, f"Clio withholds the value of {box} from this sign-in: {tick}", DENIED
+            about, f"Clio withholds the value of {box} from this sign-in: {tick}", words.DENIED
         )
     if sample.unreadable:
         ids = ", ".join(map(str, sample.unreadable))

@@ -1,7 +1,6 @@
 """What `check` does: every finding in its order, and before them what `--accept` takes over."""
 
 import json
-import signal
 import sys
 import time
 import uuid
@@ -21,7 +20,6 @@ from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import ConfigError, StorageError, SyncError
 from clio_broadly_sync.model import Closing, Pins
 from clio_broadly_sync.store import SignIn, Store
-from clio_broadly_sync.transport import Stop
 
 PATIENCE_SECONDS: Final = 60.0
 
@@ -50,10 +48,8 @@ class _Check:
     def __init__(self, options: Options, *, accept: bool) -> None:
         self._options = options
         self._accept = accept
-        self._stop = Stop()
+        self._stop = wiring.stop_on_signals()
         self._began = time.monotonic()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop.ask)
 
     def findings(self) -> Iterator[Finding]:
         """Yield everything that is to be known, in an order in which causes come first."""

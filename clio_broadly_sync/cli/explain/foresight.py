@@ -68,9 +68,7 @@ class Foresight:
         """Say of a contact without a closing what speaks against it now."""
         contact = self._contact(contact_id)
         if contact is None:
-            return Told(
-                "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
-            )
+            return Told(_NO_CONTACT)
         reason = rules.by_contact(contact, self._given.policy).reason
         says = "Not handed over: no closed matter of this contact has come up so far."
         if reason is None:

@@ -1,7 +1,6 @@
 """What `explain` does: asks the ledger, and Clio for what the ledger does not know. Only reads."""
 
 import json
-import signal
 import sys
 from typing import Final, NamedTuple, NoReturn
 
@@ -39,9 +38,7 @@ class Question(NamedTuple):
 
 def carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
     """Explain, and exit with the code of what happened."""
-    code, answer, stop = words.OK, None, Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop.ask)
+    code, answer, stop = words.OK, None, wiring.stop_on_signals()
     try:
         settings = wiring.load_settings(options)
         with wiring.opened(settings, writes=False) as store:

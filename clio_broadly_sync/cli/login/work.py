@@ -1,7 +1,6 @@
 """What `login` and `logout` do."""
 
 import secrets
-import signal
 import sys
 import threading
 import webbrowser
@@ -41,9 +40,7 @@ def log_out(options: Options) -> NoReturn:
 
 
 def _code_of(options: Options, work: Callable[[Config, Stop], None]) -> int:
-    stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop.ask)
+    stop = wiring.stop_on_signals()
     try:
         work(wiring.load_settings(options), stop)
     except SyncError as error:

@@ -1,7 +1,6 @@
 """What `outbox resend` and `outbox drop` do: say how many, ask, change all of them or none."""
 
 import json
-import signal
 import sys
 import uuid
 from collections import Counter
@@ -101,9 +100,7 @@ def carry_out(
     options: Options, change: Change, chosen: Selection, *, as_json: bool, asks: bool
 ) -> NoReturn:
     """Change what was chosen; exit with the code of what happened."""
-    stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop.ask)
+    stop = wiring.stop_on_signals()
     task = _Task(change, chosen, stop, asks=asks, as_json=as_json)
     try:
         settings = wiring.load_settings(options)

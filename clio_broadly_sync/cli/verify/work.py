@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -30,7 +29,6 @@ from clio_broadly_sync.errors import (
 from clio_broadly_sync.model import FieldIds, Pins
 from clio_broadly_sync.store import Store, at_work, soundness
 from clio_broadly_sync.store.soundness import Flaw
-from clio_broadly_sync.transport import Stop
 
 PATIENCE_SECONDS: Final = 60.0
 _STATE, _CLIO = "state", "Clio"
@@ -61,9 +59,7 @@ class _Verification:
         self.count: Count | None = None
         self._options = options
         self._days = days
-        self._stop = Stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop.ask)
+        self._stop = wiring.stop_on_signals()
 
     def results(self) -> Iterator[Finding | Slip]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through."""
