@@ -1,9 +1,10 @@
-"""The benchmark: this program beside the plain loop, on the same fake Clio and Broadly.
+"""The benchmark: this program beside others, at the same job, on the same fake Clio and Broadly.
 
-    python -m tests.benchmark --json figures.json
+    python -m tests.benchmark --peers --json figures.json
 
 The contestants take turns, so that what else the machine does falls on all of them; a figure is
-the median of the turns, a ratio one to the plain loop's.
+the median of the turns, a ratio one to the plain loop's. `µs each` is what a closing adds to an
+idle run, on the clock and in CPU; `servers`, the CPU that the fakes took of the seconds.
 """
 
 import argparse
@@ -15,23 +16,34 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.benchmark.contestants import Contestant, Loop, Program
-from tests.benchmark.measuring import Cost, medians, serving
+from tests.benchmark.contestants import DRY_RUN, MOST, Contestant, Loop, Program
+from tests.benchmark.measuring import Cost, Ends, medians, serving
+from tests.benchmark.peers import CACHE, peers
 
-Costs = dict[str, list[Cost]]
+
+class Measured(NamedTuple):
+    """The turns of a contestant, and the run after each, when nothing more was closed."""
+
+    contestant: Contestant
+    turns: list[Cost]
+    idle: list[Cost]
 
 
 def main() -> None:
     asked = _asked()
-    contestants: list[Contestant] = [Loop(), Program(), Program("dry run", ("--dry-run",))]
-    figures: dict[int, Costs] = {}
+    contestants: list[Contestant] = [Loop(), Program(), DRY_RUN]
+    if asked.peers:
+        contestants += peers(asked.peers)
+    figures: dict[int, list[Measured]] = {}
     print(_machine())
     print(_HEAD)
-    for closings in asked.closings:
-        figures[closings] = _measured(contestants, closings, asked.turns)
-        for line in _table(closings, figures[closings]):
-            print(line, flush=True)
+    with serving() as ends:
+        for closings in sorted({0, *asked.closings}):
+            figures[closings] = _measured(contestants, closings, asked.turns, ends)
+            for line in _table(closings, figures[closings], figures[0]):
+                print(line, flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(_object(figures), indent=1) + "\n")
 
@@ -44,45 +56,97 @@ def _asked() -> argparse.Namespace:
         "--closings",
         type=int,
         nargs="+",
-        default=[0, 1_000, 10_000],
+        default=[1_000, 10_000],
         metavar="N",
-        help="how many matters are newly closed; 0 is an idle run (0 1000 10000)",
+        help=f"how many matters are newly closed, at most {MOST} (1000 10000); an idle run is "
+        "always measured, too",
     )
     parser.add_argument("--turns", type=int, default=5, metavar="N", help="of each contestant (5)")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        nargs="?",
+        const=CACHE,
+        metavar="FOLDER",
+        help=f"dlt and singer-sdk, too; they are installed in this folder once ({CACHE})",
+    )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every figure of every turn to this file"
     )
     return parser.parse_args()
 
 
-def _measured(contestants: Sequence[Contestant], closings: int, turns: int) -> Costs:
-    costs: Costs = {contestant.name: [] for contestant in contestants}
-    with serving(closings) as ends:
-        for _ in range(turns):
-            for contestant in contestants:
-                with tempfile.TemporaryDirectory() as folder:
-                    costs[contestant.name].append(contestant.run(Path(folder), ends))
-    return costs
+def _measured(
+    contestants: Sequence[Contestant], closings: int, turns: int, ends: Ends
+) -> list[Measured]:
+    measured = [Measured(contestant, [], []) for contestant in contestants]
+    for _ in range(turns):
+        for one in measured:
+            with tempfile.TemporaryDirectory() as folder:
+                _turn(one, closings, Path(folder), ends)
+    _same_job(measured)
+    return measured
+
+
+def _turn(one: Measured, closings: int, folder: Path, ends: Ends) -> None:
+    ends.close(0)
+    one.contestant.prepare(folder, ends)
+    ends.close(closings)
+    one.turns.append(one.contestant.run(folder, ends))
+    if closings and one.contestant.hands_over:
+        ends.close(0)
+        one.idle.append(one.contestant.run(folder, ends))
+
+
+def _same_job(measured: Sequence[Measured]) -> None:
+    """Stop where they did not all hand over as many."""
+    handed_over = {
+        one.contestant.name: {cost.items for cost in one.turns}
+        for one in measured
+        if one.contestant.hands_over
+    }
+    if len(set().union(*handed_over.values())) > 1:
+        raise SystemExit(f"They did not do the same job; handed over: {handed_over}")
 
 
 _HEAD = (
-    f"{'closings':>9}  {'':<13}{'seconds':>8} {'(spread)':>15} {'ratio':>6} {'CPU':>7} {'ratio':>6}"
-    f"{'MiB':>7}  {'servers':>7} {'Clio':>6} {'Broadly':>7} {'handed over':>12}"
+    f"{'closings':>9}  {'':<17} {'seconds':>8} {'(spread)':>17} {'ratio':>6} {'µs each':>7}"
+    f" {'CPU':>7} {'ratio':>6} {'µs each':>7} {'MiB':>6} {'servers':>7} {'Clio':>6} {'Broadly':>7}"
+    f" {'handed over':>11}"
 )
 
 
-def _table(closings: int, costs: Costs) -> Iterator[str]:
-    """Yield a line for each contestant; `servers`: their CPU against the seconds on the clock."""
-    loop = medians(costs[Loop().name])
-    for name, several in costs.items():
-        cost, walls = medians(several), sorted(one.wall for one in several)
-        spread = f"({walls[0]:.2f}–{walls[-1]:.2f})"
-        yield (
-            f"{closings:>9,}  {name:<13}{cost.wall:>8.2f} {spread:>15}"
-            f" {cost.wall / loop.wall:>6.2f} {cost.cpu:>7.2f} {cost.cpu / loop.cpu:>6.2f}"
-            f"{cost.mib:>7.1f}  {cost.servers / cost.wall:>7.0%} {cost.clio:>6,.0f}"
-            f" {cost.broadly:>7,.0f} {cost.items:>12,.0f}"
-        )
+def _table(
+    closings: int, measured: Sequence[Measured], nothing_closed: Sequence[Measured]
+) -> Iterator[str]:
+    """Yield a line for each contestant, and one for the idle run after it."""
+    loop = measured[0]
+    for one, idle in zip(measured, nothing_closed, strict=True):
+        each = _each(closings, medians(one.turns), medians(idle.turns))
+        yield f"{closings:>9,}  {_line(one.contestant.name, one.turns, loop.turns, each)}"
+        if one.idle:
+            yield f"{'':>9}  {_line('  idle after it', one.idle, loop.idle)}"
+
+
+def _each(closings: int, cost: Cost, idle: Cost) -> tuple[str, str]:
+    """Return the microseconds that a closing adds, on the clock and in CPU."""
+    if not closings:
+        return "", ""
+    wall, cpu = cost.wall - idle.wall, cost.cpu - idle.cpu
+    return f"{wall / closings * 1e6:,.0f}", f"{cpu / closings * 1e6:,.0f}"
+
+
+def _line(
+    name: str, costs: Sequence[Cost], loops: Sequence[Cost], each: tuple[str, str] = ("", "")
+) -> str:
+    cost, loop, walls = medians(costs), medians(loops), sorted(one.wall for one in costs)
+    return (
+        f"{name:<17} {cost.wall:>8.2f} {f'({walls[0]:.2f}–{walls[-1]:.2f})':>17}"
+        f" {cost.wall / loop.wall:>6.2f} {each[0]:>7} {cost.cpu:>7.2f}"
+        f" {cost.cpu / loop.cpu:>6.2f} {each[1]:>7} {cost.mib:>6.1f}"
+        f" {cost.servers / cost.wall:>7.0%} {cost.clio:>6,.0f} {cost.broadly:>7,.0f}"
+        f" {cost.items:>11,.0f}"
+    )
 
 
 def _machine() -> str:
@@ -92,14 +156,19 @@ def _machine() -> str:
     )
 
 
-def _object(figures: dict[int, Costs]) -> dict[str, object]:
+def _object(figures: dict[int, list[Measured]]) -> dict[str, object]:
     return {
         "machine": _machine(),
         "arguments": sys.argv[1:],
         "figures": [
-            {"closings": closings, "contestant": name, "turns": [c._asdict() for c in several]}
-            for closings, costs in figures.items()
-            for name, several in costs.items()
+            {
+                "closings": closings,
+                "contestant": one.contestant.name,
+                "turns": [cost._asdict() for cost in one.turns],
+                "idle_after": [cost._asdict() for cost in one.idle],
+            }
+            for closings, measured in figures.items()
+            for one in measured
         ],
     }
 

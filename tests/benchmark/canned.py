@@ -1,8 +1,9 @@
 """A Clio and a Broadly that answer at once and remember nothing, each in a process of its own.
 
 So cheap that they are not what is measured: a page is one formatted text. `python -m
-tests.benchmark.canned clio 10000` prints its port and serves 10,000 matters, closed today, each
-of a client of its own; every tenth client is opted out.
+tests.benchmark.canned clio` prints its port and serves a firm in which no matter was closed, until
+`/closings/10000` is asked for: 10,000 were then closed today, each of a client of its own; every
+tenth client is opted out.
 """
 
 import json
@@ -10,10 +11,9 @@ import re
 import socketserver
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from urllib.parse import parse_qs, urlsplit
 
 from clio_broadly_sync.sandbox.people import AREAS, DOMAINS, FIRST, LAST, SPELLINGS
 
@@ -24,18 +24,23 @@ OPTED_OUT = 10
 """Every so-manyth client is."""
 COUNTED = "/counted"
 """Where a server tells how many requests and items it has had so far."""
+CLOSINGS = "/closings"
+"""Under which Clio is told how many matters were closed today."""
+_ID = re.compile(r"ids(?:\[\]|%5B%5D)=(\d+)", re.IGNORECASE)
 Answer = tuple[int, str]
 _counted: Counter[str] = Counter()
 
 
-def clio(closings: int) -> Callable[[str, bytes], Answer]:
-    """Return what answers for a firm in which so many matters were closed today."""
+class Clio:
+    """A firm; the matters that were closed today are numbered from 1."""
 
-    def answer(target: str, body: bytes) -> Answer:
-        address = urlsplit(target)
-        asked = parse_qs(address.query)
-        ids = [int(id_) for id_ in asked.get("ids[]", ())]
-        match address.path.rpartition("/")[2]:
+    def __init__(self) -> None:
+        self._close(0)
+
+    def __call__(self, target: str, body: bytes) -> Answer:
+        path, _, query = target.partition("?")
+        ids = [int(id_) for id_ in _ID.findall(query)]
+        match path.rpartition("/")[2]:
             case "who_am_i.json":
                 return 200, '{"data":{"id":1,"name":"A","account":{"id":2,"name":"B"}}}'
             case "custom_fields.json":
@@ -43,15 +48,22 @@ def clio(closings: int) -> Callable[[str, bytes], Answer]:
             case "contacts.json":
                 return 200, _list(map(_contact, ids))
             case "matters.json" if ids:
-                return 200, _list(map(_matter, ids))
+                return 200, _list(_matters(ids, self._day))
             case "matters.json":
-                first = int(asked.get("page_token", "1")[0])
-                last = min(first + PAGE - 1, closings)
-                more = f"{address.path}?page_token={last + 1}" if last < closings else None
-                return 200, _list(map(_matter, range(first, last + 1)), more)
+                return 200, self._page(path, int(query.partition("page_token=")[2] or 1))
+            case number if path == f"{CLOSINGS}/{number}":
+                self._close(int(number))
+                return 200, "{}"
         return 404, "{}"
 
-    return answer
+    def _close(self, closings: int) -> None:
+        """Let these have been closed today, which stays their day when a run goes past midnight."""
+        self._closings, self._day = closings, f"{datetime.now(UTC):%Y-%m-%d}"
+
+    def _page(self, path: str, first: int) -> str:
+        last = min(first + PAGE - 1, self._closings)
+        more = f"{path}?page_token={last + 1}" if last < self._closings else None
+        return _list(_matters(range(first, last + 1), self._day), more)
 
 
 def broadly(target: str, body: bytes) -> Answer:
@@ -73,13 +85,19 @@ def _list(rows: Iterable[str], more: str | None = None) -> str:
     return f'{{"meta":{{"paging":{paging}}},"data":[{",".join(rows)}]}}'
 
 
-def _matter(number: int) -> str:
-    now = datetime.now(UTC)
-    return (
-        f'{{"id":{number},"etag":"\\"{number:032x}\\"","status":"Closed",'
-        f'"close_date":"{now:%Y-%m-%d}","updated_at":"{now:%Y-%m-%dT%H:%M:%SZ}",'
-        f'"client":{{"id":{FIRST_CLIENT + number}}}}}'
-    )
+def _matters(numbers: Iterable[int], day: str) -> Iterator[str]:
+    """Yield matters that were changed in this second, each at a moment of its own.
+
+    Clio tells whole seconds; but dlt keeps every row that shares the last moment, and in a real
+    firm few do.
+    """
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    for number in numbers:
+        yield (
+            f'{{"id":{number},"etag":"\\"{number:032x}\\"","status":"Closed",'
+            f'"close_date":"{day}","updated_at":"{now}.{number % 1_000_000:06}Z",'
+            f'"client":{{"id":{FIRST_CLIENT + number}}}}}'
+        )
 
 
 def _contact(id_: int) -> str:
@@ -147,4 +165,4 @@ def serve(answer: Callable[[str, bytes], Answer]) -> None:
 
 
 if __name__ == "__main__":
-    serve(clio(int(sys.argv[2])) if sys.argv[1] == "clio" else broadly)
+    serve(Clio() if sys.argv[1] == "clio" else broadly)

@@ -11,39 +11,60 @@ from tests.benchmark import measuring
 from tests.benchmark.measuring import ROOT, Cost, Ends
 
 HERE = Path(__file__).parent
+MOST = 1_000_000
+"""So many closings pass without a person's yes, and no setting lets through more."""
 
 
 class Contestant(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether a run hands anybody over, and remembers it."""
+        ...
+
+    def prepare(self, folder: Path, ends: Ends) -> None:
+        """Leave in the folder what a first run leaves, in a firm where nothing was closed."""
+        ...
 
     def run(self, folder: Path, ends: Ends) -> Cost:
-        """Do the job once, as if a first run had just been done."""
+        """Do the job once."""
         ...
 
 
 class Loop(NamedTuple):
     name: str = "plain loop"
+    hands_over: bool = True
+
+    def prepare(self, folder: Path, ends: Ends) -> None:
+        (folder / "watermark").write_text(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
 
     def run(self, folder: Path, ends: Ends) -> Cost:
-        watermark = folder / "watermark"
-        watermark.write_text(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         script = str(HERE / "plain_loop.py")
-        command = [sys.executable, script, ends.clio, ends.broadly, str(watermark)]
-        return measuring.run(command, _environment({}), folder, ends)
+        command = [sys.executable, script, ends.clio, ends.broadly, str(folder / "watermark")]
+        return measuring.run(command, environment({}), folder, ends)
 
 
 class Program(NamedTuple):
-    """This program; the first `sync`, which hands over nobody, is not measured."""
+    """This program."""
 
     name: str = "this program"
+    hands_over: bool = True
     options: tuple[str, ...] = ()
 
+    def prepare(self, folder: Path, ends: Ends) -> None:
+        self._sync(folder, ends)
+
     def run(self, folder: Path, ends: Ends) -> Cost:
-        environment = _environment(_settings(folder, ends))
-        command = [sys.executable, "-m", "clio_broadly_sync", "sync", "--json"]
-        if not (folder / "state.db").exists():
-            measuring.run(command, environment, folder, ends)
-        return measuring.run([*command, *self.options], environment, folder, ends)
+        return self._sync(folder, ends, *self.options)
+
+    def _sync(self, folder: Path, ends: Ends, *options: str) -> Cost:
+        command = [sys.executable, "-m", "clio_broadly_sync", "sync", "--json", *options]
+        return measuring.run(command, environment(_settings(folder, ends)), folder, ends)
+
+
+DRY_RUN = Program("dry run", hands_over=False, options=("--dry-run",))
 
 
 def _settings(folder: Path, ends: Ends) -> dict[str, str]:
@@ -52,7 +73,7 @@ def _settings(folder: Path, ends: Ends) -> dict[str, str]:
         "CLIO_ACCESS_TOKEN": "secret",
         "CLIO_TIME_ZONE": "UTC",
         "SYNC_RULE": "opt-out",
-        "SYNC_MAX_NEW": "1000000",
+        "SYNC_MAX_NEW": str(MOST),
         "SYNC_RUN_MINUTES": "1440",
         "SYNC_STATE": str(folder / "state.db"),
         "BROADLY_URL": ends.broadly,
@@ -60,5 +81,5 @@ def _settings(folder: Path, ends: Ends) -> dict[str, str]:
     }
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **settings}

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmark.canned import COUNTED
+from tests.benchmark.canned import CLOSINGS, COUNTED
 
 ROOT = Path(__file__).parents[2]
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -52,17 +52,21 @@ class Ends(NamedTuple):
     def broadly(self) -> str:
         return f"http://127.0.0.1:{self.ports[1]}/customers"
 
+    def close(self, closings: int) -> None:
+        """Let so many matters have been closed today, and no others."""
+        _asked(self.ports[0], f"{CLOSINGS}/{closings}")
+
     def served(self) -> Served:
         """Return what the two have done so far."""
-        clio, broadly = map(_counted, self.ports)
+        clio, broadly = (_asked(port, COUNTED) for port in self.ports)
         requests = clio.get("requests", 0), broadly.get("requests", 0)
         return Served(sum(map(_cpu_of, self.pids)), *requests, broadly.get("items", 0))
 
 
 @contextmanager
-def serving(closings: int) -> Iterator[Ends]:
-    """Run a Clio with so many closings, and a Broadly."""
-    clio, broadly = servers = _server("clio", str(closings)), _server("broadly")
+def serving() -> Iterator[Ends]:
+    """Run a Clio in which nothing was closed, and a Broadly."""
+    clio, broadly = servers = _server("clio"), _server("broadly")
     try:
         yield Ends((_port(clio), _port(broadly)), (clio.pid, broadly.pid))
     finally:
@@ -72,7 +76,10 @@ def serving(closings: int) -> Iterator[Ends]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, ends: Ends) -> Cost:
-    """Run to the end; stop everything where it fails. What it prints is left in `folder`/out."""
+    """Run to the end; stop everything where it fails. What it prints is left in `folder`/out.
+
+    Where a shell pipes processes into one another, the memory is that of the largest.
+    """
     before = ends.served()
     with open(folder / "out", "wb") as out:
         started = time.perf_counter()
@@ -91,8 +98,8 @@ def medians(costs: Sequence[Cost]) -> Cost:
     return Cost(*map(statistics.median, zip(*costs, strict=True)))
 
 
-def _server(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.benchmark.canned", *words]
+def _server(name: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.benchmark.canned", name]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -101,9 +108,9 @@ def _port(server: "subprocess.Popen[str]") -> int:
     return int(server.stdout.readline())
 
 
-def _counted(port: int) -> dict[str, int]:
+def _asked(port: int, path: str) -> dict[str, int]:
     connection = HTTPConnection("127.0.0.1", port)
-    connection.request("GET", COUNTED)
+    connection.request("GET", path)
     found: dict[str, int] = json.loads(connection.getresponse().read())
     connection.close()
     return found
