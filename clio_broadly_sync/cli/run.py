@@ -1,5 +1,6 @@
 """Carry out a run: settings, state, job; then its exit code, and what it says and to whom."""
 
+import gc
 import logging
 import sys
 import time
@@ -117,6 +118,8 @@ class Run:
 
     def _walk(self, settings: Config, store: Store, walk: Callable[[Job], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark
+        gc.freeze()  # what has been loaded by now stays
+        gc.enable()
         job = self._job(settings, store)
         job.run = store.begin_run(self.command, self.run_id, wiring.now())
         failure: SyncError | None = None

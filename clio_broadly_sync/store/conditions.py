@@ -1,65 +1,69 @@
-"""Which closings: conditions on the ledger's rows, to be combined with the firm."""
+"""Which closings: conditions on the ledger's rows, with the names of their parameters.
 
-from typing import Any
+Each names the firm, for every index begins with it.
+"""
 
-from sqlalchemy import ColumnElement, and_, or_
+from typing import Any, Final
 
-from clio_broadly_sync.model import FAULTS, Approval, Command, Due, Reason, State
+from clio_broadly_sync.model import FAULTS, Approval, Due, Reason, State
 from clio_broadly_sync.store import rows
-from clio_broadly_sync.store.schema import PENDING, changes, closings
+from clio_broadly_sync.store.schema import PENDING
+from clio_broadly_sync.store.sql import words
 
-_FAULTS = sorted(reason.value for reason in FAULTS)
-OWN_CHANGES = [changes.c[name] == closings.c[name] for name in ("firm", "matter_id", "closed_on")]
+_FAULTS: Final = words(FAULTS)
+_TRIED: Final = words([Reason.RETRY, Reason.UNKNOWN_OUTCOME])
+
+OF_FIRM: Final = "closings.firm = :firm"
+OWN_CHANGES: Final = " AND ".join(
+    f"changes.{name} = closings.{name}" for name in ("firm", "matter_id", "closed_on")
+)
 """The condition that a change is one of the closing at hand."""
-_TRIED = (Reason.RETRY.value, Reason.UNKNOWN_OUTCOME.value)
+IS_FAULT: Final = f"coalesce(closings.reason IN {_FAULTS}, 0)"
 
 
-def no_fault() -> ColumnElement[bool]:
-    return or_(closings.c.reason.is_(None), closings.c.reason.not_in(_FAULTS))
+def approval(*approvals: Approval) -> str:
+    return f"closings.approval IN {words(approvals)}"
 
 
-def approval(*approvals: Approval) -> ColumnElement[bool]:
-    return closings.c.approval.in_([one.value for one in approvals])
+AWAITING: Final = (
+    f"{OF_FIRM} AND {PENDING} AND closings.command = :command AND {approval(Approval.WANTED)}"
+)
+"""What waits of a command for a person to approve it, due or not."""
+
+OF_COMMAND: Final = f"""
+    {OF_FIRM} AND {PENDING} AND closings.command = :command
+    AND (closings.closed_on = '' OR :first IS NULL OR closings.closed_on >= :first)
+    AND (closings.closed_on = '' OR :last IS NULL OR closings.closed_on <= :last)
+"""
+"""What waits of a command and its range, due or not."""
+
+DUE: Final = f"""
+    {OF_COMMAND}
+    AND (closings.noticed_at <= :noticed_until OR closings.resent = 1)
+    AND NOT (closings.decided_in_run = :run AND {IS_FAULT})
+    AND NOT (closings.claimed_in_run = :run AND coalesce(closings.reason IN {_TRIED}, 0))
+    AND (:faults_until IS NULL OR NOT {IS_FAULT} OR closings.read_at <= :faults_until)
+"""
+"""What is due, and was not tried or looked at in this run already."""
+DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
+
+HANDED_OVER: Final = f"""
+    {OF_FIRM} AND closings.claimed_at > :since AND closings.command = :command
+    AND closings.approval != {Approval.GIVEN.value}
+    AND closings.state IN {words([State.SENT, State.HELD])}
+"""
+"""What was handed over since then, or may have been, without a person's approval."""
 
 
-def awaiting(command: Command) -> ColumnElement[bool]:
-    """What waits for a person to approve it, due or not."""
-    return and_(PENDING, closings.c.command == command.value, approval(Approval.WANTED))
-
-
-def of_command(wanted: Due) -> ColumnElement[bool]:
-    """What waits of a command and its range, due or not."""
-    conditions: list[Any] = [PENDING, closings.c.command == wanted.command.value]
-    day = closings.c.closed_on
-    unreadable = day == rows.day(None)
-    if wanted.first is not None:
-        conditions.append(or_(unreadable, day >= rows.day(wanted.first)))
-    if wanted.last is not None:
-        conditions.append(or_(unreadable, day <= rows.day(wanted.last)))
-    return and_(*conditions)
-
-
-def due(wanted: Due, run: int) -> ColumnElement[bool]:
-    """What is due, and was not tried or looked at in this run already."""
-    settled = closings.c.noticed_at <= rows.seconds(wanted.noticed_until)
-    looked = and_(closings.c.decided_in_run == run, closings.c.reason.in_(_FAULTS))
-    tried = and_(closings.c.claimed_in_run == run, closings.c.reason.in_(_TRIED))
-    conditions = [
-        of_command(wanted),
-        or_(settled, closings.c.resent == 1),
-        or_(closings.c.reason.is_(None), and_(~looked, ~tried)),
-    ]
-    if wanted.faults_until is not None:
-        looked_at = closings.c.read_at <= rows.seconds(wanted.faults_until)
-        conditions.append(or_(no_fault(), looked_at))
-    return and_(*conditions)
-
-
-def handed_over(command: Command, since: int) -> ColumnElement[bool]:
-    """What was handed over since then, or may have been, without a person's approval."""
-    return and_(
-        closings.c.claimed_at > since,
-        closings.c.command == command.value,
-        closings.c.approval != Approval.GIVEN.value,
-        closings.c.state.in_([State.SENT.value, State.HELD.value]),
-    )
+def values_of(wanted: Due, firm: str, run: int) -> dict[str, Any]:
+    """Return the parameters of OF_COMMAND and of DUE."""
+    until = wanted.faults_until
+    return {
+        "firm": firm,
+        "command": wanted.command.value,
+        "first": rows.day(wanted.first) or None,
+        "last": rows.day(wanted.last) or None,
+        "noticed_until": rows.seconds(wanted.noticed_until),
+        "run": run,
+        "faults_until": None if until is None else rows.seconds(until),
+    }

@@ -4,14 +4,13 @@ Clio does not tell who edited a matter; but many edits within minutes are one pe
 program's.
 """
 
+import sqlite3
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
-
-from clio_broadly_sync.model import Reason
+from clio_broadly_sync.model import Approval, Reason
 from clio_broadly_sync.store import conditions, rows
-from clio_broadly_sync.store.schema import changes, closings
 
 IN_ONE_GO: Final = timedelta(minutes=10)
 """So close together are edits that are made in one go."""
@@ -34,44 +33,45 @@ class Crowd(NamedTuple):
     last_edit: datetime | None = None
 
 
-def crowd_of(connection: Connection, condition: ColumnElement[bool]) -> Crowd:
-    """Return the figures of the closings that meet the condition."""
-    row = connection.execute(_figures(condition)).one()
-    known = Crowd(row.waiting, _day(row.oldest), _day(row.newest), row.after_silence)
-    edited = connection.execute(_most_edited_together(condition)).one_or_none()
+_WAITS: Final = f"{conditions.DUE_WITHOUT_FAULTS} AND {conditions.approval(Approval.WANTED)}"
+_FIGURES: Final = f"""
+    SELECT
+        count(*) AS waiting,
+        min(nullif(closed_on, '')) AS oldest,
+        max(nullif(closed_on, '')) AS newest,
+        count(*) FILTER (WHERE EXISTS (
+            SELECT 1 FROM changes
+            WHERE {conditions.OWN_CHANGES}
+            AND changes.from_state IS NULL AND changes.reason = '{Reason.SURGE.value}'
+        )) AS after_silence
+    FROM closings WHERE {_WAITS}
+"""
+"""A closing that waited for approval from its first change on was noticed in a stale run."""
+_MOST_EDITED_TOGETHER: Final = f"""
+    SELECT
+        updated_at AS first,
+        count(*) OVER from_here AS together,
+        max(updated_at) OVER from_here AS last
+    FROM closings WHERE {_WAITS} AND updated_at IS NOT NULL
+    WINDOW from_here AS (
+        ORDER BY updated_at
+        RANGE BETWEEN CURRENT ROW AND {int(IN_ONE_GO.total_seconds())} FOLLOWING
+    )
+    ORDER BY together DESC, first
+    LIMIT 1
+"""
+"""Of all the windows that begin with an edit, the one that holds the most."""
+
+
+def crowd_of(connection: sqlite3.Connection, values: Mapping[str, Any]) -> Crowd:
+    """Return the figures of what is due by these values (`conditions.values_of`) and waits."""
+    row = connection.execute(_FIGURES, values).fetchone()
+    known = Crowd(row["waiting"], _day(row["oldest"]), _day(row["newest"]), row["after_silence"])
+    edited = connection.execute(_MOST_EDITED_TOGETHER, values).fetchone()
     if edited is None:
         return known
-    first, last = rows.moment(edited.updated_at), rows.moment(edited.last)
-    return known._replace(together=edited.together, first_edit=first, last_edit=last)
-
-
-def _figures(condition: ColumnElement[bool]) -> Select[int, Any, Any, int]:
-    """A closing that waited for approval from its first change on was noticed in a stale run."""
-    day = func.nullif(closings.c.closed_on, rows.day(None))
-    from_the_first = and_(changes.c.from_state.is_(None), changes.c.reason == Reason.SURGE.value)
-    stale = select(changes.c.run).where(*conditions.OWN_CHANGES, from_the_first).exists()
-    return select(
-        func.count().label("waiting"),
-        func.min(day).label("oldest"),
-        func.max(day).label("newest"),
-        func.count().filter(stale).label("after_silence"),
-    ).where(condition)
-
-
-def _most_edited_together(condition: ColumnElement[bool]) -> Select[Any]:
-    """Of all the windows that begin with an edit, the one that holds the most."""
-    edited = closings.c.updated_at
-    window = (0, int(IN_ONE_GO.total_seconds()))
-    found = (
-        select(
-            edited,
-            func.count().over(order_by=edited, range_=window).label("together"),
-            func.max(edited).over(order_by=edited, range_=window).label("last"),
-        )
-        .where(condition, edited.is_not(None))
-        .subquery()
-    )
-    return select(found).order_by(found.c.together.desc(), found.c.updated_at).limit(1)
+    first, last = rows.moment(edited["first"]), rows.moment(edited["last"])
+    return known._replace(together=edited["together"], first_edit=first, last_edit=last)
 
 
 def _day(text: str | None) -> date | None:

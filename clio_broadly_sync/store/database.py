@@ -5,18 +5,15 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import filelock
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
 
 from clio_broadly_sync.errors import BusyError, StorageError
 from clio_broadly_sync.store import schema, scratch
 
-Transaction = AbstractContextManager[Connection]
+Transaction = AbstractContextManager[sqlite3.Connection]
 
 PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
@@ -58,7 +55,7 @@ def at_work(path: Path) -> bool:
     return False
 
 
-def open_file(path: Path) -> Engine:
+def open_file(path: Path) -> sqlite3.Connection:
     """Open the state, brought to this version; make a private one where there is none yet."""
     with storage_errors():
         _make_folder(path.parent)
@@ -67,13 +64,14 @@ def open_file(path: Path) -> Engine:
         check_private(path)
         connection = _connect(str(path))
         try:
-            return _engine(connection, is_new=False)
+            _prepare(connection, is_new=False)
         except BaseException:
             connection.close()
             raise
+    return connection
 
 
-def open_scratch(path: Path) -> Engine:
+def open_scratch(path: Path) -> sqlite3.Connection:
     """Open a copy of the state in a temporary file that has no name; `path` is only read."""
     with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
@@ -83,42 +81,43 @@ def open_scratch(path: Path) -> Engine:
             if not is_new:
                 check_private(path)
                 scratch.copy(path, connection)
-            return _engine(connection, is_new=is_new)
+            _prepare(connection, is_new=is_new)
         except BaseException:
             connection.close()
             raise
+    return connection
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing; raise StorageError where the state could not be read or written."""
-    with storage_errors(), engine.begin() as connection:
-        yield connection
+    with storage_errors():
+        # A deferred transaction that reads first and then writes would fail beside another.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    return sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    """Return a connection that begins no transaction by itself; its rows have names."""
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
-def _engine(connection: sqlite3.Connection, *, is_new: bool) -> Engine:
-    engine = create_engine(
-        "sqlite://", creator=lambda: connection, poolclass=StaticPool, hide_parameters=True
-    )
-    event.listen(engine, "begin", _begin_immediate)
+def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
     for pragma in PRAGMAS:
         connection.execute(pragma).close()
-    with engine.begin() as opened:
-        schema.check(opened, is_new=is_new)
+    with transaction(connection):
+        schema.check(connection, is_new=is_new)
     connection.execute(WRITE_AHEAD).close()
-    with engine.begin() as opened:
-        schema.migrate(opened)
-        schema.due.create(opened)
-    return engine
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """A deferred transaction that reads first and then writes would fail beside another."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with transaction(connection):
+        schema.migrate(connection)
+        connection.execute(schema.DUE)
 
 
 def exists(path: Path) -> bool:
@@ -143,7 +142,8 @@ def _make_state(path: Path) -> None:
     _remove(draft)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        _engine(_connect(str(draft)), is_new=True).dispose()
+        with closing(_connect(str(draft))) as connection:
+            _prepare(connection, is_new=True)
         draft.rename(path)
     except BaseException:
         _remove(draft)
@@ -175,15 +175,14 @@ def check_private(path: Path) -> None:
 def storage_errors() -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise _cannot_be_used(error) from None
+    except sqlite3.Error as error:
+        raise _cannot_be_used(str(error)) from None
+    except OSError as error:
+        raise _cannot_be_used(error.strerror) from None
 
 
-def _cannot_be_used(error: Exception) -> StorageError:
-    """Name the cause; SQLAlchemy's own text would hold a statement."""
-    cause: Any = getattr(error, "orig", None) or error
-    words = cause.strerror if isinstance(cause, OSError) else str(cause)
+def _cannot_be_used(cause: str | None) -> StorageError:
     return StorageError(
-        f"The state could not be used ({words}); what was recorded before is kept. "
+        f"The state could not be used ({cause}); what was recorded before is kept. "
         "Check SYNC_STATE, its permissions and the room on its disk."
     )

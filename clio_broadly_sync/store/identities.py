@@ -2,40 +2,49 @@
 
 import hashlib
 import hmac
+import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
-
-from sqlalchemy import (
-    BindParameter,
-    Connection,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    or_,
-    select,
-)
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.model import Asked, Key, Reason, ReviewRequest, State
-from clio_broadly_sync.store.prepared import Prepared
 from clio_broadly_sync.store.rows import day, key_of, moment, seconds
-from clio_broadly_sync.store.schema import closings, people
+from clio_broadly_sync.store.schema import MARKED
+from clio_broadly_sync.store.sql import marks, words
 
-HASH_BYTES = 16
+HASH_BYTES: Final = 16
 
-_COUNTS = or_(
-    closings.c.state.in_([State.SENT.value, State.HELD.value, State.SENDING.value]),
-    closings.c.marked == 1,
-)
-_DROPPED = and_(closings.c.state == State.SKIPPED.value, closings.c.reason == Reason.DROPPED.value)
-_CLAIMED_AT = func.coalesce(closings.c.claimed_at, closings.c.changed_at)
-_HIT = (closings.c.matter_id, closings.c.closed_on, closings.c.state, closings.c.marked)
+_HANDED_OVER: Final = words([State.SENT, State.HELD, State.SENDING])
+_COUNTS: Final = f"(closings.state IN {_HANDED_OVER} OR {MARKED})"
+_DROPPED: Final = f"""(
+    closings.state = '{State.SKIPPED.value}' AND closings.reason = '{Reason.DROPPED.value}'
+)"""
+_CLAIMED_AT: Final = "coalesce(closings.claimed_at, closings.changed_at)"
+_HIT: Final = "closings.matter_id, closings.closed_on, closings.state, closings.marked"
+_BY_PERSON: Final = f"""
+    SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
+    FROM people JOIN closings
+        ON people.firm = closings.firm
+        AND people.matter_id = closings.matter_id
+        AND people.closed_on = closings.closed_on
+    WHERE people.firm = ? AND {_COUNTS}
+    AND (people.claimed_at = closings.claimed_at OR {MARKED})
+    AND people.identity IN
+"""
+"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
+_BY_MATTER: Final = f"""
+    SELECT
+        closings.matter_id AS about,
+        {_HIT},
+        CASE WHEN {_DROPPED} THEN closings.changed_at ELSE {_CLAIMED_AT} END AS at
+    FROM closings
+    WHERE closings.firm = ? AND ({_COUNTS} OR {_DROPPED})
+    AND closings.matter_id IN
+"""
+"""What a person dropped keeps its matter from then on, whenever it had been claimed."""
+_REMEMBER: Final = "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)"
 
 
 class Before(NamedTuple):
@@ -62,40 +71,43 @@ class Identities:
         return {self._hash(text) for text in texts}
 
     def before(
-        self, connection: Connection, persons: Mapping[Key, set[bytes]]
+        self, connection: sqlite3.Connection, persons: Mapping[Key, set[bytes]]
     ) -> dict[Key, Before]:
         """Look the closings of these persons up, all in two statements."""
         by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
         by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
         return {
-            key: _before(key, [by_person[hash_] for hash_ in hashes], by_matter[key.matter_id])
+            key: _before(
+                key,
+                [by_person[hash_] for hash_ in hashes if hash_ in by_person],
+                by_matter.get(key.matter_id, _NOTHING),
+            )
             for key, hashes in persons.items()
         }
 
     def remember(
-        self, connection: Connection, claimed: Mapping[Key, Collection[bytes]], at: datetime
+        self,
+        connection: sqlite3.Connection,
+        claimed: Mapping[Key, Collection[bytes]],
+        at: datetime,
     ) -> None:
         """Write down who is about to be handed over, again where it was once before."""
-        rows = [
-            {
-                "firm": self._firm,
-                "identity": identity,
-                "matter_id": key.matter_id,
-                "closed_on": day(key.closed_on),
-                "claimed_at": seconds(at),
-            }
-            for key, identities in claimed.items()
-            for identity in identities
-        ]
-        _REMEMBER.execute(connection, rows)
+        connection.executemany(
+            _REMEMBER,
+            [
+                (self._firm, identity, key.matter_id, day(key.closed_on), seconds(at))
+                for key, identities in claimed.items()
+                for identity in identities
+            ],
+        )
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self._key, text.encode(), hashlib.sha256)[:HASH_BYTES]
 
-    def _found(self, connection: Connection, statement: Select[Any], sought: set[Any]) -> "Found":
+    def _found(self, connection: sqlite3.Connection, statement: str, sought: set[Any]) -> "Found":
         found: Found = defaultdict(_Seen)
-        for row in connection.execute(statement, {"firm": self._firm, "sought": list(sought)}):
-            found[row.about].add(row)
+        for row in connection.execute(f"{statement}{marks(sought)}", (self._firm, *sought)):
+            found[row["about"]].add(row)
         return found
 
 
@@ -107,12 +119,12 @@ class _Seen:
     handed_over: list[tuple[datetime, Key]] = field(default_factory=list)
     sending: set[Key] = field(default_factory=set)
 
-    def add(self, row: Row[Any]) -> None:
+    def add(self, row: sqlite3.Row) -> None:
         key = key_of(row)
-        if row.state == State.SENDING.value:
+        if row["state"] == State.SENDING.value:
             self.sending.add(key)
-        if row.state != State.SENDING.value or row.marked:
-            several = [*self.handed_over, (moment(row.at), key)]
+        if row["state"] != State.SENDING.value or row["marked"]:
+            several = [*self.handed_over, (moment(row["at"]), key)]
             self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
 
     def last(self, key: Key) -> datetime | None:
@@ -124,34 +136,7 @@ class _Seen:
 
 
 Found = defaultdict[Any, _Seen]
-
-_SOUGHT: BindParameter[Any] = bindparam("sought", expanding=True)
-_BY_PERSON = (
-    select(people.c.identity.label("about"), *_HIT, _CLAIMED_AT.label("at"))
-    .join_from(
-        people,
-        closings,
-        and_(
-            people.c.firm == closings.c.firm,
-            people.c.matter_id == closings.c.matter_id,
-            people.c.closed_on == closings.c.closed_on,
-        ),
-    )
-    .where(people.c.firm == bindparam("firm"), people.c.identity.in_(_SOUGHT), _COUNTS)
-    .where(or_(people.c.claimed_at == closings.c.claimed_at, closings.c.marked == 1))
-)
-"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
-_BY_MATTER = select(
-    closings.c.matter_id.label("about"),
-    *_HIT,
-    case((_DROPPED, closings.c.changed_at), else_=_CLAIMED_AT).label("at"),
-).where(
-    closings.c.firm == bindparam("firm"),
-    closings.c.matter_id.in_(_SOUGHT),
-    or_(_COUNTS, _DROPPED),
-)
-"""What a person dropped keeps its matter from then on, whenever it had been claimed."""
-_REMEMBER = Prepared(insert(people).prefix_with("OR REPLACE"))
+_NOTHING: Final = _Seen()
 
 
 def _before(key: Key, persons: Sequence[_Seen], matter: _Seen) -> Before:

@@ -4,20 +4,10 @@ Its verbs are record, claim, settle, release and recover. What becomes of a clos
 by the caller (`rules`), here it is made durable: each verb is one transaction.
 """
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    and_,
-    func,
-    or_,
-    select,
-    tuple_,
-)
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.model import (
     Approval,
@@ -31,13 +21,14 @@ from clio_broadly_sync.model import (
     State,
 )
 from clio_broadly_sync.store import conditions, database, lineup, rows
+from clio_broadly_sync.store.conditions import DUE_WITHOUT_FAULTS, OF_FIRM
 from clio_broadly_sync.store.identities import Identities
-from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING, closings
+from clio_broadly_sync.store.lineup import CHUNK
+from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
+from clio_broadly_sync.store.sql import marks
 from clio_broadly_sync.store.writing import Pair, Writer
 
-CHUNK = 500
-"""Rows held in memory at a time."""
-_NOTICED = (closings.c.noticed_at, closings.c.matter_id, closings.c.closed_on)
+_NOTICED: Final = "closings.noticed_at, closings.matter_id, closings.closed_on"
 """The order in which closings were noticed; the index of the pending ones has it."""
 
 
@@ -52,8 +43,10 @@ class Claim(NamedTuple):
 class Ledger:
     """One firm's closings. Every method is one transaction, and raises StorageError."""
 
-    def __init__(self, engine: Engine, firm: str, key: bytes, writer: Writer) -> None:
-        self._engine = engine
+    def __init__(
+        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: Writer
+    ) -> None:
+        self._connection = connection
         self._firm = firm
         self._identities = Identities(firm, key)
         self._writer = writer
@@ -73,9 +66,15 @@ class Ledger:
 
     def known(self, matter_ids: Iterable[int]) -> dict[int, list[Closing]]:
         """Return the closings of these matters that the ledger has, by matter."""
+        ids = list(matter_ids)
+        statement = (
+            f"SELECT {rows.SELECTED} FROM closings WHERE firm = ? AND matter_id IN {marks(ids)}"
+        )
         found: dict[int, list[Closing]] = {}
-        for closing in self._select(closings.c.matter_id.in_(list(matter_ids))):
-            found.setdefault(closing.key.matter_id, []).append(closing)
+        with self._transaction() as connection:
+            for row in connection.execute(statement, (self._firm, *ids)):
+                closing = rows.closing_of(row)
+                found.setdefault(closing.key.matter_id, []).append(closing)
         return found
 
     def record(self, pairs: Sequence[Pair], at: datetime) -> None:
@@ -119,7 +118,7 @@ class Ledger:
     ) -> list[tuple[Receipt, Closing]]:
         """Write receipts down; return each with what became of its closing."""
         with self._transaction() as connection:
-            sending = {closing.key: closing for closing in self._where(connection, SENDING)}
+            sending = {closing.key: closing for closing in self._found(connection, SENDING)}
             settled = [
                 (receipt, sending[receipt.key], after(receipt, sending[receipt.key]))
                 for receipt in receipts
@@ -134,7 +133,7 @@ class Ledger:
     ) -> list[Closing]:
         """Give back what was claimed and never reached Broadly, all `but` these."""
         with self._transaction() as connection:
-            sending = self._where(connection, SENDING)
+            sending = self._found(connection, SENDING)
             pairs = [(old, after(old)) for old in sending if old.key not in but]
             self._writer.write(connection, pairs, at)
         return [new for _, new in pairs]
@@ -145,8 +144,8 @@ class Ledger:
         `after` returns what becomes of each, the same closing where nothing does.
         """
         with self._transaction() as connection:
-            left = self._where(connection, SENDING)
-            left += self._where(connection, and_(MARKED, PENDING))
+            left = self._found(connection, SENDING)
+            left += self._found(connection, f"{MARKED} AND {PENDING}")
             pairs = [(old, new) for old in left if (new := after(old)) != old]
             self._writer.write(connection, pairs, at, decided=False)
         return [new for _, new in pairs]
@@ -158,36 +157,38 @@ class Ledger:
     ) -> int:
         """Change all due closings that are not faults and were never approved; return how many."""
         open_ones = [a for a in Approval if a not in (approval, Approval.GIVEN)]
-        condition = and_(self._due_without_faults(wanted), conditions.approval(*open_ones))
+        condition = f"{DUE_WITHOUT_FAULTS} AND {conditions.approval(*open_ones)}"
+        statement = _IN_CHUNKS.format(condition=condition)
+        values = self._values_of(wanted) | {"noticed_at": -1, "matter_id": 0, "closed_on": ""}
         changed = 0
-        after: Any = True
-        while chunk := self._select(and_(condition, after), limit=CHUNK, order=_NOTICED):
+        while chunk := self._select(statement, values):
             self.record([(closing, change(closing)) for closing in chunk], at)
             changed += len(chunk)
-            after = _noticed_after(chunk[-1])
+            values |= _place(chunk[-1])
         return changed
 
     def count_due(self, wanted: Due) -> int:
         """Count what is due, approved or not."""
-        return self._count(conditions.due(wanted, self.run))
+        return self._count(conditions.DUE, self._values_of(wanted))
 
     def count_unapproved(self, wanted: Due) -> int:
         """Count the due closings, faults apart, that no person approved."""
         unapproved = conditions.approval(Approval.NONE, Approval.WANTED)
-        return self._count(and_(self._due_without_faults(wanted), unapproved))
+        return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._values_of(wanted))
 
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings that wait for a person to approve them."""
         awaiting = conditions.approval(Approval.WANTED)
-        return self._count(and_(self._due_without_faults(wanted), awaiting))
+        return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._values_of(wanted))
 
     def count_handed_over(self, command: Command, since: datetime) -> int:
         """Count the unapproved closings that were handed over, or may have been."""
-        return self._count(conditions.handed_over(command, rows.seconds(since)))
+        values = {"firm": self._firm, "command": command.value, "since": rows.seconds(since)}
+        return self._count(conditions.HANDED_OVER, values)
 
     def count_pending(self, wanted: Due) -> int:
         """Count what waits of a command, due or not."""
-        return self._count(conditions.of_command(wanted))
+        return self._count(conditions.OF_COMMAND, self._values_of(wanted))
 
     def line_up(self, wanted: Due, *, approved_only: bool) -> int:
         """Put the due closings in the order of sending; return how many there are.
@@ -198,37 +199,29 @@ class Ledger:
         may_go = conditions.approval(Approval.GIVEN)
         if not approved_only:
             not_wanted = conditions.approval(Approval.NONE, Approval.GIVEN)
-            may_go = or_(not_wanted, ~conditions.no_fault())
-        condition = and_(self._of_firm(), conditions.due(wanted, self.run), may_go)
+            may_go = f"({not_wanted} OR {conditions.IS_FAULT})"
+        condition = f"{conditions.DUE} AND {may_go}"
         with self._transaction() as connection:
-            return lineup.put(connection, condition)
+            return lineup.put(connection, condition, self._values_of(wanted))
 
     def lined_up(self) -> Iterator[Closing]:
         """Yield what was lined up and is still pending, a chunk at a time."""
-        place = 0
-        while True:
+        place: int | None = 0
+        while place is not None:
             with self._transaction() as connection:
-                chunk = lineup.chunk(connection, self._firm, place, CHUNK)
-            yield from map(rows.closing_of, chunk)
-            if len(chunk) < CHUNK:
-                return
-            place = chunk[-1].place
+                chunk, place = lineup.chunk(connection, self._firm, place)
+            yield from (closing for closing in chunk if closing.state is State.PENDING)
 
     def decided(self, command: Command) -> Iterator[Closing]:
         """Yield what the run decided on, in that order; and then what waits for approval."""
-        of_this_run = closings.c.decided_in_run == self.run
-        awaiting = and_(conditions.awaiting(command), ~of_this_run)
-        statement = select(*rows.COLUMNS).where(self._of_firm())
+        values = {"firm": self._firm, "run": self.run, "command": command.value}
         with self._transaction() as connection:
-            for condition, order in ((of_this_run, (closings.c.position,)), (awaiting, _NOTICED)):
-                found = connection.execution_options(yield_per=CHUNK).execute(
-                    statement.where(condition).order_by(*order)
-                )
-                yield from map(rows.closing_of, found)
+            for statement in (_DECIDED, _AWAITING):
+                yield from map(rows.closing_of, connection.execute(statement, values))
 
     def _sorted(
         self,
-        connection: Connection,
+        connection: sqlite3.Connection,
         candidates: Sequence[Candidate],
         persons: Mapping[Key, set[bytes]],
         size: int,
@@ -262,33 +255,43 @@ class Ledger:
             batch=self._batches,
         )
 
-    def _of_firm(self) -> ColumnElement[bool]:
-        return closings.c.firm == self._firm
+    def _values_of(self, wanted: Due) -> dict[str, Any]:
+        return conditions.values_of(wanted, self._firm, self.run)
 
-    def _due_without_faults(self, wanted: Due) -> ColumnElement[bool]:
-        return and_(conditions.due(wanted, self.run), conditions.no_fault())
-
-    def _count(self, condition: ColumnElement[bool]) -> int:
-        statement = select(func.count()).where(self._of_firm(), condition)
+    def _count(self, condition: str, values: Mapping[str, Any]) -> int:
+        statement = f"SELECT count(*) FROM closings WHERE {condition}"
         with self._transaction() as connection:
-            return connection.execute(statement).scalar_one()
+            return int(connection.execute(statement, values).fetchone()[0])
 
-    def _select(self, condition: Any, limit: int | None = None, order: Any = ()) -> list[Closing]:
+    def _select(self, statement: str, values: Mapping[str, Any]) -> list[Closing]:
         with self._transaction() as connection:
-            return self._where(connection, condition, limit, order)
+            return [rows.closing_of(row) for row in connection.execute(statement, values)]
 
-    def _where(
-        self, connection: Connection, condition: Any, limit: int | None = None, order: Any = ()
-    ) -> list[Closing]:
-        statement = select(*rows.COLUMNS).where(self._of_firm(), condition)
-        found = connection.execute(statement.order_by(*order).limit(limit))
+    def _found(self, connection: sqlite3.Connection, condition: str) -> list[Closing]:
+        statement = _FOUND.format(condition=condition)
+        found = connection.execute(statement, {"firm": self._firm})
         return [rows.closing_of(row) for row in found]
 
     def _transaction(self) -> database.Transaction:
-        return database.transaction(self._engine)
+        return database.transaction(self._connection)
 
 
-def _noticed_after(closing: Closing) -> ColumnElement[bool]:
-    key = closing.key
-    place = (rows.seconds(closing.noticed_at), key.matter_id, rows.day(key.closed_on))
-    return tuple_(*_NOTICED) > tuple_(*place)
+_FOUND: Final = f"SELECT {rows.SELECTED} FROM closings WHERE {OF_FIRM} AND {{condition}}"
+_IN_CHUNKS: Final = f"""
+    {_FOUND}
+    AND ({_NOTICED}) > (:noticed_at, :matter_id, :closed_on)
+    ORDER BY {_NOTICED}
+    LIMIT {CHUNK}
+"""
+_DECIDED: Final = f"{_FOUND} ORDER BY position".format(condition="decided_in_run = :run")
+_AWAITING: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
+    condition=f"{conditions.AWAITING} AND decided_in_run != :run"
+)
+
+
+def _place(closing: Closing) -> dict[str, Any]:
+    return {
+        "noticed_at": rows.seconds(closing.noticed_at),
+        "matter_id": closing.key.matter_id,
+        "closed_on": rows.day(closing.key.closed_on),
+    }

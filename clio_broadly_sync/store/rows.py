@@ -1,22 +1,48 @@
 """Closings to rows and back."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, TypeVar
-
-from sqlalchemy import Row
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from clio_broadly_sync.errors import StorageError
 from clio_broadly_sync.model import Approval, Closing, Command, Key, Reason, State, SyncRule
-from clio_broadly_sync.store.schema import closings
 
-Values = dict[str, Any]
 E = TypeVar("E", bound=Enum)
 
+COLUMNS: Final = (
+    "matter_id",
+    "closed_on",
+    "contact_id",
+    "state",
+    "reason",
+    "command",
+    "rule",
+    "etag",
+    "noticed_at",
+    "read_at",
+    "read_in_run",
+    "marked",
+    "resent",
+    "approval",
+    "tries",
+    "claimed_at",
+    "claimed_in_run",
+    "batch",
+    "updated_at",
+)
+"""What a closing is made of, in the order in which it is read and written. The other columns are
+the ledger's own."""
+SELECTED: Final = ", ".join(f"closings.{column}" for column in COLUMNS)
 
-def closing_of(row: Row[Any]) -> Closing:
-    """Return the closing; raise StorageError where the row holds what no run could have written."""
+
+def closing_of(row: Iterable[Any]) -> Closing:
+    """Return the closing of a row that begins with the columns of `SELECTED`.
+
+    Raise StorageError where it holds what no run could have written.
+    """
     try:
         return _closing_of(row)
     except (KeyError, ValueError, TypeError, OverflowError, OSError):
@@ -26,7 +52,7 @@ def closing_of(row: Row[Any]) -> Closing:
         ) from None
 
 
-def _closing_of(row: Sequence[Any]) -> Closing:
+def _closing_of(row: Iterable[Any]) -> Closing:
     (
         matter_id,
         closed_on,
@@ -71,33 +97,26 @@ def _closing_of(row: Sequence[Any]) -> Closing:
     )
 
 
-def values_of(closing: Closing) -> Values:
-    return {
-        "matter_id": closing.key.matter_id,
-        "closed_on": day(closing.key.closed_on),
-        "contact_id": closing.contact_id,
-        "state": closing.state.value,
-        "reason": closing.reason.value if closing.reason else None,
-        "command": closing.command.value,
-        "rule": closing.rule.value,
-        "etag": closing.etag,
-        "noticed_at": seconds(closing.noticed_at),
-        "read_at": seconds(closing.read_at),
-        "read_in_run": closing.read_in_run,
-        "marked": int(closing.marked),
-        "resent": int(closing.resent),
-        "approval": closing.approval.value,
-        "tries": closing.tries,
-        "claimed_at": None if closing.claimed_at is None else seconds(closing.claimed_at),
-        "claimed_in_run": closing.claimed_in_run,
-        "batch": closing.batch,
-        "updated_at": None if closing.updated_at is None else seconds(closing.updated_at),
-    }
+def values_of(closing: Closing) -> tuple[Any, ...]:
+    """Return what is written of a closing, in the order of `COLUMNS`."""
+    return tuple([_stored(value) for value in _flat(closing)])
 
 
-_KEPT_BY_THE_LEDGER = ("firm", "decided_in_run", "position", "changed_at")
-COLUMNS = [column for column in closings.c if column.name not in _KEPT_BY_THE_LEDGER]
-"""What a closing is read from: `closing_of` takes them in this order, and whatever follows them."""
+def difference(old: Closing, new: Closing) -> dict[str, Any]:
+    """Return the columns in which the new one differs, with its values."""
+    several = zip(COLUMNS, _flat(old), _flat(new), strict=True)
+    return {column: _stored(after) for column, before, after in several if after != before}
+
+
+def _flat(closing: Closing) -> tuple[Any, ...]:
+    """Return it in the order of `COLUMNS`: a closing's fields have that order too."""
+    key, *others = closing
+    return (key.matter_id, day(key.closed_on), *others)
+
+
+def _stored(value: Any) -> Any:
+    convert = _CONVERSIONS.get(type(value))
+    return value if convert is None else convert(value)
 
 
 def _by_value(kind: type[E]) -> dict[Any, E]:
@@ -108,8 +127,8 @@ _STATES, _REASONS, _APPROVALS = _by_value(State), _by_value(Reason), _by_value(A
 _COMMANDS, _RULES = _by_value(Command), _by_value(SyncRule)
 
 
-def key_of(row: Row[Any]) -> Key:
-    return _key(row.matter_id, row.closed_on)
+def key_of(row: sqlite3.Row) -> Key:
+    return _key(row["matter_id"], row["closed_on"])
 
 
 def _key(matter_id: int, closed_on: str) -> Key:
@@ -126,3 +145,9 @@ def seconds(value: datetime) -> int:
 
 def moment(value: int) -> datetime:
     return datetime.fromtimestamp(value, UTC)
+
+
+_CONVERSIONS: Final[dict[type, Callable[[Any], Any]]] = {
+    datetime: seconds,
+    **dict.fromkeys((State, Reason, Approval, Command, SyncRule), attrgetter("value")),
+}

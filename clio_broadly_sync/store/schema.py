@@ -5,170 +5,144 @@ them: `people` holds keyed hashes. Moments are whole seconds since 1970 in UTC; 
 `YYYY-MM-DD`, or empty where the matter has none.
 """
 
+import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
-)
-
 from clio_broadly_sync.errors import StorageError
 
-metadata = MetaData()
-
-schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
-
-facts = Table(
-    "facts",
-    metadata,
-    Column("firm", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
+TABLES: Final = (
+    """
+    CREATE TABLE schema_version (
+        version INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE facts (
+        firm TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (firm, name)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE runs (
+        firm TEXT NOT NULL,
+        run INTEGER NOT NULL,
+        run_id TEXT NOT NULL,
+        command TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        finished_at INTEGER,
+        exit_code INTEGER,
+        PRIMARY KEY (firm, run)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE closings (
+        firm TEXT NOT NULL,
+        matter_id BIGINT NOT NULL,
+        closed_on TEXT NOT NULL,
+        contact_id BIGINT,
+        state TEXT NOT NULL,
+        reason TEXT,
+        command TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        etag TEXT NOT NULL,
+        noticed_at INTEGER NOT NULL,
+        read_at INTEGER NOT NULL,
+        read_in_run INTEGER NOT NULL,
+        decided_in_run INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        marked INTEGER NOT NULL,
+        resent INTEGER NOT NULL,
+        approval INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        claimed_at INTEGER,
+        claimed_in_run INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        batch INTEGER,
+        updated_at INTEGER,
+        PRIMARY KEY (firm, matter_id, closed_on)
+    )
+    """,
+    """
+    CREATE TABLE changes (
+        firm TEXT NOT NULL,
+        matter_id BIGINT NOT NULL,
+        closed_on TEXT NOT NULL,
+        run INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        from_state TEXT,
+        to_state TEXT NOT NULL,
+        reason TEXT,
+        code TEXT,
+        batch INTEGER,
+        PRIMARY KEY (firm, matter_id, closed_on, run, position),
+        FOREIGN KEY (firm, matter_id, closed_on)
+            REFERENCES closings (firm, matter_id, closed_on) ON UPDATE CASCADE
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE people (
+        firm TEXT NOT NULL,
+        identity BLOB NOT NULL,
+        matter_id BIGINT NOT NULL,
+        closed_on TEXT NOT NULL,
+        claimed_at INTEGER NOT NULL,
+        PRIMARY KEY (firm, identity, matter_id, closed_on)
+    ) WITHOUT ROWID
+    """,
 )
 
-runs = Table(
-    "runs",
-    metadata,
-    Column("firm", Text, primary_key=True),
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("run_id", Text, nullable=False),
-    Column("command", Text, nullable=False),
-    Column("started_at", Integer, nullable=False),
-    Column("finished_at", Integer),
-    Column("exit_code", Integer),
-    sqlite_with_rowid=False,
-)
-
-closings = Table(
-    "closings",
-    metadata,
-    Column("firm", Text, primary_key=True),
-    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("closed_on", Text, primary_key=True),
-    Column("contact_id", BigInteger),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),
-    Column("command", Text, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("etag", Text, nullable=False),
-    Column("noticed_at", Integer, nullable=False),
-    Column("read_at", Integer, nullable=False),
-    Column("read_in_run", Integer, nullable=False),
-    Column("decided_in_run", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("marked", Integer, nullable=False),
-    Column("resent", Integer, nullable=False),
-    Column("approval", Integer, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("claimed_at", Integer),
-    Column("claimed_in_run", Integer, nullable=False),
-    Column("changed_at", Integer, nullable=False),
-    Column("batch", Integer),
-    Column("updated_at", Integer),
-)
-Index("closings_by_run", closings.c.firm, closings.c.decided_in_run)
-Index("closings_by_claim", closings.c.firm, closings.c.claimed_at)
-
-PENDING: Final = text("closings.state = 'pending'")
-SENDING: Final = text("closings.state = 'sending'")
-MARKED: Final = text("closings.marked = 1")
-DEAD: Final = text("closings.state = 'dead'")
+PENDING: Final = "closings.state = 'pending'"
+SENDING: Final = "closings.state = 'sending'"
+MARKED: Final = "closings.marked = 1"
+DEAD: Final = "closings.state = 'dead'"
+HELD: Final = f"{MARKED} AND closings.state = 'held'"
 """Conditions of the partial indexes: SQLite uses one only for a statement that repeats its
 condition with the same literal, so no statement may bind these values. And it prefers one to the
 primary key, which begins with the firm as well, only where more columns of it are given (so they
 hold their own condition's column), and where the primary key is not the table itself."""
 
-for name, columns, where in (
-    (
-        "closings_pending",
-        ("firm", "state", "command", "noticed_at", "matter_id", "closed_on"),
-        "state = 'pending'",
-    ),
-    ("closings_sending", ("firm", "state"), "state = 'sending'"),
-    ("closings_marked", ("firm", "marked"), "marked = 1"),
-    ("closings_dead", ("firm", "state"), "state = 'dead'"),
-):
-    Index(
-        name,
-        *(closings.c[column] for column in columns),
-        sqlite_where=text(where),
-    )
-
-changes = Table(
-    "changes",
-    metadata,
-    Column("firm", Text, primary_key=True),
-    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("closed_on", Text, primary_key=True),
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("at", Integer, nullable=False),
-    Column("from_state", Text),
-    Column("to_state", Text, nullable=False),
-    Column("reason", Text),
-    Column("code", Text),
-    Column("batch", Integer),
-    ForeignKeyConstraint(
-        ["firm", "matter_id", "closed_on"],
-        ["closings.firm", "closings.matter_id", "closings.closed_on"],
-        onupdate="CASCADE",
-    ),
-    sqlite_with_rowid=False,
+_DEAD_INDEX: Final = "CREATE INDEX closings_dead ON closings (firm, state) WHERE state = 'dead'"
+INDEXES: Final = (
+    "CREATE INDEX closings_by_run ON closings (firm, decided_in_run)",
+    "CREATE INDEX closings_by_claim ON closings (firm, claimed_at)",
+    """
+    CREATE INDEX closings_pending
+    ON closings (firm, state, command, noticed_at, matter_id, closed_on) WHERE state = 'pending'
+    """,
+    "CREATE INDEX closings_sending ON closings (firm, state) WHERE state = 'sending'",
+    "CREATE INDEX closings_marked ON closings (firm, marked) WHERE marked = 1",
+    _DEAD_INDEX,
 )
 
-people = Table(
-    "people",
-    metadata,
-    Column("firm", Text, primary_key=True),
-    Column("identity", LargeBinary, primary_key=True),
-    Column("matter_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("closed_on", Text, primary_key=True),
-    Column("claimed_at", Integer, nullable=False),
-    sqlite_with_rowid=False,
+DUE: Final = """
+CREATE TEMPORARY TABLE due (
+    place INTEGER PRIMARY KEY,
+    matter_id BIGINT NOT NULL,
+    closed_on TEXT NOT NULL
 )
-
-due = Table(
-    "due",
-    MetaData(),
-    Column("place", Integer, primary_key=True),
-    Column("matter_id", BigInteger, nullable=False),
-    Column("closed_on", Text, nullable=False),
-    prefixes=["TEMPORARY"],
-)
+"""
 """The closings of a push in the order of sending; temporary, so it lives outside the state."""
 
 
-def _m002_batches(connection: Connection) -> None:
+def _m002_batches(connection: sqlite3.Connection) -> None:
     for table, column in (("closings", "batch"), ("closings", "updated_at"), ("changes", "batch")):
-        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER"))
-    dead = next(index for index in closings.indexes if index.name == "closings_dead")
-    dead.create(connection)
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER")
+    connection.execute(_DEAD_INDEX)
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_m002_batches,)
+STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_m002_batches,)
 """From version 1 to 2, from 2 to 3, and so on; a new state is made as it is now."""
 VERSION: Final = len(STEPS) + 1
 
 
-def check(connection: Connection, *, is_new: bool) -> None:
+def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
     """Raise StorageError for a database that is empty, or another program's, or newer."""
-    tables = inspect(connection).get_table_names()
-    if tables and schema_version.name not in tables:
+    tables = _tables(connection)
+    if tables and "schema_version" not in tables:
         raise StorageError("The state file belongs to another program; check SYNC_STATE.")
     if not tables and not is_new:
         raise StorageError(
@@ -181,17 +155,29 @@ def check(connection: Connection, *, is_new: bool) -> None:
         )
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to this program's version, all steps in the caller's transaction."""
-    if not inspect(connection).get_table_names():
-        metadata.create_all(connection)
-        connection.execute(insert(schema_version).values(version=VERSION))
+    if not _tables(connection):
+        for statement in (*TABLES, *INDEXES):
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version (version) VALUES (?)", (VERSION,))
     elif (version := _version(connection)) < VERSION:
         for step in STEPS[version - 1 :]:
             step(connection)
-        connection.execute(update(schema_version).values(version=VERSION))
+        connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
 
 
-def _version(connection: Connection) -> int:
-    version: int = connection.execute(select(schema_version.c.version)).scalar_one()
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in found}
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    found = connection.execute("SELECT version FROM schema_version").fetchall()
+    if len(found) != 1 or not isinstance(found[0][0], int):
+        raise StorageError(
+            "The state is damaged: it does not say by which version it was made. "
+            "Restore a sound copy of it (README, Recipes)."
+        )
+    version: int = found[0][0]
     return version

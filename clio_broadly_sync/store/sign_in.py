@@ -30,8 +30,8 @@ _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
     "sign_in_expires_at",
 )
 _OURS = f"firm = ? AND name IN ({', '.join('?' * len(NAMES))})"
-_READ = f"SELECT name, value FROM facts WHERE {_OURS}"  # noqa: S608  (names, no values)
-_DELETE = f"DELETE FROM facts WHERE {_OURS}"  # noqa: S608
+_READ = f"SELECT name, value FROM facts WHERE {_OURS}"
+_DELETE = f"DELETE FROM facts WHERE {_OURS}"
 _WRITE = "INSERT INTO facts (firm, name, value) VALUES (?, ?, ?)"
 
 
@@ -61,15 +61,15 @@ class SignIn:
         rows = [(self._firm, name, value) for name, value in values.items() if value is not None]
         with database.storage_errors():
             if not database.exists(self._path):
-                database.open_file(self._path).dispose()
-            with self._opened() as connection, _transaction(connection):
+                database.open_file(self._path).close()
+            with self._opened() as connection, database.transaction(connection):
                 connection.execute(_DELETE, (self._firm, *NAMES))
                 connection.executemany(_WRITE, rows)
 
     def erase(self) -> None:
         """Forget the tokens: no byte of them is left in the state's files, the -wal included."""
         with database.storage_errors(), self._opened() as connection:
-            with _transaction(connection):
+            with database.transaction(connection):
                 connection.execute(_DELETE, (self._firm, *NAMES))
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -107,17 +107,6 @@ class SignIn:
             for pragma in (*database.PRAGMAS, _PATIENT):
                 connection.execute(pragma).close()
             yield connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _grant(found: dict[str, str]) -> Grant | None:

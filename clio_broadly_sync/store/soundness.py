@@ -5,18 +5,16 @@ by rows that no run could have written (`facts`, `invariants`).
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-from sqlalchemy import Connection, Engine, and_, func, select
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.errors import StorageError
 from clio_broadly_sync.store import database, facts, invariants
 from clio_broadly_sync.store.facts import Facts
 from clio_broadly_sync.store.invariants import Invariant
-from clio_broadly_sync.store.schema import changes, closings, runs
 
 NAMED: Final = 5
 """So many matters are named with what is wrong about them."""
@@ -36,8 +34,8 @@ class Flaw(NamedTuple):
 class Soundness:
     """What holds in one firm's state. Every method is one transaction, and raises StorageError."""
 
-    def __init__(self, engine: Engine, firm: str, known: Facts) -> None:
-        self._engine = engine
+    def __init__(self, connection: sqlite3.Connection, firm: str, known: Facts) -> None:
+        self._connection = connection
         self._firm = firm
         self._facts = known
 
@@ -46,7 +44,7 @@ class Soundness:
         with self._transaction() as connection:
             if broken := _broken(connection):
                 return [broken]
-            has_closings = self._count(connection, closings) > 0
+            has_closings = self._count(connection, "closings") > 0
             found = facts.contradictions(self._facts, now, has_closings=has_closings)
             return [
                 *(Flaw(name, f"{words} {MEND}") for name, words in found),
@@ -54,7 +52,7 @@ class Soundness:
                 *_orphans(connection),
                 *(
                     flaw
-                    for invariant in invariants.of_firm(self._firm)
+                    for invariant in invariants.INVARIANTS
                     for flaw in self._broken_by(connection, invariant)
                 ),
             ]
@@ -62,31 +60,30 @@ class Soundness:
     def sizes(self) -> tuple[int, int, int]:
         """Return how many closings, changes and runs there are."""
         with self._transaction() as connection:
-            counted = [self._count(connection, table) for table in (closings, changes, runs)]
+            counted = [self._count(connection, table) for table in ("closings", "changes", "runs")]
         return counted[0], counted[1], counted[2]
 
-    def _broken_by(self, connection: Connection, invariant: Invariant) -> Iterator[Flaw]:
-        of_matter = invariant.table.c.matter_id
-        rows = and_(invariant.table.c.firm == self._firm, invariant.is_broken)
-        statement = select(func.count()).select_from(invariant.table).where(rows)
-        if number := connection.execute(statement).scalar_one():
-            first = select(of_matter).where(rows).distinct().order_by(of_matter).limit(NAMED)
-            matters = tuple(connection.execute(first).scalars())
+    def _broken_by(self, connection: sqlite3.Connection, invariant: Invariant) -> Iterator[Flaw]:
+        broken = f"FROM {invariant.rows} WHERE firm = :firm AND ({invariant.is_broken})"
+        values = {"firm": self._firm}
+        (number,) = connection.execute(f"SELECT count(*) {broken}", values).fetchone()
+        if number:
+            first = f"SELECT DISTINCT matter_id {broken} ORDER BY matter_id LIMIT {NAMED}"
+            matters = tuple(matter for (matter,) in connection.execute(first, values))
             yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
 
-    def _gaps(self, connection: Connection) -> Iterator[Flaw]:
-        numbers = select(func.count(), func.min(runs.c.run), func.max(runs.c.run))
-        found = connection.execute(numbers.where(runs.c.firm == self._firm)).one()
-        count, first, last = found
+    def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
+        numbers = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = ?"
+        count, first, last = connection.execute(numbers, (self._firm,)).fetchone()
         if count and (first, last) != (1, count):
             yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
 
-    def _count(self, connection: Connection, table: Any) -> int:
-        statement = select(func.count()).select_from(table).where(table.c.firm == self._firm)
-        return connection.execute(statement).scalar_one()
+    def _count(self, connection: sqlite3.Connection, table: str) -> int:
+        statement = f"SELECT count(*) FROM {table} WHERE firm = ?"
+        return int(connection.execute(statement, (self._firm,)).fetchone()[0])
 
     def _transaction(self) -> database.Transaction:
-        return database.transaction(self._engine)
+        return database.transaction(self._connection)
 
 
 def files(path: Path) -> list[Flaw]:
@@ -118,16 +115,14 @@ def _of_file(file: Path) -> Iterator[Flaw]:
         yield Flaw("mode", f"Others may read {file.name}; make it private: chmod 600 on it.")
 
 
-def _broken(connection: Connection) -> Flaw | None:
+def _broken(connection: sqlite3.Connection) -> Flaw | None:
     """What SQLite says names tables, indexes and pages, never a value."""
-    said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
-    if said == ["ok"]:
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if said == "ok":
         return None
-    first = str(said[0]).splitlines()[-1]
-    return Flaw("database", f"The database is broken ({first}). {MEND}")
+    return Flaw("database", f"The database is broken ({said.splitlines()[-1]}). {MEND}")
 
 
-def _orphans(connection: Connection) -> Iterator[Flaw]:
-    for _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+def _orphans(connection: sqlite3.Connection) -> Iterator[Flaw]:
+    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         yield Flaw("orphans", f"Changes belong to no closing. {MEND}")
-        return

@@ -3,20 +3,18 @@
 import hashlib
 import hmac
 import secrets
+import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
-
 from clio_broadly_sync.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.facts import check_facts
 from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
-from clio_broadly_sync.store.schema import facts, runs
 from clio_broadly_sync.store.soundness import Soundness
 from clio_broadly_sync.store.tally import Tally
 from clio_broadly_sync.store.trail import Trail
@@ -24,15 +22,19 @@ from clio_broadly_sync.store.writing import Writer
 
 FIRM = "default"
 
+_LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
+_BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
+_FINISH_RUN = "UPDATE runs SET exit_code = ?, finished_at = ? WHERE firm = ? AND run = ?"
+
 
 class Store:
     """One firm's state. Every method is one transaction, and raises StorageError."""
 
-    def __init__(self, engine: Engine, firm: str = FIRM) -> None:
-        self._engine = engine
+    def __init__(self, connection: sqlite3.Connection, firm: str = FIRM) -> None:
+        self._connection = connection
         self._firm = firm
         self._run = 0
-        with self._transaction() as connection:
+        with database.transaction(self._connection):
             self._facts = _read_facts(connection, firm)
             check_facts(self._facts)
             if "hash_key" not in self._facts:
@@ -40,11 +42,11 @@ class Store:
                 self._write(connection, self._facts)
         self._key = bytes.fromhex(self._facts["hash_key"])
         writer = Writer(firm)
-        self.ledger = Ledger(engine, firm, self._key, writer)
-        self.outbox = Outbox(engine, firm, writer)
-        self.trail = Trail(engine, firm, self._key)
-        self.tally = Tally(engine, firm)
-        self.soundness = Soundness(engine, firm, self._facts)
+        self.ledger = Ledger(connection, firm, self._key, writer)
+        self.outbox = Outbox(connection, firm, writer)
+        self.trail = Trail(connection, firm, self._key)
+        self.tally = Tally(connection, firm)
+        self.soundness = Soundness(connection, firm, self._facts)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -65,12 +67,12 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._engine.dispose()
+        self._connection.close()
 
     def is_sound(self) -> bool:
         """Tell whether SQLite finds the file whole, at a quick look."""
-        with self._transaction() as connection:
-            return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() == "ok"
+        with database.transaction(self._connection) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
 
     # What the state was made with.
 
@@ -139,42 +141,32 @@ class Store:
 
     def begin_run(self, command: str, run_id: str, at: datetime) -> int:
         """Note that a run begins; return its number, which later changes carry."""
-        with self._transaction() as connection:
-            last = select(func.max(runs.c.run)).where(runs.c.firm == self._firm)
-            self._run = (connection.execute(last).scalar() or 0) + 1
-            row = {"run": self._run, "run_id": run_id, "command": command}
-            row |= {"firm": self._firm, "started_at": int(at.timestamp())}
-            connection.execute(insert(runs).values(row))
+        with database.transaction(self._connection) as connection:
+            last = connection.execute(_LAST_RUN, (self._firm,)).fetchone()[0]
+            self._run = (last or 0) + 1
+            values = (self._firm, self._run, run_id, command, int(at.timestamp()))
+            connection.execute(_BEGIN_RUN, values)
         self.ledger.run = self._run
         return self._run
 
     def finish_run(self, exit_code: int, at: datetime) -> None:
-        with self._transaction() as connection:
-            connection.execute(
-                update(runs)
-                .where(runs.c.firm == self._firm, runs.c.run == self._run)
-                .values(exit_code=exit_code, finished_at=int(at.timestamp()))
-            )
-
-    def _transaction(self) -> "database.Transaction":
-        return database.transaction(self._engine)
+        with database.transaction(self._connection) as connection:
+            connection.execute(_FINISH_RUN, (exit_code, int(at.timestamp()), self._firm, self._run))
 
     def _moment(self, name: str) -> datetime | None:
         value = self._facts.get(name)
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
 
     def _save(self, values: Mapping[str, str]) -> None:
-        with self._transaction() as connection:
+        with database.transaction(self._connection) as connection:
             self._write(connection, values)
         self._facts.update(values)
 
-    def _write(self, connection: Connection, values: Mapping[str, str]) -> None:
-        names = list(values)
-        connection.execute(delete(facts).where(facts.c.firm == self._firm, facts.c.name.in_(names)))
-        rows = [{"firm": self._firm, "name": name, "value": values[name]} for name in names]
-        connection.execute(insert(facts), rows)
+    def _write(self, connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
+        rows = [(self._firm, name, value) for name, value in values.items()]
+        connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
 
 
-def _read_facts(connection: Connection, firm: str) -> dict[str, str]:
-    rows = connection.execute(select(facts.c.name, facts.c.value).where(facts.c.firm == firm))
-    return {row.name: row.value for row in rows}
+def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
+    rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
+    return {row["name"]: row["value"] for row in rows}

@@ -3,16 +3,16 @@
 Each count goes by an index, so that a ledger of many years is counted as fast as a new one.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import NamedTuple
-
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, TextClause, func, select
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.model import Command, Reason, State
 from clio_broadly_sync.store import database, rows
-from clio_broadly_sync.store.schema import DEAD, MARKED, PENDING, SENDING, closings, runs
+from clio_broadly_sync.store.conditions import OF_FIRM
+from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
 
 
 class PastRun(NamedTuple):
@@ -34,21 +34,35 @@ class Group(NamedTuple):
     oldest: datetime
 
 
+_GROUPS: Final = f"""
+    SELECT command, reason, count(*) AS number, min(noticed_at) AS oldest
+    FROM closings
+    WHERE {OF_FIRM} AND {{condition}}
+    GROUP BY command, reason
+    ORDER BY number DESC, command, reason
+"""
+_HANDED_OVER: Final = f"""
+    SELECT count(*) FROM closings
+    WHERE {OF_FIRM} AND claimed_at >= :first AND claimed_at < :end
+    AND state = '{State.SENT.value}'
+"""
+
+
 class Tally:
     """The counts of one firm. Every method is one transaction, and raises StorageError."""
 
-    def __init__(self, engine: Engine, firm: str) -> None:
-        self._engine = engine
+    def __init__(self, connection: sqlite3.Connection, firm: str) -> None:
+        self._connection = connection
         self._firm = firm
 
     def last_runs(self, number: int) -> list[PastRun]:
         """Return the last runs, the latest first."""
-        return self._runs(select(runs).where(runs.c.firm == self._firm).limit(number))
+        return self._runs("firm = ? ORDER BY run DESC LIMIT ?", self._firm, number)
 
     def last_sync(self) -> PastRun | None:
         """Return the last `sync`, however it ended."""
-        is_sync = runs.c.command == Command.SYNC.value
-        found = self._runs(select(runs).where(runs.c.firm == self._firm, is_sync).limit(1))
+        is_sync = "firm = ? AND command = ? ORDER BY run DESC LIMIT 1"
+        found = self._runs(is_sync, self._firm, Command.SYNC.value)
         return found[0] if found else None
 
     def waiting(self) -> list[Group]:
@@ -61,7 +75,7 @@ class Tally:
 
     def held(self) -> list[Group]:
         """Count what may have been handed over and is not sent again by itself."""
-        return self._groups(MARKED, closings.c.state == State.HELD.value)
+        return self._groups(HELD)
 
     def dead(self) -> list[Group]:
         """Count what Broadly rejected, or put off until it was given up."""
@@ -70,50 +84,35 @@ class Tally:
     def handed_over(self, bounds: Sequence[datetime]) -> list[int]:
         """Count the closings handed over between each two neighbours of `bounds`."""
         moments = [rows.seconds(bound) for bound in bounds]
-        with self._transaction() as connection:
+        with database.transaction(self._connection) as connection:
             return [self._handed_over(connection, first, end) for first, end in pairwise(moments)]
 
-    def _handed_over(self, connection: Connection, first: int, end: int) -> int:
-        statement = select(func.count()).where(
-            closings.c.firm == self._firm,
-            closings.c.claimed_at >= first,
-            closings.c.claimed_at < end,
-            closings.c.state == State.SENT.value,
-        )
-        return connection.execute(statement).scalar_one()
+    def _handed_over(self, connection: sqlite3.Connection, first: int, end: int) -> int:
+        values = {"firm": self._firm, "first": first, "end": end}
+        return int(connection.execute(_HANDED_OVER, values).fetchone()[0])
 
-    def _groups(self, *conditions: ColumnElement[bool] | TextClause) -> list[Group]:
-        number = func.count()
-        grouped = (closings.c.command, closings.c.reason)
-        statement = (
-            select(*grouped, number.label("number"), func.min(closings.c.noticed_at).label("first"))
-            .where(closings.c.firm == self._firm, *conditions)
-            .group_by(*grouped)
-            .order_by(number.desc(), *grouped)
-        )
-        with self._transaction() as connection:
-            return [_group(row) for row in connection.execute(statement)]
+    def _groups(self, condition: str) -> list[Group]:
+        statement = _GROUPS.format(condition=condition)
+        with database.transaction(self._connection) as connection:
+            return [_group(row) for row in connection.execute(statement, {"firm": self._firm})]
 
-    def _runs(self, statement: "Select[tuple[object, ...]]") -> list[PastRun]:
-        with self._transaction() as connection:
-            found = connection.execute(statement.order_by(runs.c.run.desc()))
+    def _runs(self, which: str, *values: object) -> list[PastRun]:
+        with database.transaction(self._connection) as connection:
+            found = connection.execute(f"SELECT * FROM runs WHERE {which}", values)
             return [_past_run(row) for row in found]
 
-    def _transaction(self) -> database.Transaction:
-        return database.transaction(self._engine)
+
+def _group(row: sqlite3.Row) -> Group:
+    reason = Reason(row["reason"]) if row["reason"] else None
+    return Group(Command(row["command"]), reason, row["number"], rows.moment(row["oldest"]))
 
 
-def _group(row: "Row[tuple[object, ...]]") -> Group:
-    reason = Reason(row.reason) if row.reason else None
-    return Group(Command(row.command), reason, row.number, rows.moment(row.first))
-
-
-def _past_run(row: "Row[tuple[object, ...]]") -> PastRun:
-    finished = row.finished_at
+def _past_run(row: sqlite3.Row) -> PastRun:
+    finished = row["finished_at"]
     return PastRun(
-        run=row.run,
-        command=row.command,
-        started_at=rows.moment(row.started_at),
+        run=row["run"],
+        command=row["command"],
+        started_at=rows.moment(row["started_at"]),
         finished_at=None if finished is None else rows.moment(finished),
-        exit_code=row.exit_code,
+        exit_code=row["exit_code"],
     )

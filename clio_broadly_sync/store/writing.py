@@ -1,17 +1,19 @@
 """Writing closings down: the rows as they now are, and what changed in the append-only list."""
 
+import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-
-from sqlalchemy import Connection, Update, bindparam, insert, update
+from functools import cache
+from typing import Any, Final
 
 from clio_broadly_sync.model import Closing, Key, State
 from clio_broadly_sync.store import rows
-from clio_broadly_sync.store.prepared import NEW, Prepared
-from clio_broadly_sync.store.schema import changes, closings
+from clio_broadly_sync.store.sql import marks
 
 Pair = tuple[Closing | None, Closing]
 """A closing as it was (None: new) and as it is to be."""
+Values = tuple[Any, ...]
 
 NO_CODES: Mapping[Key, str | None] = {}
 
@@ -26,7 +28,7 @@ class Writer:
 
     def write(
         self,
-        connection: Connection,
+        connection: sqlite3.Connection,
         pairs: Sequence[Pair],
         at: datetime,
         *,
@@ -37,76 +39,67 @@ class Writer:
 
         `codes`: Broadly's codes, for the list of changes.
         """
-        added: list[rows.Values] = []
-        changed: list[rows.Values] = []
-        moved: list[rows.Values] = []
-        noted: list[rows.Values] = []
+        added: list[Values] = []
+        changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
+        noted: list[Values] = []
         changed_at = rows.seconds(at)
         for old, new in pairs:
-            values = self._values(new, changed_at, decided=decided or new.state is State.HELD)
+            self._position += 1
+            run = self.run if decided or new.state is State.HELD else 0
+            own = (run, self._position, changed_at)
             if old is None:
-                added.append(values)
+                added.append((self._firm, *rows.values_of(new), *own))
             else:
-                values |= self._old_key(old.key)
-                (changed if old.key == new.key else moved).append(values)
+                values = rows.difference(old, new)
+                changed[tuple(values)].append((*values.values(), *own, *self._key(old.key)))
             if old is None or _differ(old, new):
-                noted.append(self._note(old, values, codes.get(new.key)))
-        for statement, several in (
-            (_ADD, added),
-            (_CHANGE, changed),
-            (_MOVE, moved),
-            (_NOTE, noted),
-        ):
-            statement.execute(connection, several)
+                noted.append(self._note(old, new, changed_at, codes.get(new.key)))
+        connection.executemany(_ADD, added)
+        for columns, several in changed.items():
+            connection.executemany(_change(columns), several)
+        connection.executemany(_NOTE, noted)
 
-    def _values(self, new: Closing, changed_at: int, *, decided: bool) -> rows.Values:
-        self._position += 1
-        return rows.values_of(new) | {
-            "firm": self._firm,
-            "decided_in_run": self.run if decided else 0,
-            "position": self._position,
-            "changed_at": changed_at,
-        }
+    def _key(self, key: Key) -> Values:
+        return self._firm, key.matter_id, rows.day(key.closed_on)
 
-    def _old_key(self, key: Key) -> rows.Values:
-        return {
-            "old_firm": self._firm,
-            "old_matter_id": key.matter_id,
-            "old_closed_on": rows.day(key.closed_on),
-        }
-
-    def _note(self, old: Closing | None, values: rows.Values, code: str | None) -> rows.Values:
-        return {
-            "firm": self._firm,
-            "matter_id": values["matter_id"],
-            "closed_on": values["closed_on"],
-            "run": self.run,
-            "position": values["position"],
-            "at": values["changed_at"],
-            "from_state": old.state.value if old is not None else None,
-            "to_state": values["state"],
-            "reason": values["reason"],
-            "code": code,
-            "batch": values["batch"] if values["state"] == State.SENDING else None,
-        }
+    def _note(self, old: Closing | None, new: Closing, at: int, code: str | None) -> Values:
+        return (
+            *self._key(new.key),
+            self.run,
+            self._position,
+            at,
+            old.state.value if old is not None else None,
+            new.state.value,
+            new.reason.value if new.reason else None,
+            code,
+            new.batch if new.state is State.SENDING else None,
+        )
 
 
-_KEY = ("firm", "matter_id", "closed_on")
+_OWN: Final = ("decided_in_run", "position", "changed_at")
+_ALL: Final = ("firm", *rows.COLUMNS, *_OWN)
+_NOTED: Final = (
+    "firm",
+    "matter_id",
+    "closed_on",
+    "run",
+    "position",
+    "at",
+    "from_state",
+    "to_state",
+    "reason",
+    "code",
+    "batch",
+)
+_ADD: Final = f"INSERT INTO closings ({', '.join(_ALL)}) VALUES {marks(_ALL)}"
+_NOTE: Final = f"INSERT INTO changes ({', '.join(_NOTED)}) VALUES {marks(_NOTED)}"
 
 
-def _update(*but: str) -> Update:
-    """Write every column `but` these."""
-    return (
-        update(closings)
-        .where(*(closings.c[name] == bindparam(f"old_{name}") for name in _KEY))
-        .values({c: bindparam(f"{NEW}{c.name}") for c in closings.c if c.name not in but})
-    )
-
-
-_ADD = Prepared(insert(closings))
-_CHANGE = Prepared(_update(*_KEY))
-_MOVE = Prepared(_update("firm"))
-_NOTE = Prepared(insert(changes))
+@cache
+def _change(columns: tuple[str, ...]) -> str:
+    """Name only what changes: SQLite writes every index anew that has one of the columns."""
+    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
+    return f"UPDATE closings SET {changes} WHERE firm = ? AND matter_id = ? AND closed_on = ?"
 
 
 def _differ(old: Closing, new: Closing) -> bool:

@@ -240,10 +240,8 @@ def test_file_that_cannot_be_read(made: Path) -> None:
 
 def fill(store: Store) -> None:
     """Let the disk be full for this state from now on."""
-    connection = store._engine.raw_connection().driver_connection
-    assert connection is not None
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_full_disk_leaves_nothing_half_done(made: Path) -> None:
@@ -295,9 +293,7 @@ def test_failed_first_opening_leaves_no_file(path: Path, monkeypatch: pytest.Mon
 def test_pragmas(made: Path, pragma: str, value: object) -> None:
     """Committed is on the disk, even after a power failure; deleted is gone."""
     with Store.open(made) as store:
-        connection = store._engine.raw_connection().driver_connection
-        assert connection is not None
-        assert connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+        assert store._connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
 
 
 def test_second_run_is_busy_at_once(path: Path) -> None:
@@ -403,6 +399,7 @@ def test_facts_survive(path: Path) -> None:
         assert (store.start_day, store.time_zone) == (date(2026, 11, 20), None)
         assert store.has_seen("t0ken")
         assert not store.has_seen("another")
+        assert (store.watermark.tzinfo, store.first_run.tzinfo) == (UTC, UTC)
         store.move_watermark(mark + timedelta(minutes=15))
     with Store.open(path) as store:
         assert store.watermark == mark + timedelta(minutes=15)
@@ -413,6 +410,7 @@ def test_facts_survive(path: Path) -> None:
     [
         PINS,
         replace(PINS, account=None),
+        replace(PINS, account=1, fields=FieldIds(1, 2)),
         replace(PINS, fields=FieldIds(11, None), rule=SyncRule.OPT_OUT),
         replace(PINS, fields=FieldIds(None, 22), rule=SyncRule.OPT_IN),
     ],

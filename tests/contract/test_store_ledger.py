@@ -1,5 +1,6 @@
 """The ledger: record, claim, settle, release, recover; what is due, in which order, and surges."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, make_policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from watched import connection_of, watch
 
 from clio_broadly_sync import decide
 from clio_broadly_sync.model import (
@@ -25,8 +26,8 @@ from clio_broadly_sync.model import (
     Receipt,
     State,
 )
-from clio_broadly_sync.store import Claim, Store, schema
-from clio_broadly_sync.store.ledger import CHUNK
+from clio_broadly_sync.store import Claim, Store
+from clio_broadly_sync.store.lineup import CHUNK
 
 POLICY = make_policy()
 PENDING, SENDING, SENT, SKIPPED, DEAD, HELD = (
@@ -40,7 +41,8 @@ PENDING, SENDING, SENT, SKIPPED, DEAD, HELD = (
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    watch(monkeypatch)
     with Store.open(tmp_path / "state" / "state.db") as opened:
         opened.begin_run("sync", "r1", NOW)
         yield opened
@@ -94,10 +96,8 @@ def lined_up(store: Store, *, approved_only: bool = False, **due: Any) -> list[i
 
 
 def changes(store: Store) -> list[tuple[object, ...]]:
-    connection = store._engine.raw_connection().driver_connection
-    assert connection is not None
     statement = "SELECT run, from_state, to_state, reason, code FROM changes ORDER BY run, position"
-    return connection.execute(statement).fetchall()
+    return [tuple(row) for row in store._connection.execute(statement)]
 
 
 def next_run(store: Store) -> None:
@@ -128,6 +128,15 @@ def test_closing_comes_back_as_it_was(store: Store, closing: Closing) -> None:
     """What is recorded is what is read."""
     put(store, closing)
     assert row(store) == closing
+
+
+def test_nothing_to_record_is_no_transaction(store: Store) -> None:
+    """A page that brought nothing new costs nothing."""
+    before = connection_of(store).commits
+    store.ledger.record([], NOW)
+    assert connection_of(store).commits == before
+    put(store, make_closing())
+    assert connection_of(store).commits == before + 1
 
 
 def test_record_is_all_or_nothing(store: Store) -> None:
@@ -192,10 +201,8 @@ def test_batches_are_numbered_in_each_run(store: Store) -> None:
     claim(store, [make_candidate(C)])
     found = [row(store, number) for number in (1, 2, 3)]
     assert [(c.claimed_in_run, c.batch) for c in found] == [(1, 1), (1, 2), (2, 1)]
-    noted = select(schema.changes.c.matter_id, schema.changes.c.to_state, schema.changes.c.batch)
-    with store._engine.begin() as connection:
-        rows = {tuple(r) for r in connection.execute(noted)}
-    assert {r for r in rows if r[2] is not None} == {
+    noted = "SELECT matter_id, to_state, batch FROM changes WHERE batch IS NOT NULL"
+    assert {tuple(row) for row in store._connection.execute(noted)} == {
         (1, "sending", 1),
         (2, "sending", 2),
         (3, "sending", 1),
@@ -208,6 +215,8 @@ def test_claim_of_a_batch_that_is_not_full(store: Store) -> None:
     taken = claim(store, [make_candidate(A), make_candidate(B)], 3, whole=True)
     assert (taken.batch, [c.closing for c in taken.rest]) == ([], [A, B])
     assert row(store, 1).state is PENDING
+    full = claim(store, taken.rest, 2, whole=True)
+    assert ([c.closing for c in full.batch], full.rest) == ([A, B], [])
 
 
 SAME = {
@@ -230,9 +239,10 @@ Pair = tuple[Candidate, Candidate]
 
 
 def test_one_person_once_in_a_batch(store: Store, pair: Pair) -> None:
-    """The second waits for the receipt of the first."""
-    taken = claim(store, pair)
-    assert ([c.closing.key.matter_id for c in taken.batch], len(taken.rest)) == ([1], 1)
+    """The second waits for the receipt of the first, whoever stands between them."""
+    put(store, C)
+    taken = claim(store, [pair[0], make_candidate(C), pair[1]])
+    assert ([c.closing.key.matter_id for c in taken.batch], taken.rest) == ([1, 3], [pair[1]])
 
 
 @pytest.mark.parametrize(
@@ -387,6 +397,28 @@ def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> No
         assert lined_up(store) == ([1, 2] if dedupes else [2])
 
 
+def test_recovery_looks_at_what_is_in_doubt_only(store: Store) -> None:
+    """At each once: rows found sending, and marked ones that wait."""
+    marked = {"marked": True, "claimed_at": NOW}
+    put(
+        store,
+        make_closing(1, state=SENDING),
+        make_closing(2, state=SENDING, **marked),
+        make_closing(3, **marked),
+        make_closing(4, state=HELD, **marked),
+        make_closing(5, state=SENT, **marked),
+        make_closing(6),
+    )
+    seen = []
+
+    def look(closing: Closing) -> Closing:
+        seen.append(closing.key.matter_id)
+        return closing
+
+    assert store.ledger.recover(look, NOW) == []
+    assert sorted(seen) == [1, 2, 3]
+
+
 def test_unknown_outcome_waits_for_another_run(store: Store) -> None:
     """Nothing that was tried in a run is due again in it; it is in the next."""
     put(store, A, B, C)
@@ -394,7 +426,10 @@ def test_unknown_outcome_waits_for_another_run(store: Store) -> None:
     settle(store, Outcome.UNKNOWN, 1, dedupes=True)
     settle(store, Outcome.RETRY, 2)
     assert lined_up(store) == [3]
+    assert (store.ledger.count_due(make_due()), store.ledger.count_pending(make_due())) == (1, 3)
+    assert store.ledger.count_unapproved(make_due()) == 1
     next_run(store)
+    assert store.ledger.count_due(make_due()) == store.ledger.count_unapproved(make_due()) == 3
     assert sorted(lined_up(store)) == [1, 2, 3]
 
 
@@ -427,6 +462,12 @@ DUE = {
     ),
     "in the range": (make_closing(), {"first": CLOSED_ON, "last": CLOSED_ON}, True),
     "before the range": (make_closing(), {"first": CLOSED_ON + timedelta(days=1)}, False),
+    "without a date, in any range": (
+        make_closing(closed_on=None, reason=Reason.UNREADABLE_FIELD),
+        {"first": CLOSED_ON, "last": CLOSED_ON},
+        True,
+    ),
+    "no fault, read just now": (make_closing(read_at=LATER), {}, True),
     "after the range": (make_closing(), {"last": CLOSED_ON - timedelta(days=1)}, False),
 }
 
@@ -439,49 +480,63 @@ def test_due(store: Store, closing: Closing, due: dict[str, Any], is_due: bool) 
     assert lined_up(store, **due) == [77] * is_due
 
 
+def test_what_never_reached_broadly_is_due_in_the_same_run(store: Store) -> None:
+    """Given back, it was not tried."""
+    put(store, A)
+    claim(store, [make_candidate(A)])
+    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    assert lined_up(store) == [1]
+
+
 def test_fault_found_in_a_run_is_not_looked_at_again_in_it(store: Store) -> None:
     """Not even by a backfill, which waits for no fault."""
     put(store, make_closing(reason=Reason.UNREADABLE_FIELD))
     assert lined_up(store, faults_until=None) == []
 
 
-noticings = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), min_size=1, max_size=30)
+FIRMS = itertools.count()
+"""Each example has a ledger of its own, and they share a file."""
+noticings = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=30)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(noticings)
-def test_order_of_sending(
-    tmp_path_factory: pytest.TempPathFactory, noticed: list[tuple[int, int]]
-) -> None:
-    """Clients in the order of their first closing, then by matter; a client's stand together."""
+def test_order_of_sending(store: Store, noticed: list[tuple[int, int]]) -> None:
+    """Clients in the order of their first closing, then by matter; a client's stand together, and
+    those whose client is not known stand alone."""
     closings = [
-        make_closing(number, contact_id=client, noticed_at=NOW - timedelta(minutes=9 - minute))
+        make_closing(
+            number, contact_id=client or None, noticed_at=NOW - timedelta(minutes=9 - minute)
+        )
         for number, (client, minute) in enumerate(noticed, start=1)
     ]
-    with Store.open(tmp_path_factory.mktemp("order") / "s.db") as store:
-        store.begin_run("sync", "r", NOW)
-        put(store, *reversed(closings))
-        found = lined_up(store)
+    firm = Store(store._connection, firm=f"firm {next(FIRMS)}")
+    firm.begin_run("sync", "r", NOW)
+    put(firm, *reversed(closings))
+    found = lined_up(firm)
 
     def when(closing: Closing) -> tuple[datetime, int]:
         return closing.noticed_at, closing.key.matter_id
 
-    first: dict[int | None, tuple[datetime, int]] = {}
+    def whose(closing: Closing) -> int:
+        return closing.contact_id or -closing.key.matter_id
+
+    first: dict[int, tuple[datetime, int]] = {}
     for closing in sorted(closings, key=when):
-        first.setdefault(closing.contact_id, when(closing))
-    expected = sorted(closings, key=lambda c: (first[c.contact_id], when(c)))
+        first.setdefault(whose(closing), when(closing))
+    expected = sorted(closings, key=lambda c: (first[whose(c)], when(c)))
     assert found == [closing.key.matter_id for closing in expected]
 
 
 def test_lined_up_in_chunks(store: Store) -> None:
-    """All of them are yielded, though claims and skips go on meanwhile."""
+    """All of them are yielded once, though claims and skips go on meanwhile."""
     number = CHUNK + 10
     put(store, *(make_closing(n, contact_id=n) for n in range(1, number + 1)))
     store.ledger.line_up(make_due(), approved_only=False)
     seen = []
     for closing in store.ledger.lined_up():
         seen.append(closing.key.matter_id)
-        if closing.key.matter_id % 100 == 0:
+        if closing.key.matter_id % 100 == 50:
             claim(store, [make_candidate(closing)])
     assert seen == list(range(1, number + 1))
 
@@ -496,7 +551,7 @@ def test_lined_up_leaves_out_what_is_no_longer_pending(store: Store) -> None:
 
 def test_firms_do_not_see_each_other(store: Store) -> None:
     """The firm is part of every key and every condition."""
-    other = Store(store._engine, firm="other")
+    other = Store(store._connection, firm="other")
     other.begin_run("sync", "o1", NOW)
     put(other, make_closing(1), make_closing(2, state=SENDING))
     assert lined_up(store) == []
@@ -552,6 +607,7 @@ def test_handed_over_is_counted_within_the_window(store: Store) -> None:
         make_closing(5, state=SENT, claimed_at=NOW - timedelta(hours=25)),
         make_closing(6, state=DEAD, **at),
         make_closing(7, **at),
+        make_closing(8, state=SENT, claimed_at=NOW - timedelta(hours=24)),
     )
     since = NOW - timedelta(hours=24)
     assert store.ledger.count_handed_over(Command.SYNC, since) == 2
@@ -606,6 +662,16 @@ def test_decided_ends_with_what_waits_for_approval(store: Store) -> None:
     next_run(store)
     put(store, make_closing(9))
     assert decisions(store) == [9, 1, 2, 3]
+
+
+def test_decided_names_what_waits_for_approval_once(store: Store) -> None:
+    """Where this run itself put it there; and not to the other command, which it is nothing to."""
+    put(store, A, B)
+    assert want(store) == 2
+    assert decisions(store) == [1, 2]
+    next_run(store)
+    assert decisions(store) == [1, 2]
+    assert list(store.ledger.decided(Command.BACKFILL)) == []
 
 
 def test_decided_holds_what_was_found_in_doubt(store: Store) -> None:

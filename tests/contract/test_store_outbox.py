@@ -3,12 +3,12 @@
 import re
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_due
-from test_store_plans import plans, raw
+from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due
+from watched import plans, watch
 
 from clio_broadly_sync import decide
 from clio_broadly_sync.model import (
@@ -22,15 +22,17 @@ from clio_broadly_sync.model import (
     Receipt,
     State,
 )
-from clio_broadly_sync.store import Selection, Store
-from clio_broadly_sync.store.outbox import CHUNK
+from clio_broadly_sync.store import Crowd, Selection, Store
+from clio_broadly_sync.store.lineup import CHUNK
 
 PENDING, HELD, DEAD = State.PENDING, State.HELD, State.DEAD
+LATER = NOW + timedelta(hours=1)
 SURGE = {"approval": Approval.WANTED, "reason": Reason.SURGE}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    watch(monkeypatch)
     with Store.open(tmp_path / "state" / "state.db") as opened:
         next_run(opened)
         yield opened
@@ -53,13 +55,12 @@ def chosen(store: Store, selection: Selection) -> list[int]:
     return [listed.closing.key.matter_id for listed in store.outbox.listed(selection)]
 
 
-def rejected(store: Store, matter: int) -> None:
+def rejected(store: Store, matter: int, code: str = "bad_email", at: datetime = NOW) -> None:
     """Let Broadly reject it in the next batch of the run."""
-    put(store, make_closing(matter))
     candidates = [make_candidate(row(store, matter))]
     store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=NOW)
-    receipt = Receipt(row(store, matter).key, Outcome.REJECTED, "bad_email")
-    store.ledger.settle([receipt], lambda _, closing: closing._replace(state=DEAD), NOW)
+    receipt = Receipt(row(store, matter).key, Outcome.REJECTED, code)
+    store.ledger.settle([receipt], lambda _, closing: closing._replace(state=DEAD), at)
 
 
 # Chosen.
@@ -112,19 +113,50 @@ def test_counted_by_state(store: Store) -> None:
 
 def test_listed_as_it_was_noticed(store: Store) -> None:
     """A waiting one since it was noticed; what was rejected since then, with Broadly's code."""
-    put(store, make_closing(9, noticed_at=NOW - timedelta(days=2)))
-    rejected(store, 8)
+    put(store, make_closing(9, noticed_at=NOW - timedelta(days=2)), make_closing(8))
+    rejected(store, 8, at=LATER)
     waits, dead = store.outbox.listed(Selection())
     assert (waits.closing, waits.since, waits.code) == (
         row(store, 9),
         NOW - timedelta(days=2),
         None,
     )
-    assert (dead.closing, dead.since, dead.code) == (row(store, 8), NOW, "bad_email")
+    assert (dead.closing, dead.since, dead.code) == (row(store, 8), LATER, "bad_email")
     assert (dead.closing.claimed_in_run, dead.closing.batch) == (1, 1)
 
 
+def test_listed_by_matter_and_date_where_noticed_at_once(store: Store) -> None:
+    """The order is the same whatever was written first."""
+    days = [date(2026, 11, 9), date(2026, 11, 2)]
+    put(store, make_closing(2), *(make_closing(1, day) for day in days))
+    found = [listed.closing.key for listed in store.outbox.listed(Selection())]
+    assert found == [Key(1, days[1]), Key(1, days[0]), make_closing(2).key]
+
+
+def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
+    """Of the last run, which counts its changes from the beginning."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        next_run(store)
+        put(store, *(make_closing(number) for number in range(1, 9)))
+        rejected(store, 8, "bad_email")
+    with Store.open(path) as store:
+        next_run(store)
+        store.outbox.change(Selection(matters=(8,)), decide.resent, LATER)
+        rejected(store, 8, "bad_phone", LATER)
+        (dead,) = store.outbox.listed(Selection(states=frozenset({DEAD})))
+    assert (dead.code, dead.since) == ("bad_phone", LATER)
+
+
 # Changed.
+
+
+def test_changed_in_the_order_of_changing(store: Store) -> None:
+    """By matter, whatever was noticed first."""
+    put(store, *(make_closing(number) for number in (3, 1, 2)))
+    next_run(store)
+    store.outbox.change(Selection(), decide.dropped, NOW)
+    assert [key.matter_id for key in store.outbox.changed()] == [1, 2, 3]
 
 
 def test_change_of_many_is_all_or_none(store: Store) -> None:
@@ -154,8 +186,8 @@ def test_change_is_noted_beside_the_recovery_of_the_same_run(store: Store) -> No
     assert store.outbox.change(Selection(matters=(1,)), decide.resent, NOW) == 1
     assert [key.matter_id for key in store.outbox.changed()] == [1]
     assert (row(store, 1).state, row(store, 2).state) == (PENDING, HELD)
-    noted = raw(store).execute("SELECT run, to_state FROM changes WHERE matter_id = 1")
-    assert sorted(noted) == [(1, "sending"), (2, "held"), (2, "pending")]
+    noted = store._connection.execute("SELECT run, to_state FROM changes WHERE matter_id = 1")
+    assert sorted(map(tuple, noted)) == [(1, "sending"), (2, "held"), (2, "pending")]
 
 
 def test_listing_holds_a_chunk_in_memory(store: Store) -> None:
@@ -236,6 +268,26 @@ def test_crowd(store: Store) -> None:
     assert crowd.together == 4
     assert crowd.first_edit == NOW + timedelta(minutes=30)
     assert crowd.last_edit == NOW + timedelta(minutes=40)
+
+
+def test_crowd_with_a_closing_without_a_date(store: Store) -> None:
+    """It is counted, and is neither the oldest nor the newest."""
+    put(store, make_closing(1, None, **SURGE), make_closing(2, **SURGE))
+    crowd = store.outbox.crowd(make_due())
+    assert (crowd.waiting, crowd.oldest, crowd.newest) == (2, CLOSED_ON, CLOSED_ON)
+
+
+def test_firms_do_not_see_each_other(store: Store) -> None:
+    """Whatever is listed, counted or changed is one firm's."""
+    other = Store(store._connection, firm="other")
+    next_run(other)
+    put(other, make_closing(1, updated_at=NOW, **SURGE), make_closing(2, state=State.SENDING))
+    assert chosen(store, Selection()) == []
+    assert (store.outbox.count(Selection()).total(), store.outbox.count_sending()) == (0, 0)
+    assert store.outbox.crowd(make_due()) == Crowd(0)
+    assert store.outbox.change(Selection(), decide.dropped, NOW) == 0
+    assert list(store.outbox.changed()) == []
+    assert other.outbox.crowd(make_due()).waiting == 1
 
 
 def test_crowd_after_a_silence(store: Store) -> None:

@@ -1,14 +1,12 @@
 """How SQLite finds the rows: by an index each time, never through the whole ledger."""
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from factories import NOW, make_candidate, make_closing, make_due
-from sqlalchemy import event
+from watched import plans, watch
 
 from clio_broadly_sync.model import Approval, Closing, Command, Key, Outcome, Receipt, State
 from clio_broadly_sync.store import Store
@@ -18,8 +16,11 @@ MATTERS = 400
 
 
 @pytest.fixture(params=[False, True], ids=["without statistics", "with statistics"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     """A ledger of mostly settled closings, a few of each kind that waits."""
+    watch(monkeypatch)
     with Store.open(tmp_path / "state" / "state.db") as opened:
         for state, ids in (
             (State.SENT, range(1, MATTERS)),
@@ -33,31 +34,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             ]
             opened.ledger.record([(None, closing) for closing in made], NOW)
         if request.param:
-            raw(opened).execute("ANALYZE")
+            opened._connection.execute("ANALYZE")
         yield opened
-
-
-def raw(store: Store) -> sqlite3.Connection:
-    connection = store._engine.raw_connection().driver_connection
-    assert isinstance(connection, sqlite3.Connection)
-    return connection
-
-
-def plans(store: Store, work: Callable[[], object]) -> str:
-    """Return the plans of all statements that some work executes, a step a line."""
-    steps: list[str] = []
-
-    def explain(_: Any, __: Any, statement: str, given: Any, ___: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
-            rows = raw(store).execute(
-                f"EXPLAIN QUERY PLAN {statement}", given[0] if many else given
-            )
-            steps.extend(row[3] for row in rows)
-
-    event.listen(store._engine, "before_cursor_execute", explain)
-    work()
-    event.remove(store._engine, "before_cursor_execute", explain)
-    return "\n".join(steps)
 
 
 def pending(ledger: Ledger) -> list[Closing]:

@@ -1,5 +1,7 @@
 """What must hold in a state: nothing is found in what runs leave, and each break is found."""
 
+import re
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -37,10 +39,10 @@ ENDS = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state in which a closing has come to every end that there is."""
-    path = tmp_path / "state" / "state.db"
+    path = tmp_path_factory.mktemp("whole") / "state.db"
     with Store.open(path) as store:
         store.begin_run("sync", "r1", NOW)
         store.pin(
@@ -59,6 +61,15 @@ def path(tmp_path: Path) -> Path:
         store.outbox.change(Selection(matters=[RESENT]), decide.resent, LATER)
         store.outbox.change(Selection(matters=[DROPPED]), decide.dropped, LATER)
         _hand_over(store, SENDING)
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be broken."""
+    path = tmp_path / "state" / "state.db"
+    path.parent.mkdir(mode=0o700)
+    shutil.copy(whole, path)
     return path
 
 
@@ -106,6 +117,43 @@ def test_new_and_upgraded_states_are_sound(tmp_path: Path) -> None:
     assert names(old) == {"start_day"}
 
 
+def test_closing_without_a_client_or_a_close_date_is_sound(path: Path) -> None:
+    """Clio has such matters, and the ledger their skips."""
+    skipped = {"contact_id": None, "state": State.SKIPPED, "reason": Reason.NO_CLIENT}
+    with Store.open(path) as store:
+        store.begin_run("sync", "r3", LATER)
+        store.ledger.record([(None, make_closing(10, None, **skipped))], LATER)
+    assert flaws(path) == []
+
+
+def test_what_goes_on_in_another_run_is_sound(path: Path) -> None:
+    """Each run counts its changes from the beginning; the last one is that of the last run."""
+    with Store.open(path) as store:
+        store.begin_run("outbox", "r3", LATER)
+        store.outbox.change(Selection(matters=[REJECTED]), decide.resent, LATER)
+    assert flaws(path) == []
+
+
+def test_closing_of_a_state_without_runs(tmp_path: Path) -> None:
+    """No run can have read it, and nothing says what it is of."""
+    path = tmp_path / "other" / "state.db"
+    with Store.open(path) as store:
+        store.ledger.record([(None, make_closing())], NOW)
+    assert {"run", "pins"} <= names(path)
+
+
+def test_firms_do_not_answer_for_each_other(path: Path) -> None:
+    """What is broken in the ledger of one is not told of another."""
+    sql(path, "UPDATE closings SET reason = 'perhaps'")
+    with Store.open(path) as store:
+        other = Store(store._connection, firm="other")
+        other.begin_run("sync", "o1", NOW)
+        other.pin(PINS)
+        other.ledger.record([(None, make_closing())], NOW)
+        assert other.soundness.flaws(NOW) == []
+        assert other.soundness.sizes() == (1, 1, 1)
+
+
 BROKEN = {
     "closing": [
         "UPDATE closings SET state = 'Sent' WHERE matter_id = 2",
@@ -113,6 +161,7 @@ BROKEN = {
         "UPDATE closings SET closed_on = 'today' WHERE matter_id = 1",
         "UPDATE closings SET read_at = 'noon' WHERE matter_id = 1",
         "UPDATE closings SET noticed_at = 1e15 WHERE matter_id = 1",
+        "UPDATE closings SET changed_at = 1.5 WHERE matter_id = 1",
         "UPDATE closings SET contact_id = -1 WHERE matter_id = 1",
         "UPDATE closings SET marked = 2 WHERE matter_id = 1",
         "UPDATE closings SET approval = 7 WHERE matter_id = 1",
@@ -156,6 +205,8 @@ BROKEN = {
     "claim_change": [
         "DELETE FROM changes WHERE matter_id = 2 AND to_state = 'sending'",
         "UPDATE closings SET batch = 9 WHERE matter_id = 2",
+        "UPDATE closings SET batch = NULL WHERE matter_id = 2",
+        "UPDATE closings SET claimed_in_run = 2 WHERE matter_id = 2",
     ],
     "way": [
         "UPDATE changes SET from_state = 'sent' WHERE matter_id = 6 AND from_state = 'held'",
@@ -222,13 +273,26 @@ def test_a_page_that_is_broken_is_all_that_is_told(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\x0a" + b"\xff" * (size - 1))
-    assert names(path) == {"database"}
+    (flaw,) = flaws(path)
+    assert flaw.name == "database"
+    assert re.fullmatch(r"The database is broken \(.* page \d+: .+\)\. Restore .+", flaw.sentence)
 
 
 def test_a_watermark_a_moment_ahead_passes_over_nobody(path: Path) -> None:
     """Clocks are never quite the same; the overlap covers so much."""
     assert flaws(path, NOW - timedelta(minutes=4)) == []
-    assert names(path, NOW - timedelta(minutes=6)) == {"watermark"}
+    assert flaws(path, NOW - timedelta(minutes=5)) == []
+    assert names(path, NOW - timedelta(minutes=5, seconds=1)) == {"watermark"}
+
+
+@pytest.mark.parametrize(
+    ("days", "is_sound"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
+)
+def test_a_start_day_may_be_a_day_off(path: Path, days: int, is_sound: bool) -> None:
+    """No firm's zone is further than a day from ours."""
+    day = (NOW + timedelta(days=days)).date()
+    sql(path, f"UPDATE facts SET value = '{day}' WHERE name = 'start_day'")  # noqa: S608
+    assert names(path) == (set() if is_sound else {"start_day"})
 
 
 UNREADABLE = {

@@ -1,24 +1,26 @@
 """What the state tells of its past: the stories of closings, and the counts of `status`."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_policy, make_receipt
-from test_store_plans import plans, raw
+from watched import plans, watch
 
 from clio_broadly_sync import decide
 from clio_broadly_sync.model import Asked, Closing, Command, Outcome, Reason, State
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.tally import Group, PastRun
 
 LATER = NOW + timedelta(minutes=15)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    watch(monkeypatch)
     with Store.open(tmp_path / "state" / "state.db") as opened:
         opened.begin_run("sync", "r1", NOW)
         yield opened
@@ -35,9 +37,16 @@ def send(store: Store, closing: Closing, outcome: Outcome, code: str | None = No
     store.ledger.settle([receipt], lambda r, c: decide.after(r, c, make_policy()), LATER)
 
 
+def send_at(store: Store, closing: Closing, at: datetime) -> None:
+    """Hand it over at that time, whatever is known of its person; Broadly accepts."""
+    store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=lambda *_: None, at=at)
+    receipt = make_receipt(closing, Outcome.ACCEPTED)
+    store.ledger.settle([receipt], lambda r, c: decide.after(r, c, make_policy()), at)
+
+
 def test_story_of_a_closing(store: Store) -> None:
-    """Each change with its time, run, command, batch and answer, the oldest first."""
-    closing = make_closing(77)
+    """Each change with its time, run, command, reason, batch and answer, the oldest first."""
+    closing = make_closing(77, reason=Reason.SETTLING)
     put(store, closing)
     store.begin_run("backfill", "r2", LATER)
     send(store, closing, Outcome.REJECTED, "invalid_email")
@@ -48,6 +57,7 @@ def test_story_of_a_closing(store: Store) -> None:
         (LATER, 2, "backfill"),
         (LATER, 2, "backfill"),
     ]
+    assert [step.reason for step in story.steps] == [Reason.SETTLING, None, None]
     assert [(s.before, s.state, s.batch, s.answer) for s in story.steps] == [
         (None, State.PENDING, None, None),
         (State.PENDING, State.SENDING, 1, None),
@@ -90,12 +100,31 @@ def test_moved_closing_keeps_its_story(store: Store) -> None:
 
 
 def test_closings_of_one_contact(store: Store) -> None:
-    """Across matters, with their changes."""
-    put(store, make_closing(77), make_closing(78), make_closing(79, contact_id=5))
+    """Across matters, in their order where they were noticed at once, with their changes."""
+    put(store, make_closing(78), make_closing(77), make_closing(79, contact_id=5))
     found = store.trail.of_contact(1201)
     assert [story.closing.key.matter_id for story in found] == [77, 78]
     assert all(story.steps for story in found)
     assert store.trail.of_contact(6) == []
+
+
+def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
+    """In the order of the runs, each of which counts its changes from the beginning."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        put(store, make_closing(76), make_closing(77))
+        send(store, make_closing(77), Outcome.REJECTED)
+    with Store.open(path) as store:
+        store.begin_run("outbox", "r2", LATER)
+        store.outbox.change(Selection(), decide.resent, LATER)
+        (story,) = store.trail.of_matter(77)
+    assert [(step.run, step.state) for step in story.steps] == [
+        (1, State.PENDING),
+        (1, State.SENDING),
+        (1, State.DEAD),
+        (2, State.PENDING),
+    ]
 
 
 def test_asked_before(store: Store) -> None:
@@ -107,8 +136,44 @@ def test_asked_before(store: Store) -> None:
     assert store.trail.asked(make_candidate(second)) == Asked(person_at=LATER)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations([3, 20, 100])), ids=str)
+def test_asked_several_times(store: Store, order: tuple[int, ...]) -> None:
+    """The last time counts, whichever of the closings it was; its own time never does."""
+    for matter, days in enumerate([*order, 0], 1):
+        put(store, make_closing(matter))
+        send_at(store, make_closing(matter), NOW - timedelta(days=days))
+    last = store.trail.asked(make_candidate(make_closing(4)))
+    assert last == Asked(person_at=NOW - timedelta(days=3))
+    assert store.trail.asked(make_candidate(make_closing(5))) == Asked(person_at=NOW)
+
+
+def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: Store) -> None:
+    """One of them without a close date: no closing has to come before the other."""
+    put(store, make_closing(77, None), make_closing(77))
+    store.outbox.change(Selection(), decide.dropped, LATER)
+    new = make_candidate(make_closing(77, date(2026, 11, 19)))
+    assert store.trail.asked(new) == Asked(matter_at=LATER)
+
+
+def test_firms_do_not_see_each_other(store: Store) -> None:
+    """Not in a story, and not in a count, though matters, contacts and runs have the same ids."""
+    other = Store(store._connection, firm="other")
+    other.begin_run("backfill", "o1", LATER)
+    put(other, make_closing(77, closed_on=date(2026, 11, 2)))
+    put(store, make_closing(77))
+    (story,) = store.trail.of_matter(77)
+    assert [(step.run, step.command) for step in story.steps] == [(1, "sync")]
+    assert len(store.trail.of_contact(1201)) == 1
+    (mine,), (theirs,) = store.tally.last_runs(5), other.tally.last_runs(5)
+    assert (mine.command, theirs.command) == ("sync", "backfill")
+    assert other.tally.last_sync() is None
+    assert [group.closings for group in store.tally.waiting()] == [1]
+
+
 def test_runs(store: Store) -> None:
     """The latest first; one that has not come to its end has neither end nor code."""
+    other = Store(store._engine, firm="other")
+    other.begin_run("sync", "o1", NOW)
     store.finish_run(65, LATER)
     store.begin_run("backfill", "r2", LATER)
     assert store.tally.last_runs(5) == [
@@ -116,6 +181,9 @@ def test_runs(store: Store) -> None:
         PastRun(1, "sync", NOW, LATER, 65),
     ]
     assert len(store.tally.last_runs(1)) == 1
+    assert other.tally.last_runs(5) == [PastRun(1, "sync", NOW, None, None)]
+    store.finish_run(0, LATER)
+    assert [run.exit_code for run in store.tally.last_runs(5)] == [0, 65]
     last = store.tally.last_sync()
     assert last is not None
     assert last.run == 1
@@ -147,6 +215,7 @@ def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:
         make_closing(3, state=State.DEAD),
         make_closing(4, state=State.DEAD, reason=Reason.RETRY),
         make_closing(5, state=State.SENDING),
+        make_closing(6, state=State.PENDING, marked=True, reason=lost),
     )
     tally = store.tally
     assert tally.held() == [Group(Command.SYNC, lost, 1, NOW)]
@@ -186,7 +255,7 @@ def test_counts_go_by_an_index(store: Store, reading: str, statistics: bool) -> 
     states = [State.SENT] * 400 + [State.PENDING] * 9 + [State.DEAD, State.SENDING]
     put(store, *(make_closing(n, state=state) for n, state in enumerate(states, 1)))
     if statistics:
-        raw(store).execute("ANALYZE")
+        store._connection.execute("ANALYZE")
     do, indexes = READING[reading]
     steps = plans(store, lambda: do(store))
     assert set(re.findall(r"SEARCH closings USING (?:COVERING )?INDEX (\w+)", steps)) == indexes

@@ -27,7 +27,7 @@ NEEDED = (
     "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.work",
     "clio_broadly_sync.cli.explain.work", "clio_broadly_sync.cli.outbox.putting_right",
     "clio_broadly_sync.cli.status.work", "clio_broadly_sync.cli.verify.work",
-    "email_validator", "phonenumbers", "sqlalchemy.dialects.sqlite", "time_machine",
+    "email_validator", "phonenumbers", "time_machine",
 )  # fmt: skip
 
 

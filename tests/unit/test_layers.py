@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Which of our modules each may import. `cli` may import all of them and is imported by nobody."""
 HEAVY = {
-    "requests", "urllib3", "sqlalchemy", "phonenumbers", "email_validator", "tenacity",
+    "requests", "urllib3", "phonenumbers", "email_validator", "tenacity",
     "filelock",
 }  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_policy_is_pure(module: str) -> None:
     assert ".today(" not in source
 
 
-@pytest.mark.parametrize("library", ["sqlalchemy", "sqlite3", "filelock"])
+@pytest.mark.parametrize("library", ["sqlite3", "filelock"])
 def test_database_is_known_to_the_store_alone(library: str) -> None:
     """Nobody else speaks SQL, or holds the lock."""
     knowing = {

@@ -1,0 +1,213 @@
+"""What the state says to a person: each sentence whole, as it is read in a mail from cron."""
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_store
+import test_store_soundness
+from factories import NOW
+from test_store_soundness import BROKEN, flaws, sql
+
+from clio_broadly_sync.errors import BusyError, StorageError
+from clio_broadly_sync.model import Grant
+from clio_broadly_sync.store import SignIn, Store, locked, soundness
+from clio_broadly_sync.store import sign_in as module
+
+whole, path = test_store_soundness.whole, test_store_soundness.path
+made = test_store.made
+MEND = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
+FLAWS = {
+    "closing": "Closings hold a word, a number or a date that is none (1 in all).",
+    "reason": "The reason of closings is not one of their state (1 in all).",
+    "claim": "Closings were handed over, but not when, by whom or to whom (1 in all).",
+    "mark": "Closings that may have been asked were let go, or are held without having been in "
+    "doubt (1 in all).",
+    "person": "Clients were handed over, but the hashes that recognise them are missing, so they "
+    "could be asked again (1 in all).",
+    "run": "Closings name a run that there never was (1 in all).",
+    "runs": "Runs are missing from the list of runs.",
+    "last_change": "Closings are not what the last of their changes says (1 in all).",
+    "claim_change": "Closings were handed over, and their changes do not say so (1 in all).",
+    "way": "Changes lead where no closing may go, such as away from sent (1 in all).",
+    "chain": "Changes are missing from the list (1 in all).",
+    "hash": "Hashes of people are cut (1 in all).",
+    "orphans": "Changes belong to no closing.",
+    "pins": "There are closings or a watermark, but not what the state was made with.",
+    "fields": "The id of a checkbox that the rule reads is missing.",
+    "start": "Of watermark, first run and start day, one is missing.",
+    "watermark": "The watermark lies in the future, so what closes until then would be passed "
+    "over; see first that this machine's clock is right.",
+    "start_day": "The start day lies before the first run.",
+}
+
+
+@pytest.mark.parametrize("name", FLAWS)
+def test_each_flaw_says_what_is_wrong_and_what_to_do(path: Path, name: str) -> None:
+    sql(path, BROKEN[name][0])
+    said = {flaw.name: flaw.sentence for flaw in flaws(path)}
+    assert said[name] == f"{FLAWS[name]} {MEND}"
+
+
+def test_every_flaw_has_its_sentence_here() -> None:
+    assert FLAWS.keys() == BROKEN.keys()
+
+
+def test_start_day_to_come(path: Path) -> None:
+    """The other way in which it can be wrong has words of its own."""
+    sql(path, "UPDATE facts SET value = '2031-11-20' WHERE name = 'start_day'")
+    (flaw,) = flaws(path)
+    assert flaw.sentence == (
+        f"The start day lies in the future, so what closes now is passed over. {MEND}"
+    )
+
+
+def test_folder_and_files_that_others_may_look_into(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named one by one, each with the command that mends it."""
+    beside = path.with_name("state.db.old")
+    beside.touch(mode=0o644)
+    path.parent.chmod(0o750)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert soundness.files(path) == [
+        ("owner", "state.db.old belongs to another user; give it to this one: chown.", (), True),
+        ("mode", "Others may read state.db.old; make it private: chmod 600 on it.", (), True),
+        (
+            "folder",
+            "Others may look into the folder of the state; make it private: chmod 700 on it.",
+            (),
+            False,
+        ),
+    ]
+
+
+# What is refused.
+
+
+def others_may_read(path: Path) -> None:
+    path.chmod(0o640)
+
+
+def others_may_write_the_folder(path: Path) -> None:
+    path.parent.chmod(0o720)
+
+
+def folder_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def two_facts_unreadable(path: Path) -> None:
+    sql(path, "UPDATE facts SET value = 'x' WHERE name IN ('start_day', 'clio_account')")
+
+
+REFUSED: dict[Callable[[Path], None], str] = {
+    others_may_read: "Others may read the state file; make it private: chmod 600 {path}",
+    others_may_write_the_folder: "Others may write to the folder of the state; make it private: "
+    "chmod 700 on it.",
+    folder_in_its_place: "The state is not an ordinary file (a link, or a folder); check "
+    "SYNC_STATE.",
+    two_facts_unreadable: "The state is damaged: what it says of clio_account, start_day cannot "
+    "be read. Restore a sound copy of it (README, Recipes).",
+    test_store.not_a_database: "The state could not be used (file is not a database); what was "
+    "recorded before is kept. Check SYNC_STATE, its permissions and the room on its disk.",
+    test_store.cut_to_nothing: "The state file is empty, as if it had been cut off: restore a copy "
+    "of it; or remove it, if nobody was handed over yet.",
+    test_store.another_programs: "The state file belongs to another program; check SYNC_STATE.",
+    test_store.newer: "The state was made by a newer version of this program; install that "
+    "version again.",
+}
+
+
+def said(refused: Callable[[], Any]) -> str:
+    with pytest.raises(StorageError) as caught:
+        refused()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("spoil", REFUSED, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+def test_state_that_is_refused(
+    made: Path, spoil: Callable[[Path], None], opened: Callable[[Path], Store]
+) -> None:
+    """The cause, and the way out of it."""
+    spoil(made)
+    assert said(lambda: opened(made)) == REFUSED[spoil].format(path=made)
+
+
+def test_state_of_another_user(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a byte of it is touched: what root writes, its owner may not read any more."""
+    before = test_store.listing(made.parent)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    for refused in (lambda: Store.open(made), lambda: Store.scratch(made), SignIn(made).read):
+        assert said(refused) == "The state file belongs to another user; run this as that user."
+    assert test_store.listing(made.parent) == before
+
+
+def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path) -> None:
+    """The cause in its own words, and no more of it."""
+    (made.parent / "file").touch()
+    assert said(lambda: Store.open(made.parent / "file" / "state.db")) == (
+        "The state could not be used (File exists); what was recorded before is kept. "
+        "Check SYNC_STATE, its permissions and the room on its disk."
+    )
+    with Store.open(made) as store:
+        test_store.fill(store)
+        assert said(lambda: store.pin(test_store.PINS, start_day="x" * 100_000)) == (
+            "The state could not be used (database or disk is full); what was recorded before is "
+            "kept. Check SYNC_STATE, its permissions and the room on its disk."
+        )
+
+
+def test_closing_that_cannot_be_read(path: Path) -> None:
+    """The command that tells more is named."""
+    sql(path, "UPDATE closings SET state = 'perhaps' WHERE matter_id = 1")
+    with Store.scratch(path) as store:
+        assert said(lambda: store.ledger.known([1])) == (
+            "The state is damaged: a closing in it cannot be read; "
+            "`clio-broadly-sync verify` tells more."
+        )
+
+
+def test_no_state_to_verify(made: Path) -> None:
+    """Perhaps there never was one, perhaps it is lost."""
+    assert said(lambda: soundness.files(made.with_name("other.db"))) == (
+        "There is no state to verify; the first `sync` makes it. If there was one, check "
+        "SYNC_STATE, or see “The state is lost” in the README."
+    )
+
+
+def test_another_run_is_at_work(made: Path) -> None:
+    """No fault: cron will be back."""
+    with locked(made), pytest.raises(BusyError) as caught, locked(made):
+        pass
+    assert str(caught.value) == "Another run is at work on this state; it was left alone."
+
+
+def test_sign_in_that_cannot_be_used(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged; still read by another program when it was to be forgotten; being renewed."""
+    sign_in = SignIn(made)
+    sign_in.save(Grant("https://app.clio.com", "access", None, NOW))
+    sql(made, "DELETE FROM facts WHERE name = 'sign_in_host'")
+    assert said(sign_in.read) == (
+        "The sign-in in the state is damaged: restore a sound copy of the state, or run "
+        "`clio-broadly-sync login`."
+    )
+    monkeypatch.setattr(module, "_PATIENT", "PRAGMA busy_timeout = 0")
+    with closing(test_store.sqlite3.connect(made, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM facts").fetchall()
+        assert said(sign_in.erase) == (
+            "The sign-in was forgotten, but another program is reading the state, so traces of it "
+            "may be left in its files: end that program, and run this again."
+        )
+    monkeypatch.setattr(module, "ALONE_SECONDS", 0.0)
+    with sign_in.alone(), pytest.raises(BusyError) as caught, SignIn(made).alone():
+        pass
+    assert str(caught.value) == (
+        "Another run has been renewing the sign-in to Clio for too long; the next run tries again."
+    )

@@ -1,0 +1,56 @@
+"""A connection to SQLite that remembers what it was told."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from clio_broadly_sync.store import Store
+
+
+class Watched(sqlite3.Connection):
+    """`statements`: each with its values, one of several rows with those of the first."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.statements: list[tuple[str, Any]] = []
+        self.commits = 0
+
+    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+        self.statements.append((sql.strip(), values))
+        return super().execute(sql, values)
+
+    def executemany(self, sql: str, rows: Sequence[Any]) -> sqlite3.Cursor:  # type: ignore[override]
+        if rows:
+            self.statements.append((sql.strip(), rows[0]))
+        return super().executemany(sql, rows)
+
+    def commit(self) -> None:
+        self.commits += 1
+        super().commit()
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every state that is opened from now on be watched."""
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Watched))
+
+
+def connection_of(store: Store) -> Watched:
+    connection = store._connection
+    assert isinstance(connection, Watched)
+    return connection
+
+
+def plans(store: Store, work: Callable[[], object]) -> str:
+    """Return the plans of all statements that some work executes, a step a line."""
+    connection = connection_of(store)
+    connection.statements.clear()
+    work()
+    steps: list[str] = []
+    for statement, values in list(connection.statements):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            steps.extend(row["detail"] for row in plan)
+    return "\n".join(steps)
