@@ -29,25 +29,49 @@ def _document() -> Any:
     return document
 
 
+def _operation(method: str, path: str) -> Any:
+    """Return what the document says of it; nothing where it does not know it."""
+    return _document()["paths"].get(path, {}).get(method.lower(), {})
+
+
 @cache
-def _api() -> Any:
+def _api(method: str, path: str, name: str) -> Any:
+    """Return the document with one path and one parameter of it.
+
+    Of all the others openapi-core only finds, slowly, that they are not there.
+    """
     import openapi_core
 
-    return openapi_core.OpenAPI.from_dict(_document())
+    operation = _operation(method, path)
+    kept = [p for p in operation["parameters"] if p["name"] == name]
+    paths = {path: {method.lower(): {**operation, "parameters": kept}}}
+    unchecked = openapi_core.Config(spec_validator_cls=None)
+    return openapi_core.OpenAPI.from_dict({**_document(), "paths": paths}, config=unchecked)
+
+
+@cache
+def _problem(method: str, path: str, name: str, values: tuple[str, ...]) -> str | None:
+    """Return what is wrong with one parameter; most have the same values as in earlier requests."""
+    from openapi_core.contrib.requests import RequestsOpenAPIRequest
+    from openapi_core.exceptions import OpenAPIError
+
+    asked = requests.Request(method, f"http://clio{path}", params={name: values})
+    try:
+        _api(method, path, name).validate_request(RequestsOpenAPIRequest(asked))
+    except OpenAPIError as error:
+        return f"{type(error).__name__}: {error.__cause__ or error}"
+    known = {parameter["name"] for parameter in _operation(method, path)["parameters"]}
+    return None if name in known else f"unknown parameter {name}"
 
 
 def problems(method: str, path: str, pairs: list[tuple[str, str]]) -> list[str]:
     """Return what is wrong with a request by the document; unknown parameters, too."""
-    from openapi_core.contrib.requests import RequestsOpenAPIRequest
-    from openapi_core.exceptions import OpenAPIError
-
-    asked = requests.Request(method, f"http://clio{path}", params=pairs)
-    try:
-        _api().validate_request(RequestsOpenAPIRequest(asked))
-    except OpenAPIError as error:
-        return [f"{method} {path}: {type(error).__name__}: {error.__cause__ or error}"]
-    known = {parameter["name"] for parameter in _document()["paths"][path]["get"]["parameters"]}
-    return [f"{method} {path}: unknown parameter {name}" for name, _ in pairs if name not in known]
+    if not _operation(method, path):
+        return [f"{method} {path}: unknown"]
+    names = dict.fromkeys(name for name, _ in pairs)
+    values = {name: tuple(value for key, value in pairs if key == name) for name in names}
+    found = [_problem(method, path, name, values[name]) for name in names]
+    return [f"{method} {path}: {problem}" for problem in found if problem]
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What the program must neither print nor leave behind, and the few places that may hold some."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from fnmatch import fnmatch
+from functools import cache
 from urllib.parse import quote
 
 from clio_broadly_sync.sandbox import Sandbox
@@ -26,6 +28,7 @@ MAY_HOLD = {
 }
 """The places that are meant to hold something. There is no other, and they hold nothing else."""
 SECRET_SETTINGS = ("CLIO_ACCESS_TOKEN", "CLIO_CLIENT_SECRET", "BROADLY_API_KEY", "PING_URL")
+EMPTY_ROOM = re.compile(b"\0{2,}")
 SHORTEST = 4
 """A shorter name is found in many a word."""
 
@@ -55,9 +58,14 @@ def found(places: Mapping[str, bytes], words: Words) -> list[str]:
     return [
         f"{place} holds {kind}: {word!r}"
         for place, content in places.items()
-        for kind, word in _in(content.decode("utf-8", "surrogateescape").lower(), words)
+        for kind, word in _in(_text(content), words)
         if kind not in _allowed(place)
     ]
+
+
+def _text(content: bytes) -> str:
+    """Return it in lower case, without a database's empty room, which no word is in."""
+    return EMPTY_ROOM.sub(b"\0", content).decode("utf-8", "surrogateescape").lower()
 
 
 def _in(content: str, words: Words) -> Iterator[tuple[Kind, str]]:
@@ -71,6 +79,7 @@ def _allowed(place: str) -> set[Kind]:
     return set().union(*(kinds for where, kinds in MAY_HOLD.items() if fnmatch(place, where)))
 
 
+@cache
 def _forms(word: str) -> Iterable[str]:
     """Return the word as it may be found in lower case: plain, or as JSON or an address has it."""
     return {word.lower(), json.dumps(word)[1:-1].lower(), quote(word, safe="").lower()}

@@ -12,7 +12,7 @@ from histories import play
 
 CHUNK = 20
 STEPS = 30
-CHUNKS = -(-int(os.environ.get("HISTORIES", "100")) // CHUNK)
+CHUNKS = -(-int(os.environ.get("HISTORIES", "200")) // CHUNK)
 
 
 @pytest.mark.parametrize("number", range(CHUNKS))
