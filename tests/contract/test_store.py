@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -276,6 +277,21 @@ def test_failed_first_opening_leaves_no_file(path: Path, monkeypatch: pytest.Mon
         assert store.pins() is None
 
 
+def test_what_a_kill_left_of_a_first_opening_is_in_nobodys_way(path: Path) -> None:
+    """Half a state under another name, with what SQLite had beside it: nothing of it is used."""
+    path.parent.mkdir(mode=0o700)
+    draft = f"{path}.new"
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE half (done INTEGER)")
+        left = {end: Path(f"{draft}{end}").read_bytes() for end in ("", "-wal", "-shm")}
+    for end, content in left.items():
+        Path(f"{draft}{end}").write_bytes(content)
+    with Store.open(path) as store:
+        assert store.pins() is None
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
 # SQLite's settings, and the lock.
 
 
@@ -399,7 +415,7 @@ def test_facts_survive(path: Path) -> None:
         assert (store.start_day, store.time_zone) == (date(2026, 11, 20), None)
         assert store.has_seen("t0ken")
         assert not store.has_seen("another")
-        assert (store.watermark.tzinfo, store.first_run.tzinfo) == (UTC, UTC)
+        assert store.watermark.tzinfo is store.first_run.tzinfo is UTC
         store.move_watermark(mark + timedelta(minutes=15))
     with Store.open(path) as store:
         assert store.watermark == mark + timedelta(minutes=15)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,15 @@ def test_released_request_was_none(store: Store, pair: Pair) -> None:
     assert claim(store, pair[1:]).batch
 
 
+def test_request_handed_over_at_the_second_attempt_counts(store: Store, pair: Pair) -> None:
+    """Its person is known by that one; the first came to nothing."""
+    claim(store, pair[:1], at=NOW - timedelta(hours=1))
+    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    claim(store, [replace(pair[0], closing=row(store, 1))])
+    settle(store, Outcome.ACCEPTED, 1)
+    assert [c.reason for c in claim(store, pair[1:]).refused] == [Reason.ASKED_RECENTLY]
+
+
 def test_window_is_judged_by_when_the_person_was_handed_over(store: Store, pair: Pair) -> None:
     """After the window, the person may be asked again."""
     claim(store, pair[:1], at=NOW - timedelta(days=181))
@@ -480,11 +490,14 @@ def test_due(store: Store, closing: Closing, due: dict[str, Any], is_due: bool) 
     assert lined_up(store, **due) == [77] * is_due
 
 
-def test_what_never_reached_broadly_is_due_in_the_same_run(store: Store) -> None:
+@pytest.mark.parametrize("reason", [None, Reason.UNAVAILABLE])
+def test_what_never_reached_broadly_is_due_in_the_same_run(
+    store: Store, reason: Reason | None
+) -> None:
     """Given back, it was not tried."""
     put(store, A)
     claim(store, [make_candidate(A)])
-    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    store.ledger.release(lambda closing: decide.released(closing, reason), NOW)
     assert lined_up(store) == [1]
 
 
@@ -560,7 +573,30 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     assert (store.ledger.count_pending(make_due()), store.pins()) == (0, None)
     assert list(store.ledger.decided(Command.SYNC)) == []
     put(store, make_closing(1))
+    assert lined_up(store) == [1]
     assert claim(store, [make_candidate(row(store, 1))]).batch
+
+
+def test_what_another_firm_handed_over_counts_for_nothing(store: Store) -> None:
+    """Not the same matter, nor the same person, nor at the same time."""
+    other = Store(store._connection, firm="other")
+    other.begin_run("sync", "o1", NOW)
+    for firm, settled in ((other, SENT), (store, PENDING)):
+        put(firm, A)
+        claim(firm, [make_candidate(A)])
+        firm.ledger.release(lambda closing, to=settled: closing._replace(state=to), NOW)
+    same_person, same_matter = B._replace(contact_id=101), A._replace(key=Key(1, NOW.date()))
+    for closing in (same_person, same_matter):
+        assert store.trail.asked(make_candidate(closing)) == Asked()
+        assert other.trail.asked(make_candidate(closing)) != Asked()
+
+
+def test_two_closings_of_one_matter_are_lined_up_once_each(store: Store) -> None:
+    """By their close dates, where they were noticed at once."""
+    late, early = make_closing(1, date(2026, 11, 9)), make_closing(1, date(2026, 11, 2))
+    put(store, late, early)
+    assert store.ledger.line_up(make_due(), approved_only=False) == 2
+    assert [closing.key for closing in store.ledger.lined_up()] == [early.key, late.key]
 
 
 # Surge.
@@ -608,9 +644,10 @@ def test_handed_over_is_counted_within_the_window(store: Store) -> None:
         make_closing(6, state=DEAD, **at),
         make_closing(7, **at),
         make_closing(8, state=SENT, claimed_at=NOW - timedelta(hours=24)),
+        make_closing(9, state=SENT, claimed_at=NOW - timedelta(hours=23)),
     )
     since = NOW - timedelta(hours=24)
-    assert store.ledger.count_handed_over(Command.SYNC, since) == 2
+    assert store.ledger.count_handed_over(Command.SYNC, since) == 3
 
 
 def test_surge_waits_until_a_person_approves(store: Store) -> None:
@@ -636,6 +673,21 @@ def test_surge_beyond_a_chunk(store: Store) -> None:
     assert want(store) == number
     assert store.ledger.count_awaiting(make_due()) == number
     assert give(store) == number
+
+
+def test_approval_meets_each_closing_once(store: Store) -> None:
+    """Whatever becomes of it: a surge has an end."""
+    number = CHUNK + 1
+    put(store, *(make_closing(n) for n in range(1, number + 1)))
+    met: set[Key] = set()
+
+    def meet(closing: Closing) -> Closing:
+        assert closing.key not in met
+        met.add(closing.key)
+        return closing
+
+    assert store.ledger.set_approval(make_due(), Approval.WANTED, meet, NOW) == number
+    assert len(met) == number
 
 
 # Decided.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def test_nobody_has_signed_in(path: Path) -> None:
 def test_what_is_saved_is_read(path: Path) -> None:
     """On a fresh install the state is made, and it is private."""
     SignIn(path).save(GRANT)
-    assert SignIn(path).read() == GRANT
+    read = SignIn(path).read()
+    assert read == GRANT
+    assert read.expires_at.tzinfo is UTC
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -67,6 +70,17 @@ def test_the_second_takes_the_place_of_the_first(state: Path, second: Grant) -> 
     SignIn(state).save(GRANT)
     SignIn(state).save(second)
     assert SignIn(state).read() == second
+
+
+def test_firms_do_not_share_a_sign_in(state: Path) -> None:
+    """What one saves or erases is nothing to the other."""
+    one, two = SignIn(state), SignIn(state, firm="other")
+    one.save(GRANT)
+    assert two.read() is None
+    two.save(OTHER)
+    assert (one.read(), two.read()) == (GRANT, OTHER)
+    two.erase()
+    assert (one.read(), two.read()) == (GRANT, None)
 
 
 def test_saving_is_all_or_nothing(state: Path) -> None:

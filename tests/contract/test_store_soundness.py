@@ -144,7 +144,7 @@ def test_closing_of_a_state_without_runs(tmp_path: Path) -> None:
 
 def test_firms_do_not_answer_for_each_other(path: Path) -> None:
     """What is broken in the ledger of one is not told of another."""
-    sql(path, "UPDATE closings SET reason = 'perhaps'")
+    sql(path, "UPDATE closings SET reason = 'perhaps'", "DELETE FROM runs WHERE run = 1")
     with Store.open(path) as store:
         other = Store(store._connection, firm="other")
         other.begin_run("sync", "o1", NOW)
@@ -262,6 +262,14 @@ def test_matters_are_named_a_few_of_many(path: Path) -> None:
     assert "9 in all" in flaw.sentence
 
 
+def test_matter_with_several_faults_of_a_kind_is_named_once(path: Path) -> None:
+    """Each fault is counted."""
+    sql(path, "UPDATE changes SET from_state = 'sent' WHERE matter_id = 2")
+    (flaw,) = [flaw for flaw in flaws(path) if flaw.name == "way"]
+    assert flaw.matters == (2,)
+    assert "3 in all" in flaw.sentence
+
+
 def test_a_page_that_is_broken_is_all_that_is_told(path: Path) -> None:
     """Nothing follows from what such a database says of the rest."""
     with closing(sqlite3.connect(path)) as connection:
@@ -275,7 +283,9 @@ def test_a_page_that_is_broken_is_all_that_is_told(path: Path) -> None:
         file.write(b"\x0a" + b"\xff" * (size - 1))
     (flaw,) = flaws(path)
     assert flaw.name == "database"
-    assert re.fullmatch(r"The database is broken \(.* page \d+: .+\)\. Restore .+", flaw.sentence)
+    assert re.fullmatch(
+        r"The database is broken \((Page|Tree \d+ page) \d+: .+\)\. Restore .+", flaw.sentence
+    )
 
 
 def test_a_watermark_a_moment_ahead_passes_over_nobody(path: Path) -> None:

@@ -88,6 +88,22 @@ def test_closings_of_one_matter(store: Store) -> None:
     assert store.trail.of_matter(79) == []
 
 
+def test_closings_that_were_noticed_at_once(store: Store) -> None:
+    """The one that closed last comes first."""
+    days = [date(2026, 11, 2), date(2026, 11, 9)]
+    put(store, *(make_closing(77, day) for day in days))
+    found = [story.closing.key.closed_on for story in store.trail.of_matter(77)]
+    assert found == days[::-1]
+
+
+def test_story_of_a_run_that_is_missing(store: Store) -> None:
+    """The change is told all the same, and not which command made it."""
+    put(store, make_closing(77))
+    store._connection.execute("DELETE FROM runs")
+    (story,) = store.trail.of_matter(77)
+    assert [(step.run, step.command) for step in story.steps] == [(1, None)]
+
+
 def test_moved_closing_keeps_its_story(store: Store) -> None:
     """A new close date is one more change of the same closing."""
     before = make_closing(77)
@@ -172,7 +188,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
 
 def test_runs(store: Store) -> None:
     """The latest first; one that has not come to its end has neither end nor code."""
-    other = Store(store._engine, firm="other")
+    other = Store(store._connection, firm="other")
     other.begin_run("sync", "o1", NOW)
     store.finish_run(65, LATER)
     store.begin_run("backfill", "r2", LATER)
@@ -187,6 +203,8 @@ def test_runs(store: Store) -> None:
     last = store.tally.last_sync()
     assert last is not None
     assert last.run == 1
+    store.begin_run("sync", "r3", LATER)
+    assert store.tally.last_sync() == PastRun(3, "sync", LATER, None, None)
 
 
 def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:

@@ -1,6 +1,7 @@
 """What the state says to a person: each sentence whole, as it is read in a mail from cron."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -105,6 +106,22 @@ def two_facts_unreadable(path: Path) -> None:
     sql(path, "UPDATE facts SET value = 'x' WHERE name IN ('start_day', 'clio_account')")
 
 
+def of_no_version(path: Path) -> None:
+    sql(path, "DELETE FROM schema_version")
+
+
+def of_two_versions(path: Path) -> None:
+    sql(path, "INSERT INTO schema_version VALUES (1)")
+
+
+def of_a_version_that_is_no_number(path: Path) -> None:
+    sql(path, "UPDATE schema_version SET version = 'one'")
+
+
+NO_VERSION = (
+    "The state is damaged: it does not say by which version it was made. Restore a sound copy of "
+    "it (README, Recipes)."
+)
 REFUSED: dict[Callable[[Path], None], str] = {
     others_may_read: "Others may read the state file; make it private: chmod 600 {path}",
     others_may_write_the_folder: "Others may write to the folder of the state; make it private: "
@@ -118,6 +135,9 @@ REFUSED: dict[Callable[[Path], None], str] = {
     test_store.cut_to_nothing: "The state file is empty, as if it had been cut off: restore a copy "
     "of it; or remove it, if nobody was handed over yet.",
     test_store.another_programs: "The state file belongs to another program; check SYNC_STATE.",
+    of_no_version: NO_VERSION,
+    of_two_versions: NO_VERSION,
+    of_a_version_that_is_no_number: NO_VERSION,
     test_store.newer: "The state was made by a newer version of this program; install that "
     "version again.",
 }
@@ -198,7 +218,7 @@ def test_sign_in_that_cannot_be_used(made: Path, monkeypatch: pytest.MonkeyPatch
         "`clio-broadly-sync login`."
     )
     monkeypatch.setattr(module, "_PATIENT", "PRAGMA busy_timeout = 0")
-    with closing(test_store.sqlite3.connect(made, isolation_level=None)) as reader:
+    with closing(sqlite3.connect(made, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM facts").fetchall()
         assert said(sign_in.erase) == (
