@@ -56,11 +56,11 @@ def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
         check_fields(job, rules.FRESH)
         if job.fields != fields:  # a box turned up, and the queue was read without it
             return True
-        whole = not at_end and len(queue) < LOOK_AHEAD
+        whole, queued = not at_end and len(queue) < LOOK_AHEAD, len(queue)
         batch, queue = _claim(job, queue, size, whole=whole)
         if batch and (again := _send(job, batch)) is not None:
             return again
-        if not batch and not whole:  # who is left waits for a refusal that is kept back
+        if not whole and len(queue) == queued:  # all wait for a refusal that is kept back
             return False
     return False
 
@@ -107,7 +107,7 @@ def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
                 job.report.now_awaiting()
             if refused is not None:
                 kept.append((closing, refused))
-            elif contact is not None:
+            elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
                 request = decide.request_for(closing, contact, job.policy, at.today)
                 candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
         job.record(kept)

@@ -41,7 +41,8 @@ class Claim(NamedTuple):
 
 
 class Ledger:
-    """One firm's closings. Every method is one transaction, and raises StorageError."""
+    """One firm's closings. Every method is one transaction, `set_approval` one for each chunk; and
+    raises StorageError."""
 
     def __init__(
         self, connection: sqlite3.Connection, firm: str, key: bytes, writer: Writer

@@ -103,9 +103,16 @@ def values_of(closing: Closing) -> tuple[Any, ...]:
 
 
 def difference(old: Closing, new: Closing) -> dict[str, Any]:
-    """Return the columns in which the new one differs, with its values."""
+    """Return the columns in which the new one differs, with its values; and `read_at` always.
+
+    A closing that was just read is at work with a later `read_at` than its row may have.
+    """
     several = zip(COLUMNS, _flat(old), _flat(new), strict=True)
-    return {column: _stored(after) for column, before, after in several if after != before}
+    return {
+        column: _stored(after)
+        for column, before, after in several
+        if after != before or column == "read_at"
+    }
 
 
 def _flat(closing: Closing) -> tuple[Any, ...]:

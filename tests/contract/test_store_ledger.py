@@ -131,6 +131,14 @@ def test_closing_comes_back_as_it_was(store: Store, closing: Closing) -> None:
     assert row(store) == closing
 
 
+def test_later_reading_is_written_even_if_it_was_known(store: Store) -> None:
+    """A closing that was just read is at work with a later reading than its row has."""
+    put(store, make_closing())
+    read = make_closing(read_at=NOW + timedelta(minutes=1))
+    store.ledger.record([(read, read._replace(reason=Reason.CONTACT_HIDDEN))], NOW)
+    assert row(store).read_at == NOW + timedelta(minutes=1)
+
+
 def test_nothing_to_record_is_no_transaction(store: Store) -> None:
     """A page that brought nothing new costs nothing."""
     before = connection_of(store).commits

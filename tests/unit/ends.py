@@ -1,0 +1,223 @@
+"""Both ends of a run in memory, and a clock that only moves when told."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from factories import NOW
+
+from clio_broadly_sync.attempts import Refusals
+from clio_broadly_sync.errors import TooLateError, UnavailableError
+from clio_broadly_sync.fields import CHECKBOX
+from clio_broadly_sync.model import (
+    Account,
+    Box,
+    Contact,
+    CustomField,
+    FieldIds,
+    Key,
+    Matter,
+    Outcome,
+    Page,
+    Receipt,
+    ReviewRequest,
+)
+
+OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
+OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)
+READ_AT_ONCE = 100
+CIRCLES = 200
+"""No run of these tests asks one end so often."""
+Act = Callable[[], object]
+Answer = Outcome | Sequence[Outcome] | Exception
+
+
+class Clock:
+    """What everybody's clock shows."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def tick(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+    def after(self, **time: float) -> Act:
+        """Return what lets so much time pass."""
+        return lambda: self.tick(**time)
+
+
+class End:
+    """One end. It notes what it was asked for; acts may come in the middle of a request."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.requests: list[str] = []
+        self._acts: dict[str, list[Act]] = defaultdict(list)
+
+    def meanwhile(self, kind: str, *acts: Act) -> None:
+        """Let each of these happen at one of the next requests of that kind, in order."""
+        self._acts[kind] += acts
+
+    def begin(self) -> None:
+        """Forget the run before."""
+        self.requests.clear()
+
+    def _asked_for(self, kind: str) -> None:
+        self.requests.append(kind)
+        assert len(self.requests) < CIRCLES, "the run goes round in circles"
+        if self._acts[kind]:
+            self._acts[kind].pop(0)()
+
+
+class Clio(End):
+    """A matter source with the records of two dictionaries; a hidden contact is in none."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.records: dict[int, Matter] = {}
+        self.people: dict[int, Contact] = {}
+        self.boxes = [OPT_OUT, OPT_IN]
+        self.owner: Account | Exception = Account(1, "America/New_York")
+        self.page = 200
+        self.asked_by_id: list[list[int]] = []
+        self.since: datetime | None = None
+        self._asked_at = clock.now
+
+    def begin(self) -> None:
+        super().begin()
+        self.asked_by_id.clear()
+
+    def now(self) -> datetime:
+        return self.clock.now
+
+    def asked_at(self) -> datetime:
+        return self._asked_at
+
+    def account(self) -> Account:
+        self._asked_for("account")
+        if isinstance(self.owner, Exception):
+            raise self.owner
+        return self.owner
+
+    def custom_fields(self, *, all_of_them: bool = False) -> Sequence[CustomField]:
+        self._asked_for("custom_fields")
+        return [f for f in self.boxes if all_of_them or (f.type == CHECKBOX and not f.deleted)]
+
+    def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
+        self.since = since
+        return self._pages(
+            fields, lambda matter: matter.updated_at is not None and matter.updated_at > since
+        )
+
+    def closed_between(self, first: date, last: date, fields: FieldIds) -> Iterator[Page]:
+        return self._pages(
+            fields,
+            lambda matter: matter.closed_on is not None and first <= matter.closed_on <= last,
+        )
+
+    def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
+        wanted = self._by_id("matters", ids)
+        return {id_: _read(self.records[id_], fields) for id_ in wanted if id_ in self.records}
+
+    def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
+        wanted = self._by_id("contacts", ids)
+        shown = {id_: self.people[id_] for id_ in wanted if id_ in self.people}
+        if fields.opt_out is None:
+            return {id_: replace(who, opted_out=Box.UNCHECKED) for id_, who in shown.items()}
+        return shown
+
+    def _by_id(self, kind: str, ids: Iterable[int]) -> list[int]:
+        self._asked_for(kind)
+        wanted = sorted(ids)
+        assert 0 < len(wanted) <= READ_AT_ONCE
+        self.asked_by_id.append(wanted)
+        return wanted
+
+    def _pages(self, fields: FieldIds, wanted: Callable[[Matter], bool]) -> Iterator[Page]:
+        found = [_read(m, fields) for m in self.records.values() if m.closed and wanted(m)]
+        for first in range(0, max(len(found), 1), self.page):
+            self._asked_for("page")
+            matters = found[first : first + self.page]
+            yield Page(matters, len(matters), self.clock.now)
+
+    def _asked_for(self, kind: str) -> None:
+        self._asked_at = self.clock.now
+        super()._asked_for(kind)
+
+
+def _read(matter: Matter, fields: FieldIds) -> Matter:
+    """Return it as it is read: a box that is not asked for says nothing."""
+    return matter if fields.opt_in is not None else replace(matter, opted_in=Box.UNCHECKED)
+
+
+class Broadly(End):
+    """A review sink that accepts everybody, but for what `answers` says POST by POST.
+
+    An outcome there stands for that of each item, a sequence for one each. `at_once`: so many
+    items go in one POST.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.answers: list[Answer] = []
+        self.posts: list[list[ReviewRequest]] = []
+        self.at_once = 500
+        self._refusals = Refusals()
+
+    def begin(self) -> None:
+        super().begin()
+        self.posts.clear()
+        self._refusals = Refusals()
+
+    @property
+    def matters(self) -> list[list[int]]:
+        """Return which matters each POST was about."""
+        return [[request.key.matter_id for request in post] for post in self.posts]
+
+    def send(
+        self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
+    ) -> Iterator[list[Receipt]]:
+        for first in range(0, len(batch), self.at_once):
+            if seconds_left() <= 0:
+                raise TooLateError("The time in which it might be sent is over.")
+            requests = batch[first : first + self.at_once]
+            try:
+                receipts = self._refusals.settle(self._post(requests))
+            except UnavailableError as error:
+                if error.outcome_unknown:
+                    yield [Receipt(request.key, Outcome.UNKNOWN) for request in requests]
+                raise
+            if receipts:
+                yield receipts
+
+    def kept_back(self) -> Collection[Key]:
+        return self._refusals.kept()
+
+    def finish(self) -> list[Receipt]:
+        return self._refusals.finish()
+
+    def _post(self, requests: Sequence[ReviewRequest]) -> list[Receipt]:
+        self.posts.append(list(requests))
+        self._asked_for("post")
+        answer = self.answers.pop(0) if self.answers else Outcome.ACCEPTED
+        if isinstance(answer, Exception):
+            raise answer
+        outcomes = [answer] * len(requests) if isinstance(answer, Outcome) else answer
+        return [Receipt(r.key, outcome) for r, outcome in zip(requests, outcomes, strict=True)]
+
+
+class Watcher:
+    """A progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def read(self, matters: int) -> None:
+        self.told.append(("read", matters))
+
+    def sending(self, closings: int) -> None:
+        self.told.append(("sending", closings))
+
+    def settled(self, closings: int) -> None:
+        self.told.append(("settled", closings))

@@ -1,0 +1,139 @@
+"""One run of the pipeline after the other, between two ends in memory, over a real state."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ends import OPT_IN, OPT_OUT, Broadly, Clio, Clock, Watcher
+from factories import NOW, TODAY, for_backfill, make_closing, make_contact, make_matter, make_policy
+
+from clio_broadly_sync import pipeline
+from clio_broadly_sync.job import Job
+from clio_broadly_sync.model import Closing, Policy, State, SyncRule
+from clio_broadly_sync.pins import Wanted
+from clio_broadly_sync.report import Report
+from clio_broadly_sync.store import Store
+
+WANTED = Wanted(
+    "https://clio.test", "https://broadly.test", SyncRule.BOTH, OPT_OUT.name, OPT_IN.name
+)
+YESTERDAY = NOW - timedelta(days=1)
+
+
+class Runs:
+    """A firm that closes matters, and what runs make of that.
+
+    What a test is about it changes in `clio`, `broadly` and `clock`; what `sync` and `backfill`
+    are given by name is changed in their job. `job` is the last one; `ends_at`: when the time of
+    a run is over; `waits`: for how many seconds runs have waited.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.clock = Clock()
+        self.clio = Clio(self.clock)
+        self.broadly = Broadly(self.clock)
+        self.progress = Watcher()
+        self.ends_at: datetime | None = None
+        self.waits: list[float] = []
+        self.job: Job | None = None
+
+    # The firm
+
+    def close(self, *ids: int, **changes: Any) -> None:
+        """Close matters just now, each of a client of its own if nothing else is said."""
+        for id_ in ids:
+            given: dict[str, Any] = {
+                "client_id": 1000 + id_,
+                "updated_at": self.clock.now,
+            } | changes
+            self.clio.records[id_] = make_matter(id_, **given)
+            self.client(given["client_id"])
+
+    def edit(self, id_: int, **changes: Any) -> None:
+        """Edit a matter just now; its etag tells."""
+        edited: dict[str, Any] = {
+            "etag": f"of {self.clock.now}",
+            "updated_at": self.clock.now,
+        } | changes
+        self.clio.records[id_] = replace(self.clio.records[id_], **edited)
+
+    def client(self, id_: int, **changes: Any) -> None:
+        """Let there be this client, who has an e-mail address if nothing else is said."""
+        given = {"email": f"client{id_}@example.com", "phone": None} | changes
+        self.clio.people[id_] = make_contact(id_, **given)
+
+    def waiting(self, *ids: int, **changes: Any) -> None:
+        """Let these closings wait in the ledger, as a run of yesterday left them."""
+        for id_ in ids:
+            given: dict[str, Any] = {"contact_id": 1000 + id_, "etag": "after"}
+            given |= {"noticed_at": YESTERDAY, "read_at": YESTERDAY}
+            self.store.ledger.record([(None, make_closing(id_, **given | changes))], YESTERDAY)
+
+    # The program
+
+    def sync(self, policy: Policy | None = None, *, approve: bool = False, **changes: Any) -> Job:
+        job = self._begin(policy or make_policy(), changes)
+        pipeline.sync(job, approve=approve)
+        return job
+
+    def backfill(
+        self,
+        policy: Policy | None = None,
+        *,
+        confirm: Callable[[int], bool] = lambda clients: True,
+        **changes: Any,
+    ) -> Job:
+        job = self._begin(policy or for_backfill(), changes)
+        pipeline.backfill(job, confirm)
+        return job
+
+    # What came of it
+
+    def row(self, matter: int) -> Closing:
+        """Return the only closing that the ledger has of this matter."""
+        (closing,) = self.store.ledger.known([matter])[matter]
+        return closing
+
+    @property
+    def states(self) -> dict[int, State]:
+        """Return the states of the closings by matter."""
+        known = self.store.ledger.known(range(1, 5000))
+        return {id_: closing.state for id_, several in known.items() for closing in several}
+
+    def _begin(self, policy: Policy, changes: dict[str, Any]) -> Job:
+        self.clio.begin()
+        self.broadly.begin()
+        self.progress.told.clear()
+        self.job = replace(self._job(policy), **changes)
+        self.job.run = self.store.begin_run(policy.command, "r", self.clock.now)
+        return self.job
+
+    def _job(self, policy: Policy) -> Job:
+        return Job(
+            source=self.clio,
+            sink=self.broadly,
+            store=self.store,
+            policy=policy,
+            wanted=WANTED,
+            token=lambda: "token",
+            zone=UTC,
+            overlap=timedelta(hours=1),
+            batch_size=50,
+            limit=None,
+            close_dates=(TODAY - timedelta(days=30), TODAY),
+            seconds_left=self._seconds_left,
+            wait=self._wait,
+            our_clock=lambda: self.clock.now,
+            progress=self.progress,
+            report=Report(),
+        )
+
+    def _seconds_left(self) -> float:
+        return math.inf if self.ends_at is None else (self.ends_at - self.clock.now).total_seconds()
+
+    def _wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.clock.tick(seconds=seconds)

@@ -1,0 +1,153 @@
+"""Who is handed over, in which batches and order, and what is read again before."""
+
+from datetime import date, timedelta
+
+import pytest
+from factories import CLOSED_ON, NOW, TODAY, make_policy
+from runs import Runs
+
+from clio_broadly_sync import push
+from clio_broadly_sync.model import Box, Key, Outcome, Reason, State
+
+PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD
+
+# Batches.
+
+
+def test_request_is_what_the_settings_let_through(runs: Runs) -> None:
+    """With the closing's own date, and the client's name."""
+    runs.close(1)
+    runs.sync(make_policy(fields=frozenset({"first_name", "email"})))
+    ((request,),) = runs.broadly.posts
+    assert (request.key, request.contact_id) == (Key(1, CLOSED_ON), 1001)
+    assert (request.first_name, request.last_name) == ("Ada", None)
+    assert (request.email, request.transaction_date) == ("client1001@example.com", CLOSED_ON)
+
+
+def test_close_date_to_come_is_handed_over_as_the_firms_today(runs: Runs) -> None:
+    """A date typed by mistake is not told to Broadly."""
+    runs.close(1, closed_on=date(2027, 1, 1))
+    runs.sync()
+    assert runs.broadly.posts[0][0].transaction_date == TODAY
+
+
+def test_batches_fill_across_those_who_may_not_go(runs: Runs) -> None:
+    """Only the last one is not full; all are in the order in which they were noticed."""
+    runs.close(*range(1, 8))
+    runs.client(1002, opted_out=Box.CHECKED)
+    runs.client(1003, opted_out=Box.CHECKED)
+    job = runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1, 4], [5, 6], [7]]
+    assert (job.report.to_send, job.report.sent) == (5, 5)
+    assert job.report.skipped == {"opted_out": 2}
+
+
+def test_limit_ends_the_run(runs: Runs) -> None:
+    """So many are handed over and the rest waits, without a reason."""
+    runs.close(*range(1, 6))
+    job = runs.sync(batch_size=2, limit=3)
+    assert runs.broadly.matters == [[1, 2], [3]]
+    assert (job.report.to_send, runs.row(4).state, runs.row(4).reason) == (3, PENDING, None)
+
+
+def test_time_that_is_over_lets_the_rest_wait(runs: Runs) -> None:
+    """No batch begins after it; that is no failure."""
+    runs.close(*range(1, 6))
+    runs.ends_at = NOW + timedelta(minutes=2)
+    runs.broadly.meanwhile("post", *[runs.clock.after(minutes=1)] * 2)
+    job = runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1, 2], [3, 4]]
+    assert (runs.states[5], job.report.attention) == (PENDING, False)
+
+
+def test_clients_are_read_a_hundred_at_a_time_with_all_their_closings(runs: Runs) -> None:
+    """And none of them twice."""
+    runs.close(1, 2, client_id=1001, opted_in=Box.CHECKED)
+    runs.close(*range(3, 103))
+    runs.sync(make_policy(max_new=500))
+    contacts = [1001, *range(1003, 1103)]
+    assert runs.clio.asked_by_id == [contacts[:100], contacts[100:]]
+
+
+def test_progress_ends_with_everybody_settled(runs: Runs) -> None:
+    """Each closing that was lined up is told of once, however it ended."""
+    runs.close(1, 2, 3, 4, 5)
+    runs.close(6, client_id=1001)
+    runs.waiting(7, 8)
+    runs.close(7, closed_on=CLOSED_ON)
+    runs.edit(7, closed=False)
+    runs.close(8)
+    runs.client(1002, opted_out=Box.CHECKED)
+    runs.broadly.answers = [[Outcome.ACCEPTED, Outcome.REJECTED]]
+    runs.sync(batch_size=2)
+    told = runs.progress.told
+    assert [n for what, n in told if what == "sending"] == [8]
+    assert sum(n for what, n in told if what == "settled") == 8
+
+
+# One person once.
+
+
+def test_second_closing_of_a_client_waits_for_the_first(runs: Runs) -> None:
+    """Accepted, the client was asked, and the second is skipped; its place is another's."""
+    runs.close(1, 2, client_id=1001)
+    runs.close(3)
+    job = runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1, 3]]
+    assert (runs.states[2], runs.row(2).reason) == (SKIPPED, Reason.ASKED_RECENTLY)
+    assert job.report.skipped == {"asked_recently": 1}
+
+
+def test_second_closing_goes_where_the_first_was_rejected(runs: Runs) -> None:
+    """Nobody was asked yet."""
+    runs.close(1, 2, client_id=1001)
+    runs.broadly.answers = [Outcome.REJECTED]
+    runs.sync()
+    assert runs.broadly.matters == [[1], [2]]
+    assert runs.states == {1: DEAD, 2: SENT}
+
+
+def test_asked_recently_is_judged_by_the_time_of_the_claim(runs: Runs) -> None:
+    """The window is over when it is over, not when the closing was noticed."""
+    runs.close(1)
+    runs.sync()
+    runs.clock.tick(days=180)
+    runs.close(2, client_id=1001, closed_on=None)
+    runs.edit(2, closed_on=runs.clock.now.date())
+    runs.sync(make_policy(reask_days=180), approve=True)
+    assert runs.states == {1: SENT, 2: SENT}
+
+
+def test_refusal_that_is_kept_back_keeps_the_clients_other_closing_waiting(runs: Runs) -> None:
+    """It is settled at the end of the push; the other one is the next run's."""
+    runs.close(1, 2, client_id=1001)
+    runs.broadly.answers = [Outcome.REFUSED]
+    job = runs.sync()
+    assert runs.states == {1: DEAD, 2: PENDING}
+    assert (job.report.to_send, job.report.rejected, job.report.attention) == (1, 1, True)
+    runs.sync()
+    assert runs.states == {1: DEAD, 2: SENT}
+
+
+def test_many_closings_of_one_client_do_not_fill_the_memory(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch goes although it is not full, once so many wait for its receipt."""
+    monkeypatch.setattr(push, "LOOK_AHEAD", 4)
+    runs.close(*range(1, 5), client_id=1001)
+    runs.close(5)
+    runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1], [5]]
+    assert [runs.states[n] for n in range(1, 6)] == [SENT, *[SKIPPED] * 3, SENT]
+
+
+def test_push_goes_on_where_all_that_is_in_memory_was_skipped(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client of more closings than that does not keep the next one waiting."""
+    monkeypatch.setattr(push, "LOOK_AHEAD", 4)
+    runs.close(*range(1, 7), client_id=1001)
+    runs.close(7)
+    runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1], [7]]
+    assert runs.states[7] is SENT
