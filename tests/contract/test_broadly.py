@@ -70,6 +70,7 @@ class Receiver:
     def __call__(self, request: requests.PreparedRequest) -> Any:
         post = Post(request.headers["Idempotency-Key"], request.body or b"")  # type: ignore[arg-type]
         self.posts.append(post)
+        assert len(self.posts) < 100, "the batch goes round in circles"
         answer = self.script.pop(0) if self.script else "accepted"
         if isinstance(answer, Exception):
             return answer
@@ -423,9 +424,16 @@ def test_too_large_with_more_to_come() -> None:
     ]
 
 
+def test_two_are_too_large() -> None:
+    """From then on each goes alone."""
+    push = Push(413).send(1, 2).send(3, 4)
+    assert push.receiver.numbers == [[1, 2], [1], [2], [3], [4]]
+
+
 def test_too_large_alone() -> None:
     """It is refused alone; named items do not count in a 413."""
-    push = Push("accepted", (413, _named(0, 1)), (413, {"code": "too_large"}), "accepted")
+    alone = {**_named(0), "code": "too_large"}
+    push = Push("accepted", (413, _named(0, 1)), (413, alone), "accepted")
     push.send(9).send(1, 2)
     assert push.outcomes == {9: ACCEPTED, 1: REFUSED, 2: ACCEPTED}
     assert push.codes == [None, "too_large", None]
@@ -438,9 +446,11 @@ def test_refusals_are_kept_back_until_one_is_accepted() -> None:
     """Then they are settled, before it."""
     push = Push(422, 422).send(1).send(2)
     assert push.receipts == []
+    assert push.sink.kept_back() == {review_request(1).key, review_request(2).key}
     push.send(3)
     assert push.outcomes == {1: REFUSED, 2: REFUSED, 3: ACCEPTED}
     assert push.sink.finish() == []
+    assert push.sink.kept_back() == set()
 
 
 def test_refusals_are_settled_at_the_end() -> None:
@@ -620,10 +630,11 @@ def test_doubt_outlives_what_comes_later(later: list[Any], error: type[SyncError
     assert push.outcomes == {1: UNKNOWN, 2: UNKNOWN}
 
 
+@pytest.mark.parametrize("doubt", [TIMEOUT, 500, (200, {"results": []})], ids=str)
 @pytest.mark.parametrize("refusal", [(422, _named(0)), 422, 400, 413])
-def test_refusal_after_a_doubt(refusal: Any) -> None:
+def test_refusal_after_a_doubt(doubt: Any, refusal: Any) -> None:
     """It says nothing of the first try: neither refused nor halved; the next batch goes on."""
-    push = Push(TIMEOUT, refusal, dedupes=True).send(1, 2).send(3)
+    push = Push(doubt, refusal, dedupes=True).send(1, 2).send(3)
     assert push.outcomes == {1: UNKNOWN, 2: UNKNOWN, 3: ACCEPTED}
     assert push.receiver.numbers == [[1, 2], [1, 2], [3]]
 
@@ -688,7 +699,8 @@ def test_receiver_that_never_gives_a_result(answer: Any) -> None:
 def test_answers_that_cannot_be_read_stop() -> None:
     """After the last attempt: in doubt, and the receiver is out of order."""
     push = Push(*[(200, "<html>")] * 9, dedupes=True)
-    push.fails(UnavailableError, 1)
+    error = push.fails(UnavailableError, 1)
+    assert str(error).startswith("Broadly answered what cannot be read")
     assert push.outcomes == {1: UNKNOWN}
     assert len(push.receiver.posts) == 5
 
@@ -710,7 +722,7 @@ def test_first_try_still_runs(dedupes: bool) -> None:
 def test_first_try_runs_for_ever(dedupes: bool) -> None:
     """Attempts spent: unknown."""
     push = Push(*[409] * 9, dedupes=dedupes)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match=r"^Broadly is still at work"):
         push.send(1)
     assert push.outcomes == {1: UNKNOWN}
     assert len(push.receiver.posts) == 5

@@ -74,6 +74,13 @@ def test_new_closing_is_pending() -> None:
     assert (new.command, new.contact_id) == (Command.BACKFILL, 1201)
 
 
+@pytest.mark.parametrize("matter", [{"readable": False}, {"closed": False}], ids=str)
+def test_new_closing_has_what_could_be_read_of_it(matter: dict[str, Any]) -> None:
+    """Its date and its client, also where it cannot go."""
+    new = decided(make_matter(**matter))
+    assert (new.key, new.contact_id) == (Key(77, CLOSED_ON), 1201)
+
+
 @pytest.mark.parametrize(
     ("known", "policy", "anew"),
     [
@@ -200,6 +207,13 @@ def test_settling() -> None:
     assert decided(make_matter(), [make_closing(resent=True)], policy).reason is None
 
 
+@pytest.mark.parametrize("known", [[], [skipped()], [make_closing()]])
+def test_box_that_cannot_be_read_lets_the_closing_wait(known: list[Closing]) -> None:
+    """A skipped one as well: it may be one to hand over now."""
+    waits = decided(make_matter(opted_in=Box.UNREADABLE), known)
+    assert (waits.state, waits.reason) == (PENDING, Reason.UNREADABLE_FIELD)
+
+
 # A marked row is never skipped, moved or given up.
 
 SPEAKS_AGAINST = [
@@ -278,6 +292,32 @@ def test_fault_stands_until_the_contact_is_read_again() -> None:
     assert look.closing.read_at == AT.now
 
 
+def test_edit_of_the_matter_does_not_show_a_hidden_contact() -> None:
+    """It waits as before, and for as long as before; what speaks against the matter counts."""
+    hidden = make_closing(reason=Reason.CONTACT_HIDDEN, read_at=NOW - timedelta(hours=5))
+    edited = decided(make_matter(closed_on=CLOSED_ON), [hidden])
+    assert (edited.state, edited.reason) == (PENDING, Reason.CONTACT_HIDDEN)
+    assert (edited.read_at, edited.etag) == (hidden.read_at, "after")
+    unticked = decided(make_matter(opted_in=Box.UNCHECKED), [hidden])
+    assert (unticked.state, unticked.reason) == (SKIPPED, Reason.NOT_OPTED_IN)
+    assert unticked.read_at == NOW
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        make_closing(reason=Reason.UNREADABLE_FIELD, read_at=NOW - timedelta(hours=5)),
+        make_closing(reason=Reason.UNAVAILABLE, read_at=NOW - timedelta(hours=5)),
+        skipped(Reason.CONTACT_HIDDEN, read_at=NOW - timedelta(hours=5)),
+    ],
+    ids=["unreadable", "unavailable", "given up as hidden"],
+)
+def test_edit_of_the_matter_ends_any_other_waiting(known: Closing) -> None:
+    """It was just read, and nothing speaks against it."""
+    edited = decided(make_matter(), [known])
+    assert (edited.state, edited.reason, edited.read_at) == (PENDING, None, NOW)
+
+
 def test_fault_that_wants_approval_is_asked_about_when_it_is_mended() -> None:
     """Noticed in a stale run and unreadable then, it still waits for a person afterwards."""
     unreadable = make_closing(reason=Reason.UNREADABLE_FIELD, approval=Approval.WANTED)
@@ -321,6 +361,8 @@ def test_approval_is_sticky() -> None:
     """Once approved, a closing stays so through claim, release and a second look."""
     approved = decide.approved(make_closing(reason=Reason.SURGE), POLICY, NOW)
     assert (approved.approval, approved.reason) == (Approval.GIVEN, None)
+    doubted = decide.approved(make_closing(marked=True), POLICY, NOW)
+    assert (doubted.approval, doubted.reason) == (Approval.GIVEN, Reason.UNKNOWN_OUTCOME)
     released = decide.released(approved, Reason.UNAVAILABLE)
     look = decide.by_matter(released, make_matter(), POLICY, make_moment(stale=True), again=True)
     assert look.closing.approval is Approval.GIVEN
@@ -356,9 +398,17 @@ def test_released_in_doubt_stays_in_doubt() -> None:
 def test_recovered(left: Closing, dedupes: bool, state: State, tries: int) -> None:
     """Found sending, or marked: tried again where the receiver dedupes, else held; what a person
     resent has one try."""
-    closing = decide.recovered(left, dedupes)
+    closing = decide.recovered(left._replace(reason=Reason.UNKNOWN_OUTCOME), dedupes)
     assert (closing.state, closing.tries) == (state, tries)
-    assert closing.marked
+    assert (closing.marked, closing.reason) == (True, Reason.UNKNOWN_OUTCOME)
+
+
+def test_recovered_closing_says_that_its_outcome_is_unknown() -> None:
+    """Whatever it waited for before it was claimed."""
+    for state in (SENDING, PENDING):
+        left = make_closing(state=state, marked=state is PENDING, reason=Reason.SURGE)
+        row = decide.recovered(left, dedupes=False)
+        assert (row.state, row.reason) == (HELD, Reason.UNKNOWN_OUTCOME)
 
 
 # Put right by a person.
@@ -396,7 +446,7 @@ def test_dropped_is_final(state: State, marked: bool) -> None:
     """Nothing decides on it anew, and the mark by which it counts as asked stays."""
     row = decide.dropped(make_closing(state=state, marked=marked, resent=state is PENDING))
     assert (row.state, row.reason, row.marked) == (SKIPPED, Reason.DROPPED, marked)
-    assert not row.resent
+    assert row.resent is False
     for policy in (POLICY, for_backfill()):
         assert notice(make_matter(), [row], policy) is None
 

@@ -339,6 +339,15 @@ def test_channel_counts_only_where_it_may_leave_the_firm(
     assert rules.by_contact(make_contact(email=None), policy) == decision
 
 
+@pytest.mark.parametrize(("is_company", "companies"), [(True, True), (False, False)])
+def test_only_companies_are_left_out_and_only_where_that_is_wanted(
+    is_company: bool, companies: bool
+) -> None:
+    """SYNC_COMPANIES says nothing about persons."""
+    contact = make_contact(is_company=is_company)
+    assert rules.by_contact(contact, make_policy(companies=companies)) == SEND
+
+
 @pytest.mark.parametrize(
     ("age", "reason"),
     [
@@ -431,6 +440,16 @@ def test_record_without_a_close_date_ages_from_the_day_it_was_noticed() -> None:
     assert decided == Decision(Verdict.SKIP, Reason.UNREADABLE_FIELD)
 
 
+@pytest.mark.parametrize(
+    ("days", "verdict"), [(30, Verdict.WAIT), (31, Verdict.SKIP), (-1, Verdict.WAIT)]
+)
+def test_fault_waits_as_long_as_a_closing_is_young_enough(days: int, verdict: Verdict) -> None:
+    """Up to and including SYNC_MAX_AGE_DAYS, like any other."""
+    matter = make_matter(closed_on=TODAY - timedelta(days=days), opted_in=UNREADABLE)
+    decision = rules.by_matter(matter, make_policy(start_day=None), TODAY)
+    assert decision.verdict is verdict
+
+
 # Asked recently.
 
 
@@ -440,6 +459,7 @@ def test_record_without_a_close_date_ages_from_the_day_it_was_noticed() -> None:
         (Asked(), 180, None),
         (Asked(person_at=NOW - timedelta(days=179)), 180, Reason.ASKED_RECENTLY),
         (Asked(person_at=NOW - timedelta(days=180)), 180, None),
+        (Asked(person_at=NOW - timedelta(hours=23)), 1, Reason.ASKED_RECENTLY),
         (Asked(person_at=NOW), 0, None),
         (Asked(matter_at=NOW - timedelta(days=29)), 0, Reason.ASKED_RECENTLY),
         (Asked(matter_at=NOW - timedelta(days=30)), 0, None),
@@ -499,6 +519,17 @@ def test_what_was_not_tried_does_not_count() -> None:
     closing = make_closing(state=State.SENDING, tries=9)
     released = decide.released(closing, Reason.UNAVAILABLE)
     assert (released.state, released.tries) == (State.PENDING, 9)
+
+
+def test_mark_goes_with_every_change() -> None:
+    """What was unknown is held instead of skipped, and as unknown as before when given back."""
+    marked = make_closing(marked=True)
+    assert rules.not_to_be_sent(marked, Reason.OPTED_OUT) == rules.Change(
+        State.HELD, Reason.OPTED_OUT, marked=True
+    )
+    assert rules.released(marked, Reason.UNAVAILABLE) == rules.Change(
+        State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True
+    )
 
 
 # Watermark, walk, surge, freshness.
