@@ -55,7 +55,7 @@ HANDED_OVER: Final = f"""
 """What was handed over since then, or may have been, without a person's approval."""
 
 
-def values_of(wanted: Due, firm: str, run: int) -> dict[str, Any]:
+def parameters(wanted: Due, firm: str, run: int) -> dict[str, Any]:
     """Return the parameters of OF_COMMAND and of DUE."""
     until = wanted.faults_until
     return {

@@ -64,7 +64,7 @@ _MOST_EDITED_TOGETHER: Final = f"""
 
 
 def crowd_of(connection: sqlite3.Connection, values: Mapping[str, Any]) -> Crowd:
-    """Return the figures of what is due by these values (`conditions.values_of`) and waits."""
+    """Return the figures of what is due by these values (`conditions.parameters`) and waits."""
     row = connection.execute(_FIGURES, values).fetchone()
     known = Crowd(row["waiting"], _day(row["oldest"]), _day(row["newest"]), row["after_silence"])
     edited = connection.execute(_MOST_EDITED_TOGETHER, values).fetchone()

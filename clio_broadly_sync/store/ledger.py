@@ -160,7 +160,7 @@ class Ledger:
         open_ones = [a for a in Approval if a not in (approval, Approval.GIVEN)]
         condition = f"{DUE_WITHOUT_FAULTS} AND {conditions.approval(*open_ones)}"
         statement = _IN_CHUNKS.format(condition=condition)
-        values = self._values_of(wanted) | {"noticed_at": -1, "matter_id": 0, "closed_on": ""}
+        values = self._parameters(wanted) | {"noticed_at": -1, "matter_id": 0, "closed_on": ""}
         changed = 0
         while chunk := self._select(statement, values):
             self.record([(closing, change(closing)) for closing in chunk], at)
@@ -170,17 +170,17 @@ class Ledger:
 
     def count_due(self, wanted: Due) -> int:
         """Count what is due, approved or not."""
-        return self._count(conditions.DUE, self._values_of(wanted))
+        return self._count(conditions.DUE, self._parameters(wanted))
 
     def count_unapproved(self, wanted: Due) -> int:
         """Count the due closings, faults apart, that no person approved."""
         unapproved = conditions.approval(Approval.NONE, Approval.WANTED)
-        return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._values_of(wanted))
+        return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._parameters(wanted))
 
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings that wait for a person to approve them."""
         awaiting = conditions.approval(Approval.WANTED)
-        return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._values_of(wanted))
+        return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._parameters(wanted))
 
     def count_handed_over(self, command: Command, since: datetime) -> int:
         """Count the unapproved closings that were handed over, or may have been."""
@@ -189,7 +189,7 @@ class Ledger:
 
     def count_pending(self, wanted: Due) -> int:
         """Count what waits of a command, due or not."""
-        return self._count(conditions.OF_COMMAND, self._values_of(wanted))
+        return self._count(conditions.OF_COMMAND, self._parameters(wanted))
 
     def line_up(self, wanted: Due, *, approved_only: bool) -> int:
         """Put the due closings in the order of sending; return how many there are.
@@ -203,7 +203,7 @@ class Ledger:
             may_go = f"({not_wanted} OR {conditions.IS_FAULT})"
         condition = f"{conditions.DUE} AND {may_go}"
         with self._transaction() as connection:
-            return lineup.put(connection, condition, self._values_of(wanted))
+            return lineup.put(connection, condition, self._parameters(wanted))
 
     def lined_up(self) -> Iterator[Closing]:
         """Yield what was lined up and is still pending, a chunk at a time."""
@@ -256,8 +256,8 @@ class Ledger:
             batch=self._batches,
         )
 
-    def _values_of(self, wanted: Due) -> dict[str, Any]:
-        return conditions.values_of(wanted, self._firm, self.run)
+    def _parameters(self, wanted: Due) -> dict[str, Any]:
+        return conditions.parameters(wanted, self._firm, self.run)
 
     def _count(self, condition: str, values: Mapping[str, Any]) -> int:
         statement = f"SELECT count(*) FROM closings WHERE {condition}"

@@ -92,7 +92,7 @@ class Outbox:
 
     def crowd(self, wanted: Due) -> Crowd:
         """Return the figures of what is due and waits for a person's approval."""
-        values = conditions.values_of(wanted, self._firm, self._writer.run)
+        values = conditions.parameters(wanted, self._firm, self._writer.run)
         with self._transaction() as connection:
             return crowd_of(connection, values)
 
