@@ -46,6 +46,64 @@ class Invariant(NamedTuple):
     is_broken: str
 
 
+def every() -> tuple[Invariant, ...]:
+    """Return all of them."""
+    return (
+        Invariant(
+            "closing",
+            "Closings hold a word, a number or a date that is none",
+            "closings",
+            _malformed(),
+        ),
+        Invariant("reason", "The reason of closings is not one of their state", "closings", _odd()),
+        Invariant(
+            "claim",
+            "Closings were handed over, but not when, by whom or to whom",
+            "closings",
+            _UNCLAIMED,
+        ),
+        Invariant(
+            "mark",
+            "Closings that may have been asked were let go, or are held without having been in "
+            "doubt",
+            "closings",
+            _LET_GO,
+        ),
+        Invariant(
+            "person",
+            "Clients were handed over, but the hashes that recognise them are missing, so they "
+            "could be asked again",
+            "closings",
+            _FORGOTTEN,
+        ),
+        Invariant("run", "Closings name a run that there never was", "closings", _RUNLESS),
+        Invariant(
+            "last_change",
+            "Closings are not what the last of their changes says",
+            "closings",
+            _UNTOLD,
+        ),
+        Invariant(
+            "claim_change",
+            "Closings were handed over, and their changes do not say so",
+            "closings",
+            _CLAIM_UNTOLD,
+        ),
+        Invariant(
+            "way",
+            "Changes lead where no closing may go, such as away from sent",
+            "changes",
+            _no_way(),
+        ),
+        Invariant(
+            "chain", "Changes are missing from the list", _LINKED, "before IS NOT from_state"
+        ),
+        Invariant(
+            "hash", "Hashes of people are cut", "people", f"length(identity) != {HASH_BYTES}"
+        ),
+    )
+
+
 def _malformed() -> str:
     words_of = (("state", State), ("command", Command), ("rule", SyncRule), ("approval", Approval))
     moments = ("noticed_at", "read_at", "changed_at", "claimed_at", "updated_at")
@@ -142,53 +200,3 @@ _LINKED: Final = """(
     FROM changes
 )"""
 """Each change, beside where the one before it ended."""
-
-INVARIANTS: Final = (
-    Invariant(
-        "closing",
-        "Closings hold a word, a number or a date that is none",
-        "closings",
-        _malformed(),
-    ),
-    Invariant("reason", "The reason of closings is not one of their state", "closings", _odd()),
-    Invariant(
-        "claim",
-        "Closings were handed over, but not when, by whom or to whom",
-        "closings",
-        _UNCLAIMED,
-    ),
-    Invariant(
-        "mark",
-        "Closings that may have been asked were let go, or are held without having been in doubt",
-        "closings",
-        _LET_GO,
-    ),
-    Invariant(
-        "person",
-        "Clients were handed over, but the hashes that recognise them are missing, so they "
-        "could be asked again",
-        "closings",
-        _FORGOTTEN,
-    ),
-    Invariant("run", "Closings name a run that there never was", "closings", _RUNLESS),
-    Invariant(
-        "last_change",
-        "Closings are not what the last of their changes says",
-        "closings",
-        _UNTOLD,
-    ),
-    Invariant(
-        "claim_change",
-        "Closings were handed over, and their changes do not say so",
-        "closings",
-        _CLAIM_UNTOLD,
-    ),
-    Invariant(
-        "way",
-        "Changes lead where no closing may go, such as away from sent",
-        "changes",
-        _no_way(),
-    ),
-    Invariant("chain", "Changes are missing from the list", _LINKED, "before IS NOT from_state"),
-    Invariant("hash", "Hashes of people are cut", "people", f"length(identity) != {HASH_BYTES}"),
-)

@@ -52,7 +52,7 @@ class Soundness:
                 *_orphans(connection),
                 *(
                     flaw
-                    for invariant in invariants.INVARIANTS
+                    for invariant in invariants.every()
                     for flaw in self._broken_by(connection, invariant)
                 ),
             ]
