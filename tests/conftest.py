@@ -1,9 +1,11 @@
 """No test meets the network: a connection that would leave this machine fails at once.
 
-And none waits for a disk, where there is room in memory.
+And none waits for a disk, where there is room in memory; nor ignores the signals that a shell lets
+what it runs in the background ignore.
 """
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +22,17 @@ __all__ = ["pytest_runtest_makereport", "requests_fit_clios_contract"]
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  (only where to make what has a name of its own)
 ROOM = 1 << 30
 _CONNECT = socket.socket.connect
+_HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
 
 
 def pytest_configure() -> None:
+    _write_to_memory()
+    for number, handler in _HANDLERS.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _write_to_memory() -> None:
     """Let what tests write stay in memory: there, thousands of commits wait for no disk."""
     if "TMPDIR" not in os.environ and IN_MEMORY.is_dir():
         folder = os.statvfs(IN_MEMORY)

@@ -34,6 +34,8 @@ class Measured(NamedTuple):
 def main() -> None:
     asked = _asked()
     contestants: list[Contestant] = [Loop(), Program(), DRY_RUN]
+    if asked.ledger:
+        contestants.append(Program("with full ledger", settled=asked.ledger))
     if asked.peers:
         contestants += peers(asked.peers)
     figures: dict[int, list[Measured]] = {}
@@ -60,6 +62,13 @@ def _asked() -> argparse.Namespace:
         metavar="N",
         help=f"how many matters are newly closed, at most {MOST} (1000 10000); an idle run is "
         "always measured, too",
+    )
+    parser.add_argument(
+        "--ledger",
+        type=int,
+        default=0,
+        metavar="N",
+        help="this program, too, with so many closings settled already",
     )
     parser.add_argument("--turns", type=int, default=5, metavar="N", help="of each contestant (5)")
     parser.add_argument(

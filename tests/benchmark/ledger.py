@@ -1,0 +1,47 @@
+"""A ledger of many years: settled closings by the million, put into a state."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+FIRST_MATTER = 100_000_000
+"""Beyond those that the practice Clio has."""
+_DAY = "2026-01-01"
+_AT = 1_767_225_600
+_STATES = ((None, "pending"), ("pending", "sending"), ("sending", "sent"))
+_NUMBERS = "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < :many)"
+_CLOSINGS = f"""
+    {_NUMBERS} INSERT INTO closings
+    SELECT
+        'default', :first + n, '{_DAY}', :first + n, 'sent', NULL, 'sync', 'opt-out',
+        '"' || n || '"', {_AT}, {_AT}, 1, 1, n, 0, 0, 0, 0, {_AT} + n / 50, 1, {_AT}, n / 50, {_AT}
+    FROM t
+"""
+_CHANGES = f"""
+    {_NUMBERS} INSERT INTO changes
+    SELECT
+        'default', :first + n, '{_DAY}', 1, n + :many * :step, {_AT}, :before, :after, NULL, NULL,
+        NULL
+    FROM t
+"""
+_HASHES = f"""
+    CREATE TEMPORARY TABLE hashes AS {_NUMBERS.replace(":many", ":many * 3")}
+    SELECT randomblob(16) AS identity, (n + 2) / 3 AS number FROM t
+"""
+_PEOPLE = f"""
+    INSERT INTO people
+    SELECT 'default', identity, :first + number, '{_DAY}', {_AT} + number / 50
+    FROM hashes ORDER BY identity
+"""
+
+
+def grow(state: Path, closings: int) -> None:
+    """Let so many closings have been handed over long ago, each to a client of its own."""
+    values = {"first": FIRST_MATTER, "many": closings}
+    with closing(sqlite3.connect(state)) as connection, connection:
+        connection.execute(_CLOSINGS, values)
+        for step, (before, after) in enumerate(_STATES):
+            changed = {"step": step, "before": before, "after": after}
+            connection.execute(_CHANGES, values | changed)
+        connection.execute(_HASHES, values)
+        connection.execute(_PEOPLE, values)
