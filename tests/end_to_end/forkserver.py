@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import IO, Any, NoReturn, Self
@@ -62,7 +63,8 @@ class Forked:
         return self.returncode
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may just have ended
+            os.kill(self.pid, signal.SIGKILL)
 
     def _fail(self) -> NoReturn:
         self._close()
