@@ -3,7 +3,7 @@
 Each of these allows something, and no more than is said here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -79,15 +79,19 @@ class Circumstances:
         """Tell whether the POST with this number came after a person sent the closing again."""
         return post >= self.overruled.get(transaction_id, post + 1)
 
-    def note_put_back(self, then: "Circumstances", copied: int, accepted: int) -> None:
-        """Note that a copy was put back, made `then`: what a person did since is forgotten, too.
+    def note_put_back(self, then: "Circumstances", copied: int, accepted: Sequence[str]) -> None:
+        """Note that a copy was put back, made `then` when so many were accepted of these by now.
 
-        README's recipe has them drop what Broadly has received; until that is done, and for what
-        does not wait just then, nobody is to blame if somebody is asked a second time.
+        What a person did since is forgotten, too; but what they sent again, and was accepted, has
+        been, and is nobody's fault. README's recipe has them drop what Broadly has received; until
+        that is done, and for what does not wait just then, nobody is to blame if somebody is asked
+        a second time.
         """
         kept = deepcopy(then)
-        self.backfills, self.resent, self.dropped = kept.backfills, kept.resent, kept.dropped
-        self.forgotten.append(Forgotten(copied, accepted))
+        self.backfills, self.dropped = kept.backfills, kept.dropped
+        done = {(name, times) for name, times in self.resent if accepted.count(name) > times}
+        self.resent = kept.resent | done
+        self.forgotten.append(Forgotten(copied, len(accepted)))
 
     def remembered(self, accepted: int) -> list[int]:
         """Return which of so many that were accepted a state may still know of."""

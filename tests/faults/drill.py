@@ -78,7 +78,8 @@ class Drill(World):
         """Put an old copy of the state back, made when so many were accepted."""
         shutil.rmtree(self.state.parent)
         shutil.copytree(copy, self.state.parent)
-        self.circumstances.note_put_back(told, accepted, len(self.broadly.accepted))
+        names = [one.transaction_id for one in self.broadly.accepted]
+        self.circumstances.note_put_back(told, accepted, names)
         self._watermark = ""
 
     def rest(self, *arguments: str) -> None:

@@ -32,6 +32,11 @@ def _again(drill: Drill, *, days: float = 0, date: str | None = None) -> None:
     drill.broadly.accepted.append(replace(first, at=at, item=item))
 
 
+def _put_back(drill: Drill, then: Circumstances, *, copied: int) -> None:
+    accepted = [one.transaction_id for one in drill.broadly.accepted]
+    drill.circumstances.note_put_back(then, copied, accepted)
+
+
 def _asked_twice(drill: Drill) -> None:
     with pytest.raises(AssertionError, match=r"closing clio:matter:5001:.* was asked twice"):
         checker.check_nobody_is_asked_twice(drill, drill.circumstances)
@@ -94,7 +99,7 @@ def test_another_close_date_may_be_sent_a_month_after_dropping(drill: Drill) -> 
 
 
 def test_what_an_old_copy_forgot_may_be_accepted_once_more(drill: Drill) -> None:
-    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=1)
+    _put_back(drill, Circumstances(), copied=0)
     _again(drill)
     _not_asked_twice(drill)
     _again(drill)
@@ -102,21 +107,32 @@ def test_what_an_old_copy_forgot_may_be_accepted_once_more(drill: Drill) -> None
 
 
 def test_what_an_old_copy_knows_may_not_be_accepted_again(drill: Drill) -> None:
-    drill.circumstances.note_put_back(Circumstances(), copied=1, accepted=1)
+    _put_back(drill, Circumstances(), copied=1)
     _again(drill)
     _asked_twice(drill)
 
 
 def test_before_an_old_copy_is_put_back_it_excuses_nothing(drill: Drill) -> None:
     _again(drill)
-    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=2)
+    _put_back(drill, Circumstances(), copied=0)
     _asked_twice(drill)
 
 
 def test_an_old_copy_that_is_put_back_forgets_what_people_did(drill: Drill) -> None:
     then = deepcopy(drill.circumstances)
     drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
-    drill.circumstances.note_put_back(then, copied=1, accepted=1)
+    _put_back(drill, then, copied=1)
+    _again(drill)
+    _asked_twice(drill)
+
+
+def test_an_old_copy_that_is_put_back_undoes_nothing(drill: Drill) -> None:
+    """What was resent, and accepted again, was so before; but a third time is one too many."""
+    then = deepcopy(drill.circumstances)
+    drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
+    _again(drill)
+    _put_back(drill, then, copied=1)
+    _not_asked_twice(drill)
     _again(drill)
     _asked_twice(drill)
 
@@ -129,7 +145,7 @@ def test_an_old_copy_may_lack_what_it_forgot_and_nothing_else(
     shutil.copytree(first_state, drill.state.parent)
     with pytest.raises(AssertionError, match=r"5001:.* was accepted and is in no ledger"):
         checker.check(drill, drill.circumstances)
-    drill.circumstances.note_put_back(Circumstances(), copied=0, accepted=1)
+    _put_back(drill, Circumstances(), copied=0)
     checker.check(drill, drill.circumstances)
 
 
