@@ -40,13 +40,16 @@ def _at_broadly(fault: Fault, *codes: int, times: int | None = 1) -> Mishap:
     return Mishap(arm, codes)
 
 
-def _of_a_client(status: str, **more: Any) -> Mishap:
-    """Let Broadly say this of the next client whom it would accept."""
+def _of_a_client(status: str, *codes: int) -> Mishap:
+    """Let Broadly say this of the next client whom it would accept.
+
+    "retry" and "refuse" do not say what became of an earlier attempt whose answer was lost.
+    """
 
     def arm(drill: Drill, number: int) -> None:
-        drill.broadly.rule(status, times=1, **more)
+        drill.broadly.rule(status, times=1)
 
-    return Mishap(arm)
+    return Mishap(arm, codes)
 
 
 def _late(server_of: Callable[[Drill], Server]) -> Mishap:
@@ -180,9 +183,9 @@ MISHAPS: dict[str, Mishap] = {
     "Broadly is slow": _at_broadly(_dripping(0.002)),
     "Broadly is late": _late(lambda drill: drill.broadly),
     "Broadly rejects a client": _of_a_client("rejected"),
-    "Broadly wants a client later": _of_a_client("retry"),
+    "Broadly wants a client later": _of_a_client("retry", UNAVAILABLE),
     "Broadly suppresses a client": _of_a_client("suppressed"),
-    "Broadly refuses for a client": _of_a_client("refuse"),
+    "Broadly refuses for a client": _of_a_client("refuse", UNAVAILABLE),
     "a client opts out": _meanwhile(_opt_out),
     "a client is hidden": _meanwhile(_hide),
     "a matter is reopened": _of_a_matter("reopen"),

@@ -146,13 +146,14 @@ def _state(statement: str, *values: object) -> Falsify:
     return falsify
 
 
-def _row(matter: int, state: str, reason: str | None) -> Falsify:
+def _row(matter: int, state: str, reason: str | None, *, marked: bool = False) -> Falsify:
     """Write these into a row, and into its last change as well."""
 
     def falsify(drill: Drill) -> None:
         _state(
-            "UPDATE closings SET state = ?, reason = ? WHERE matter_id = ?", state, reason, matter
-        )(drill)
+            "UPDATE closings SET state = ?, reason = ?, marked = ? WHERE matter_id = ?",
+            state, reason, marked, matter,
+        )(drill)  # fmt: skip
         _state(
             "UPDATE changes SET to_state = ?, reason = ? WHERE (run, position) IN"
             " (SELECT run, position FROM changes WHERE matter_id = ?"
@@ -198,7 +199,11 @@ HELD_OTHERWISE: dict[str, Falsify] = {
     r"matter 5003 \(skipped, settling\) has a reason that": _row(5003, "skipped", "settling"),
     r"matter 5003 \(sent, None\) was never accepted": _row(5003, "sent", None),
     "matter 5001 .* was accepted, and may be asked again": _row(5001, "pending", None),
-    r"matter 5001 \(skipped, .*\) was accepted": _row(5001, "skipped", "asked_recently"),
+    r"matter 5001 \(skipped, asked.*\) was accepted": _row(
+        5001, "skipped", "asked_recently", marked=True
+    ),
+    r"matter 5001 \(skipped, suppressed\) was accepted": _row(5001, "skipped", "suppressed"),
+    r"matter 5001 \(dead, None\) was accepted": _row(5001, "dead", None),
     "the watermark passed matter 5003 by": _gone(5003),
     "the watermark passed matter 5004 by": _closed_later,
     "the watermark went back": _watermark("2026-01-01T00:00:00+00:00"),
@@ -247,6 +252,16 @@ def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
     FALSE[sentence](drill)
     with pytest.raises(AssertionError, match=sentence):
         drill.judge()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("pending", "unknown_outcome"), ("dead", None), ("skipped", "suppressed")],
+)
+def test_what_is_marked_counts_as_asked(drill: Drill, state: str, reason: str | None) -> None:
+    """Its answer was lost once; what Broadly says of a later attempt does not undo that."""
+    _row(5001, state, reason, marked=True)(drill)
+    drill.judge()
 
 
 def test_what_a_backfill_passed_by_is_found(drill: Drill) -> None:
