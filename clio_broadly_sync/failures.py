@@ -112,10 +112,15 @@ def _is_tls(error: Exception) -> bool:
 
 
 def _never_arrived(error: Exception) -> bool:
-    """Tell a connection that never stood from one that was cut: the same class in requests."""
-    return isinstance(error, ConnectTimeout | ProxyError) or isinstance(
-        _reason(error), ConnectTimeoutError
-    )
+    """Tell a connection that never stood from one that was cut: the same class in requests.
+
+    Also a POST that was cut behind a proxy comes as ProxyError (urllib3: the closed connection
+    has forgotten that it got through).
+    """
+    reason = _reason(error)
+    if isinstance(error, ProxyError):
+        reason = getattr(reason, "original_error", None)
+    return isinstance(error, ConnectTimeout) or isinstance(reason, ConnectTimeoutError)
 
 
 def _reason(error: Exception) -> object:

@@ -453,6 +453,28 @@ def test_tls_that_breaks_later(
     assert _fails(transport(), f"https://127.0.0.1:{port}/").outcome_unknown
 
 
+@pytest.mark.parametrize("end", [lambda connection: None, _reset], ids=["closed", "reset"])
+def test_cut_behind_a_proxy(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch, end: Talk
+) -> None:
+    """The proxy let it through, and the POST arrived: it may have been acted on."""
+    arrived: list[bytes] = []
+
+    def read_and_end(connection: socket.socket) -> None:
+        arrived.append(connection.recv(65536))
+        end(connection)
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        _tls(certificate, read_and_end)(connection)
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listen(talk)}")
+    assert _fails(transport(), "https://127.0.0.1/").outcome_unknown
+    assert len(arrived) == 1
+
+
 def test_tls_where_none_is_spoken(listen: Listen) -> None:
     """Plain http on the port is a wrong address."""
     with pytest.raises(ConfigError, match="TLS"):
