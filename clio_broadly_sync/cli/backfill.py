@@ -63,16 +63,10 @@ def backfill(
         question = f"{words.count(closings, 'closing')} may be handed over. Go on?"
         if yes or dry_run or run.ask(question):
             return True
-        say(_DECLINED, err=True)
+        say("Nobody is handed over.", err=True)
         return False
 
     run.carry_out(lambda job: pipeline.backfill(job, confirm))
-
-
-_DECLINED = (
-    "Nobody is handed over. They wait until you run the same `backfill` again, or let them go with "
-    "`clio-broadly-sync outbox drop --command backfill`."
-)
 
 
 def _check(first: date, last: date, *, asks: bool) -> None:

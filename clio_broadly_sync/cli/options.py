@@ -2,11 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+
+from clio_broadly_sync.errors import shown
+
+
+class _Day(click.DateTime):
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            wrong = f"“{shown(str(value))}” is no day of the calendar"
+            self.fail(f"{wrong}; write dates as 2026-01-31.", param, ctx)
+
+
+DAY: Final = _Day()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +60,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
 def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `sync` and `backfill`."""
     for option in (
-        click.option("--yes", is_flag=True, help="Approve what waits for a person; do not ask."),
+        click.option("--yes", is_flag=True, help="Approve all that waits for a yes; do not ask."),
         click.option(
             "--limit",
             type=click.IntRange(min=0),

@@ -186,7 +186,7 @@ class Run:
         """Say what went wrong, then what there is to do, then what was done."""
         self._progress.finish()
         errors = str(error).splitlines() if error is not None else []
-        results = words.results(self.report, code, dry_run=self.dry_run)
+        results = words.results(self.report, code, self.command, dry_run=self.dry_run)
         self._said = [*errors, *results]
         telling = self._hear(code, error)
         if telling.outage_since is not None:

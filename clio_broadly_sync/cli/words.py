@@ -15,7 +15,7 @@ from clio_broadly_sync.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Closing, Verdict
+from clio_broadly_sync.model import Closing, Command, Verdict
 from clio_broadly_sync.report import Report, decision_of
 
 OK: Final = 0
@@ -103,10 +103,13 @@ def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> I
     yield "}\n"
 
 
-def results(report: Report, code: int, *, dry_run: bool) -> list[str]:
-    """Say what a person has to do, then what the run did; of a run that failed, the first only."""
-    summary = [_summary(report, dry_run=dry_run)] if code in (OK, ATTENTION) else []
-    return [*needs(report), *summary]
+def results(report: Report, code: int, command: Command, *, dry_run: bool) -> list[str]:
+    """Say what a person has to do, then what the run did; of a `sync` that failed, the first
+    only: the next one goes on."""
+    by_hand = command is Command.BACKFILL and not dry_run
+    has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
+    summary = [_summary(report, dry_run=dry_run)] if has_figures else []
+    return [*needs(report), *(_left_over(report, code) if by_hand else ()), *summary]
 
 
 def cut(lines: Sequence[str], number: int) -> list[str]:
@@ -126,6 +129,11 @@ def outage(since: datetime) -> str:
 
 
 def _summary(report: Report, *, dry_run: bool) -> str:
+    if report.first_run and dry_run:
+        return (
+            "Dry run: nothing was noted. The first `sync` without --dry-run notes where to start, "
+            "and hands over nobody."
+        )
     if report.first_run:
         return (
             "First run: nobody was handed over. From now on, `sync` hands over what closes; "
@@ -165,6 +173,17 @@ def needs(report: Report) -> Iterator[str]:
             "hidden from this sign-in, or a box cannot be read: give the Clio user of this sign-in "
             "access to it."
         )
+
+
+def _left_over(report: Report, code: int) -> Iterator[str]:
+    """Say that nothing but the same `backfill` goes on with what one has left."""
+    again = "`sync` does not go on with a backfill: run the same one again"
+    if report.waiting:
+        wait = count(report.waiting, "closing waits", "closings wait")
+        drop = "clio-broadly-sync outbox drop --command backfill"
+        yield f"{wait}, and {again}, or let them go with `{drop}`."
+    elif outcome(code) in ("unavailable", "interrupted"):
+        yield f"{again}."
 
 
 def table(closings: Iterable[Closing]) -> Iterator[str]:

@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 import pytest
 from world import Ran, World
 
+from clio_broadly_sync.sandbox import faults
+
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
 
 
@@ -87,6 +89,29 @@ def test_it_asks_on_a_terminal(world: World, answer: str, sent: int) -> None:
     assert ("Nobody is handed over" in ran.out) is (sent == 0)
     if not sent:
         assert world.backfill(*MARCH, "--yes", "--json").delivery == {"sent": 2}
+
+
+def test_what_is_left_is_said(world: World) -> None:
+    """How many, and that no other run goes on with them; then nothing is left to say."""
+    _march(world, 3)
+    waits = "wait, and `sync` does not go on with a backfill: run the same one again"
+    world.busy()
+    ran = world.backfill(*MARCH, "--yes")
+    assert ran.code == 69
+    assert f"3 closings {waits}" in ran.out
+    assert "0 handed over" in ran.out
+    assert f"2 closings {waits}" in world.backfill(*MARCH, "--yes", "--limit", "1", "-v").err
+    assert "run the same one again" not in world.backfill(*MARCH, "--yes", "-v").err
+
+
+def test_one_that_read_nothing_is_to_be_run_again(world: World) -> None:
+    """Clio is away: cron's next `sync` does not make up for it."""
+    _march(world, 1)
+    world.clio.faults.add(faults.answer(503, headers={"Retry-After": "7200"}))
+    ran = world.backfill(*MARCH, "--yes")
+    assert ran.code == 69
+    assert "does not go on with a backfill: run the same one again." in ran.out
+    assert "0 matters read" not in ran.out
 
 
 def test_interrupted_one_continues_with_the_same_command(world: World) -> None:

@@ -71,6 +71,7 @@ def test_first_dry_run_leaves_no_trace(fresh: World) -> None:
     fresh.later(minutes=1)
     dry = fresh.sync("--dry-run", "--json")
     assert (dry.code, dry.json["decisions"]) == (0, [])
+    assert "nothing was noted" in fresh.sync("--dry-run").out
     assert not fresh.state.parent.exists()
-    assert "nobody" in fresh.sync().out
+    assert "From now on" in fresh.sync().out
     assert fresh.posts == []

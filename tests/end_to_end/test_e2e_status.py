@@ -119,8 +119,10 @@ def test_backfill_that_did_not_end(world: World) -> None:
     world.closing(on=world.day(60))
     world.busy()
     world.backfill(world.day(90), world.day(), "--yes", "--limit", "0")
-    assert groups(status(world)["waiting"]) == {("backfill", None): 1}
-    assert "of a backfill: run it again" in lines(world)
+    assert groups(status(world, 65)["waiting"]) == {("backfill", None): 1}
+    printed = lines(world, 65)
+    assert printed.startswith("1 closing waits for a person")
+    assert "run the same backfill again" in printed
 
 
 def test_run_that_is_at_work_and_one_that_was_killed(world: World) -> None:

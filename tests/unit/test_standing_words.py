@@ -88,10 +88,17 @@ def test_held_and_dead_wait_for_a_person() -> None:
 
 
 def test_interrupted_backfill_has_its_way_on() -> None:
-    """It may be at work, so it is no reason for 65; but nothing else goes on with it."""
-    group = Group(BACKFILL, None, 5, OLD)
-    assert make_standing(waiting=[group]).for_a_person == 0
-    assert "outbox drop --command backfill" in text(waiting=[group])
+    """Nothing else goes on with it; but one that is at work may."""
+    waiting = [Group(BACKFILL, None, 5, OLD)]
+    assert make_standing(waiting=waiting).for_a_person == 5
+    assert make_standing(waiting=waiting, at_work=True).for_a_person == 5
+    runs = [RUN._replace(command="backfill", finished_at=None, exit_code=None), RUN]
+    assert make_standing(waiting=waiting, at_work=True, runs=runs).for_a_person == 0
+    assert make_standing(waiting=waiting, runs=runs).for_a_person == 5
+    printed = text(waiting=waiting)
+    assert "of a backfill that did not come to its end" in printed
+    assert "the next run" not in printed
+    assert "outbox drop --command backfill" in printed
 
 
 def test_silent_cron() -> None:

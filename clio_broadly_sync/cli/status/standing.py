@@ -7,7 +7,7 @@ from typing import Final
 
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.config import Config
-from clio_broadly_sync.model import FAULTS, Reason, SyncRule
+from clio_broadly_sync.model import FAULTS, Command, Reason, SyncRule
 from clio_broadly_sync.store import Store, at_work
 from clio_broadly_sync.store.tally import Group, PastRun
 
@@ -45,8 +45,14 @@ class Standing:
     @property
     def for_a_person(self) -> int:
         """How many closings go no further until a person has done something."""
-        waiting = [group for group in self.waiting if needs_a_person(group.reason)]
+        waiting = [group for group in self.waiting if self._needs_a_person(group)]
         return count([*self.held, *self.dead, *waiting])
+
+    def _needs_a_person(self, group: Group) -> bool:
+        """What a backfill left goes no further by itself; one that is at work may still take it."""
+        backfills = self.at_work and self.runs[0].command == Command.BACKFILL
+        left = group.command is Command.BACKFILL and not backfills
+        return left or group.reason is Reason.SURGE or group.reason in FAULTS
 
 
 def read(settings: Config, store: Store, now: datetime) -> Standing:
@@ -71,11 +77,6 @@ def read(settings: Config, store: Store, now: datetime) -> Standing:
         dead=tally.dead(),
         days=by_day(store, now, zone),
     )
-
-
-def needs_a_person(reason: Reason | None) -> bool:
-    """Tell what waits for a person from what goes by itself."""
-    return reason is Reason.SURGE or reason in FAULTS
 
 
 def count(groups: Iterable[Group]) -> int:

@@ -122,15 +122,22 @@ def _waiting(standing: Standing) -> Iterator[str]:
     if standing.waiting or standing.sending:
         yield from ("", "Waiting")
     for group in standing.waiting:
-        yield _row(group, WAITS.get(group.reason, str(group.reason)))
+        yield _row(group, _why(group))
         yield _since(group, standing)
         if group.command is Command.BACKFILL:
-            yield _do("of a backfill: run it again with the same dates; or drop them:")
+            yield _do("run the same backfill again: no other run takes them; or drop them:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in TO_DO.get(group.reason, ()):
             yield _do(text)
     for group in standing.sending:
         yield _row(group, "on their way; if no run is at work, the next one settles it")
+
+
+def _why(group: Group) -> str:
+    """Say why they wait; no run of cron goes on with what a backfill left."""
+    if group.command is Command.BACKFILL and group.reason in (None, Reason.UNAVAILABLE):
+        return "of a backfill that did not come to its end"
+    return WAITS.get(group.reason, str(group.reason))
 
 
 def _outcomes(standing: Standing) -> Iterator[str]:
