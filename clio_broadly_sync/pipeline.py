@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from clio_broadly_sync import decide, pins, rules
-from clio_broadly_sync.errors import StoppedError, SyncError, UnavailableError
+from clio_broadly_sync.errors import StoppedError, StorageError, SyncError, UnavailableError
 from clio_broadly_sync.job import Job
 from clio_broadly_sync.model import Approval, Command, Due, Page, Reason, State
 from clio_broadly_sync.push import check_fields, push_once
@@ -30,6 +30,8 @@ def sync(job: Job, *, approve: bool) -> None:
     any_due = job.store.ledger.count_due(due(job)) > 0
     if any_due:
         check_fields(job, timedelta.max)
+        if job.stale and not approve:  # the next run could not tell any more
+            _await_approval(job, due(job))
     walk.move_watermark()
     if any_due:
         push(job, due(job), approve=approve)
@@ -103,6 +105,8 @@ def push(job: Job, wanted: Due, *, approve: bool) -> None:
                     "What is read grows old before it can be handed over: Clio or Broadly is too "
                     "slow. The next run tries again."
                 )
+    except StorageError:
+        raise  # what is sending may have arrived: the next run marks it
     except SyncError as error:
         end_push(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
         raise
@@ -182,7 +186,13 @@ def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
     surge = rules.is_surge(due_now, recent, job.policy) or job.stale
     surge = surge or ledger.count_awaiting(wanted) > 0
     if surge:
-        ledger.set_approval(wanted, Approval.WANTED, decide.awaiting_approval, now)
+        _await_approval(job, wanted)
     job.report.surge = ledger.count_awaiting(wanted)
     job.report.attention |= job.report.surge > 0
     return surge
+
+
+def _await_approval(job: Job, wanted: Due) -> None:
+    job.store.ledger.set_approval(
+        wanted, Approval.WANTED, decide.awaiting_approval, job.source.now()
+    )

@@ -124,11 +124,12 @@ def _is_surplus(job: Job, closing: Closing) -> bool:
 
 
 def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
-    """Group by what one request for contacts can take: so many clients, all their closings."""
+    """Group by what one request for contacts can take, and the memory."""
     chunk: list[Closing] = []
     clients: set[int | None] = set()
     for closing in closings:
-        if closing.contact_id not in clients and len(clients) >= READ_AT_ONCE:
+        is_full = closing.contact_id not in clients and len(clients) >= READ_AT_ONCE
+        if is_full or len(chunk) >= LOOK_AHEAD:
             yield chunk
             chunk, clients = [], set()
         chunk.append(closing)
@@ -251,9 +252,8 @@ def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bo
         raise error
     now = job.source.now()
     job.busy_since = job.busy_since or now
-    too_long = (
-        wait > job.seconds_left() or now + timedelta(seconds=wait) > job.busy_since + MAX_BUSY
-    )
+    patience = (job.busy_since + MAX_BUSY - now).total_seconds()
+    too_long = wait > min(patience, job.seconds_left())
     patient = job.policy.command is Command.BACKFILL or wait > seconds_left
     if too_long or not patient:
         raise error

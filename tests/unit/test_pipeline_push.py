@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from factories import CLOSED_ON, NOW, TODAY, make_policy
-from runs import Runs
+from runs import YESTERDAY, Runs
 
 from clio_broadly_sync import push
 from clio_broadly_sync.model import Box, Key, Outcome, Reason, State
@@ -139,6 +139,20 @@ def test_many_closings_of_one_client_do_not_fill_the_memory(
     runs.sync(batch_size=2)
     assert runs.broadly.matters == [[1], [5]]
     assert [runs.states[n] for n in range(1, 6)] == [SENT, *[SKIPPED] * 3, SENT]
+
+
+def test_more_closings_of_one_client_than_can_be_read_in_time(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read first would grow old before the last was; so it is sent before."""
+    monkeypatch.setattr(push, "LOOK_AHEAD", 4)
+    monkeypatch.setattr(push, "READ_AT_ONCE", 1)
+    runs.close(*range(1, 31), client_id=1001, updated_at=YESTERDAY)
+    runs.waiting(*range(1, 31), contact_id=1001)
+    runs.clio.meanwhile("matters", *[runs.clock.after(minutes=2)] * 100)
+    runs.sync(batch_size=2)
+    assert runs.broadly.matters == [[1]]
+    assert runs.states == {1: SENT} | dict.fromkeys(range(2, 31), SKIPPED)
 
 
 def test_push_goes_on_where_all_that_is_in_memory_was_skipped(

@@ -4,6 +4,7 @@ import pytest
 from factories import for_backfill, make_policy
 from runs import Runs
 
+from clio_broadly_sync import pipeline
 from clio_broadly_sync.model import Approval, Box, Reason, State
 
 PENDING, SENT = State.PENDING, State.SENT
@@ -45,6 +46,26 @@ def test_those_of_the_day_before_do_not(runs: Runs) -> None:
     runs.close(3)
     runs.sync(AT_MOST_TWO)
     assert runs.states[3] is SENT
+
+
+def test_silence_is_remembered_before_the_watermark_moves(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a run that breaks off there would leave no sign of it to the next."""
+    runs.close(1, 2)
+    runs.sync(limit=0)
+    runs.clock.tick(hours=80)
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "push", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            runs.sync()
+    runs.clock.tick(minutes=15)
+    assert runs.sync().report.surge == 2
+    assert runs.states == {1: PENDING, 2: PENDING}
+
+
+def _killed(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_surge_stays_one_until_somebody_approves(runs: Runs) -> None:

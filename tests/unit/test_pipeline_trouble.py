@@ -1,6 +1,7 @@
 """What a run does when Broadly is away, busy or gives no answer, or when time runs out."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from factories import NOW, make_policy
@@ -10,10 +11,12 @@ from clio_broadly_sync.errors import (
     ConfigError,
     DeniedError,
     StoppedError,
+    StorageError,
     SyncError,
     UnavailableError,
 )
 from clio_broadly_sync.model import Outcome, Reason, State
+from clio_broadly_sync.store.ledger import Ledger
 
 PENDING, SENDING, SENT, DEAD, HELD = (
     State.PENDING,
@@ -62,6 +65,28 @@ def test_what_did_not_arrive_waits(runs: Runs, error: SyncError, reason: Reason 
     assert runs.row(2).tries == 0
     assert runs.job is not None
     assert (runs.job.report.to_send, runs.job.report.sent) == (1, 1)
+
+
+@pytest.mark.parametrize("dedupes", [False, True])
+def test_what_could_not_be_settled_is_in_doubt(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, dedupes: bool
+) -> None:
+    """Broadly has accepted it, and the ledger could not say so for a moment: it is not given back
+    as if it had never arrived."""
+    settle, moments = Ledger.settle, iter([StorageError("The disk had a bad moment.")])
+
+    def settled(ledger: Ledger, *arguments: Any) -> Any:
+        for error in moments:
+            raise error
+        return settle(ledger, *arguments)
+
+    runs.close(1, 2)
+    monkeypatch.setattr(Ledger, "settle", settled)
+    fails(runs, StorageError)
+    assert runs.states == {1: SENDING, 2: SENDING}
+    runs.sync(make_policy(dedupes=dedupes))
+    assert all(runs.row(n).marked for n in (1, 2))
+    assert runs.broadly.matters == ([[1, 2]] if dedupes else [])
 
 
 def test_refusals_are_settled_when_the_run_breaks_off(runs: Runs) -> None:
@@ -204,6 +229,15 @@ def test_backfill_does_not_wait_longer_than_an_hour(runs: Runs) -> None:
         runs.backfill()
     assert runs.waits == [1800, 1800]
     assert runs.row(1).reason is Reason.UNAVAILABLE
+
+
+def test_wait_beyond_the_calendar_is_too_long(runs: Runs) -> None:
+    """Such as the milliseconds since 1970, where seconds from now were meant."""
+    runs.close(1)
+    runs.broadly.answers = [busy(1_764_000_000_000)]
+    with pytest.raises(UnavailableError):
+        runs.backfill()
+    assert (runs.waits, runs.states) == ([], {1: PENDING})
 
 
 def test_hour_begins_anew_when_somebody_was_taken(runs: Runs) -> None:
