@@ -225,8 +225,9 @@ def _decision(reason: Reason | None) -> Decision:
 
 
 def _grew_old(matter: Matter, policy: Policy, today: date, closing: Closing | None) -> bool:
-    """A record without a readable close date ages from the day it was noticed."""
-    if policy.max_age_days is None:
+    """A record without a readable close date ages from the day it was noticed; what a person
+    resent never does."""
+    if policy.max_age_days is None or (closing is not None and closing.resent):
         return False
     noticed = closing.noticed_at.date() if closing is not None else today
     return (today - (matter.closed_on or noticed)).days > policy.max_age_days

@@ -394,6 +394,14 @@ def test_resent_by_a_person(changes: dict[str, Any], decision: Decision) -> None
     assert rules.by_matter(matter, POLICY, TODAY, closing=closing) == decision
 
 
+@pytest.mark.parametrize("fault", [Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD])
+def test_resent_by_a_person_never_grows_too_old(fault: Reason) -> None:
+    """Also after it could not be read for a while."""
+    closing = make_closing(resent=True, reason=fault)
+    matter = make_matter(closed_on=date(2020, 1, 1))
+    assert rules.by_matter(matter, POLICY, TODAY, closing=closing) == SEND
+
+
 # Faults wait until max age, and are then skipped as what they are.
 
 OLD = date(2026, 10, 1)
