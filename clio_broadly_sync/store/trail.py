@@ -2,10 +2,19 @@
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.model import Asked, Candidate, Closing, Key, Reason, State
+from clio_broadly_sync.model import (
+    Asked,
+    Candidate,
+    Closing,
+    Key,
+    Reason,
+    ReviewRequest,
+    State,
+)
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.conditions import OF_FIRM, OWN_CHANGES
 from clio_broadly_sync.store.identities import Identities
@@ -44,6 +53,16 @@ _STEPS: Final = f"""
     WHERE {OF_FIRM} AND {{condition}}
     ORDER BY changes.run, changes.position
 """
+_OF_PERSON: Final = """(closings.matter_id, closings.closed_on) IN (
+    SELECT people.matter_id, people.closed_on
+    FROM people JOIN closings AS claimed
+        ON people.firm = claimed.firm
+        AND people.matter_id = claimed.matter_id
+        AND people.closed_on = claimed.closed_on
+    WHERE people.firm = :firm AND people.identity IN ({identities})
+    AND (people.claimed_at = claimed.claimed_at OR claimed.marked = 1)
+)"""
+"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
 
 
 class Trail:
@@ -56,14 +75,20 @@ class Trail:
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""
-        return self._stories("closings.matter_id = :id", matter_id)
+        return self._stories("closings.matter_id = :id", {"id": matter_id})
 
     def of_contact(self, contact_id: int) -> list[Story]:
         """Return the closings of a contact, the one that was noticed last first.
 
         Goes through the whole ledger: a person asks this now and then, a run never does.
         """
-        return self._stories("closings.contact_id = :id", contact_id)
+        return self._stories("closings.contact_id = :id", {"id": contact_id})
+
+    def of_person(self, request: ReviewRequest) -> list[Story]:
+        """Return the closings that were claimed for this contact, e-mail address or phone."""
+        hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._identities.of(request))}
+        named = ", ".join(f":{name}" for name in hashes)
+        return self._stories(_OF_PERSON.format(identities=named), hashes)
 
     def asked(self, candidate: Candidate) -> Asked:
         """Return what is known of earlier hand-overs to the same person, or of the same matter."""
@@ -72,8 +97,8 @@ class Trail:
         with database.transaction(self._connection) as connection:
             return self._identities.before(connection, person)[key].asked
 
-    def _stories(self, condition: str, id_: int) -> list[Story]:
-        values = {"firm": self._firm, "id": id_}
+    def _stories(self, condition: str, sought: Mapping[str, int | bytes]) -> list[Story]:
+        values = {"firm": self._firm, **sought}
         with database.transaction(self._connection) as connection:
             steps = _steps(connection, condition, values)
             found = connection.execute(_CLOSINGS.format(condition=condition), values)

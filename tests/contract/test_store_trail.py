@@ -7,7 +7,15 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_policy, make_receipt
+from factories import (
+    CLOSED_ON,
+    NOW,
+    make_candidate,
+    make_closing,
+    make_policy,
+    make_receipt,
+    make_request,
+)
 from watched import plans, watch
 
 from clio_broadly_sync import decide
@@ -16,6 +24,7 @@ from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.tally import Group, PastRun
 
 LATER = NOW + timedelta(minutes=15)
+PERSON = make_request(make_closing(77), email="pat@example.com")
 
 
 @pytest.fixture
@@ -171,6 +180,43 @@ def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: St
     assert store.trail.asked(new) == Asked(matter_at=LATER)
 
 
+def test_closings_of_one_person(store: Store) -> None:
+    """Claimed for the contact, the e-mail address or the phone number; by hashes, no address."""
+    by_email, by_phone, other = (make_closing(n, contact_id=n) for n in (77, 78, 79))
+    put(store, by_email, by_phone, other)
+    _claim(store, by_email, email="pat@example.com", phone=None)
+    _claim(store, by_phone, email=None, phone="+14155550100")
+    _claim(store, other, email="other@example.com", phone="+14155550199")
+    person = make_request(
+        make_closing(80, contact_id=80), email="PAT@example.com", phone="+14155550100"
+    )
+    found = store.trail.of_person(person)
+    assert [story.closing.key.matter_id for story in found] == [77, 78]
+    assert all(story.steps for story in found)
+    assert Store(store._connection, firm="other").trail.of_person(person) == []
+
+
+def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
+    """It was given back and claimed again with another address; but a lost answer keeps both."""
+    closing = make_closing(77, contact_id=77)
+    put(store, closing)
+    _claim(store, closing, email="old@example.com")
+    (claimed,) = store.ledger.known([77])[77]
+    back = claimed._replace(state=State.PENDING)
+    store.ledger.record([(claimed, back)], LATER)
+    _claim(store, back, email="new@example.com", at=LATER + timedelta(hours=1))
+    old = make_request(make_closing(80, contact_id=80), email="old@example.com")
+    assert store.trail.of_person(old) == []
+    (claimed,) = store.ledger.known([77])[77]
+    store.ledger.record([(claimed, claimed._replace(marked=True))], LATER)
+    assert len(store.trail.of_person(old)) == 1
+
+
+def _claim(store: Store, closing: Closing, at: datetime = LATER, **who: str | None) -> None:
+    candidate = make_candidate(closing, **who)
+    store.ledger.claim([candidate], 1, whole=False, judge=lambda *_: None, at=at)
+
+
 def test_firms_do_not_see_each_other(store: Store) -> None:
     """Not in a story, and not in a count, though matters, contacts and runs have the same ids."""
     other = Store(store._connection, firm="other")
@@ -258,6 +304,7 @@ def test_hand_overs_between_moments(store: Store) -> None:
 
 READING: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     "a matter": (lambda s: s.trail.of_matter(77), {"sqlite_autoindex_closings_1"}),
+    "a person": (lambda s: s.trail.of_person(PERSON), {"sqlite_autoindex_closings_1"}),
     "waiting": (lambda s: s.tally.waiting(), {"closings_pending"}),
     "sending": (lambda s: s.tally.sending(), {"closings_sending"}),
     "held": (lambda s: s.tally.held(), {"closings_marked"}),

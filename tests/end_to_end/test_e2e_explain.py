@@ -83,15 +83,37 @@ def test_names_of_the_fields_are_those_of_the_settings(world: World) -> None:
 
 
 def test_person_asked_before(world: World) -> None:
-    """By the same contact: the other matter is named. By an address: that it was one."""
+    """The other matter is named, and whether it was the same contact, or one with its address."""
     one = world.closing(email="pat@example.com")
     assert world.sync().code == 0
     same, other = world.matter(one.contact), world.closing(email="pat@example.com")
     assert world.sync().code == 0
     lines = explain(world, same)
-    assert lines[0].startswith("Not handed over: the same person")
+    assert lines[0].startswith("Not handed over: the same person had already been handed over")
     assert lines[1].startswith(f"The same contact was handed over for matter {one.matter} on ")
-    assert "another contact in Clio" in explain(world, other.matter)[1]
+    assert explain(world, other.matter)[1].startswith(
+        "Another contact in Clio, with the same e-mail address or phone number, was handed over "
+        f"for matter {one.matter} on "
+    )
+
+
+def test_address_of_the_person_asked_before(world: World) -> None:
+    """Clio alone has it: where it is not asked, is away or has another by now, no matter is named,
+    and the answer stands."""
+    world.closing(email="pat@example.com")
+    world.sync()
+    other = world.closing(email="pat@example.com")
+    unknown = "It was another contact in Clio, with the same e-mail address or phone number."
+    _, foreseen, before, _ = explain(world, other.matter)
+    assert foreseen.startswith("The ledger does not know it")
+    assert "was handed over for matter" in before
+    world.sync()
+    assert explain(world, other.matter, "--offline")[1] == unknown
+    assert explain(world, other.matter, CLIO_ACCESS_TOKEN="withdrawn")[1] == unknown
+    world.firm.edit_contact(other.contact, email="new@example.com")
+    assert explain(world, other.matter)[1] == unknown
+    world.firm.hide_contact(other.contact)
+    assert explain(world, other.matter)[1] == unknown
 
 
 def test_waiting(world: World) -> None:
@@ -142,8 +164,59 @@ def test_several_closings_of_one_matter(world: World) -> None:
     world.sync()
     lines = explain(world, closing.matter)
     blank = lines.index("")
-    assert lines[0].startswith("Not handed over: the same person, or this matter under another")
+    assert lines[0].startswith("Handed over to Broadly on ")
+    assert (
+        f"under the close date {_written(world, 1)}; under the new one, {_written(world)}, it "
+        in (lines[0])
+    )
+    assert lines[1].startswith("Another close date within 30 days is taken as a correction")
     assert lines[blank + 1].startswith("Handed over to Broadly")
+
+
+def test_close_date_corrected_after_a_lost_answer_or_a_drop(world: World) -> None:
+    """It says what became of the matter under its former date; in JSON as well."""
+    lost, dropped = world.closing(), world.closing(email="nobody@example.com")
+    world.broadly.rule("rejected", email="nobody@example.com")
+    world.broadly.faults.add(faults.lose_answer())
+    world.sync("--limit", "1")
+    world.sync()
+    assert world.run("outbox", "drop", str(dropped.matter), "--yes").code == 0
+    world.later(days=1)
+    for closing in (lost, dropped):
+        world.firm.set_close_date(closing.matter, world.day())
+    world.sync()
+    said = first(world, lost.matter)
+    assert said.startswith("Perhaps handed over on ")
+    assert f"under the new one, {_written(world)}, it is not asked." in said
+    found = world.run("explain", "--json", str(dropped.matter)).json
+    assert found["says"].startswith("Not handed over: a person took it out of the outbox on ")
+    assert f"under the close date {_written(world, 1)}" in found["says"]
+
+
+def test_matter_closed_anew_long_after(world: World) -> None:
+    """That is no corrected date: the same person was asked, for this very matter."""
+    closing = world.closing()
+    world.sync()
+    world.later(days=40)
+    world.sync()
+    world.firm.reopen(closing.matter)
+    world.firm.close(closing.matter)
+    world.sync("--yes")
+    said, before, *_ = explain(world, closing.matter)
+    assert said.startswith("Not handed over: the same person had already been handed over")
+    assert before.startswith(f"The same contact was handed over for matter {closing.matter} on ")
+
+
+def test_only_what_was_handed_over_came_before(world: World) -> None:
+    """A request to the same contact that Broadly rejected is not why it was passed over."""
+    handed_over = world.closing(email="pat@example.com")
+    rejected = world.closing(email="nobody@example.com")
+    world.broadly.rule("rejected", email="nobody@example.com")
+    world.sync()
+    world.firm.edit_contact(rejected.contact, email="pat@example.com")
+    same = world.matter(rejected.contact)
+    world.sync()
+    assert f"was handed over for matter {handed_over.matter} on " in explain(world, same)[1]
 
 
 def test_known_matter_is_not_asked_of_clio(world: World) -> None:
@@ -191,8 +264,8 @@ def test_all_closings_of_a_contact(world: World) -> None:
     assert not any("run 2" in line for line in lines)
 
 
-def _written(world: World) -> str:
-    day = world.day()
+def _written(world: World, days_ago: int = 0) -> str:
+    day = world.day(days_ago)
     return f"{day.day} {day:%b %Y}"
 
 
@@ -212,10 +285,12 @@ def test_contact_without_a_closing(world: World) -> None:
 
 def test_matter_that_is_open(world: World) -> None:
     """And it says what makes it come up."""
-    matter = world.firm.add_matter(world.firm.add_contact(), thank_you=True)
-    sentence, once, *_ = explain(world, matter)
+    client = world.firm.add_contact()
+    matter = world.firm.add_matter(client, thank_you=True)
+    sentence, once, about = explain(world, matter)
     assert sentence == "Not handed over: the matter is not closed in Clio."
     assert "the next `sync` notices it" in once
+    assert about.endswith(f"matter {matter}, client {client}")
 
 
 def test_closed_since_the_last_run(world: World) -> None:
@@ -266,7 +341,26 @@ def test_too_old(world: World) -> None:
 
 
 def test_gone_or_hidden(world: World) -> None:
-    assert first(world, 4_999).startswith("Clio shows no such matter: it was deleted, or is hidden")
+    said, about = explain(world, 4_999)
+    assert said.startswith("Clio shows no such matter: it was deleted, or is hidden")
+    assert about == "  matter 4999"
+
+
+def test_box_checked_too_late_for_sync(world: World) -> None:
+    """What a backfill passed over is not `sync`'s again, where its close date is too old."""
+    day = world.day(45)
+    old = world.closing(on=day, thank_you=False)
+    assert world.backfill(day, day, "--yes").code == 0
+    said = explain(world, old.matter)[1]
+    assert said == (
+        "Check the box in Clio, if this client is to be asked; then: "
+        f"`clio-broadly-sync backfill --from {day} --to {day}`."
+    )
+    world.firm.set_thank_you(old.matter)
+    world.sync()
+    assert first(world, old.matter).startswith("Not handed over")
+    world.backfill(day, day, "--yes")
+    assert first(world, old.matter).startswith("Handed over")
 
 
 def test_offline(world: World) -> None:
@@ -316,11 +410,30 @@ def test_display_number(world: World) -> None:
     world.sync()
     for asked in (number, number.upper()):
         assert first_of(world, asked).startswith("Handed over to Broadly")
-    for asked in (NAMED["last_name"], number[:-1]):
-        assert first_of(world, asked).startswith("Clio shows no such matter")
+    for asked in (NAMED["last_name"], number[:-1], "0", "-5"):
+        assert explain(world, "--", asked) == [NO_NUMBER]
     open_matter = world.firm.add_matter(closing.contact)
     asked = f"{open_matter:05d}-{NAMED['last_name']}"
     assert first_of(world, asked) == "Not handed over: the matter is not closed in Clio."
+
+
+NO_NUMBER = (
+    "Clio shows no matter with this display number: give all of it, or the number in the address "
+    "of the matter's page in Clio, by which the ledger knows it."
+)
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/documents", "?tab=notes"])
+def test_pasted_address_of_a_matter(world: World, rest: str) -> None:
+    """Its number is taken out, so the ledger is asked, even offline; a cut one is none."""
+    closing = world.closing()
+    world.sync()
+    address = f"https://app.clio.com/nc/#/matters/{closing.matter}{rest}"
+    assert first_of(world, address).startswith("Handed over to Broadly")
+    assert explain(world, "--offline", address) == explain(world, closing.matter)
+    assert explain(world, f"https://app.clio.com/nc/#/matters/{closing.matter}x{rest}") == [
+        NO_NUMBER
+    ]
 
 
 def first_of(world: World, number: str) -> str:
@@ -484,7 +597,7 @@ def test_wrong_usage(world: World, arguments: list[str]) -> None:
 
 def test_number_that_no_id_can_be(world: World) -> None:
     """It may be a display number; to the ledger it is none."""
-    assert first_of(world, "9" * 40).startswith("Clio shows no such matter")
+    assert explain(world, "9" * 40) == [NO_NUMBER]
     assert world.run("explain", "--offline", "9" * 40).code == 2
 
 

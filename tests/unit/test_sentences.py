@@ -6,12 +6,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from factories import NOW, make_closing, make_policy
+from factories import NOW, TODAY, make_closing, make_policy
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.cli.explain import explanation, sentences
+from clio_broadly_sync.cli.explain import explanation, reasons, sentences
 from clio_broadly_sync.cli.explain.sentences import Given
-from clio_broadly_sync.model import Command, Reason, State, SyncRule
+from clio_broadly_sync.model import Command, Key, Reason, State, SyncRule
 from clio_broadly_sync.store.trail import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -32,7 +32,7 @@ SKIPS = (
 
 
 def given(**policy: Any) -> Given:
-    return Given(make_policy(**policy), "BroadlyOptOut", "SendBroadlyThankYou", ZONE)
+    return Given(make_policy(**policy), "BroadlyOptOut", "SendBroadlyThankYou", ZONE, TODAY)
 
 
 def story(state: State, reason: Reason | None = None, **more: Any) -> Story:
@@ -66,7 +66,7 @@ def test_one_sentence_for_everything(
 
 def test_every_reason_is_in_the_table() -> None:
     """A new one needs its words, and so does a new state."""
-    assert sentences.WHY.keys() == set(Reason)
+    assert reasons.WHY.keys() == set(Reason)
     assert explanation.STATES.keys() == set(State)
 
 
@@ -201,7 +201,7 @@ def test_dropped_after_a_lost_answer() -> None:
 
 
 def test_fields_have_the_names_of_the_settings() -> None:
-    named = Given(make_policy(), "No {thanks}", "Ask", ZONE)
+    named = Given(make_policy(), "No {thanks}", "Ask", ZONE, TODAY)
     assert "No {thanks} box" in sentences.sentence(story(State.SKIPPED, Reason.OPTED_OUT), named)
     assert "Ask box" in sentences.sentence(story(State.SKIPPED, Reason.NOT_OPTED_IN), named)
 
@@ -220,12 +220,59 @@ def test_what_helps() -> None:
         assert sentences.helps(told, given()) is None
 
 
-def test_decided_under_another_rule() -> None:
-    """`sync` does not decide it anew, so it is not said."""
-    told = story(State.SKIPPED, Reason.NOT_OPTED_IN, rule=SyncRule.OPT_IN)
+ANEW = (Reason.NOT_CLOSED, Reason.NO_CLIENT, Reason.NOT_OPTED_IN)
+LATE: dict[str, dict[str, Any]] = {
+    "before the start day": {"start_day": date(2026, 11, 19)},
+    "before the first run": {"start_day": None},
+    "too old by now": {"max_age_days": 1},
+}
+
+
+@pytest.mark.parametrize("reason", ANEW)
+def test_sync_decides_anew(reason: Reason) -> None:
+    """From the start day on, and up to the very last day of SYNC_MAX_AGE_DAYS."""
+    for policy in ({"start_day": date(2026, 11, 18)}, {"max_age_days": 2}):
+        helps = sentences.helps(story(State.SKIPPED, reason), given(**policy)) or ""
+        assert "the next `sync`" in helps
+        assert "backfill" not in helps
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("reason", ANEW)
+def test_sync_would_pass_it_over_for_its_date(reason: Reason, late: str) -> None:
+    """What is put right in Clio is then left to `backfill`, and `sync` is not promised."""
+    helps = sentences.helps(story(State.SKIPPED, reason), given(**LATE[late])) or ""
+    assert f"`{BACKFILL}`." in helps
+    assert "`sync` then" not in helps
+
+
+def test_close_date_that_is_still_to_be_typed() -> None:
+    """It may be one that `sync` passes over."""
+    told = story(State.SKIPPED, Reason.NO_CLOSE_DATE, key=Key(77, None))
     helps = sentences.helps(told, given()) or ""
-    assert "SYNC_RULE=opt-in" in helps
-    assert BACKFILL in helps
+    assert "the next `sync` then looks at it anew" in helps
+    assert "before 1 Nov 2026 or more than 30 days ago" in helps
+    assert "backfill --from DATE --to DATE" in helps
+    first = sentences.helps(told, given(start_day=None)) or ""
+    assert first == (
+        "Type the date in Clio; then: `clio-broadly-sync backfill --from DATE --to DATE`."
+    )
+
+
+def test_decided_under_a_rule_that_asked_for_the_box() -> None:
+    """`sync` does not decide it anew, and the box says nothing now."""
+    told = story(State.SKIPPED, Reason.NOT_OPTED_IN, rule=SyncRule.OPT_IN)
+    helps = sentences.helps(told, given(rule=SyncRule.OPT_OUT)) or ""
+    assert helps == f"It was decided under SYNC_RULE=opt-in; to decide it anew: `{BACKFILL}`."
+
+
+@pytest.mark.parametrize("reason", ANEW)
+def test_decided_under_another_rule(reason: Reason) -> None:
+    """What is put right in Clio is left to `backfill`, however recent it is."""
+    told = story(State.SKIPPED, reason, rule=SyncRule.OPT_IN)
+    helps = sentences.helps(told, given(rule=SyncRule.BOTH)) or ""
+    assert helps == sentences.helps(story(State.SKIPPED, reason), given(start_day=None))
+    assert f"`{BACKFILL}`." in helps
 
 
 def test_times() -> None:

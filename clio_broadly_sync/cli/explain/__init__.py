@@ -1,11 +1,15 @@
 """`explain`: why was this client handed over, or not?"""
 
+import re
+from typing import Final
+
 import click
 
 from clio_broadly_sync.cli.options import Options, common
 
 LONGEST_NUMBER = 255
 LARGEST_ID = 2**63 - 1
+_IN_ADDRESS: Final = re.compile(r"/matters/(\d+)(?!\w)", re.ASCII)
 
 
 @click.command()
@@ -24,8 +28,8 @@ def explain(
 ) -> None:
     """Say why the client of a matter was handed over, or not.
 
-    ID is the matter's id (the number in its address in Clio) or its display number. Says it in
-    one sentence, and then how it came to that. Changes nothing.
+    ID is the matter's id (the number in its address in Clio), that address, or its display
+    number. Says it in one sentence, and then how it came to that. Changes nothing.
 
     Example: clio-broadly-sync explain 1234567890
     """
@@ -50,6 +54,9 @@ def _is_number(text: str) -> bool:
 
 
 def _id_in(text: str) -> int | None:
-    """Return the id that a text may be; a display number may be all digits, too."""
+    """Return the id that a text may be, or that stands in the pasted address of a matter; a
+    display number may be all digits, too."""
+    address = _IN_ADDRESS.search(text)
+    text = address[1] if address else text
     is_id = text.isascii() and text.isdecimal() and len(text) < 20
     return int(text) if is_id and 0 < int(text) <= LARGEST_ID else None

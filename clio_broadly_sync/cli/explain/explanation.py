@@ -57,7 +57,8 @@ def lines(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[st
             yield ""
         yield told.says
         yield from told.more
-        yield f"  {_about(answer, told, names)}"
+        if about := _about(answer, told, names):
+            yield f"  {about}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
                 yield f"  {_change(step, zone)}"
@@ -95,7 +96,7 @@ def _about(answer: Explanation, told: Told, names: Names) -> str:
         parts.append(f"matter {matter_id}" + _in_brackets(names.number))
     if contact_id is not None:
         parts.append(f"client {contact_id}" + _in_brackets(names.clients.get(contact_id)))
-    if closing is not None:
+    if closing is not None and closing.key.closed_on is not None:
         parts.append(f"close date {times.day(closing.key.closed_on)}")
     return ", ".join(parts)
 

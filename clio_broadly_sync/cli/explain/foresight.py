@@ -22,6 +22,7 @@ from clio_broadly_sync.model import (
     Contact,
     FieldIds,
     Matter,
+    ReviewRequest,
     State,
 )
 from clio_broadly_sync.store import Store
@@ -63,6 +64,13 @@ class Foresight:
         """Return the contact's name, for a terminal only."""
         self._check_whose()
         return self._lookup.name(contact_id)
+
+    def request(self, closing: Closing) -> ReviewRequest | None:
+        """Return what would be handed over for a closing now; None where Clio hides the contact."""
+        contact = self._contact(closing.contact_id or 0)
+        if contact is None:
+            return None
+        return decide.request_for(closing, contact, self._given.policy, self._given.today)
 
     def of_contact(self, contact_id: int) -> Told:
         """Say of a contact without a closing what speaks against it now."""

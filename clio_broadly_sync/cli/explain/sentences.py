@@ -4,113 +4,28 @@ Pure words: what is said depends on the closing, its last change and the setting
 every state and every reason there is a sentence, and for most a way on.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from clio_broadly_sync import rules
 from clio_broadly_sync.cli import times
+from clio_broadly_sync.cli.explain.reasons import BY_ITSELF, HELPS, OUT_OF_SYNC, WHY
 from clio_broadly_sync.model import FAULTS, Closing, Command, Outcome, Policy, Reason, State
 from clio_broadly_sync.store.trail import Step, Story
 
 PROGRAM: Final = "clio-broadly-sync"
 
-WHY: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: (
-        "Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)"
-    ),
-    Reason.NO_CLIENT: "the matter had no client when read on {read}",
-    Reason.NO_CLOSE_DATE: "the matter was closed without a close date when read on {read}",
-    Reason.CLOSED_BEFORE_START: (
-        "it closed on {closed_on}, before the start day of this program ({start_day})"
-    ),
-    Reason.CLOSED_TOO_LONG_AGO: (
-        "it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)"
-    ),
-    Reason.NOT_OPTED_IN: "the matter's {opt_in} box was not checked when read on {read}",
-    Reason.OPTED_OUT: "the contact's {opt_out} box was checked when read on {read}",
-    Reason.COMPANY: "the client is a company, and SYNC_COMPANIES leaves companies out",
-    Reason.NO_CHANNEL: (
-        "the contact had no e-mail address or phone number that can be used when read on {read}"
-    ),
-    Reason.ASKED_RECENTLY: (
-        "the same person, or this matter under another close date, had already been handed over "
-        "when its turn came on {changed} (SYNC_REASK_DAYS is {reask})"
-    ),
-    Reason.SUPPRESSED: "Broadly said on {changed} that this client does not want to be asked{code}",
-    Reason.DROPPED: "a person took it out of the outbox on {changed}",
-    Reason.SETTLING: (
-        "it rests until {settled} in case the matter is reopened (SYNC_SETTLE_HOURS), and is then "
-        "read again"
-    ),
-    Reason.SURGE: (
-        "it waits for a person's yes, because more matters closed than SYNC_MAX_NEW ({max_new}) "
-        "lets go in a day, or because the program had not run for three days"
-    ),
-    Reason.UNAVAILABLE: (
-        "the try on {changed} broke off before Broadly had it, and the next run tries again"
-    ),
-    Reason.RETRY: (
-        "Broadly asked on {changed} to try again later, which was done in {tries} of {most} runs"
-    ),
-    Reason.UNKNOWN_OUTCOME: "Broadly's answer to it was lost on {changed}",
-    Reason.CONTACT_HIDDEN: "Clio hid the contact from this sign-in when asked on {read}",
-    Reason.UNREADABLE_FIELD: (
-        "a box, or another part of the record in Clio, could not be read on {read}"
-    ),
-}
-"""Why a closing was not handed over, or waits, or is held: the part of the sentence after that."""
-
-HELPS: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: "Once it is closed in Clio, the next `sync` looks at it anew.",
-    Reason.NO_CLIENT: "Name the client in Clio: the next `sync` then looks at it anew.",
-    Reason.NO_CLOSE_DATE: "Type the date in Clio: the next `sync` then looks at it anew.",
-    Reason.CLOSED_BEFORE_START: "To hand it over all the same: {backfill}",
-    Reason.CLOSED_TOO_LONG_AGO: "To hand it over all the same: {backfill}",
-    Reason.NOT_OPTED_IN: (
-        "Check the box in Clio, if this client is to be asked: the next `sync` then looks at it "
-        "anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
-    ),
-    Reason.OPTED_OUT: "If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
-    Reason.COMPANY: "If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
-    Reason.NO_CHANNEL: "Add one to the contact in Clio; then: {backfill}",
-    Reason.SUPPRESSED: "This is final: it is not sent again.",
-    Reason.DROPPED: "This is final: it is not looked at again.",
-    Reason.CONTACT_HIDDEN: (
-        "Give the Clio user of this sign-in access to the contact; then: {backfill}"
-    ),
-    Reason.UNREADABLE_FIELD: (
-        "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
-    ),
-}
-"""What helps where a closing was skipped."""
-
-BY_ITSELF: Final[Mapping[Reason, str]] = {
-    Reason.SURGE: (
-        f"If all that waits is right: `{PROGRAM} sync --yes`; "
-        f"if this one is not: `{PROGRAM} outbox drop {{matter}}`."
-    ),
-    Reason.CONTACT_HIDDEN: (
-        "Give the Clio user of this sign-in access to the contact. It is looked at again every "
-        "20 hours until it is too old."
-    ),
-    Reason.UNREADABLE_FIELD: (
-        "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is looked "
-        "at again every 20 hours until it is too old."
-    ),
-}
-"""What helps where a closing of `sync` waits; the others go by themselves."""
-
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the words need of the settings: the policy of `sync`, the boxes' names, the zone."""
+    """What the words need: the policy of `sync`, the boxes' names, the firm's zone and today."""
 
     policy: Policy
     opt_out: str
     opt_in: str
     zone: tzinfo | None
+    today: date
 
 
 def sentence(story: Story, given: Given) -> str:
@@ -243,12 +158,27 @@ def _helps(closing: Closing, given: Given) -> str | None:
 
 
 def _helps_skipped(closing: Closing, given: Given) -> str | None:
-    if closing.reason is None:
+    reason = closing.reason
+    if reason is None:
         return None
-    text = HELPS.get(closing.reason)
-    if text is not None and "anew" in text and closing.rule is not given.policy.rule:
+    if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
-    return text
+    if reason in OUT_OF_SYNC and _is_out_of_sync(closing, given):
+        return OUT_OF_SYNC[reason]
+    return HELPS.get(reason)
+
+
+def _is_out_of_sync(closing: Closing, given: Given) -> bool:
+    """Tell whether `sync` leaves it alone for the rule of then, or for its date: before the
+    first run, for any date."""
+    policy, closed_on = given.policy, closing.key.closed_on
+    if policy.start_day is None or closing.rule is not policy.rule:
+        return True
+    if closed_on is None:
+        return False
+    age = (given.today - closed_on).days
+    too_old = policy.max_age_days is not None and age > policy.max_age_days
+    return too_old or closed_on < policy.start_day
 
 
 def _last(story: Story) -> Step | None:

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn
 
 import click
 
 from clio_broadly_sync.cli import times, wiring, words
-from clio_broadly_sync.cli.explain import explanation, sentences
+from clio_broadly_sync.cli.explain import earlier, explanation, sentences
+from clio_broadly_sync.cli.explain.earlier import Earlier
 from clio_broadly_sync.cli.explain.explanation import Explanation, Names, Told
 from clio_broadly_sync.cli.explain.foresight import Foresight
 from clio_broadly_sync.cli.explain.sentences import Given
@@ -15,7 +17,7 @@ from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
 from clio_broadly_sync.errors import StoppedError, SyncError
-from clio_broadly_sync.model import Closing, Command, Reason
+from clio_broadly_sync.model import Command, Matter, Reason
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.trail import Story
 from clio_broadly_sync.transport import Stop
@@ -24,6 +26,10 @@ UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offl
 NO_MATTER: Final = (
     "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
     "does not know it."
+)
+NO_NUMBER: Final = (
+    "Clio shows no matter with this display number: give all of it, or the number in the address "
+    "of the matter's page in Clio, by which the ledger knows it."
 )
 
 
@@ -60,11 +66,13 @@ class _Explaining:
     def __init__(self, settings: Config, store: Store, question: Question, stop: Stop) -> None:
         self._trail = store.trail
         self._question = question
+        zone = times.firm_zone(settings, store)
         self._given = Given(
             policy=wiring.policy(settings, Command.SYNC, store),
             opt_out=settings.sync_opt_out_field,
             opt_in=settings.sync_opt_in_field,
-            zone=times.firm_zone(settings, store),
+            zone=zone,
+            today=wiring.now().astimezone(zone).date(),
         )
         self._foresight = Foresight(settings, store, self._given, stop)
 
@@ -89,7 +97,8 @@ class _Explaining:
         asked = self._question
         found = self._foresight.find(asked.matter_id, asked.number)
         if not found:
-            return Explanation([Told(NO_MATTER)], asked.matter_id, None, known=False)
+            says = NO_NUMBER if asked.matter_id is None else NO_MATTER
+            return Explanation([Told(says)], asked.matter_id, None, known=False)
         if len(found) > 1:
             ids = ", ".join(str(one.matter.id) for one in found)
             several = f"Several matters have this display number; ask with the id instead: {ids}."
@@ -97,7 +106,13 @@ class _Explaining:
         matter = found[0].matter
         if told := self._known(matter.id):
             return Explanation(told, matter.id, None, known=True)
-        return Explanation([self._foresight.of_matter(matter)], matter.id, None, known=False)
+        return Explanation([self._foreseen(matter)], matter.id, None, known=False)
+
+    def _foreseen(self, matter: Matter) -> Told:
+        told = self._foresight.of_matter(matter)
+        if told.story is None or told.story.closing.reason is not Reason.ASKED_RECENTLY:
+            return told
+        return replace(told, more=(*told.more, self._whose(told.story)))
 
     def _of_contact(self, contact_id: int) -> Explanation:
         told = [self._told(story) for story in self._trail.of_contact(contact_id)]
@@ -110,25 +125,41 @@ class _Explaining:
         return [self._told(story) for story in self._trail.of_matter(matter_id)]
 
     def _told(self, story: Story) -> Told:
-        helps = sentences.helps(story, self._given)
-        more = [helps] if helps is not None else []
         if story.closing.reason is Reason.ASKED_RECENTLY:
-            more.append(self._asked_before(story.closing))
-        return Told(sentences.sentence(story, self._given), tuple(more), story)
+            return self._asked_before(story)
+        helps = sentences.helps(story, self._given)
+        more = (helps,) if helps is not None else ()
+        return Told(sentences.sentence(story, self._given), more, story)
 
-    def _asked_before(self, closing: Closing) -> str:
-        """Name the hand-over before, where it was to the same contact."""
-        same = self._trail.of_contact(closing.contact_id or 0)
-        others = [story.closing for story in same if story.closing.key != closing.key]
-        before = max(
-            ((other.claimed_at, other.key) for other in others if other.claimed_at is not None),
-            default=None,
-        )
-        if before is None:
-            return "It was another contact in Clio, with the same e-mail address or phone number."
-        at, key = before
-        when = times.moment(at, self._given.zone)
-        return f"The same contact was handed over for matter {key.matter_id} on {when}."
+    def _asked_before(self, story: Story) -> Told:
+        """Say which hand-over came before: of the same matter, or of the same person."""
+        closing, zone = story.closing, self._given.zone
+        former = earlier.of_matter(story, self._trail.of_matter(closing.key.matter_id))
+        if former is not None:
+            says, more = earlier.sentence(closing, former, zone), earlier.CORRECTED
+        else:
+            says, more = sentences.sentence(story, self._given), self._whose(story)
+        helps = sentences.helps(story, self._given)
+        return Told(says, (more,) if helps is None else (helps, more), story)
+
+    def _whose(self, story: Story) -> str:
+        same = self._trail.of_contact(story.closing.contact_id or 0)
+        before = earlier.of_person(story, same) or self._same_address(story)
+        return earlier.whose(story.closing, before, self._given.zone)
+
+    def _same_address(self, story: Story) -> Earlier | None:
+        """Ask Clio for the address, which the ledger does not hold; the answer stands without."""
+        if self._question.offline:
+            return None
+        try:
+            request = self._foresight.request(story.closing)
+        except StoppedError:
+            raise
+        except SyncError:
+            return None
+        if request is None:
+            return None
+        return earlier.of_person(story, self._trail.of_person(request))
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None
