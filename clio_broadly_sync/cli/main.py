@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from clio_broadly_sync import __version__, logs
 from clio_broadly_sync.cli import bugs
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.output import Output, OutputError
 
 COMMANDS = {
     "sync": "Hand over the clients of matters closed since the last run (what cron runs).",
@@ -91,7 +92,15 @@ def main() -> None:
         if getattr(sys, name) is None:  # the caller has closed it
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="replace")  # an alphabet that lacks some letters
-    cli(prog_name="clio-broadly-sync")
+        if mode == "w":
+            setattr(sys, name, Output(getattr(sys, name)))
+    try:
+        cli(prog_name="clio-broadly-sync")
+    except OutputError as error:
+        from clio_broadly_sync.cli import words
+
+        logs.error(str(error))
+        sys.exit(words.STORAGE)
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:

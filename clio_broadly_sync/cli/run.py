@@ -17,6 +17,7 @@ import click
 from clio_broadly_sync import logs, pins, pipeline
 from clio_broadly_sync.cli import asking, bugs, progress, surge_words, wiring, words
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.output import OutputError
 from clio_broadly_sync.cli.telling import SURGE, Notebook, Teller, Telling, Trouble
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.config import Config
@@ -79,9 +80,10 @@ class Run:
         try:
             code = self._run(walk)
         except Exception as bug:
-            if self._has_to_show(bug):
+            code = words.STORAGE if isinstance(bug, OutputError) else words.BUG
+            if self._has_to_show(bug, code):
                 raise
-            sys.exit(words.BUG)
+            sys.exit(code)
         self._monitor.ended(code, self._said)
         sys.exit(code)
 
@@ -208,12 +210,12 @@ class Run:
             return Telling(self.dry_run or self.report.first_run or sys.stdout.isatty())
         return replace(telling, aloud=telling.aloud or self.report.news)
 
-    def _has_to_show(self, bug: Exception) -> bool:
+    def _has_to_show(self, bug: Exception, code: int) -> bool:
         """Tell the monitor of a bug; return whether it is to be shown, as any trouble is."""
         self._progress.finish()
         self._said = bugs.lines(bug)
-        trouble = Trouble(words.BUG, "\n".join(self._said))
-        self._monitor.ended(words.BUG, self._said)
+        trouble = Trouble(code, "\n".join(self._said))
+        self._monitor.ended(code, self._said)
         return self._teller.hear([trouble], wiring.now(), success=False).aloud
 
     def _print(

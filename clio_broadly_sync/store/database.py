@@ -25,6 +25,9 @@ PRAGMAS = (
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 """Changes the file for good, so only one that is known to be ours."""
 
+SHARED = stat.S_ISVTX | stat.S_ISGID
+"""Who sets one of these on a folder means it for several users, as /tmp is."""
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -98,7 +101,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             yield connection
             connection.commit()
         except BaseException:
-            connection.rollback()
+            # Closed by now, as where a listing was left half-way: that has rolled it back.
+            with suppress(sqlite3.ProgrammingError):
+                connection.rollback()
             raise
 
 
@@ -166,9 +171,15 @@ def check_private(path: Path) -> None:
     if found.st_mode & 0o077:
         raise StorageError(f"Others may read the state file; make it private: chmod 600 {path}")
     if os.stat(path.parent).st_mode & 0o022:
-        raise StorageError(
-            "Others may write to the folder of the state; make it private: chmod 700 on it."
-        )
+        raise StorageError(f"Others may write to {path.parent}; {privacy(path.parent)}")
+
+
+def privacy(folder: Path) -> str:
+    """Say how the state comes to a private folder; one that others need stays as it is."""
+    status = os.stat(folder)
+    if status.st_uid != os.geteuid() or status.st_mode & SHARED:
+        return "give the state a folder of its own, with SYNC_STATE."
+    return f"make it private: chmod 700 {folder}"
 
 
 @contextmanager

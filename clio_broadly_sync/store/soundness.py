@@ -102,7 +102,7 @@ def files(path: Path) -> list[Flaw]:
         near = [f for f in sorted(path.parent.iterdir()) if f.name.startswith(path.name)]
         found = [flaw for file in near if file != path for flaw in _of_file(file)]
     if folder & 0o077:
-        sentence = "Others may look into the folder of the state; make it private: chmod 700 on it."
+        sentence = f"Others may look into {path.parent}; {database.privacy(path.parent)}"
         found.append(Flaw("folder", sentence, grave=bool(folder & 0o022)))
     return found
 

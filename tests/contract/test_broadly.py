@@ -548,7 +548,6 @@ def test_410_is_a_wrong_address() -> None:
         (429, False),
         (CLOSED_PORT, True),
         (requests.ConnectTimeout("slow"), True),
-        (requests.exceptions.ProxyError("no"), True),
     ],
 )
 @pytest.mark.parametrize("dedupes", [True, False])

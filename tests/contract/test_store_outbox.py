@@ -148,6 +148,23 @@ def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
     assert (dead.code, dead.since) == ("bad_phone", LATER)
 
 
+def test_listing_left_half_way(tmp_path: Path) -> None:
+    """It ends without a word, before the state is closed and after it; the state goes on."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        next_run(store)
+        put(store, make_closing(1), make_closing(2))
+        for _ in range(2):
+            listed = store.outbox.listed(Selection())
+            next(listed)
+            listed.close()
+        listed = store.outbox.listed(Selection())
+        next(listed)
+    listed.close()
+    with Store.open(path) as store:
+        assert chosen(store, Selection()) == [1, 2]
+
+
 # Changed.
 
 

@@ -21,6 +21,7 @@ from clio_broadly_sync.store import sign_in as module
 whole, path = test_store_soundness.whole, test_store_soundness.path
 made = test_store.made
 MEND = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
+OWN_FOLDER = "give the state a folder of its own, with SYNC_STATE."
 FLAWS = {
     "closing": "Closings hold a word, a number or a date that is none (1 in all).",
     "reason": "The reason of closings is not one of their state (1 in all).",
@@ -79,7 +80,7 @@ def test_folder_and_files_that_others_may_look_into(
         ("mode", "Others may read state.db.old; make it private: chmod 600 on it.", (), True),
         (
             "folder",
-            "Others may look into the folder of the state; make it private: chmod 700 on it.",
+            f"Others may look into {path.parent}; {OWN_FOLDER}",
             (),
             False,
         ),
@@ -95,6 +96,14 @@ def others_may_read(path: Path) -> None:
 
 def others_may_write_the_folder(path: Path) -> None:
     path.parent.chmod(0o720)
+
+
+def everybody_uses_the_folder(path: Path) -> None:
+    path.parent.chmod(0o1777)
+
+
+def group_uses_the_folder(path: Path) -> None:
+    path.parent.chmod(0o2770)
 
 
 def folder_in_its_place(path: Path) -> None:
@@ -124,8 +133,10 @@ NO_VERSION = (
 )
 REFUSED: dict[Callable[[Path], None], str] = {
     others_may_read: "Others may read the state file; make it private: chmod 600 {path}",
-    others_may_write_the_folder: "Others may write to the folder of the state; make it private: "
-    "chmod 700 on it.",
+    others_may_write_the_folder: "Others may write to {path.parent}; make it private: chmod 700 "
+    "{path.parent}",
+    everybody_uses_the_folder: f"Others may write to {{path.parent}}; {OWN_FOLDER}",
+    group_uses_the_folder: f"Others may write to {{path.parent}}; {OWN_FOLDER}",
     folder_in_its_place: "The state is not an ordinary file (a link, or a folder); check "
     "SYNC_STATE.",
     two_facts_unreadable: "The state is damaged: what it says of clio_account, start_day cannot "
@@ -166,6 +177,21 @@ def test_state_of_another_user(made: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for refused in (lambda: Store.open(made), lambda: Store.scratch(made), SignIn(made).read):
         assert said(refused) == "The state file belongs to another user; run this as that user."
     assert test_store.listing(made.parent) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_folder_of_another_user(made: Path) -> None:
+    """Who runs this could not make it private, and its owner may need it as it is."""
+    made.parent.chmod(0o777)
+    os.chown(made.parent, 65534, -1)
+    assert said(lambda: Store.open(made)) == f"Others may write to {made.parent}; {OWN_FOLDER}"
+
+
+def test_folder_that_others_may_only_look_into(path: Path) -> None:
+    """It does no harm, and is named with what to do all the same."""
+    path.parent.chmod(0o750)
+    sentence = f"Others may look into {path.parent}; make it private: chmod 700 {path.parent}"
+    assert soundness.files(path) == [("folder", sentence, (), False)]
 
 
 def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path) -> None:

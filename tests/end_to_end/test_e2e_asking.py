@@ -47,7 +47,7 @@ def test_login_ends_without_a_code(world: World, hasty: dict[str, Any]) -> None:
     """77: a code lasts no longer either."""
     signing.by_login(world)
     ran = on_terminal(world, "login", "--paste", **hasty)
-    assert (ran.code, "No code was pasted" in ran.out) == (77, True)
+    assert (ran.code, "\nclio-broadly-sync: No code was pasted" in ran.out) == (77, True)
     assert world.clio.oauth.codes == set()
 
 

@@ -74,6 +74,11 @@ def _listed(world: World, *arguments: str) -> dict[int, dict[str, Any]]:
     return {row["matter_id"]: row for row in ran.json["rows"]}
 
 
+def _runs(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.run("status", "--json").json["runs"]
+    return found
+
+
 def _state(world: World, matter: int) -> tuple[str, str | None]:
     row = world.ledger()[matter]
     return row.state, row.reason
@@ -395,6 +400,45 @@ def test_wrong_usage(world: World, verb: str) -> None:
     assert world.rows() == before
 
 
+@pytest.mark.parametrize("verb", ["resend", "drop"])
+def test_matters_that_are_not_there(world: World, verb: str) -> None:
+    """Mistyped, or handed over: each is named, and nothing is changed, of the others neither."""
+    sent = world.closing().matter
+    assert world.sync().code == 0
+    dead = _dead(world).matter
+    before = world.rows(), _runs(world)
+    for matters, absent in (
+        ((dead, sent, 5443), f"{sent}, 5443"),
+        ((5443, 5442, 5443), "5443, 5442"),
+    ):
+        ran = _outbox(world, verb, *map(str, matters), "--yes", "--json")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.splitlines()[-1] == (
+            f"Error: Not in the outbox: {absent}. Nothing was changed; "
+            "`clio-broadly-sync outbox list` shows what is there."
+        )
+    assert (world.rows(), _runs(world)) == before
+
+
+def test_matter_that_is_there_and_is_not_meant(world: World) -> None:
+    """It was not mistyped: it is in the outbox, in another state; 0."""
+    dead = _dead(world).matter
+    ran = _outbox(world, "drop", str(dead), "--state", "held", "--yes")
+    assert (ran.code, ran.out) == (0, "Nothing was changed: nothing in the outbox fits.\n")
+
+
+def test_matter_with_another_closing_that_was_sent(world: World) -> None:
+    """One of its closings is there, which is enough."""
+    matter = world.closing().matter
+    assert world.sync().code == 0
+    world.later(days=31)
+    world.firm.reopen(matter)
+    world.firm.close(matter)
+    assert world.sync("--limit", "0", SYNC_REASK_DAYS="0").code == 65
+    assert _outbox(world, "drop", str(matter), "--yes").out.endswith("1 dropped for good.\n")
+    assert sorted(row.state for row in world.rows()) == ["sent", "skipped"]
+
+
 @pytest.mark.parametrize(("answer", "state"), [("y", "pending"), ("n", "dead"), ("\x04", "dead")])
 def test_asks_on_a_terminal(world: World, answer: str, state: str) -> None:
     """How many first, then the question; a no, or the end of the input, changes nothing."""
@@ -452,7 +496,7 @@ def test_what_a_killed_run_left_is_put_right_first(world: World, dedupes: bool) 
     """Found sending: in doubt, so it can be chosen like all others; 65 where it became held."""
     world.dedupes(dedupes)
     matters = _in_doubt(world)
-    ran = _outbox(world, "drop", "--batch", "2.1", "--yes", "--json")
+    ran = _outbox(world, "drop", *map(str, matters), "--batch", "2.1", "--yes", "--json")
     assert ran.code == (0 if dedupes else 65)
     assert ("2 became held" in ran.err) is not dedupes
     assert ran.json["found"] == {"waiting": 2 * dedupes, "held": 2 * (not dedupes), "dead": 0}

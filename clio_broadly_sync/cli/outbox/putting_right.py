@@ -4,7 +4,7 @@ import json
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,6 +90,8 @@ DROP: Final = Change(
 )
 
 
+_THERE: Final = frozenset({*SHOWN, State.SENDING})
+"""What a run that was cut short left as sending comes back to the outbox when this one begins."""
 _UNSEEN: Final = (
     "Nothing was changed, because a `--yes` from before cannot have meant them. Look at them "
     "(`outbox list --state held`), and run this again."
@@ -112,6 +114,17 @@ def carry_out(
     sys.exit(code)
 
 
+def _check_there(store: Store, matters: Sequence[int]) -> None:
+    """Whoever mistyped one of several ids means to change another one, which would be left."""
+    known = store.ledger.known(matters)
+    there = {m for m, closings in known.items() if any(c.state in _THERE for c in closings)}
+    if absent := [str(matter) for matter in dict.fromkeys(matters) if matter not in there]:
+        raise click.UsageError(
+            f"Not in the outbox: {', '.join(absent)}. Nothing was changed; "
+            "`clio-broadly-sync outbox list` shows what is there."
+        )
+
+
 class _Task:
     """One call of `resend` or `drop`."""
 
@@ -127,7 +140,11 @@ class _Task:
         self._changed = 0
 
     def carry_out(self, settings: Config, store: Store) -> int:
-        """Put right first what an earlier run left, then what was chosen; return the exit code."""
+        """Put right first what an earlier run left, then what was chosen; return the exit code.
+
+        Raise UsageError, and change nothing, where a matter that was named is not there.
+        """
+        _check_there(store, self._chosen.matters)
         store.begin_run("outbox", uuid.uuid4().hex, wiring.now())
         try:
             held = self._recover(store, settings.broadly_dedupes)
