@@ -92,16 +92,19 @@ def of_exception(peer: str, error: Exception) -> SyncError:
     )
 
 
-_MENDS = {
-    "Clio": "run `clio-broadly-sync login`, or put a new token into CLIO_ACCESS_TOKEN",
-    "Broadly": "put the right key into BROADLY_API_KEY",
+_DENIED: Final = {
+    ("Clio", 401): "run `clio-broadly-sync login`, or put a new token into CLIO_ACCESS_TOKEN",
+    ("Clio", 403): "the sign-in lacks a permission; run `clio-broadly-sync check`, which says "
+    "which",
+    ("Broadly", 401): "put the right key into BROADLY_API_KEY",
+    ("Broadly", 403): "ask Broadly to let the key in BROADLY_API_KEY hand over customers, or put "
+    "another one there",
 }
 
 
 def _denied(peer: str, status: int) -> str:
-    if status == 403:
-        return f"{peer} forbids this (403): the sign-in or key lacks a permission."
-    return f"{peer} refuses the sign-in or key (401): {_MENDS.get(peer, 'put a new one in')}."
+    refuses = "forbids this" if status == 403 else "refuses the sign-in or key"
+    return f"{peer} {refuses} ({status}): {_DENIED.get((peer, status), 'put a new one in')}."
 
 
 def _is_tls(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from clio_broadly_sync.model import CustomField, FieldIds, SyncRule
 
 CHECKBOX: Final = "checkbox"
 ACCEPT: Final = "If that is meant, run `clio-broadly-sync check --accept`."
-_MATCH: Final = "The name must match exactly, capital letters and blanks too."
+_SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Checkbox:
     def did_you_mean(self, fields: Sequence[CustomField]) -> str:
         """Return the question, with a blank before it; nothing where no name is near."""
         near = self.near_miss(fields)
-        return f" Did you mean “{near}”? {_MATCH}" if near else ""
+        return f" Did you mean “{near}”? {self._either_way()}" if near else ""
 
     def _fits(self, field: CustomField) -> bool:
         return self._is_here(field) and field.type == CHECKBOX
@@ -100,7 +100,8 @@ class Checkbox:
         here = [field for field in fields if self._is_here(field)]
         renamed = next((field.name for field in here if field.id == pinned), None)
         if renamed is not None and renamed != self.name:
-            return f": it is now called “{shown(renamed)}”. Rename it back. {_MATCH}"
+            pinned_one = f"the one that this state was made with is called “{shown(renamed)}”"
+            return f": {pinned_one}. {self._either_way()}"
         other_type = next((field.type for field in here if field.name == self.name), None)
         if other_type is not None:
             return f": the field of that name is a {shown(other_type)}, not a checkbox."
@@ -111,7 +112,18 @@ class Checkbox:
             return f", but on the {there}: it must be made for the {self.parent}."
         if any(field.parent == self.parent.capitalize() for field in named):
             return ": it was deleted. Restore it; or make it anew, and run `check --accept`."
-        return f": create it, or rename it back.{self.did_you_mean(fields)}"
+        if question := self.did_you_mean(fields):
+            return f".{question}"
+        return f": create it, or put the name that it has in Clio into {self._setting}."
+
+    @property
+    def _setting(self) -> str:
+        return _SETTINGS[self.place]
+
+    def _either_way(self) -> str:
+        """Name both mends: nothing tells whether Clio's name or the setting is the wrong one."""
+        mend = f"Put that into {self._setting}, or rename it in Clio"
+        return f"{mend}: capital letters and blanks count."
 
 
 def read_by(rule: SyncRule, opt_out_name: str, opt_in_name: str) -> list[Checkbox]:

@@ -58,11 +58,13 @@ def _problem(binding: Binding, before: Mapping[str, str], names: Collection[str]
 
 
 def _stray(name: str, names: Collection[str]) -> str | None:
-    """Tell a misspelt setting from a name that is none of ours."""
-    ours = name.upper().startswith(_PREFIXES)
-    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.6 if ours else 0.85)
+    """Tell a misspelt setting, or one without its prefix, from a name that is none of ours."""
+    upper = name.upper()
+    ours = upper.startswith(_PREFIXES)
+    near = [prefix + upper for prefix in _PREFIXES if prefix + upper in names]
+    near = near or difflib.get_close_matches(upper, names, n=1, cutoff=0.6 if ours else 0.85)
     if not ours and not near:
         return None
     shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
-    mend = f"did you mean {near[0]}?" if near else "remove the line, or put # before it."
+    mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
     return f"sets {shown}, which is no setting: {mend}"

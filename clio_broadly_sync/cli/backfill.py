@@ -5,14 +5,14 @@ from datetime import date, datetime
 
 import click
 
-from clio_broadly_sync.cli.options import Options, for_a_run
+from clio_broadly_sync.cli.options import DAY, Options, for_a_run
 
 
 @click.command()
 @click.option(
     "--from",
     "first",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     required=True,
     metavar="DATE",
     help="The first close date, e.g. 2026-01-01.",
@@ -20,7 +20,7 @@ from clio_broadly_sync.cli.options import Options, for_a_run
 @click.option(
     "--to",
     "last",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     required=True,
     metavar="DATE",
     help="The last close date; it is included.",

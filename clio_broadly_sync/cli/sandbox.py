@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-from itertools import islice
 from types import FrameType
 
 import click
@@ -87,7 +86,7 @@ def _print_settings(servers: Sandbox) -> None:
     if sys.stdout.isatty():
         click.echo(
             "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer\n"
-            "with these, top down (the last two are not asked for):\n"
+            "with these, top down (SYNC_STATE is not asked for):\n"
         )
     state = "practice-state/state.db"
     settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
@@ -104,7 +103,10 @@ def _print_settings(servers: Sandbox) -> None:
 
 def _close_on_enter(firm: Firm) -> None:
     for _ in sys.stdin:
-        for number, matter in enumerate(islice(firm.matter_ids("Open"), AT_ONCE)):
+        matters = firm.matter_ids("Open")[:AT_ONCE]
+        if not matters:
+            click.echo("No open matter is left.", err=True)
+        for number, matter in enumerate(matters):
             firm.set_thank_you(matter, number > 0)
             firm.close(matter)
             box = "checked" if number > 0 else "not checked"

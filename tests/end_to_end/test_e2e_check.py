@@ -370,7 +370,7 @@ def test_clients_that_are_hidden(today: World) -> None:
 
 Act = Callable[[Definitions], object]
 FIELDS: dict[str, tuple[Act, str, str]] = {
-    "purged": (lambda f: f.purge(OUT), "failed", "create it, or rename it back"),
+    "purged": (lambda f: f.purge(OUT), "failed", "create it, or put the name that it has"),
     "other case": (lambda f: f.rename(OUT, OUT.lower()), "failed", f"mean “{OUT.lower()}”?"),
     "a blank more": (lambda f: f.rename(IN, f"{IN} "), "failed", f"mean “{IN} ”?"),
     "wrong parent": (lambda f: f.move(OUT, "Matter"), "failed", "but on the matter"),
@@ -402,7 +402,8 @@ def test_custom_field_renamed_since(today: World) -> None:
     today.firm.fields.rename(OUT, "No reviews please")
     ran = today.check("--json")
     assert (ran.code, failed(ran)) == (78, {"custom field": 78})
-    assert "is now called “No reviews please”. Rename it back" in said(ran, "custom field")[0].says
+    says = said(ran, "custom field")[0].says
+    assert "is called “No reviews please”. Put that into SYNC_OPT_OUT_FIELD, or rename it" in says
 
 
 def test_custom_field_made_anew(today: World) -> None:
@@ -514,6 +515,22 @@ def test_account_is_no_pin_where_clio_never_told_it(today: World) -> None:
         assert says == "Clio's host, BROADLY_URL and SYNC_RULE are those of this state."
 
 
+def test_account_that_clio_no_longer_tells(today: World) -> None:
+    """A sign-in that was checked before goes on, as `sync` does: a warning. A new one is refused,
+    by both."""
+    today.sync()
+    today.clio.forbid("users")
+    ran = today.check("--json")
+    warned, compared = said(ran, "pins")
+    assert (ran.code, today.sync().code, warned.level, compared.level) == (0, 0, "warning", "ok")
+    assert "give the app the Users permission" in warned.says
+    assert "account" not in compared.says
+    new = today.clio.rotate()
+    refused = today.check("--json", CLIO_ACCESS_TOKEN=new)
+    assert (refused.code, today.sync(CLIO_ACCESS_TOKEN=new).code) == (78, 78)
+    assert "new sign-in" in one(refused, "pins").says
+
+
 # 9. Broadly
 
 BROADLY: dict[str, tuple[faults.Fault, str, int | None, str]] = {
@@ -601,6 +618,18 @@ def test_last_sync_that_failed(today: World) -> None:
     level, says, _ = one(ran, "last run")
     assert (ran.code, level) == (0, "warning")
     assert "ended with exit code 78 (config)" in says
+
+
+def test_last_sync_that_found_something_for_a_person(today: World) -> None:
+    """It came through: `attention` is no failure, and not all is well either."""
+    today.sync()
+    today.later(minutes=1)
+    today.closing()
+    today.broadly.rule("rejected")
+    assert today.sync().code == 65
+    level, says, _ = one(today.check("--json"), "last run")
+    assert level == "ok"
+    assert says.endswith(" came through; something waited for a person (65).")
 
 
 def test_run_that_was_cut_short(today: World) -> None:

@@ -1,6 +1,7 @@
 """Signing in and out, as the person at the browser and as whoever disturbs it."""
 
 import logging
+import queue
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ from browser import chromium
 from world import Ran, World
 
 from clio_broadly_sync.cli.login import work
+from clio_broadly_sync.cli.login.loopback import Loopback, Reply
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.sandbox import faults
 
 ANSWERED = "Clio has answered"
+AGAIN = "run `clio-broadly-sync login --paste`"
+NOTHING = "clio-broadly-sync: No code was pasted. To try again,"
 
 
 @pytest.fixture
@@ -165,6 +169,23 @@ def test_interrupted_while_it_waits(unsigned: World) -> None:
     child.send_signal(signal.SIGINT)
     assert unsigned.finish(child).code == 130
     signing.sign_in(unsigned)
+
+
+def test_a_signal_is_not_slept_through() -> None:
+    """One that comes as a wait begins is heard only when that wait is over: none is long."""
+    waits: list[float] = []
+
+    class Silent(queue.SimpleQueue[Reply | None]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Reply | None:
+            waits.append(timeout or 0.0)
+            if len(waits) < 3:
+                raise queue.Empty
+            return Reply("code", None)
+
+    with Loopback(f"http://127.0.0.1:{signing.free_port()}/callback", "state") as loopback:
+        loopback._came = Silent()
+        assert loopback.wait(300.0, strayed=list) == Reply("code", None)
+    assert max(waits) <= 1.0
 
 
 def test_nobody_comes(
@@ -388,10 +409,17 @@ def test_paste_of_what_does_not_do(unsigned: World) -> None:
     ):
         ran = _paste(unsigned, typed)
         assert (ran.code, sentence in ran.err) == (77, True), ran.err
+        assert AGAIN in ran.err
     child = unsigned.start(["login", "--paste"], {}, stdin=subprocess.PIPE)
     ran = unsigned.finish(child, typed=f"{signing.decline(signing.opened(child))}\n")
-    assert (ran.code, "declined" in ran.err) == (77, True)
+    assert (ran.code, "declined" in ran.err, AGAIN in ran.err) == (77, True, True)
     assert not unsigned.state.exists()
+
+
+def test_paste_of_nothing_is_said_below_the_question(unsigned: World) -> None:
+    """The end of the input, as Ctrl-D, leaves the cursor behind the question."""
+    lines = _paste(unsigned, "").err.splitlines()
+    assert lines == ["Paste the code, or that whole address: ", f"{NOTHING} {AGAIN}."]
 
 
 # Signing out

@@ -1,6 +1,7 @@
 """The settings: what is taken, what is refused and in which words, and where they come from."""
 
 import os
+import re
 import traceback
 from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
@@ -281,10 +282,21 @@ def test_points_out_a_misspelt_name(tmp_path: Path, name: str, suggestion: str) 
     assert problem == f"Line 7 of the settings file sets {suggestion}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_points_out_a_setting_without_its_prefix(tmp_path: Path, name: str) -> None:
+    """Whoever writes SETTLE_HOURS=24 would otherwise believe in a day of rest, and have none."""
+    bare = name.partition("_")[2]
+    (problem,) = problems(written(tmp_path, lines() + f"export {bare}=24\n"), {}, tmp_path)
+    assert problem.startswith(f"Line 5 of the settings file sets {bare}, which is no setting: did ")
+    assert re.search(rf"did you mean ([A-Z_]+ or )?{name}( or [A-Z_]+)?\?$", problem)
+
+
 def test_leaves_other_names_alone(tmp_path: Path) -> None:
     """The file may hold names of other programs; the environment may hold any."""
-    file = written(tmp_path, lines() + "TZ=UTC\nHTTPS_PROXY=http://proxy.test\n")
-    load(file, {"SYNC_RUEL": "x", "sync_rule": "y", "CLIO_QX": "z", "LOG_LEVEL": "3"}, tmp_path)
+    others = ("TZ", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "PATH", "HOME", "MAILTO")
+    file = written(tmp_path, lines() + "".join(f"{name}=/a/b\n" for name in others))
+    misspelt = {"SYNC_RUEL": "x", "sync_rule": "y", "CLIO_QX": "z", "LOG_LEVEL": "3"}
+    load(file, misspelt | {"SETTLE_HOURS": "24", "STATE": "new", "URL": URL}, tmp_path)
 
 
 def test_refuses_to_choose_between_two_values(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ WRONG = {
     ),
     "renamed, beyond guessing": (
         OPT_OUT._replace(name="No reviews please"),
-        "now called “No reviews please”",
+        "is called “No reviews please”",
     ),
 }
 

@@ -22,7 +22,7 @@ from clio_broadly_sync.errors import (
     shown,
 )
 from clio_broadly_sync.fields import Checkbox
-from clio_broadly_sync.model import Account, CustomField, FieldIds
+from clio_broadly_sync.model import Account, CustomField, FieldIds, Pins
 
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
@@ -32,6 +32,10 @@ _TICK: Final = (
     "tick {permission} (Read) among the permissions of the app in Clio's developer portal (or sign "
     "in as a Clio user who has the right), and sign in again: a permission that is added later "
     "needs a new sign-in."
+)
+_NOT_TOLD: Final = (
+    "`sync` goes on with this sign-in, whose account was checked before; a new or renewed one "
+    "is refused: give the app the Users permission, so that Clio says whose account it opens."
 )
 
 
@@ -155,8 +159,13 @@ def boxes(settings: Config, answers: Answers) -> Iterator[Finding]:
             yield findings.untested("box", f"{box}, because of its custom field.")
 
 
-def pinned(settings: Config, answers: Answers, known: Known | None) -> Iterator[Finding]:
-    """Say whether all is what the state was made with; what a field is, is said beside it."""
+def pinned(
+    settings: Config, answers: Answers, known: Known | None, is_seen: Callable[[], bool]
+) -> Iterator[Finding]:
+    """Say whether all is what the state was made with; what a field is, is said beside it.
+
+    `is_seen`: whether the account of this sign-in was checked before; then a run does not ask.
+    """
     about = "pins"
     if known is None:
         yield findings.untested(about, "the state comes first.")
@@ -164,16 +173,25 @@ def pinned(settings: Config, answers: Answers, known: Known | None) -> Iterator[
     if known.pins is None:
         yield findings.ok(about, "Nothing is pinned yet; the first `sync` does it.")
         return
-    made_with, asked = known.pins, not answers.is_cut_short
+    yield from _held_against(known.pins, settings, answers, is_seen)
+
+
+def _held_against(
+    made_with: Pins, settings: Config, answers: Answers, is_seen: Callable[[], bool]
+) -> Iterator[Finding]:
+    about, account = "pins", answers.account
     wrong = [_tried(lambda: pins.check_settings(made_with, wiring.wanted(settings)))]
-    if asked:
-        account = answers.account if isinstance(answers.account, Account) else Account(None, None)
-        wrong.append(_tried(lambda: pins.check_account(made_with, account)))
+    told = account if isinstance(account, Account) else Account(None, None)
+    is_pinned = made_with.account is not None and not answers.is_cut_short
+    if is_pinned and told.id is None and is_seen():
+        yield findings.warning(about, _NOT_TOLD)
+    elif is_pinned:
+        wrong.append(_tried(lambda: pins.check_account(made_with, told)))
     errors = [error for error in wrong if error is not None]
     for error in errors:
         yield from findings.failures(about, error)
     if not errors:
-        also = ", the account there" if asked and made_with.account is not None else ""
+        also = ", the account there" if is_pinned and told.id is not None else ""
         yield findings.ok(
             about, f"Clio's host{also}, BROADLY_URL and SYNC_RULE are those of this state."
         )

@@ -58,6 +58,12 @@ def read_state(settings: Config) -> Known:
         return Known(store.pins(), standing.read(settings, store, wiring.now()))
 
 
+def is_seen(settings: Config, ends: wiring.Ends) -> bool:
+    """Tell whether a run has checked the account of this sign-in."""
+    with wiring.opened(settings, writes=False) as store:
+        return store.has_seen(ends.tokens.access_token())
+
+
 def state(settings: Config) -> Finding:
     """Say where the state is that was read."""
     path = settings.sync_state
@@ -100,8 +106,11 @@ def _settings_file(options: Options) -> Path:
 
 def _ended(run: PastRun, stands: Standing) -> Finding:
     name = f"`{run.command}` of {times.moment(run.started_at, stands.zone)}"
-    if run.exit_code in (words.OK, words.ATTENTION):
-        return findings.ok("last run", f"The {name} ended well ({words.outcome(run.exit_code)}).")
+    if run.exit_code == words.OK:
+        return findings.ok("last run", f"The {name} ended well.")
+    if run.exit_code == words.ATTENTION:
+        waited = f"something waited for a person ({run.exit_code})"
+        return findings.ok("last run", f"The {name} came through; {waited}.")
     if run.exit_code is not None:
         return findings.warning(
             "last run",

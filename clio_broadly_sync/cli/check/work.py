@@ -5,6 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Final, NoReturn
 
 import click
@@ -75,13 +76,14 @@ class _Check:
             yield findings.untested("last run", "the state comes first.")
 
     def _clio(self, settings: Config, known: Known | None) -> Iterator[Finding]:
-        answers = clio.ask(settings, self._ends(settings), known)
+        ends = self._ends(settings)
+        answers = clio.ask(settings, ends, known)
         yield from clio.clock(answers)
         yield from clio.sign_in(settings, answers, known, _end_of_token(settings, known))
         yield from clio.readings(answers)
         yield from clio.custom_fields(settings, answers, known)
         yield from clio.boxes(settings, answers)
-        yield from clio.pinned(settings, answers, known)
+        yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, ends))
 
     def _taken_over(self, settings: Config) -> Iterator[Finding]:
         with wiring.opened(settings, writes=True) as store:

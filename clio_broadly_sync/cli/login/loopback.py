@@ -12,6 +12,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from types import TracebackType
@@ -22,6 +23,7 @@ from clio_broadly_sync.errors import ConfigError
 
 CLIENT_SECONDS = 10.0
 POLL_SECONDS = 0.1
+SLICE_SECONDS = 0.5
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>clio-broadly-sync</title>
@@ -94,14 +96,13 @@ class Loopback:
         """Return the answer, None where none came in time; call `strayed` when the first one came
         that belongs to another sign-in."""
         until = time.monotonic() + seconds
-        while True:
-            try:
-                reply = self._came.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                return None
-            if reply is not None:
-                return reply
-            strayed()
+        while (left := until - time.monotonic()) > 0:
+            # In slices: a signal that comes just as the queue begins to wait does not wake it.
+            with suppress(queue.Empty):
+                if (reply := self._came.get(timeout=min(left, SLICE_SECONDS))) is not None:
+                    return reply
+                strayed()
+        return None
 
     def take(self, query: str, show: Callable[[int, str, str], None]) -> None:
         """Show a page for what the browser brought; then let `wait` have it."""

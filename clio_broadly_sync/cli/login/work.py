@@ -6,6 +6,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -27,11 +28,12 @@ PATIENCE_SECONDS: Final = 20.0
 LOGOUT_PATIENCE_SECONDS: Final = 3.0
 """Signing out must not hang on a Clio that is away."""
 WAIT_SECONDS = 300.0
+_PASTE: Final = "run `clio-broadly-sync login --paste`"
 
 
 def log_in(options: Options, *, paste: bool) -> NoReturn:
     """Sign in; exit with the code of what happened."""
-    sys.exit(_code_of(options, lambda settings, stop: _LogIn(settings, stop).carry_out(paste)))
+    sys.exit(_code_of(options, partial(_log_in, paste=paste)))
 
 
 def log_out(options: Options) -> NoReturn:
@@ -46,6 +48,15 @@ def _code_of(options: Options, work: Callable[[Config, Stop], None]) -> int:
     except SyncError as error:
         return wiring.fail(error)
     return words.OK
+
+
+def _log_in(settings: Config, stop: Stop, *, paste: bool) -> None:
+    try:
+        _LogIn(settings, stop).carry_out(paste)
+    except DeniedError as error:
+        if not paste:
+            raise
+        raise DeniedError(str(error).replace(LOGIN, _PASTE)) from None  # there is no browser
 
 
 class _LogIn:
@@ -110,7 +121,8 @@ class _LogIn:
             with asking.patience(self._stop):
                 text = click.prompt("Paste the code, or that whole address", err=True).strip()
         except click.Abort:
-            raise DeniedError(f"No code was pasted. To try again, {LOGIN} --paste.") from None
+            click.echo(err=True)  # the question's line is still open
+            raise DeniedError(f"No code was pasted. To try again, {LOGIN}.") from None
         if "://" not in text:
             return str(text)
         reply = reply_of(urlsplit(text).query, self._state)
