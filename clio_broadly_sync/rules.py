@@ -57,16 +57,13 @@ def no_close_date(matter: Matter, policy: Policy, today: date) -> Reason | None:
 
 
 def closed_before_start(matter: Matter, policy: Policy, today: date) -> Reason | None:
-    if policy.start_day is None or matter.closed_on is None or matter.closed_on >= policy.start_day:
-        return None
-    return Reason.CLOSED_BEFORE_START
+    is_before = matter.closed_on is not None and is_before_start(matter.closed_on, policy)
+    return Reason.CLOSED_BEFORE_START if is_before else None
 
 
 def closed_too_long_ago(matter: Matter, policy: Policy, today: date) -> Reason | None:
-    if policy.max_age_days is None or matter.closed_on is None:
-        return None
-    age = (today - matter.closed_on).days
-    return Reason.CLOSED_TOO_LONG_AGO if age > policy.max_age_days else None
+    is_old = matter.closed_on is not None and is_too_old(matter.closed_on, policy, today)
+    return Reason.CLOSED_TOO_LONG_AGO if is_old else None
 
 
 def not_opted_in(matter: Matter, policy: Policy, today: date) -> Reason | None:
@@ -209,6 +206,15 @@ def is_stale(watermark: datetime, now: datetime) -> bool:
     return now - watermark > STALE_WATERMARK
 
 
+def is_before_start(closed_on: date, policy: Policy) -> bool:
+    """Closed before the first `sync`: the past is left to `backfill`."""
+    return policy.start_day is not None and closed_on < policy.start_day
+
+
+def is_too_old(closed_on: date, policy: Policy, today: date) -> bool:
+    return policy.max_age_days is not None and (today - closed_on).days > policy.max_age_days
+
+
 def is_fresh(read_at: datetime, now: datetime) -> bool:
     return now - read_at <= FRESH
 
@@ -227,7 +233,7 @@ def _decision(reason: Reason | None) -> Decision:
 def _grew_old(matter: Matter, policy: Policy, today: date, closing: Closing | None) -> bool:
     """A record without a readable close date ages from the day it was noticed; what a person
     resent never does."""
-    if policy.max_age_days is None or (closing is not None and closing.resent):
+    if closing is not None and closing.resent:
         return False
     noticed = closing.noticed_at.date() if closing is not None else today
-    return (today - (matter.closed_on or noticed)).days > policy.max_age_days
+    return is_too_old(matter.closed_on or noticed, policy, today)

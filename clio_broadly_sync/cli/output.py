@@ -1,7 +1,5 @@
 """stdout and stderr: what cannot be written there is told, and is no bug."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TextIO
 
 
@@ -23,21 +21,22 @@ class Output:
         self._is_lost = False
 
     def write(self, text: str) -> int:
-        with self._told():
+        try:
             return self._stream.write(text)
+        except OSError as error:
+            raise self._lost(error) from None
 
     def flush(self) -> None:
-        if not self._is_lost:
-            with self._told():
-                self._stream.flush()
+        if self._is_lost:
+            return
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._lost(error) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._is_lost = True
-            raise OutputError(error.errno, error.strerror) from None
+    def _lost(self, error: OSError) -> OutputError:
+        self._is_lost = True
+        return OutputError(error.errno, error.strerror)

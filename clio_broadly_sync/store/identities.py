@@ -23,17 +23,19 @@ _DROPPED: Final = f"""(
 )"""
 _CLAIMED_AT: Final = "coalesce(closings.claimed_at, closings.changed_at)"
 _HIT: Final = "closings.matter_id, closings.closed_on, closings.state, closings.marked"
-_BY_PERSON: Final = f"""
-    SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
-    FROM people JOIN closings
-        ON people.firm = closings.firm
-        AND people.matter_id = closings.matter_id
-        AND people.closed_on = closings.closed_on
-    WHERE people.firm = ? AND {_COUNTS}
+CLAIMED: Final = f"""people JOIN closings
+    ON people.firm = closings.firm
+    AND people.matter_id = closings.matter_id
+    AND people.closed_on = closings.closed_on
     AND (people.claimed_at = closings.claimed_at OR {MARKED})
-    AND people.identity IN
 """
 """A hash of an earlier claim counts only for a marked row: the address may have changed."""
+_BY_PERSON: Final = f"""
+    SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
+    FROM {CLAIMED}
+    WHERE people.firm = ? AND {_COUNTS}
+    AND people.identity IN
+"""
 _BY_MATTER: Final = f"""
     SELECT
         closings.matter_id AS about,

@@ -17,7 +17,7 @@ from clio_broadly_sync.model import (
 )
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.conditions import OF_FIRM, OWN_CHANGES
-from clio_broadly_sync.store.identities import Identities
+from clio_broadly_sync.store.identities import CLAIMED, Identities
 
 
 class Step(NamedTuple):
@@ -53,16 +53,11 @@ _STEPS: Final = f"""
     WHERE {OF_FIRM} AND {{condition}}
     ORDER BY changes.run, changes.position
 """
-_OF_PERSON: Final = """(closings.matter_id, closings.closed_on) IN (
+_OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
     SELECT people.matter_id, people.closed_on
-    FROM people JOIN closings AS claimed
-        ON people.firm = claimed.firm
-        AND people.matter_id = claimed.matter_id
-        AND people.closed_on = claimed.closed_on
-    WHERE people.firm = :firm AND people.identity IN ({identities})
-    AND (people.claimed_at = claimed.claimed_at OR claimed.marked = 1)
+    FROM {CLAIMED}
+    WHERE people.firm = :firm AND people.identity IN ({{identities}})
 )"""
-"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
 
 
 class Trail:

@@ -105,7 +105,7 @@ class Foresight:
     def _decided(self, matter: Matter) -> Closing:
         """Go through the rules: by the matter, by the contact, by earlier hand-overs."""
         policy, now = self._given.policy, wiring.now()
-        at = Moment(run=0, now=now, today=now.astimezone(self._given.zone).date())
+        at = Moment(run=0, now=now, today=self._given.today)
         pair = decide.noticed(matter, (), policy, at)
         assert pair is not None  # noqa: S101  (what is not known yet is always noticed)
         closing = pair[1]

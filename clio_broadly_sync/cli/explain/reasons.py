@@ -88,7 +88,7 @@ OUT_OF_SYNC: Final[Mapping[Reason, str]] = {
     ),
     Reason.NO_CLIENT: "Name the client in Clio; then: {backfill}",
     Reason.NO_CLOSE_DATE: "Type the date in Clio; then: {backfill}",
-    Reason.NOT_OPTED_IN: ("Check the box in Clio, if this client is to be asked; then: {backfill}"),
+    Reason.NOT_OPTED_IN: "Check the box in Clio, if this client is to be asked; then: {backfill}",
 }
 """What helps instead, where the next `sync` would not look at it anew, or pass over its date."""
 

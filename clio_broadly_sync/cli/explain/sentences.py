@@ -176,9 +176,8 @@ def _is_out_of_sync(closing: Closing, given: Given) -> bool:
         return True
     if closed_on is None:
         return False
-    age = (given.today - closed_on).days
-    too_old = policy.max_age_days is not None and age > policy.max_age_days
-    return too_old or closed_on < policy.start_day
+    too_old = rules.is_too_old(closed_on, policy, given.today)
+    return too_old or rules.is_before_start(closed_on, policy)
 
 
 def _last(story: Story) -> Step | None:
