@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from clio_broadly_sync.transport import Stop, Transport
+from clio_broadly_sync.transport.client import Stop, Transport
 
 log = logging.getLogger(__name__)
 

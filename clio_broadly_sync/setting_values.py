@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from clio_broadly_sync.model import Secret
+from clio_broadly_sync.domain.model import Secret
 
 Parse = Callable[[str], Any]
 

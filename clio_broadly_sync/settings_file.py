@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from clio_broadly_sync.errors import ConfigError
+from clio_broadly_sync.domain.errors import ConfigError
 
 _PREFIXES = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
 

@@ -7,10 +7,9 @@ from datetime import date, datetime, timedelta
 
 from factories import NOW
 
-from clio_broadly_sync.attempts import Refusals
-from clio_broadly_sync.errors import TooLateError, UnavailableError
-from clio_broadly_sync.fields import CHECKBOX
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain.checkboxes import CHECKBOX
+from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
+from clio_broadly_sync.domain.model import (
     Account,
     Box,
     Contact,
@@ -23,6 +22,7 @@ from clio_broadly_sync.model import (
     Receipt,
     ReviewRequest,
 )
+from clio_broadly_sync.sinks.batches import Refusals
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)

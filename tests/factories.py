@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from clio_broadly_sync.decide import Moment
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain.lifecycle import Moment
+from clio_broadly_sync.domain.model import (
     Box,
     Candidate,
     Closing,

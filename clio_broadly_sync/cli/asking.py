@@ -6,9 +6,9 @@ from typing import Final
 
 import click
 
-from clio_broadly_sync.connection import wall_clock
-from clio_broadly_sync.errors import StoppedError
-from clio_broadly_sync.transport import Stop
+from clio_broadly_sync.domain.errors import StoppedError
+from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.session import wall_clock
 
 PATIENCE_SECONDS: Final = 600.0
 

@@ -45,10 +45,10 @@ def backfill(
     _check(first.date(), last.date(), asks=not (yes or dry_run))
 
     from clio_broadly_sync import pipeline
-    from clio_broadly_sync.cli import words
+    from clio_broadly_sync.cli import report_words as words
     from clio_broadly_sync.cli.run import Run
     from clio_broadly_sync.cli.terminal import say
-    from clio_broadly_sync.model import Command
+    from clio_broadly_sync.domain.model import Command
 
     run = Run(
         Command.BACKFILL,

@@ -12,6 +12,6 @@ def logout(options: Options) -> None:
 
     Example: clio-broadly-sync logout
     """
-    from clio_broadly_sync.cli.login.work import log_out
+    from clio_broadly_sync.cli.login import log_out
 
     log_out(options)

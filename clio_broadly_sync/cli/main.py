@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from clio_broadly_sync import __version__, logs
-from clio_broadly_sync.cli import bugs
+from clio_broadly_sync import __version__
+from clio_broadly_sync.cli import bugs, logs
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
 
@@ -31,6 +31,18 @@ COMMANDS = {
     "completion": "Print the shell's completion for this program.",
 }
 
+ROOMS = {
+    "sync": "sync_command",
+    "init": "init_command",
+    "login": "login_command",
+    "status": "status_command",
+    "verify": "verify_command",
+    "outbox": "outbox_command",
+    "sandbox": "practice_sandbox",
+    "demo": "practice",
+}
+"""The modules of commands that are not named after them."""
+
 
 class _LazyGroup(click.Group):
     """Knows its commands by name and one line; loads a command's module when it is called."""
@@ -46,7 +58,8 @@ class _LazyGroup(click.Group):
             if near and not context.resilient_parsing:
                 context.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
             return None
-        module = importlib.import_module(f"clio_broadly_sync.cli.{name}")
+        room = ROOMS.get(name, name)
+        module = importlib.import_module(f"clio_broadly_sync.cli.{room}")
         command: click.Command = getattr(module, name)
         return command
 
@@ -97,7 +110,7 @@ def main() -> None:
     try:
         cli(prog_name="clio-broadly-sync")
     except OutputError as error:
-        from clio_broadly_sync.cli import words
+        from clio_broadly_sync.cli import report_words as words
 
         logs.error(str(error))
         sys.exit(words.STORAGE)

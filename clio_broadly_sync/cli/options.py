@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from clio_broadly_sync.errors import shown
+from clio_broadly_sync.domain.errors import shown
 
 
 class _Day(click.DateTime):

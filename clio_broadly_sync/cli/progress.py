@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from clio_broadly_sync import job, logs
+from clio_broadly_sync.cli import logs
+from clio_broadly_sync.pipeline import context
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ TICK_SECONDS: Final = 0.5
 BAR: Final = 24
 
 
-class Progress(job.Progress, Protocol):
+class Progress(context.Progress, Protocol):
     """What a run tells of, beside how far it has come."""
 
     def waiting(self, what: str, seconds: float) -> None: ...

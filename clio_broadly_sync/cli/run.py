@@ -14,18 +14,20 @@ from typing import Any, NoReturn
 
 import click
 
-from clio_broadly_sync import logs, pins, pipeline
-from clio_broadly_sync.cli import asking, bugs, progress, surge_words, wiring, words
+from clio_broadly_sync import pipeline
+from clio_broadly_sync.cli import app, asking, bugs, logs, progress, surge_words
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli.alerts import SURGE, Notebook, Teller, Telling, Trouble
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError
-from clio_broadly_sync.cli.telling import SURGE, Notebook, Teller, Telling, Trouble
 from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import ConfigError, StoppedError, StorageError, SyncError
-from clio_broadly_sync.job import Job
-from clio_broadly_sync.model import Command
+from clio_broadly_sync.domain.errors import ConfigError, StoppedError, StorageError, SyncError
+from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.monitor import Monitor
-from clio_broadly_sync.report import Report
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.report import Report
+from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,10 +58,10 @@ class Run:
         self._options = options
         self._limit = limit
         self._close_dates = close_dates
-        self._stop = wiring.stop_on_signals()
+        self._stop = app.stop_on_signals()
         self._started = time.monotonic()
         self._seconds = float("inf")
-        self._ends: wiring.Ends | None = None
+        self._ends: app.Ends | None = None
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
         asked = options.verbose or as_json or _has_terminal()
@@ -91,7 +93,7 @@ class Run:
         try:
             settings = self._settings()
             self._monitor.started()
-            with wiring.opened(settings, writes=not self.dry_run) as store:
+            with app.opened(settings, writes=not self.dry_run) as store:
                 return self._walk(settings, store, walk)
         except SyncError as error:
             code = self._code(error)
@@ -101,9 +103,9 @@ class Run:
     def _settings(self) -> Config:
         """Read the settings; also those that are not in order may tell where to say so."""
         try:
-            settings = wiring.load_settings(self._options)
+            settings = app.load_settings(self._options)
         except ConfigError:
-            salvaged = wiring.salvaged(self._options)
+            salvaged = app.salvaged(self._options)
             self._tell_by(salvaged.sync_state, salvaged.ping_url)
             raise
         self._tell_by(settings.sync_state, settings.ping_url)
@@ -123,7 +125,7 @@ class Run:
         gc.freeze()  # what has been loaded by now stays
         gc.enable()
         job = self._job(settings, store)
-        job.run = store.begin_run(self.command, self.run_id, wiring.now())
+        job.run = store.begin_run(self.command, self.run_id, app.now())
         failure: SyncError | None = None
         try:
             walk(job)
@@ -135,7 +137,7 @@ class Run:
         self.report.waiting = store.ledger.count_pending(pipeline.due(job))
         self.report.surge_says = surge_words.spoken(job)
         code = self._code(failure)
-        store.finish_run(code, wiring.now())
+        store.finish_run(code, app.now())
         self._tell(code, failure, store)
         return code
 
@@ -152,13 +154,13 @@ class Run:
     def _job(self, settings: Config, store: Store) -> Job:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
-        self._ends = wiring.Ends(settings, self._stop, self._patience, self._progress.waiting)
+        self._ends = app.Ends(settings, self._stop, self._patience, self._progress.waiting)
         return Job(
             source=self._ends.source(),
             sink=self._ends.sink(dry_run=self.dry_run),
             store=store,
-            policy=wiring.policy(settings, self.command, store),
-            wanted=wiring.wanted(settings),
+            policy=app.policy(settings, self.command, store),
+            wanted=app.wanted(settings),
             token=self._ends.tokens.access_token,
             zone=settings.clio_time_zone or pins.zone_named(store.time_zone),
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
@@ -167,7 +169,7 @@ class Run:
             close_dates=self._close_dates,
             seconds_left=self._seconds_left,
             wait=self._wait,
-            our_clock=wiring.now,
+            our_clock=app.now,
             progress=self._progress,
             report=self.report,
         )
@@ -205,7 +207,7 @@ class Run:
         if error is not None:
             troubles.append(Trouble(code, str(error)))
         success = code in (words.OK, words.ATTENTION)
-        telling = self._teller.hear(troubles, wiring.now(), success=success)
+        telling = self._teller.hear(troubles, app.now(), success=success)
         if code == words.OK:
             return Telling(self.dry_run or self.report.first_run or sys.stdout.isatty())
         return replace(telling, aloud=telling.aloud or self.report.news)
@@ -216,7 +218,7 @@ class Run:
         self._said = bugs.lines(bug)
         trouble = Trouble(code, "\n".join(self._said))
         self._monitor.ended(code, self._said)
-        return self._teller.hear([trouble], wiring.now(), success=False).aloud
+        return self._teller.hear([trouble], app.now(), success=False).aloud
 
     def _print(
         self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import times, words
-from clio_broadly_sync.job import Job
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli import times
+from clio_broadly_sync.pipeline.context import Job
 from clio_broadly_sync.store import Crowd
 
 FEWEST_TOGETHER = 10

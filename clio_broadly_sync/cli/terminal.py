@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from clio_broadly_sync import folding
+from clio_broadly_sync.cli import folding
 
 
 def say(line: str, *, err: bool = False) -> None:

@@ -2,8 +2,8 @@
 
 from datetime import date, datetime, timedelta, tzinfo
 
-from clio_broadly_sync import pins
-from clio_broadly_sync.config import Config
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

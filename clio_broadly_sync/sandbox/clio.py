@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from clio_broadly_sync.sandbox.filters import ApiError, integers
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.oauth import OAuth
 from clio_broadly_sync.sandbox.paging import Pager
+from clio_broadly_sync.sandbox.queries import ApiError, integers
 from clio_broadly_sync.sandbox.records import Row, Sight, etag
 from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Renderer, parse_fields
 from clio_broadly_sync.sandbox.server import Server

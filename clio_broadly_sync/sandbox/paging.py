@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
-from clio_broadly_sync.sandbox.filters import (
+from clio_broadly_sync.sandbox.firm import Firm
+from clio_broadly_sync.sandbox.queries import (
     LIMIT,
     ApiError,
     Test,
@@ -19,7 +20,6 @@ from clio_broadly_sync.sandbox.filters import (
     limit,
     tests,
 )
-from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.records import day
 from clio_broadly_sync.sandbox.shapes import display_number
 from clio_broadly_sync.sandbox.wire import Request

@@ -7,7 +7,7 @@ from clio_broadly_sync.store.crowd import Crowd
 from clio_broadly_sync.store.database import at_work, locked
 from clio_broadly_sync.store.ledger import Claim
 from clio_broadly_sync.store.outbox import Listed, Selection
-from clio_broadly_sync.store.sign_in import SignIn
-from clio_broadly_sync.store.store import Store
+from clio_broadly_sync.store.state import Store
+from clio_broadly_sync.store.tokens import SignIn
 
 __all__ = ["Claim", "Crowd", "Listed", "Selection", "SignIn", "Store", "at_work", "locked"]

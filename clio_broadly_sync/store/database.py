@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-from clio_broadly_sync.errors import BusyError, StorageError
+from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.store import schema, scratch
 
 Transaction = AbstractContextManager[sqlite3.Connection]

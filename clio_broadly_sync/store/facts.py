@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from clio_broadly_sync.errors import StorageError
-from clio_broadly_sync.model import SyncRule
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.model import SyncRule
 
 LEAST_OVERLAP: Final = timedelta(minutes=5)
 """A watermark that is ahead of the clock by no more than this passes over nobody yet."""

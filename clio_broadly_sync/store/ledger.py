@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
     Candidate,
@@ -20,10 +20,10 @@ from clio_broadly_sync.model import (
     Receipt,
     State,
 )
-from clio_broadly_sync.store import conditions, database, lineup, rows
+from clio_broadly_sync.store import conditions, database, queue, rows
 from clio_broadly_sync.store.conditions import DUE_WITHOUT_FAULTS, OF_FIRM
-from clio_broadly_sync.store.identities import Identities
-from clio_broadly_sync.store.lineup import CHUNK
+from clio_broadly_sync.store.people import Identities
+from clio_broadly_sync.store.queue import CHUNK
 from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
 from clio_broadly_sync.store.sql import marks
 from clio_broadly_sync.store.writing import Pair, Writer
@@ -203,14 +203,14 @@ class Ledger:
             may_go = f"({not_wanted} OR {conditions.IS_FAULT})"
         condition = f"{conditions.DUE} AND {may_go}"
         with self._transaction() as connection:
-            return lineup.put(connection, condition, self._parameters(wanted))
+            return queue.put(connection, condition, self._parameters(wanted))
 
     def lined_up(self) -> Iterator[Closing]:
         """Yield what was lined up and is still pending, a chunk at a time."""
         place: int | None = 0
         while place is not None:
             with self._transaction() as connection:
-                chunk, place = lineup.chunk(connection, self._firm, place)
+                chunk, place = queue.chunk(connection, self._firm, place)
             yield from (closing for closing in chunk if closing.state is State.PENDING)
 
     def decided(self, command: Command) -> Iterator[Closing]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.model import Closing, Command, Due, Key, Reason, State
-from clio_broadly_sync.store import conditions, database, lineup, rows
+from clio_broadly_sync.domain.model import Closing, Command, Due, Key, Reason, State
+from clio_broadly_sync.store import conditions, database, queue, rows
 from clio_broadly_sync.store.conditions import OF_FIRM
 from clio_broadly_sync.store.crowd import Crowd, crowd_of
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
@@ -77,10 +77,10 @@ class Outbox:
         """Change all chosen rows or, where that fails, none; return how many there were."""
         with self._transaction() as connection:
             # Chosen once, whatever the index that finds them: the chunks then follow the places.
-            number = lineup.put(connection, *self._chosen(chosen))
+            number = queue.put(connection, *self._chosen(chosen))
             place: int | None = 0
             while place is not None:
-                chunk, place = lineup.chunk(connection, self._firm, place)
+                chunk, place = queue.chunk(connection, self._firm, place)
                 self._writer.write(connection, [(old, after(old)) for old in chunk], at)
         return number
 

@@ -7,8 +7,8 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from clio_broadly_sync.errors import StorageError
-from clio_broadly_sync.model import Approval, Closing, Command, Key, Reason, State, SyncRule
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, Reason, State, SyncRule
 
 E = TypeVar("E", bound=Enum)
 

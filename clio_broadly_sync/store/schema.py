@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.domain.errors import StorageError
 
 TABLES: Final = (
     """

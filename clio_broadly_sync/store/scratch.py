@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.domain.errors import StorageError
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from clio_broadly_sync.errors import StorageError
-from clio_broadly_sync.store import database, facts, invariants
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.store import database, facts, integrity
 from clio_broadly_sync.store.facts import Facts
-from clio_broadly_sync.store.invariants import Invariant
+from clio_broadly_sync.store.integrity import Invariant
 
 NAMED: Final = 5
 """So many matters are named with what is wrong about them."""
@@ -52,7 +52,7 @@ class Soundness:
                 *_orphans(connection),
                 *(
                     flaw
-                    for invariant in invariants.every()
+                    for invariant in integrity.every()
                     for flaw in self._broken_by(connection, invariant)
                 ),
             ]

@@ -9,8 +9,8 @@ from typing import Any
 import requests
 import urllib3
 
-from clio_broadly_sync.model import Key, ReviewRequest
-from clio_broadly_sync.transport import Stop, Transport
+from clio_broadly_sync.domain.model import Key, ReviewRequest
+from clio_broadly_sync.transport.client import Stop, Transport
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DAY = date(2026, 11, 20)

@@ -13,9 +13,7 @@ import responses
 from parts import Clock, review_request, transport
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from clio_broadly_sync.broadly import Broadly
-from clio_broadly_sync.connection import HandshakeError
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.domain.errors import (
     AddressError,
     ConfigError,
     DeniedError,
@@ -24,9 +22,11 @@ from clio_broadly_sync.errors import (
     TooLateError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.sandbox import Sandbox, faults
-from clio_broadly_sync.transport import Stop
+from clio_broadly_sync.sinks.broadly import Broadly
+from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.session import HandshakeError
 
 URL = "https://reviews.example/v1/batch"
 HEADERS = {"Authorization": "Bearer key"}

@@ -10,18 +10,18 @@ import pytest
 import responses
 from parts import DATE, DAY, NOW, Clock, Tokens, transport
 
-from clio_broadly_sync import clio_api
-from clio_broadly_sync.channels import normal_email, normal_phone
-from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import MAX_PAGES_WITHOUT_PROGRESS, Api
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.clio import api
+from clio_broadly_sync.clio.api import MAX_PAGES_WITHOUT_PROGRESS, Api
+from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
+from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.errors import (
     ConfigError,
     DeniedError,
     RefusedError,
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Account, Box, CustomField, FieldIds, Matter
+from clio_broadly_sync.domain.model import Account, Box, CustomField, FieldIds, Matter
 from clio_broadly_sync.sandbox import Firm, Sandbox, faults
 
 BASE = "https://app.clio.example"
@@ -651,7 +651,7 @@ def test_pages_without_end(firm: tuple[Sandbox, Clio]) -> None:
 @responses.activate
 def test_pages_without_end_that_bring_something_new(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even ids that always grow lead on for ever."""
-    monkeypatch.setattr(clio_api, "MAX_PAGES", 25)
+    monkeypatch.setattr(api, "MAX_PAGES", 25)
     for number in range(1, 30):
         link = f"{BASE}/api/v4/matters.json?page_token={number}"
         _list("matters.json", _matter(number), paging={"next": link})

@@ -10,8 +10,8 @@ import pytest
 import responses
 from parts import NOW, Clock, transport
 
-from clio_broadly_sync.clio_auth import App, GivenToken, OAuth, SavedToken
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.clio.auth import App, GivenToken, OAuth, SavedToken
+from clio_broadly_sync.domain.errors import (
     BusyError,
     ConfigError,
     DeniedError,
@@ -20,9 +20,9 @@ from clio_broadly_sync.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Grant, Secret
+from clio_broadly_sync.domain.model import Grant, Secret
 from clio_broadly_sync.sandbox import Sandbox
-from clio_broadly_sync.transport import Stop
+from clio_broadly_sync.transport.client import Stop
 
 BASE = "https://app.clio.com"
 TOKEN = f"{BASE}/oauth/token"

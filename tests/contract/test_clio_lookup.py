@@ -7,9 +7,9 @@ import pytest
 import responses
 from parts import DATE, NOW, Clock, Tokens, transport
 
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.clio_lookup import Lookup
-from clio_broadly_sync.model import Box, FieldIds
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.lookup import Lookup
+from clio_broadly_sync.domain.model import Box, FieldIds
 from clio_broadly_sync.sandbox import Sandbox
 from clio_broadly_sync.sandbox.definitions import THANK_YOU
 

@@ -15,9 +15,9 @@ from factories import NOW, make_closing, make_policy
 from runs import Runs
 from watched import connection_of, watch
 
-from clio_broadly_sync.model import State
+from clio_broadly_sync.domain.model import State
 from clio_broadly_sync.store import Store
-from clio_broadly_sync.store.lineup import CHUNK
+from clio_broadly_sync.store.queue import CHUNK
 
 PAGE, IDS, BATCH = 200, 100, 50
 ANY_RUN = {"transactions": 12, "statements": 15}

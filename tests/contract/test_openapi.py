@@ -6,9 +6,9 @@ import clio_contract
 import pytest
 from parts import Tokens, transport
 
-from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.model import FieldIds
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.model import FieldIds
 from clio_broadly_sync.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(

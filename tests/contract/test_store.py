@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from factories import NOW, make_candidate, make_closing, make_due
 
-from clio_broadly_sync.errors import BusyError, StorageError
-from clio_broadly_sync.model import Closing, FieldIds, Pins, State, SyncRule
+from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, State, SyncRule
 from clio_broadly_sync.store import Store, locked
 
 PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
@@ -171,7 +171,7 @@ AS_NOBODY = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import Store, locked
 if os.geteuid() == 0:
     os.setgid(65534); os.setuid(65534)
@@ -317,7 +317,7 @@ def test_second_run_is_busy_at_once(path: Path) -> None:
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from clio_broadly_sync.errors import BusyError\n"
+        "from clio_broadly_sync.domain.errors import BusyError\n"
         "from clio_broadly_sync.store import locked\n"
         "began = time.monotonic()\n"
         "try:\n"

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from watched import connection_of, watch
 
-from clio_broadly_sync import decide
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
     Candidate,
@@ -28,7 +28,7 @@ from clio_broadly_sync.model import (
     State,
 )
 from clio_broadly_sync.store import Claim, Store
-from clio_broadly_sync.store.lineup import CHUNK
+from clio_broadly_sync.store.queue import CHUNK
 
 POLICY = make_policy()
 PENDING, SENDING, SENT, SKIPPED, DEAD, HELD = (
@@ -63,7 +63,7 @@ def allow(closing: Closing, asked: Asked) -> Closing | None:
 
 
 def judge(closing: Closing, asked: Asked) -> Closing | None:
-    return decide.by_asked(closing, asked, POLICY, NOW)
+    return lifecycle.by_asked(closing, asked, POLICY, NOW)
 
 
 def claim(
@@ -83,7 +83,7 @@ def settle(store: Store, outcome: Outcome, *matters: int, dedupes: bool = False)
     policy = make_policy(dedupes=dedupes)
     settled = store.ledger.settle(
         [Receipt(key, outcome, "a_code") for key in keys],
-        lambda receipt, closing: decide.after(receipt, closing, policy),
+        lambda receipt, closing: lifecycle.after(receipt, closing, policy),
         NOW,
     )
     return [closing.state for _, closing in settled]
@@ -281,14 +281,14 @@ def test_receipt_of_the_first_decides_the_second(
 def test_released_request_was_none(store: Store, pair: Pair) -> None:
     """What never reached Broadly does not stand against another request."""
     claim(store, pair[:1])
-    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    store.ledger.release(lambda closing: lifecycle.released(closing, Reason.UNAVAILABLE), NOW)
     assert claim(store, pair[1:]).batch
 
 
 def test_request_handed_over_at_the_second_attempt_counts(store: Store, pair: Pair) -> None:
     """Its person is known by that one; the first came to nothing."""
     claim(store, pair[:1], at=NOW - timedelta(hours=1))
-    store.ledger.release(lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW)
+    store.ledger.release(lambda closing: lifecycle.released(closing, Reason.UNAVAILABLE), NOW)
     claim(store, [replace(pair[0], closing=row(store, 1))])
     settle(store, Outcome.ACCEPTED, 1)
     assert [c.reason for c in claim(store, pair[1:]).refused] == [Reason.ASKED_RECENTLY]
@@ -306,7 +306,7 @@ def test_dry_window(store: Store, pair: Pair) -> None:
     off = make_policy(reask_days=0)
 
     def judge_without(closing: Closing, asked: Asked) -> Closing | None:
-        return decide.by_asked(closing, asked, off, NOW)
+        return lifecycle.by_asked(closing, asked, off, NOW)
 
     first = claim(store, pair, judge=judge_without)
     assert (len(first.batch), len(first.rest)) == (1, 1)
@@ -340,7 +340,7 @@ def test_address_of_an_earlier_claim_counts_for_nothing(store: Store) -> None:
     """Released, and handed over later under a new address: the old address was never asked."""
     put(store, A, B)
     claim(store, [make_candidate(A, email="old@example.com")], at=NOW - timedelta(hours=1))
-    store.ledger.release(lambda closing: decide.released(closing, None), NOW)
+    store.ledger.release(lambda closing: lifecycle.released(closing, None), NOW)
     claim(store, [make_candidate(row(store, 1), email="new@example.com")])
     settle(store, Outcome.ACCEPTED, 1)
     assert claim(store, [make_candidate(B, email="old@example.com")]).batch
@@ -368,7 +368,7 @@ def test_corrected_date_is_no_new_closing(store: Store, before: dict[str, Any], 
     put(store, make_closing(1, date(2026, 11, 2), contact_id=55, **before), A)
     off = make_policy(reask_days=0)
     taken = claim(
-        store, [make_candidate(A)], judge=lambda c, asked: decide.by_asked(c, asked, off, NOW)
+        store, [make_candidate(A)], judge=lambda c, asked: lifecycle.by_asked(c, asked, off, NOW)
     )
     assert bool(taken.batch) is goes
 
@@ -389,7 +389,7 @@ def test_release_gives_back_everything_under_way(store: Store) -> None:
     put(store, A, B)
     claim(store, [make_candidate(A)])
     released = store.ledger.release(
-        lambda closing: decide.released(closing, Reason.UNAVAILABLE), NOW
+        lambda closing: lifecycle.released(closing, Reason.UNAVAILABLE), NOW
     )
     assert [(c.key, c.state, c.reason) for c in released] == [(A.key, PENDING, Reason.UNAVAILABLE)]
     assert row(store, 2) == B
@@ -407,7 +407,7 @@ def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> No
         next_run(store)
 
         def recovered() -> list[Closing]:
-            return store.ledger.recover(lambda closing: decide.recovered(closing, dedupes), NOW)
+            return store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes), NOW)
 
         (left,) = recovered()
         assert (left.key, left.state, left.marked) == (A.key, state, True)
@@ -505,7 +505,7 @@ def test_what_never_reached_broadly_is_due_in_the_same_run(
     """Given back, it was not tried."""
     put(store, A)
     claim(store, [make_candidate(A)])
-    store.ledger.release(lambda closing: decide.released(closing, reason), NOW)
+    store.ledger.release(lambda closing: lifecycle.released(closing, reason), NOW)
     assert lined_up(store) == [1]
 
 
@@ -577,7 +577,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     put(other, make_closing(1), make_closing(2, state=SENDING))
     assert lined_up(store) == []
     assert store.ledger.known([1]) == {}
-    assert store.ledger.recover(lambda c: decide.recovered(c, dedupes=False), NOW) == []
+    assert store.ledger.recover(lambda c: lifecycle.recovered(c, dedupes=False), NOW) == []
     assert (store.ledger.count_pending(make_due()), store.pins()) == (0, None)
     assert list(store.ledger.decided(Command.SYNC)) == []
     put(store, make_closing(1))
@@ -612,13 +612,13 @@ def test_two_closings_of_one_matter_are_lined_up_once_each(store: Store) -> None
 
 def want(store: Store, due: Due | None = None) -> int:
     return store.ledger.set_approval(
-        due or make_due(), Approval.WANTED, decide.awaiting_approval, NOW
+        due or make_due(), Approval.WANTED, lifecycle.awaiting_approval, NOW
     )
 
 
 def give(store: Store) -> int:
     return store.ledger.set_approval(
-        make_due(), Approval.GIVEN, lambda c: decide.approved(c, POLICY, NOW), NOW
+        make_due(), Approval.GIVEN, lambda c: lifecycle.approved(c, POLICY, NOW), NOW
     )
 
 
@@ -738,9 +738,9 @@ def test_decided_holds_what_was_found_in_doubt(store: Store) -> None:
     """Held by the recovery is a decision of the run; pending again is none yet."""
     put(store, A._replace(state=SENDING))
     next_run(store)
-    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=True), NOW)
+    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=True), NOW)
     assert decisions(store) == []
-    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
+    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=False), NOW)
     assert decisions(store) == [1]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from factories import NOW, make_closing
 
-from clio_broadly_sync.model import Key
+from clio_broadly_sync.domain.model import Key
 from clio_broadly_sync.store import Store, at_work, locked
 
 

@@ -10,8 +10,8 @@ import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due
 from watched import plans, watch
 
-from clio_broadly_sync import decide
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
     Closing,
@@ -23,7 +23,7 @@ from clio_broadly_sync.model import (
     State,
 )
 from clio_broadly_sync.store import Crowd, Selection, Store
-from clio_broadly_sync.store.lineup import CHUNK
+from clio_broadly_sync.store.queue import CHUNK
 
 PENDING, HELD, DEAD = State.PENDING, State.HELD, State.DEAD
 LATER = NOW + timedelta(hours=1)
@@ -98,7 +98,7 @@ def test_chosen(store: Store, selection: Selection, found: list[int]) -> None:
     assert chosen(store, selection) == found
     assert store.outbox.count(selection).total() == len(found)
     next_run(store)
-    assert store.outbox.change(selection, decide.dropped, NOW) == len(found)
+    assert store.outbox.change(selection, lifecycle.dropped, NOW) == len(found)
     assert [key.matter_id for key in store.outbox.changed()] == found
     others = [made for made in ROWS if made.key.matter_id not in found]
     assert [row(store, made.key.matter_id) for made in others] == others
@@ -142,7 +142,7 @@ def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
         rejected(store, 8, "bad_email")
     with Store.open(path) as store:
         next_run(store)
-        store.outbox.change(Selection(matters=(8,)), decide.resent, LATER)
+        store.outbox.change(Selection(matters=(8,)), lifecycle.resent, LATER)
         rejected(store, 8, "bad_phone", LATER)
         (dead,) = store.outbox.listed(Selection(states=frozenset({DEAD})))
     assert (dead.code, dead.since) == ("bad_phone", LATER)
@@ -172,7 +172,7 @@ def test_changed_in_the_order_of_changing(store: Store) -> None:
     """By matter, whatever was noticed first."""
     put(store, *(make_closing(number) for number in (3, 1, 2)))
     next_run(store)
-    store.outbox.change(Selection(), decide.dropped, NOW)
+    store.outbox.change(Selection(), lifecycle.dropped, NOW)
     assert [key.matter_id for key in store.outbox.changed()] == [1, 2, 3]
 
 
@@ -184,13 +184,13 @@ def test_change_of_many_is_all_or_none(store: Store) -> None:
     def fail_late(closing: Closing) -> Closing:
         if closing.key.matter_id == number:
             raise RuntimeError
-        return decide.dropped(closing)
+        return lifecycle.dropped(closing)
 
     next_run(store)
     with pytest.raises(RuntimeError):
         store.outbox.change(Selection(), fail_late, NOW)
     assert store.outbox.count(Selection()) == {PENDING: number}
-    assert store.outbox.change(Selection(), decide.dropped, NOW) == number
+    assert store.outbox.change(Selection(), lifecycle.dropped, NOW) == number
     assert store.outbox.count(Selection()) == {}
     assert len({key.matter_id for key in store.outbox.changed()}) == number
 
@@ -199,8 +199,8 @@ def test_change_is_noted_beside_the_recovery_of_the_same_run(store: Store) -> No
     """Recovered and then resent: two changes of one run, and only the second was asked for."""
     put(store, make_closing(1, state=State.SENDING), make_closing(2, state=State.SENDING))
     next_run(store)
-    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
-    assert store.outbox.change(Selection(matters=(1,)), decide.resent, NOW) == 1
+    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=False), NOW)
+    assert store.outbox.change(Selection(matters=(1,)), lifecycle.resent, NOW) == 1
     assert [key.matter_id for key in store.outbox.changed()] == [1]
     assert (row(store, 1).state, row(store, 2).state) == (PENDING, HELD)
     noted = store._connection.execute("SELECT run, to_state FROM changes WHERE matter_id = 1")
@@ -239,13 +239,13 @@ def hold(store: Store, *, days_ago: int) -> None:
     put(store, make_closing(1))
     candidates = [make_candidate(row(store, 1))]
     store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=claimed_at)
-    store.ledger.recover(lambda closing: decide.recovered(closing, dedupes=False), NOW)
+    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=False), NOW)
 
 
 def test_dropped_held_row_counts_as_asked_when_it_was_handed_over(store: Store) -> None:
     """For the person since then; for its matter since it was dropped, for another it does not."""
     hold(store, days_ago=40)
-    store.outbox.change(Selection(), decide.dropped, NOW)
+    store.outbox.change(Selection(), lifecycle.dropped, NOW)
     then = NOW - timedelta(days=40)
     assert asked(store, make_closing(2)) == Asked(person_at=then, matter_at=None)
     assert asked(store, make_closing(3, contact_id=1300)) == Asked()
@@ -256,7 +256,7 @@ def test_dropped_held_row_counts_as_asked_when_it_was_handed_over(store: Store) 
 def test_dropped_pending_row_protects_its_matter(store: Store) -> None:
     """It asked nobody, so the person may be asked for another matter."""
     put(store, make_closing(1))
-    store.outbox.change(Selection(), decide.dropped, NOW)
+    store.outbox.change(Selection(), lifecycle.dropped, NOW)
     assert asked(store, make_closing(2)) == Asked()
     assert asked(store, make_closing(1, date(2026, 11, 19))) == Asked(matter_at=NOW)
 
@@ -302,7 +302,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     assert chosen(store, Selection()) == []
     assert (store.outbox.count(Selection()).total(), store.outbox.count_sending()) == (0, 0)
     assert store.outbox.crowd(make_due()) == Crowd(0)
-    assert store.outbox.change(Selection(), decide.dropped, NOW) == 0
+    assert store.outbox.change(Selection(), lifecycle.dropped, NOW) == 0
     assert list(store.outbox.changed()) == []
     assert other.outbox.crowd(make_due()).waiting == 1
 
@@ -310,7 +310,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
 def test_crowd_after_a_silence(store: Store) -> None:
     """Noticed by a stale run, as opposed to those that became too many."""
     put(store, make_closing(1, **SURGE), make_closing(2), make_closing(3))
-    store.ledger.set_approval(make_due(), Approval.WANTED, decide.awaiting_approval, NOW)
+    store.ledger.set_approval(make_due(), Approval.WANTED, lifecycle.awaiting_approval, NOW)
     crowd = store.outbox.crowd(make_due())
     assert (crowd.waiting, crowd.after_silence) == (3, 1)
 
@@ -320,7 +320,7 @@ def test_crowd_without_times(store: Store) -> None:
     put(store, make_closing(1, **SURGE))
     crowd = store.outbox.crowd(make_due())
     assert (crowd.waiting, crowd.together, crowd.first_edit) == (1, 0, None)
-    store.outbox.change(Selection(), decide.dropped, NOW)
+    store.outbox.change(Selection(), lifecycle.dropped, NOW)
     assert store.outbox.crowd(make_due()).waiting == 0
 
 
@@ -358,7 +358,7 @@ def test_chunks_of_a_change_go_on_from_where_it_was(store: Store) -> None:
     """The ledger is gone through once, however many rows are changed."""
     put(store, *(make_closing(n) for n in range(1, 3 * CHUNK)))
     next_run(store)
-    drop = plans(store, lambda: store.outbox.change(Selection(), decide.dropped, NOW))
+    drop = plans(store, lambda: store.outbox.change(Selection(), lifecycle.dropped, NOW))
     steps = drop.splitlines()
     by_key = "(firm=? AND matter_id=? AND closed_on=?)"
     through_all = [s for s in steps if re.search("(SCAN|SEARCH) closings", s) and by_key not in s]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from factories import NOW, make_closing
 
-from clio_broadly_sync.errors import StorageError
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import Store, scratch
 
 COUNT = "SELECT count(*) FROM closings"

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from parts import NOW
 
-from clio_broadly_sync.errors import BusyError, StorageError
-from clio_broadly_sync.model import Grant
+from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import SignIn, Store
-from clio_broadly_sync.store import sign_in as module
+from clio_broadly_sync.store import tokens as module
 
 HOST = "https://app.clio.com"
 GRANT = Grant(HOST, "access-one", "refresh-one", NOW)
@@ -155,7 +155,8 @@ def _spelt(grant: Grant) -> str:
 def _in_a_child(state: Path, statement: str) -> str:
     program = (
         "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
-        "from clio_broadly_sync.model import Grant\nfrom clio_broadly_sync.store import SignIn\n"
+        "from clio_broadly_sync.domain.model import Grant\n"
+        "from clio_broadly_sync.store import SignIn\n"
         f"sign_in = SignIn(Path({str(state)!r}))\n{statement}\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 from factories import NOW, make_candidate, make_closing, make_policy, make_receipt
 
-from clio_broadly_sync import decide
-from clio_broadly_sync.errors import StorageError
-from clio_broadly_sync.model import (
-    FieldIds,
-    Outcome,
-    Pins,
-    Reason,
-    State,
-    SyncRule,
-)
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, Reason, State, SyncRule
 from clio_broadly_sync.store import Selection, Store, soundness
 from clio_broadly_sync.store.soundness import Flaw
 
@@ -55,11 +48,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.ledger.record([(None, skipped), (None, make_closing(WAITS))], NOW)
         _hand_over(store, *ENDS)
         receipts = [make_receipt(make_closing(number), ENDS[number]) for number in ENDS]
-        store.ledger.settle(receipts, lambda r, c: decide.after(r, c, POLICY), NOW)
+        store.ledger.settle(receipts, lambda r, c: lifecycle.after(r, c, POLICY), NOW)
         store.finish_run(0, NOW)
         store.begin_run("outbox", "r2", LATER)
-        store.outbox.change(Selection(matters=[RESENT]), decide.resent, LATER)
-        store.outbox.change(Selection(matters=[DROPPED]), decide.dropped, LATER)
+        store.outbox.change(Selection(matters=[RESENT]), lifecycle.resent, LATER)
+        store.outbox.change(Selection(matters=[DROPPED]), lifecycle.dropped, LATER)
         _hand_over(store, SENDING)
     return path
 
@@ -130,7 +123,7 @@ def test_what_goes_on_in_another_run_is_sound(path: Path) -> None:
     """Each run counts its changes from the beginning; the last one is that of the last run."""
     with Store.open(path) as store:
         store.begin_run("outbox", "r3", LATER)
-        store.outbox.change(Selection(matters=[REJECTED]), decide.resent, LATER)
+        store.outbox.change(Selection(matters=[REJECTED]), lifecycle.resent, LATER)
     assert flaws(path) == []
 
 

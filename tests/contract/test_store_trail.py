@@ -18,10 +18,10 @@ from factories import (
 )
 from watched import plans, watch
 
-from clio_broadly_sync import decide
-from clio_broadly_sync.model import Asked, Closing, Command, Outcome, Reason, State
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.model import Asked, Closing, Command, Outcome, Reason, State
 from clio_broadly_sync.store import Selection, Store
-from clio_broadly_sync.store.tally import Group, PastRun
+from clio_broadly_sync.store.overview import Group, PastRun
 
 LATER = NOW + timedelta(minutes=15)
 PERSON = make_request(make_closing(77), email="pat@example.com")
@@ -43,14 +43,14 @@ def send(store: Store, closing: Closing, outcome: Outcome, code: str | None = No
     """Hand a pending closing over, and settle it with this answer."""
     store.ledger.claim([make_candidate(closing)], 5, whole=False, judge=lambda *_: None, at=LATER)
     receipt = make_receipt(closing, outcome, code)
-    store.ledger.settle([receipt], lambda r, c: decide.after(r, c, make_policy()), LATER)
+    store.ledger.settle([receipt], lambda r, c: lifecycle.after(r, c, make_policy()), LATER)
 
 
 def send_at(store: Store, closing: Closing, at: datetime) -> None:
     """Hand it over at that time, whatever is known of its person; Broadly accepts."""
     store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=lambda *_: None, at=at)
     receipt = make_receipt(closing, Outcome.ACCEPTED)
-    store.ledger.settle([receipt], lambda r, c: decide.after(r, c, make_policy()), at)
+    store.ledger.settle([receipt], lambda r, c: lifecycle.after(r, c, make_policy()), at)
 
 
 def test_story_of_a_closing(store: Store) -> None:
@@ -142,7 +142,7 @@ def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
         send(store, make_closing(77), Outcome.REJECTED)
     with Store.open(path) as store:
         store.begin_run("outbox", "r2", LATER)
-        store.outbox.change(Selection(), decide.resent, LATER)
+        store.outbox.change(Selection(), lifecycle.resent, LATER)
         (story,) = store.trail.of_matter(77)
     assert [(step.run, step.state) for step in story.steps] == [
         (1, State.PENDING),
@@ -175,7 +175,7 @@ def test_asked_several_times(store: Store, order: tuple[int, ...]) -> None:
 def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: Store) -> None:
     """One of them without a close date: no closing has to come before the other."""
     put(store, make_closing(77, None), make_closing(77))
-    store.outbox.change(Selection(), decide.dropped, LATER)
+    store.outbox.change(Selection(), lifecycle.dropped, LATER)
     new = make_candidate(make_closing(77, date(2026, 11, 19)))
     assert store.trail.asked(new) == Asked(matter_at=LATER)
 

@@ -13,10 +13,10 @@ import test_store_soundness
 from factories import NOW
 from test_store_soundness import BROKEN, flaws, sql
 
-from clio_broadly_sync.errors import BusyError, StorageError
-from clio_broadly_sync.model import Grant
+from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import SignIn, Store, locked, soundness
-from clio_broadly_sync.store import sign_in as module
+from clio_broadly_sync.store import tokens as module
 
 whole, path = test_store_soundness.whole, test_store_soundness.path
 made = test_store.made

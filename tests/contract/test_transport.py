@@ -23,9 +23,7 @@ import responses
 from parts import BEARER, DATE, NOW, Clock, served, transport
 from requests.adapters import HTTPAdapter
 
-from clio_broadly_sync import transport as module
-from clio_broadly_sync.connection import REFUSAL_BYTES, wall_clock
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.domain.errors import (
     AddressError,
     ConfigError,
     DeniedError,
@@ -36,7 +34,9 @@ from clio_broadly_sync.errors import (
 )
 from clio_broadly_sync.sandbox import Sandbox, faults
 from clio_broadly_sync.sandbox.wire import Delivery, Response
-from clio_broadly_sync.transport import Answer, Stop, Transport
+from clio_broadly_sync.transport import client as module
+from clio_broadly_sync.transport.client import Answer, Stop, Transport
+from clio_broadly_sync.transport.session import REFUSAL_BYTES, wall_clock
 
 URL = "https://clio.example/api/v4/matters.json"
 MIB = 1024 * 1024

@@ -22,12 +22,10 @@ from select import select
 from typing import IO, Any, NoReturn, Self
 
 MAX_ORDER = 1 << 16
-COMMANDS = ("sync", "backfill", "check", "explain", "outbox", "status", "verify")
 NEEDED = (
-    *(f"clio_broadly_sync.cli.{name}" for name in COMMANDS),
-    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.work",
-    "clio_broadly_sync.cli.explain.work", "clio_broadly_sync.cli.outbox.putting_right",
-    "clio_broadly_sync.cli.status.work", "clio_broadly_sync.cli.verify.work",
+    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.command",
+    "clio_broadly_sync.cli.explain.command", "clio_broadly_sync.cli.outbox",
+    "clio_broadly_sync.cli.status_work", "clio_broadly_sync.cli.verify",
     "email_validator", "phonenumbers", "time_machine",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 from terminal import on_terminal
 from world import Ran, World, on_post
 
-from clio_broadly_sync.model import Grant
+from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.sandbox import faults
 from clio_broadly_sync.sandbox.definitions import Definitions
 from clio_broadly_sync.store import SignIn, locked

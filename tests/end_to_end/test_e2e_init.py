@@ -9,9 +9,9 @@ import pytest
 from terminal import on_terminal
 from world import Ran, World
 
-from clio_broadly_sync import config
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.model import SyncRule
+from clio_broadly_sync import settings as config
+from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.settings import Config
 
 KEY, SECRET, TOKEN = "broadly-key-'\"#$\\-1", "clio-secret-$HOME`2", "clio-token-\\n-3"
 URL = "https://broadly.test/v1/customers?firm=7&x=$y"

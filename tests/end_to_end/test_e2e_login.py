@@ -14,8 +14,8 @@ import signing
 from browser import chromium
 from world import Ran, World
 
-from clio_broadly_sync.cli.login import work
-from clio_broadly_sync.cli.login.loopback import Loopback, Reply
+from clio_broadly_sync.cli import login
+from clio_broadly_sync.cli.callback_server import Loopback, Reply
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.sandbox import faults
 
@@ -195,13 +195,13 @@ def test_nobody_comes(
     of Clio's own never comes back, and its reason is the redirect address."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     log = logging.getLogger("clio_broadly_sync")
-    monkeypatch.setattr(work, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(login, "WAIT_SECONDS", 0.0)
     for name, value in (log.__dict__ | {"handlers": []}).items():
         monkeypatch.setattr(log, name, value)
     for name, value in {**unsigned.settings, **signing.NO_BROWSER}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
-        work.log_in(Options(), paste=False)
+        login.log_in(Options(), paste=False)
     for number, handler in before.items():
         signal.signal(number, handler)
     assert ended.value.code == 77

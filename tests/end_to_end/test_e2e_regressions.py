@@ -15,22 +15,24 @@ from typing import Any
 import pytest
 from world import Ran, World, on_post
 
-from clio_broadly_sync import config, pins, pipeline
-from clio_broadly_sync.broadly import Broadly
-from clio_broadly_sync.cli import wiring
+from clio_broadly_sync import pipeline
+from clio_broadly_sync import settings as config
+from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.progress import Logged
-from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.clio_auth import GivenToken
-from clio_broadly_sync.errors import ConfigError, UnavailableError
-from clio_broadly_sync.job import Job
-from clio_broadly_sync.model import Command
-from clio_broadly_sync.report import Report
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.auth import GivenToken
+from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.errors import ConfigError, UnavailableError
+from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sandbox import Response, faults
 from clio_broadly_sync.sandbox.faults import Fault, Turn
 from clio_broadly_sync.sandbox.wire import Delivery
+from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store
-from clio_broadly_sync.transport import Stop, Transport
+from clio_broadly_sync.transport.client import Stop, Transport
 
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
 OUT = "BroadlyOptOut"
@@ -80,8 +82,8 @@ def _job(
             source=source,
             sink=sink,
             store=store,
-            policy=wiring.policy(given, command, store),
-            wanted=wiring.wanted(given),
+            policy=app.policy(given, command, store),
+            wanted=app.wanted(given),
             token=lambda: world.clio.token,
             zone=pins.zone_named(store.time_zone),
             overlap=timedelta(minutes=given.sync_overlap_minutes),

@@ -24,8 +24,8 @@ import signing
 from drill import DONE, Drill, MakeDrill, told
 from histories import play
 
-from clio_broadly_sync.pacing import Pace
 from clio_broadly_sync.sandbox import Request, faults
+from clio_broadly_sync.transport.rate_limit import Pace
 
 UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 69, 74, 75, 77, 78
 TOKEN = "/oauth/token"

@@ -94,8 +94,8 @@ def test_refusals_fit_the_contract(
 
 def test_parameters_and_orders_are_those_of_the_contract(document: Any) -> None:
     """Every filter the sandbox honours is documented, and so is every order."""
-    from clio_broadly_sync.sandbox.filters import FILTERS
     from clio_broadly_sync.sandbox.paging import ORDERS
+    from clio_broadly_sync.sandbox.queries import FILTERS
 
     for kind, path in (
         ("matter", "matters"),

@@ -11,7 +11,7 @@ from phonenumbers import (
     parse,
 )
 
-from clio_broadly_sync.channels import MAX_EMAIL, normal_email, normal_phone
+from clio_broadly_sync.clio.contact_points import MAX_EMAIL, normal_email, normal_phone
 from clio_broadly_sync.sandbox.people import SPELLINGS
 
 LOCAL_PARTS = st.one_of(

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from clio_broadly_sync.config import BROADLY_FIELDS, NAMES, Config, load
-from clio_broadly_sync.errors import ConfigError
-from clio_broadly_sync.model import SyncRule
+from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.settings import BROADLY_FIELDS, NAMES, Config, load
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",

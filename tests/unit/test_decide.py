@@ -20,8 +20,8 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clio_broadly_sync import decide
-from clio_broadly_sync.model import (
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
     Box,
@@ -51,7 +51,7 @@ PENDING, SENDING, SENT, SKIPPED, DEAD, HELD = (
 def notice(
     matter: Matter, known: Sequence[Closing] = (), policy: Policy = POLICY, **at: Any
 ) -> tuple[Closing | None, Closing] | None:
-    return decide.noticed(matter, known, policy, make_moment(**at))
+    return lifecycle.noticed(matter, known, policy, make_moment(**at))
 
 
 def decided(matter: Matter, known: Sequence[Closing] = (), policy: Policy = POLICY) -> Closing:
@@ -174,7 +174,7 @@ def test_unreadable_close_date_keeps_the_date_that_was_known() -> None:
 
 def test_reopened_matter_keeps_its_closing() -> None:
     """Reopened, its date says nothing; the closing that waited is skipped."""
-    look = decide.by_matter(
+    look = lifecycle.by_matter(
         make_closing(), make_matter(closed=False, closed_on=None), POLICY, AT, again=True
     )
     assert (look.closing.key.closed_on, look.closing.reason) == (CLOSED_ON, Reason.NOT_CLOSED)
@@ -228,7 +228,7 @@ SPEAKS_AGAINST = [
 @pytest.mark.parametrize("matter", SPEAKS_AGAINST, ids=str)
 def test_marked_closing_is_held_instead_of_skipped(matter: dict[str, Any]) -> None:
     """What may no longer be sent, and may have been, waits for a person, under its own date."""
-    look = decide.by_matter(make_closing(marked=True), make_matter(**matter), POLICY, AT)
+    look = lifecycle.by_matter(make_closing(marked=True), make_matter(**matter), POLICY, AT)
     assert (look.closing.state, look.closing.marked) == (HELD, True)
     assert look.closing.key == Key(77, CLOSED_ON)
 
@@ -236,9 +236,9 @@ def test_marked_closing_is_held_instead_of_skipped(matter: dict[str, Any]) -> No
 def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
     """Opted out, asked elsewhere or gone meanwhile: held, not skipped."""
     marked = make_closing(marked=True)
-    opted_out = decide.by_contact(marked, make_contact(opted_out=Box.CHECKED), POLICY, AT)
-    asked = decide.by_asked(marked, Asked(person_at=NOW), POLICY, NOW)
-    gone = decide.gone(marked).closing
+    opted_out = lifecycle.by_contact(marked, make_contact(opted_out=Box.CHECKED), POLICY, AT)
+    asked = lifecycle.by_asked(marked, Asked(person_at=NOW), POLICY, NOW)
+    gone = lifecycle.gone(marked).closing
     for row, reason in (
         (opted_out, Reason.OPTED_OUT),
         (asked, Reason.ASKED_RECENTLY),
@@ -250,14 +250,14 @@ def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
 
 def test_marked_closing_waits_for_what_cannot_be_read() -> None:
     """A fault is no decision: it keeps waiting, and keeps its mark."""
-    hidden = decide.by_contact(make_closing(marked=True), None, POLICY, AT)
+    hidden = lifecycle.by_contact(make_closing(marked=True), None, POLICY, AT)
     assert hidden is not None
     assert (hidden.state, hidden.reason, hidden.marked) == (PENDING, Reason.CONTACT_HIDDEN, True)
 
 
 def test_marked_closing_keeps_its_date_when_the_matter_gets_another() -> None:
     """It is tried again under the same transactionId."""
-    look = decide.by_matter(
+    look = lifecycle.by_matter(
         make_closing(marked=True), make_matter(closed_on=OTHER_DATE), POLICY, AT, again=True
     )
     assert (look.closing.key.closed_on, look.closing.reason) == (CLOSED_ON, Reason.UNKNOWN_OUTCOME)
@@ -274,7 +274,7 @@ def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
         if closing.state is not PENDING:
             break
         sending = closing._replace(state=SENDING, reason=None)
-        closing = decide.after(make_receipt(sending, outcome), sending, policy)
+        closing = lifecycle.after(make_receipt(sending, outcome), sending, policy)
         assert closing.marked
         if outcome in (Outcome.RETRY, Outcome.REFUSED, Outcome.UNKNOWN):
             assert closing.state in (PENDING, HELD)
@@ -287,7 +287,7 @@ def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
 def test_fault_stands_until_the_contact_is_read_again() -> None:
     """A matter that is well says nothing about a contact that was hidden."""
     hidden = make_closing(reason=Reason.CONTACT_HIDDEN)
-    look = decide.by_matter(hidden, make_matter(), POLICY, AT, again=True)
+    look = lifecycle.by_matter(hidden, make_matter(), POLICY, AT, again=True)
     assert (look.closing.reason, look.goes_on) == (Reason.CONTACT_HIDDEN, True)
     assert look.closing.read_at == AT.now
 
@@ -321,22 +321,22 @@ def test_edit_of_the_matter_ends_any_other_waiting(known: Closing) -> None:
 def test_fault_that_wants_approval_is_asked_about_when_it_is_mended() -> None:
     """Noticed in a stale run and unreadable then, it still waits for a person afterwards."""
     unreadable = make_closing(reason=Reason.UNREADABLE_FIELD, approval=Approval.WANTED)
-    look = decide.by_matter(unreadable, make_matter(), POLICY, AT, again=True)
-    waits = decide.by_contact(look.closing, make_contact(), POLICY, AT)
+    look = lifecycle.by_matter(unreadable, make_matter(), POLICY, AT, again=True)
+    waits = lifecycle.by_contact(look.closing, make_contact(), POLICY, AT)
     assert waits is not None
     assert (waits.state, waits.reason) == (PENDING, Reason.SURGE)
 
 
 def test_new_client_is_taken_from_the_matter() -> None:
     """The client is whoever the matter names at the last reading."""
-    look = decide.by_matter(make_closing(), make_matter(client_id=1300), POLICY, AT, again=True)
+    look = lifecycle.by_matter(make_closing(), make_matter(client_id=1300), POLICY, AT, again=True)
     assert look.closing.contact_id == 1300
 
 
 def test_second_look_is_by_the_rule_of_now() -> None:
     """A closing that waited under another rule is decided by the new one."""
     waited = make_closing(rule=SyncRule.OPT_OUT)
-    look = decide.by_matter(waited, make_matter(opted_in=Box.UNCHECKED), POLICY, AT, again=True)
+    look = lifecycle.by_matter(waited, make_matter(opted_in=Box.UNCHECKED), POLICY, AT, again=True)
     assert (look.closing.reason, look.closing.rule) == (Reason.NOT_OPTED_IN, SyncRule.BOTH)
 
 
@@ -346,38 +346,38 @@ def test_second_look_is_by_the_rule_of_now() -> None:
 def test_resent_stays_resent_until_it_is_settled() -> None:
     """Neither an outage nor Broadly's `retry` makes the age of a resent closing count again."""
     resent = make_closing(closed_on=date(2025, 1, 1), resent=True)
-    released = decide.released(resent, Reason.UNAVAILABLE)
-    retried = decide.after(make_receipt(resent, Outcome.RETRY), resent, POLICY)
+    released = lifecycle.released(resent, Reason.UNAVAILABLE)
+    retried = lifecycle.after(make_receipt(resent, Outcome.RETRY), resent, POLICY)
     for closing in (released, retried):
-        look = decide.by_matter(
+        look = lifecycle.by_matter(
             closing, make_matter(closed_on=date(2025, 1, 1)), POLICY, AT, again=True
         )
         assert (look.goes_on, look.closing.resent) == (True, True)
-    accepted = decide.after(make_receipt(resent, Outcome.ACCEPTED), resent, POLICY)
+    accepted = lifecycle.after(make_receipt(resent, Outcome.ACCEPTED), resent, POLICY)
     assert not accepted.resent
 
 
 def test_approval_is_sticky() -> None:
     """Once approved, a closing stays so through claim, release and a second look."""
-    approved = decide.approved(make_closing(reason=Reason.SURGE), POLICY, NOW)
+    approved = lifecycle.approved(make_closing(reason=Reason.SURGE), POLICY, NOW)
     assert (approved.approval, approved.reason) == (Approval.GIVEN, None)
-    doubted = decide.approved(make_closing(marked=True), POLICY, NOW)
+    doubted = lifecycle.approved(make_closing(marked=True), POLICY, NOW)
     assert (doubted.approval, doubted.reason) == (Approval.GIVEN, Reason.UNKNOWN_OUTCOME)
-    released = decide.released(approved, Reason.UNAVAILABLE)
-    look = decide.by_matter(released, make_matter(), POLICY, make_moment(stale=True), again=True)
+    released = lifecycle.released(approved, Reason.UNAVAILABLE)
+    look = lifecycle.by_matter(released, make_matter(), POLICY, make_moment(stale=True), again=True)
     assert look.closing.approval is Approval.GIVEN
 
 
 def test_surge_does_not_hide_a_doubt() -> None:
     """A marked closing in a surge still says that its outcome is unknown."""
     marked = make_closing(marked=True, reason=Reason.UNKNOWN_OUTCOME)
-    waits = decide.awaiting_approval(marked)
+    waits = lifecycle.awaiting_approval(marked)
     assert (waits.approval, waits.reason) == (Approval.WANTED, Reason.UNKNOWN_OUTCOME)
 
 
 def test_released_in_doubt_stays_in_doubt() -> None:
     """What was marked before it was claimed is marked after it was given back."""
-    released = decide.released(make_closing(marked=True, tries=2), Reason.UNAVAILABLE)
+    released = lifecycle.released(make_closing(marked=True, tries=2), Reason.UNAVAILABLE)
     assert (released.reason, released.marked, released.tries) == (Reason.UNKNOWN_OUTCOME, True, 2)
 
 
@@ -398,7 +398,7 @@ def test_released_in_doubt_stays_in_doubt() -> None:
 def test_recovered(left: Closing, dedupes: bool, state: State, tries: int) -> None:
     """Found sending, or marked: tried again where the receiver dedupes, else held; what a person
     resent has one try."""
-    closing = decide.recovered(left._replace(reason=Reason.UNKNOWN_OUTCOME), dedupes)
+    closing = lifecycle.recovered(left._replace(reason=Reason.UNKNOWN_OUTCOME), dedupes)
     assert (closing.state, closing.tries) == (state, tries)
     assert (closing.marked, closing.reason) == (True, Reason.UNKNOWN_OUTCOME)
 
@@ -407,7 +407,7 @@ def test_recovered_closing_says_that_its_outcome_is_unknown() -> None:
     """Whatever it waited for before it was claimed."""
     for state in (SENDING, PENDING):
         left = make_closing(state=state, marked=state is PENDING, reason=Reason.SURGE)
-        row = decide.recovered(left, dedupes=False)
+        row = lifecycle.recovered(left, dedupes=False)
         assert (row.state, row.reason) == (HELD, Reason.UNKNOWN_OUTCOME)
 
 
@@ -423,20 +423,20 @@ NOT_AT_ITS_END = [
 @pytest.mark.parametrize("left", NOT_AT_ITS_END, ids=lambda row: f"{row.state}, {row.reason}")
 def test_resent_waits_for_nothing_but_the_next_sync(left: Closing) -> None:
     """Approved, of `sync`, its tries begun anew; a doubt stays one, and settling is over."""
-    row = decide.resent(left)
+    row = lifecycle.resent(left)
     assert (row.state, row.command, row.approval) == (PENDING, Command.SYNC, Approval.GIVEN)
     assert (row.resent, row.tries, row.marked) == (True, 0, left.marked)
     policy = make_policy(settle_hours=24)
-    assert row.reason is decide.waits_for(row, policy, NOW)
+    assert row.reason is lifecycle.waits_for(row, policy, NOW)
     assert row.reason is (Reason.UNKNOWN_OUTCOME if left.marked else None)
-    assert decide.recovered(row, dedupes=False) == row
+    assert lifecycle.recovered(row, dedupes=False) == row
 
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -> None:
     """Its transactionId is that of the closing which a person resent."""
-    row = decide.resent(make_closing(state=DEAD, marked=marked))
-    look = decide.by_matter(row, make_matter(closed_on=None), POLICY, AT, again=True)
+    row = lifecycle.resent(make_closing(state=DEAD, marked=marked))
+    look = lifecycle.by_matter(row, make_matter(closed_on=None), POLICY, AT, again=True)
     assert (look.goes_on, look.closing.key) == (True, Key(77, CLOSED_ON))
 
 
@@ -444,7 +444,7 @@ def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -
 @pytest.mark.parametrize("marked", [True, False])
 def test_dropped_is_final(state: State, marked: bool) -> None:
     """Nothing decides on it anew, and the mark by which it counts as asked stays."""
-    row = decide.dropped(make_closing(state=state, marked=marked, resent=state is PENDING))
+    row = lifecycle.dropped(make_closing(state=state, marked=marked, resent=state is PENDING))
     assert (row.state, row.reason, row.marked) == (SKIPPED, Reason.DROPPED, marked)
     assert row.resent is False
     for policy in (POLICY, for_backfill()):
@@ -457,7 +457,7 @@ def test_dropped_is_final(state: State, marked: bool) -> None:
 def test_request_carries_no_more_than_the_settings_let_through() -> None:
     """BROADLY_FIELDS narrows what leaves the firm."""
     policy = make_policy(fields=frozenset({"first_name", "email"}))
-    request = decide.request_for(make_closing(), make_contact(), policy, TODAY)
+    request = lifecycle.request_for(make_closing(), make_contact(), policy, TODAY)
     assert (request.first_name, request.email) == ("Ada", "ada@example.com")
     assert (request.last_name, request.phone, request.company_name) == (None, None, None)
 
@@ -465,12 +465,12 @@ def test_request_carries_no_more_than_the_settings_let_through() -> None:
 def test_request_of_the_future_is_dated_today() -> None:
     """The transaction's date is never after today; its id keeps the closing's own."""
     closing = make_closing(closed_on=date(2027, 3, 1))
-    request = decide.request_for(closing, make_contact(), POLICY, TODAY)
+    request = lifecycle.request_for(closing, make_contact(), POLICY, TODAY)
     assert request.transaction_date == TODAY
     assert request.transaction_id.endswith(":2027-03-01")
 
 
 def test_what_was_read_prints_no_person() -> None:
     """Contacts and requests show nothing of themselves in a traceback."""
-    request = decide.request_for(make_closing(), make_contact(), POLICY, TODAY)
+    request = lifecycle.request_for(make_closing(), make_contact(), POLICY, TODAY)
     assert "ada" not in f"{request!r} {make_contact()!r}".casefold()

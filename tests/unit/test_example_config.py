@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.config import NAMES, Config, load
+from clio_broadly_sync.settings import NAMES, Config, load
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.env"
 FILLED_IN = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clio_broadly_sync import failures
+from clio_broadly_sync.transport import failures
 
 
 def said(peer: str, status: int) -> str:

@@ -5,21 +5,22 @@ What makes a run stop is tested with the pins (`test_pins`).
 
 import pytest
 
-from clio_broadly_sync import fields
-from clio_broadly_sync.model import CustomField, FieldIds, SyncRule
+from clio_broadly_sync.domain import checkboxes
+from clio_broadly_sync.domain.model import CustomField, FieldIds, SyncRule
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", "checkbox", False, True, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", "checkbox", False, True, False)
 NAMES = ("BroadlyOptOut", "SendBroadlyThankYou")
 
 
-def contacts_box(rule: SyncRule = SyncRule.BOTH) -> fields.Checkbox:
-    return fields.read_by(rule, *NAMES)[0]
+def contacts_box(rule: SyncRule = SyncRule.BOTH) -> checkboxes.Checkbox:
+    return checkboxes.read_by(rule, *NAMES)[0]
 
 
 def test_what_each_rule_reads() -> None:
     """The contact's box always, needed but under opt-in; the matter's where the rule needs it."""
-    read = {rule: [(b.parent, b.needed) for b in fields.read_by(rule, *NAMES)] for rule in SyncRule}
+    boxes = {rule: checkboxes.read_by(rule, *NAMES) for rule in SyncRule}
+    read = {rule: [(box.parent, box.needed) for box in several] for rule, several in boxes.items()}
     assert read == {
         SyncRule.OPT_OUT: [("contact", True)],
         SyncRule.OPT_IN: [("contact", False), ("matter", True)],
@@ -38,7 +39,7 @@ def test_what_each_rule_reads() -> None:
 )
 def test_ids(definitions: list[CustomField], ids: FieldIds) -> None:
     """None for what is missing, and for what nobody can tell apart."""
-    assert fields.ids(fields.read_by(SyncRule.BOTH, *NAMES), definitions) == ids
+    assert checkboxes.ids(checkboxes.read_by(SyncRule.BOTH, *NAMES), definitions) == ids
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_did_you_mean(field: CustomField, asked: str) -> None:
 
 def problem(name: str, *definitions: CustomField, pins: FieldIds | None = None) -> str:
     """Return what is said of the contact's box where the settings name it so."""
-    return fields.read_by(SyncRule.OPT_OUT, name, NAMES[1])[0].problem(definitions, pins)
+    return checkboxes.read_by(SyncRule.OPT_OUT, name, NAMES[1])[0].problem(definitions, pins)
 
 
 def test_name_that_is_misspelt_in_the_settings() -> None:
@@ -108,5 +109,5 @@ def test_name_that_is_near_to_none() -> None:
 
 
 def test_each_box_names_its_own_setting() -> None:
-    box = fields.read_by(SyncRule.BOTH, NAMES[0], "Thank-you")[1]
+    box = checkboxes.read_by(SyncRule.BOTH, NAMES[0], "Thank-you")[1]
     assert box.problem([OPT_OUT, OPT_IN], None).endswith("into SYNC_OPT_IN_FIELD.")

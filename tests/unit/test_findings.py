@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.cli.check import findings, here
-from clio_broadly_sync.errors import ConfigError, DeniedError, StorageError
+from clio_broadly_sync.cli import findings
+from clio_broadly_sync.cli.check import here
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError
 
 WORST_FIRST = [74, 78, 77, 69, 65]
 

@@ -1,4 +1,4 @@
-"""The import table of the design, held against every import, those inside functions too."""
+"""The house: which folder may import which, held against every import there is."""
 
 import ast
 import subprocess
@@ -13,61 +13,40 @@ from clio_broadly_sync.cli.main import COMMANDS
 
 NAME = "clio_broadly_sync"
 ROOT = Path(clio_broadly_sync.__file__).parent
-VALUES = {"model", "errors"}
 ALLOWED: dict[str, set[str]] = {
-    # values
-    "model": set(),
-    "errors": set(),
-    # decisions
-    "rules": {"model"},
-    "decide": {"model", "rules"},
-    "report": {"model"},
-    "fields": VALUES,
-    "pins": VALUES | {"fields"},
-    "settings_file": VALUES,
-    "setting_values": VALUES,
-    "config": VALUES | {"settings_file", "setting_values"},
-    # the ends
-    "pacing": VALUES,
-    "connection": VALUES,
-    "failures": VALUES | {"connection"},
-    "transport": VALUES | {"pacing", "connection", "failures"},
-    "monitor": VALUES | {"transport"},
-    "channels": set(),
-    "clio_records": VALUES | {"channels"},
-    "clio_auth": VALUES | {"transport"},
-    "clio_api": VALUES | {"transport", "clio_records"},
-    "clio": VALUES | {"clio_api", "clio_records"},
-    "clio_lookup": VALUES | {"clio", "clio_api", "clio_records"},
-    "clio_sample": VALUES | {"clio", "clio_api", "clio_records"},
-    "attempts": VALUES,
-    "broadly": VALUES | {"transport", "attempts"},
-    "rehearsal": VALUES,
-    "store": VALUES,
-    # the whole
-    "job": VALUES | {"decide", "pins", "report", "store"},
-    "push": VALUES | {"decide", "job", "rules"},
-    "pipeline": VALUES | {"decide", "job", "pins", "push", "rules"},
-    "folding": set(),
-    "logs": {"folding"},
+    "domain": set(),
+    "settings": {"domain", "setting_values", "settings_file"},
+    "setting_values": {"domain"},
+    "settings_file": {"domain"},
+    "transport": {"domain"},
+    "store": {"domain"},
+    "clio": {"domain", "transport"},
+    "sinks": {"domain", "transport"},
+    "monitor": {"domain", "transport"},
+    "pipeline": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
     "__main__": {"cli"},
 }
-"""Which of our modules each may import. `cli` may import all of them and is imported by nobody."""
+"""What each room may import beside itself. `cli` may import them all, and nobody imports it."""
 HEAVY = {
     "requests", "urllib3", "phonenumbers", "email_validator", "tenacity",
     "filelock",
 }  # fmt: skip
+PURE = {
+    "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
+}  # fmt: skip
+LONGEST_FILE = 400
 
 
-def modules() -> dict[str, list[Path]]:
-    """Return our modules and folders of modules, with their files."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        part = path.relative_to(ROOT).parts[0]
-        found.setdefault(part.removesuffix(".py"), []).append(path)
-    return found
+def files_of(room: str) -> list[Path]:
+    """Return the files of a folder at the root, or the one file of that name."""
+    folder = ROOT / room
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOT / f"{room}.py"]
+
+
+def rooms() -> set[str]:
+    return {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -82,60 +61,54 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{module}.{name.name}" for name in node.names)
 
 
-def ours(path: Path) -> set[str]:
-    """Return which of our modules a file imports."""
+def rooms_imported_by(path: Path) -> set[str]:
     dotted = (name.split(".") for name in imports(path))
     names = {parts[1] for parts in dotted if parts[0] == NAME and len(parts) > 1}
     return names - {"__version__"}
 
 
-@pytest.mark.parametrize("module", sorted(modules().keys() - {"cli"}))
-def test_arrows_point_down_only(module: str) -> None:
-    """A module imports what the table allows it, and every module has its place in the table."""
-    assert module in ALLOWED, f"{module} has no place in the table"
-    imported = set().union(*map(ours, modules()[module])) - {module}
-    assert imported <= ALLOWED[module]
+def files_imported_by(path: Path) -> set[Path]:
+    """Return the files of the program that a file imports, or takes a name from."""
+    found: set[Path] = set()
+    for dotted in imports(path):
+        parts = dotted.split(".")
+        if parts[0] == NAME:
+            found |= {_file(parts[1:]) or _file(parts[1:-1]) or ROOT / "__init__.py"}
+    return found - {path}
+
+
+def _file(parts: list[str]) -> Path | None:
+    place = ROOT.joinpath(*parts)
+    candidates = (place.with_suffix(".py"), place / "__init__.py") if parts else ()
+    return next((file for file in candidates if file.exists()), None)
+
+
+@pytest.mark.parametrize("room", sorted(rooms() - {"cli"}))
+def test_arrows_point_down_only(room: str) -> None:
+    """A room imports what the table allows it, and every room has its place in the table."""
+    assert room in ALLOWED, f"{room} has no place in the table"
+    imported = set().union(*map(rooms_imported_by, files_of(room))) - {room}
+    assert imported <= ALLOWED[room]
 
 
 def test_table_names_what_there_is() -> None:
-    """No line of the table outlives its module."""
-    assert ALLOWED.keys() | {"cli"} == modules().keys()
+    """No line of the table outlives its room."""
+    assert ALLOWED.keys() | {"cli"} == rooms()
 
 
-def test_nothing_but_the_cli_knows_the_sandbox() -> None:
-    """The program does not know that it is practised on."""
-    knowing = {name for name, files in modules().items() for f in files if "sandbox" in ours(f)}
-    assert knowing - {"sandbox"} <= {"cli"}
+def test_no_file_leads_back_to_itself() -> None:
+    """Inside a room the files have an order, too."""
+    left = {path: files_imported_by(path) for path in ROOT.rglob("*.py")}
+    while ground := {path for path, below in left.items() if not below & left.keys()}:
+        left = {path: below for path, below in left.items() if path not in ground}
+    assert sorted(map(str, left)) == []
 
 
-def test_clio_and_broadly_know_neither_each_other_nor_the_store() -> None:
-    """The two ends meet in the pipeline alone, by way of values."""
-    of_clio = {"clio", "clio_api", "clio_auth", "clio_records", "clio_sample"}
-    ends = of_clio | {"broadly", "attempts"}
-    for end in ends:
-        allowed = reachable(end)
-        assert "store" not in allowed
-        assert not allowed & (ends - of_clio if end in of_clio else of_clio)
-
-
-def reachable(module: str) -> set[str]:
-    """Return what a module imports, and what that imports in turn."""
-    found: set[str] = set()
-    todo = {module}
-    while todo:
-        one = todo.pop()
-        found.add(one)
-        todo |= set().union(*map(ours, modules()[one])) - found
-    return found
-
-
-@pytest.mark.parametrize("module", ["rules", "decide"])
-def test_policy_is_pure(module: str) -> None:
-    """The rules read no clock and no file, and meet no library."""
-    pure = {"collections", "dataclasses", "datetime", "typing", NAME}
-    for path in modules()[module]:
-        assert {name.split(".")[0] for name in imports(path)} <= pure
-    source = (ROOT / f"{module}.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", files_of("domain"), ids=lambda path: path.stem)
+def test_decisions_are_pure(path: Path) -> None:
+    """The domain reads no clock and no file, and meets no library."""
+    assert {name.split(".")[0] for name in imports(path)} <= PURE
+    source = path.read_text(encoding="utf-8")
     assert ".now(" not in source
     assert ".today(" not in source
 
@@ -144,12 +117,21 @@ def test_policy_is_pure(module: str) -> None:
 def test_database_is_known_to_the_store_alone(library: str) -> None:
     """Nobody else speaks SQL, or holds the lock."""
     knowing = {
-        name
-        for name, files in modules().items()
-        for path in files
+        room
+        for room in rooms()
+        for path in files_of(room)
         if any(imported.split(".")[0] == library for imported in imports(path))
     }
     assert knowing == {"store"}
+
+
+def test_no_file_is_too_long_to_be_read() -> None:
+    long = {path.name for path in ROOT.rglob("*.py") if _lines(path) > LONGEST_FILE}
+    assert long == set()
+
+
+def _lines(path: Path) -> int:
+    return path.read_text(encoding="utf-8").count("\n")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from ends import OPT_IN, OPT_OUT
 from factories import CLOSED_ON, NOW, make_policy
 from runs import WANTED, YESTERDAY, Runs
 
-from clio_broadly_sync.errors import ConfigError
-from clio_broadly_sync.model import Box, Key, Reason, State, SyncRule
+from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.domain.model import Box, Key, Reason, State, SyncRule
 
 PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD
 

@@ -11,8 +11,8 @@ from ends import OPT_IN, OPT_OUT
 from factories import NOW, TODAY, make_closing, make_policy
 from runs import WANTED, Runs
 
-from clio_broadly_sync.errors import ConfigError, DeniedError
-from clio_broadly_sync.model import Account, FieldIds, Pins, Reason, State, SyncRule
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError
+from clio_broadly_sync.domain.model import Account, FieldIds, Pins, Reason, State, SyncRule
 
 PINNED = Pins(WANTED.host, 1, WANTED.broadly_url, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))
 NEW_YORK = ZoneInfo("America/New_York")

@@ -4,8 +4,8 @@ import pytest
 from factories import for_backfill, make_policy
 from runs import Runs
 
-from clio_broadly_sync import pipeline
-from clio_broadly_sync.model import Approval, Box, Reason, State
+from clio_broadly_sync.domain.model import Approval, Box, Reason, State
+from clio_broadly_sync.pipeline import run
 
 PENDING, SENT = State.PENDING, State.SENT
 AT_MOST_TWO = make_policy(max_new=2)
@@ -56,7 +56,7 @@ def test_silence_is_remembered_before_the_watermark_moves(
     runs.sync(limit=0)
     runs.clock.tick(hours=80)
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "push", _killed)
+        patched.setattr(run, "push", _killed)
         with pytest.raises(KeyboardInterrupt):
             runs.sync()
     runs.clock.tick(minutes=15)

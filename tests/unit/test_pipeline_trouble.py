@@ -7,7 +7,7 @@ import pytest
 from factories import NOW, make_policy
 from runs import Runs
 
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.domain.errors import (
     ConfigError,
     DeniedError,
     StoppedError,
@@ -15,7 +15,7 @@ from clio_broadly_sync.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.model import Outcome, Reason, State
+from clio_broadly_sync.domain.model import Outcome, Reason, State
 from clio_broadly_sync.store.ledger import Ledger
 
 PENDING, SENDING, SENT, DEAD, HELD = (

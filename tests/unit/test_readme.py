@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from clio_broadly_sync.cli.main import COMMANDS
-from clio_broadly_sync.cli.words import _CODES
-from clio_broadly_sync.config import NAMES
-from clio_broadly_sync.model import Reason, SyncRule
+from clio_broadly_sync.cli.report_words import _CODES
+from clio_broadly_sync.domain.model import Reason, SyncRule
+from clio_broadly_sync.settings import NAMES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

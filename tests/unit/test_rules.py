@@ -23,10 +23,10 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clio_broadly_sync import decide, rules
-from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.model import (
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.model import (
     FINAL,
     Approval,
     Asked,
@@ -44,7 +44,7 @@ from clio_broadly_sync.model import (
     SyncRule,
     Verdict,
 )
-from clio_broadly_sync.transport import Stop, Transport
+from clio_broadly_sync.transport.client import Stop, Transport
 
 # The truth table of design §1, with every state that a checkbox can have on the wire.
 
@@ -219,31 +219,31 @@ POLICY = make_policy()
 
 
 def noticed(matter: Matter, policy: Policy = POLICY) -> Closing:
-    pair = decide.noticed(matter, [], policy, MOMENT)
+    pair = lifecycle.noticed(matter, [], policy, MOMENT)
     assert pair is not None
     return pair[1]
 
 
 def with_contact(contact: Contact | None, policy: Policy = POLICY) -> Closing:
-    decided = decide.by_contact(make_closing(), contact, policy, MOMENT)
+    decided = lifecycle.by_contact(make_closing(), contact, policy, MOMENT)
     assert decided is not None
     return decided
 
 
 def after(outcome: Outcome, **policy: Any) -> Closing:
     closing = make_closing(state=State.SENDING)
-    return decide.after(make_receipt(closing, outcome), closing, make_policy(**policy))
+    return lifecycle.after(make_receipt(closing, outcome), closing, make_policy(**policy))
 
 
 def asked_recently() -> Closing:
-    decided = decide.by_asked(make_closing(), Asked(person_at=NOW), POLICY, NOW)
+    decided = lifecycle.by_asked(make_closing(), Asked(person_at=NOW), POLICY, NOW)
     assert decided is not None
     return decided
 
 
 def dropped() -> Closing:
     closing = make_closing(state=State.SKIPPED, reason=Reason.DROPPED)
-    pair = decide.noticed(make_matter(), [closing], for_backfill(), MOMENT)
+    pair = lifecycle.noticed(make_matter(), [closing], for_backfill(), MOMENT)
     return closing if pair is None else pair[1]
 
 
@@ -271,8 +271,8 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.SUPPRESSED: (SKIPPED, lambda: after(Outcome.SUPPRESSED)),
     Reason.DROPPED: (SKIPPED, dropped),
     Reason.SETTLING: (PENDING, lambda: noticed(make_matter(), make_policy(settle_hours=24))),
-    Reason.SURGE: (PENDING, lambda: decide.awaiting_approval(make_closing())),
-    Reason.UNAVAILABLE: (PENDING, lambda: decide.released(make_closing(), Reason.UNAVAILABLE)),
+    Reason.SURGE: (PENDING, lambda: lifecycle.awaiting_approval(make_closing())),
+    Reason.UNAVAILABLE: (PENDING, lambda: lifecycle.released(make_closing(), Reason.UNAVAILABLE)),
     Reason.RETRY: (PENDING, lambda: after(Outcome.RETRY)),
     Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
     Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
@@ -515,9 +515,9 @@ def test_tenth_run_is_the_last(outcome: Outcome, given_up: State) -> None:
     """A closing is tried in ten runs, not in nine and not in eleven."""
     closing, states = make_closing(), []
     for _ in range(10):
-        sending = decide.changed(closing, rules.Change(State.SENDING))
+        sending = lifecycle.changed(closing, rules.Change(State.SENDING))
         receipt = make_receipt(sending, outcome)
-        closing = decide.after(receipt, sending, make_policy(dedupes=True))
+        closing = lifecycle.after(receipt, sending, make_policy(dedupes=True))
         states.append(closing.state)
     assert states == [State.PENDING] * 9 + [given_up]
 
@@ -525,7 +525,7 @@ def test_tenth_run_is_the_last(outcome: Outcome, given_up: State) -> None:
 def test_what_was_not_tried_does_not_count() -> None:
     """An outage or a refused key never counts against a closing."""
     closing = make_closing(state=State.SENDING, tries=9)
-    released = decide.released(closing, Reason.UNAVAILABLE)
+    released = lifecycle.released(closing, Reason.UNAVAILABLE)
     assert (released.state, released.tries) == (State.PENDING, 9)
 
 
@@ -599,12 +599,12 @@ def test_close_date_in_the_future_is_taken_as_today() -> None:
 def test_final_reason_is_final(policy: Policy, reason: Reason) -> None:
     """Neither an edit nor a backfill decides anew on what was suppressed or dropped."""
     closing = make_closing(state=State.SKIPPED, reason=reason)
-    assert decide.noticed(make_matter(), [closing], policy, MOMENT) is None
+    assert lifecycle.noticed(make_matter(), [closing], policy, MOMENT) is None
 
 
 def test_transaction_id_names_matter_and_date() -> None:
     """One closing has one transactionId for ever."""
     closing = make_closing(77, date(2026, 11, 20), approval=Approval.GIVEN)
     assert closing.key == Key(77, date(2026, 11, 20))
-    request = decide.request_for(closing, make_contact(), POLICY, TODAY)
+    request = lifecycle.request_for(closing, make_contact(), POLICY, TODAY)
     assert request.transaction_id == "clio:matter:77:2026-11-20"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.config import NAMES, Salvaged, load, salvage
-from clio_broadly_sync.errors import ConfigError
+from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.settings import NAMES, Salvaged, load, salvage
 
 PING = "https://ping.test/0b1c"
 

@@ -9,10 +9,12 @@ import pytest
 from factories import NOW, TODAY, make_closing, make_policy
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.cli.explain import explanation, reasons, sentences
+from clio_broadly_sync.cli.explain import answer as explanation
+from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
-from clio_broadly_sync.model import Command, Key, Reason, State, SyncRule
-from clio_broadly_sync.store.trail import Step, Story
+from clio_broadly_sync.domain import reasons
+from clio_broadly_sync.domain.model import Command, Key, Reason, State, SyncRule
+from clio_broadly_sync.store.history import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")
 READ = "20 Nov 2026, 10:00"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clio_broadly_sync.errors import shown
+from clio_broadly_sync.domain.errors import shown
 
 ESCAPES = (
     "\x1b[31m",

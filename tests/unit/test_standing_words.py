@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import NOW, TODAY
 
-from clio_broadly_sync.cli.status import standing, standing_words
-from clio_broadly_sync.cli.status.standing import Standing
-from clio_broadly_sync.model import FAULTS, Command, Reason, SyncRule
-from clio_broadly_sync.store.tally import Group, PastRun
+from clio_broadly_sync.cli import status
+from clio_broadly_sync.cli import status_standing as standing
+from clio_broadly_sync.cli.status_standing import Standing
+from clio_broadly_sync.domain.model import FAULTS, Command, Reason, SyncRule
+from clio_broadly_sync.store.overview import Group, PastRun
 
 SYNC, BACKFILL = Command.SYNC, Command.BACKFILL
 OLD = NOW - timedelta(days=40)
@@ -45,7 +46,7 @@ def make_standing(**changes: Any) -> Standing:
 
 
 def text(**changes: Any) -> str:
-    return "\n".join(standing_words.lines(make_standing(**changes)))
+    return "\n".join(status.lines(make_standing(**changes)))
 
 
 @pytest.mark.parametrize("command", Command)
@@ -60,8 +61,8 @@ def test_everything_fits_80_columns(reason: Reason | None, command: Command) -> 
 
 
 def test_every_reason_to_wait_has_words() -> None:
-    assert standing_words.WAITS.keys() == set(WAITS)
-    assert standing_words.TO_DO.keys() == {Reason.SURGE, *FAULTS}
+    assert status.WAITS.keys() == set(WAITS)
+    assert status.TO_DO.keys() == {Reason.SURGE, *FAULTS}
 
 
 @pytest.mark.parametrize("reason", WAITS)
@@ -71,7 +72,7 @@ def test_what_waits_for_a_person(reason: Reason | None) -> None:
     found = make_standing(waiting=[group])
     needs = reason is Reason.SURGE or reason in FAULTS
     assert found.for_a_person == (3 if needs else 0)
-    printed = "\n".join(standing_words.lines(found))
+    printed = "\n".join(status.lines(found))
     assert ("3 closings wait for a person" in printed) == needs
     assert ("→ " in printed) == needs
 
@@ -132,7 +133,7 @@ def test_how_runs_ended() -> None:
 
 
 def test_object_of_what_could_not_be_read() -> None:
-    assert standing_words.as_object(None, "storage") == {
+    assert status.as_object(None, "storage") == {
         "command": "status",
         "outcome": "storage",
     }

@@ -9,15 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.cli.telling import (
-    SURGE,
-    Memory,
-    Notebook,
-    Teller,
-    Telling,
-    Trouble,
-    tell,
-)
+from clio_broadly_sync.cli.alerts import SURGE, Memory, Notebook, Teller, Telling, Trouble, tell
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)

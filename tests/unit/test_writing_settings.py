@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clio_broadly_sync import settings_file
-from clio_broadly_sync.cli.init import writing_settings
-from clio_broadly_sync.config import NAMES
-from clio_broadly_sync.errors import ConfigError
+from clio_broadly_sync.cli import init_writing
+from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.settings import NAMES
 
 IN_PLACE = {"SYNC_RULE": "both"}
 printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)
@@ -24,7 +24,7 @@ values = st.one_of(printable, awkward).filter(str.strip)
 def test_whatever_is_put_in_comes_out(answers: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.env")
-        writing_settings.write(path, answers)
+        init_writing.write(path, answers)
         assert settings_file.read(path, NAMES) == (answers, [])
 
 
@@ -32,7 +32,7 @@ def test_a_file_that_came_in_between_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "config.env"
     path.write_text("mine")
     with pytest.raises(Exception, match="is there already"):
-        writing_settings.write(path, IN_PLACE)
+        init_writing.write(path, IN_PLACE)
     assert path.read_text() == "mine"
 
 
@@ -48,7 +48,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         os.close(opened(path, *how))
         return opened(full, os.O_WRONLY)
 
-    monkeypatch.setattr(writing_settings.os, "open", on_full_disk)
+    monkeypatch.setattr(init_writing.os, "open", on_full_disk)
     with pytest.raises(ConfigError, match="No space left"):
-        writing_settings.write(tmp_path / "config.env", IN_PLACE)
+        init_writing.write(tmp_path / "config.env", IN_PLACE)
     assert list(tmp_path.iterdir()) == []

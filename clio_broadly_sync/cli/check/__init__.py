@@ -20,6 +20,6 @@ def check(options: Options, accept: bool, as_json: bool) -> None:
 
     Example: clio-broadly-sync check
     """
-    from clio_broadly_sync.cli.check.work import carry_out
+    from clio_broadly_sync.cli.check.command import carry_out
 
     carry_out(options, accept=accept, as_json=as_json)

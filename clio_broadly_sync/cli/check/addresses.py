@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from clio_broadly_sync.cli import words
-from clio_broadly_sync.cli.check import findings
-from clio_broadly_sync.cli.check.findings import Finding
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.cli import findings
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli.findings import Finding
+from clio_broadly_sync.domain.errors import (
     AddressError,
     DeniedError,
     RefusedError,
@@ -21,7 +20,8 @@ from clio_broadly_sync.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.monitor import WHOLE_CALL_SECONDS
-from clio_broadly_sync.transport import Stop, Transport
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.transport.client import Stop, Transport
 
 _NOT_THERE: Final = (404, 410)
 _UNKNOWN: Final = (

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from clio_broadly_sync import fields, pins
-from clio_broadly_sync.cli import times, wiring, words
-from clio_broadly_sync.cli.check import findings
-from clio_broadly_sync.cli.check.findings import Finding
+from clio_broadly_sync.cli import app, findings, times
+from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.check.here import Known
-from clio_broadly_sync.clio_sample import Sample
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import (
+from clio_broadly_sync.cli.findings import Finding
+from clio_broadly_sync.clio.sample import Sample
+from clio_broadly_sync.domain import checkboxes
+from clio_broadly_sync.domain.checkboxes import Checkbox
+from clio_broadly_sync.domain.errors import (
     ClockError,
     DeniedError,
     StoppedError,
@@ -21,8 +21,9 @@ from clio_broadly_sync.errors import (
     SyncError,
     shown,
 )
-from clio_broadly_sync.fields import Checkbox
-from clio_broadly_sync.model import Account, CustomField, FieldIds, Pins
+from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.settings import Config
 
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
@@ -59,7 +60,7 @@ class Answers:
         return _ends_it(self.account)
 
 
-def ask(settings: Config, ends: wiring.Ends, known: Known | None) -> Answers:
+def ask(settings: Config, ends: app.Ends, known: Known | None) -> Answers:
     """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
     source, sampling = ends.source(), ends.sampling()
     account = _tried(source.account)
@@ -67,7 +68,7 @@ def ask(settings: Config, ends: wiring.Ends, known: Known | None) -> Answers:
         return Answers(account, None, account, account, account, NO_IDS)
     definitions = _tried(lambda: source.custom_fields(all_of_them=True))
     told = isinstance(account, Account) or not isinstance(definitions, SyncError)
-    ahead = source.now() - wiring.now() if told else None
+    ahead = source.now() - app.now() if told else None
     ids = _ids(settings, definitions, known)
     matters = _tried(lambda: sampling.matters(ids.opt_in))
     clients = matters.clients if isinstance(matters, Sample) else ()
@@ -143,7 +144,7 @@ def custom_fields(settings: Config, answers: Answers, known: Known | None) -> It
         yield findings.untested("custom field", "Clio did not show the custom fields.")
         return
     pinned = known.pins.fields if known is not None and known.pins is not None else None
-    for box in wiring.wanted(settings).checkboxes():
+    for box in app.wanted(settings).checkboxes():
         yield from _custom_field(box, answers.definitions, pinned)
 
 
@@ -151,7 +152,7 @@ def boxes(settings: Config, answers: Answers) -> Iterator[Finding]:
     """Say whether the value of each box can be read on records that there are."""
     if answers.is_cut_short:
         return
-    for box in wiring.wanted(settings).checkboxes():
+    for box in app.wanted(settings).checkboxes():
         sample = (answers.contacts, answers.matters)[box.place]
         if answers.ids[box.place] is not None:
             yield _box(box, sample)
@@ -180,7 +181,7 @@ def _held_against(
     made_with: Pins, settings: Config, answers: Answers, is_seen: Callable[[], bool]
 ) -> Iterator[Finding]:
     about, account = "pins", answers.account
-    wrong = [_tried(lambda: pins.check_settings(made_with, wiring.wanted(settings)))]
+    wrong = [_tried(lambda: pins.check_settings(made_with, app.wanted(settings)))]
     told = account if isinstance(account, Account) else Account(None, None)
     is_pinned = made_with.account is not None and not answers.is_cut_short
     if is_pinned and told.id is None and is_seen():
@@ -218,7 +219,7 @@ def _ids(
 ) -> FieldIds:
     """Return the definition ids of the boxes; the pinned ones where Clio does not show them."""
     if not isinstance(definitions, SyncError):
-        return fields.ids(wiring.wanted(settings).checkboxes(), definitions)
+        return checkboxes.ids(app.wanted(settings).checkboxes(), definitions)
     return known.pins.fields if known is not None and known.pins is not None else NO_IDS
 
 

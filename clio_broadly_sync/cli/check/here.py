@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from clio_broadly_sync import config
-from clio_broadly_sync.cli import times, wiring, words
-from clio_broadly_sync.cli.check import findings
-from clio_broadly_sync.cli.check.findings import Finding
+from clio_broadly_sync import settings as config
+from clio_broadly_sync.cli import app, findings, times
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli import status_standing as standing
+from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.status import standing
-from clio_broadly_sync.cli.status.standing import Standing
-from clio_broadly_sync.config import Config
-from clio_broadly_sync.errors import StorageError
-from clio_broadly_sync.model import Pins
-from clio_broadly_sync.store.tally import PastRun
+from clio_broadly_sync.cli.status_standing import Standing
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.model import Pins
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.store.overview import PastRun
 
 _DAMAGED: Final = (
     "The state file is damaged: put the last good copy of it in its place before the next `sync`."
@@ -51,16 +51,16 @@ def settings_file(options: Options) -> Iterator[Finding]:
 def read_state(settings: Config) -> Known:
     """Return what the state says; raise StorageError where a run could not use it."""
     path = settings.sync_state
-    with wiring.opened(settings, writes=False) as store:
+    with app.opened(settings, writes=False) as store:
         if not store.is_sound():
             raise StorageError(_DAMAGED)
         check_writable(path)
-        return Known(store.pins(), standing.read(settings, store, wiring.now()))
+        return Known(store.pins(), standing.read(settings, store, app.now()))
 
 
-def is_seen(settings: Config, ends: wiring.Ends) -> bool:
+def is_seen(settings: Config, ends: app.Ends) -> bool:
     """Tell whether a run has checked the account of this sign-in."""
-    with wiring.opened(settings, writes=False) as store:
+    with app.opened(settings, writes=False) as store:
         return store.has_seen(ends.tokens.access_token())
 
 

@@ -44,7 +44,7 @@ def explain(
         raise click.UsageError(
             "The ledger knows a matter by its id only: give that, or leave out --offline."
         )
-    from clio_broadly_sync.cli.explain.work import Question, carry_out
+    from clio_broadly_sync.cli.explain.command import Question, carry_out
 
     carry_out(options, Question(_id_in(number), number, contact, offline), as_json=as_json)
 

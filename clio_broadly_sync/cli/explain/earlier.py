@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Final, NamedTuple
 
-from clio_broadly_sync import rules
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.model import Closing, Reason, State
-from clio_broadly_sync.store.trail import Step, Story
+from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain.model import Closing, Reason, State
+from clio_broadly_sync.store.history import Step, Story
 
 CORRECTED: Final = (
     f"Another close date within {rules.SAME_MATTER.days} days is taken as a correction, not as a "

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from clio_broadly_sync import rules
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.cli.explain.reasons import BY_ITSELF, HELPS, OUT_OF_SYNC, WHY
-from clio_broadly_sync.model import FAULTS, Closing, Command, Outcome, Policy, Reason, State
-from clio_broadly_sync.store.trail import Step, Story
+from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain.model import FAULTS, Closing, Command, Outcome, Policy, Reason, State
+from clio_broadly_sync.domain.reasons import BY_ITSELF, HELPS, OUT_OF_SYNC, WHY
+from clio_broadly_sync.store.history import Step, Story
 
 PROGRAM: Final = "clio-broadly-sync"
 

@@ -3,8 +3,8 @@
 import resource
 import time
 
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.transport import Transport
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.transport.client import Transport
 
 
 def no_waits() -> None:

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from clio_broadly_sync import decide, pipeline, push, rules
-from clio_broadly_sync.clio import Clio
-from clio_broadly_sync.clio_api import Api
-from clio_broadly_sync.job import Job
-from clio_broadly_sync.model import (
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.model import (
     Candidate,
     Closing,
     Contact,
@@ -25,6 +24,8 @@ from clio_broadly_sync.model import (
     Receipt,
     State,
 )
+from clio_broadly_sync.pipeline import push, run
+from clio_broadly_sync.pipeline.context import Job
 
 
 def watermark_of_edits() -> None:
@@ -36,7 +37,7 @@ def watermark_of_edits() -> None:
             self._watermark = max([self._watermark, *edits])
             yield page
 
-    pipeline._Walk.watched = watched  # type: ignore[method-assign]
+    run._Walk.watched = watched  # type: ignore[method-assign]
 
 
 def offset_paging() -> None:
@@ -80,7 +81,7 @@ def send_again() -> None:
     def recovered(closing: Closing, dedupes: bool) -> Closing:
         return closing._replace(state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
 
-    rules.unknown, decide.recovered = unknown, recovered
+    rules.unknown, lifecycle.recovered = unknown, recovered
 
 
 def contacts_kept() -> None:

@@ -1,0 +1,219 @@
+"""Where the browser brings Clio's answer to a sign-in: one address on this machine.
+
+Whatever else comes there, from a page that guesses or a client that hangs, is answered or left
+alone, and neither ends the wait nor is taken for the answer: it does not know the `state`.
+"""
+
+import errno
+import hmac
+import queue
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+
+from clio_broadly_sync.domain.errors import ConfigError
+
+CLIENT_SECONDS = 10.0
+POLL_SECONDS = 0.1
+SLICE_SECONDS = 0.5
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>clio-broadly-sync</title>
+<style>body{{font:16px system-ui,sans-serif;max-width:32rem;margin:4rem auto}}</style>
+</head><body><h1>{title}</h1><p>{text}</p></body></html>
+"""
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'",
+    "Connection": "close",
+}
+_GO_BACK = "You may close this page. How it went on is said where you ran the program."
+
+
+class Reply(NamedTuple):
+    """What Clio's page sent the browser back with: a code, or the word for why there is none."""
+
+    code: str | None
+    error: str | None
+
+
+def reply_of(query: str, state: str) -> Reply | None:
+    """Return the answer in an address's query; None where it does not belong to this sign-in."""
+    given = {name: values[-1] for name, values in parse_qs(query).items()}
+    if not hmac.compare_digest(given.get("state", "").encode(), state.encode()):
+        return None
+    return Reply(given.get("code"), given.get("error"))
+
+
+class Loopback:
+    """Listens on the address of CLIO_REDIRECT_URI, and on no other, as a context manager."""
+
+    def __init__(self, redirect_uri: str, state: str) -> None:
+        self._state = state
+        self._came: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
+        self._strayed = threading.Event()
+        self._listeners: list[_Listener] = []
+        parts = urlsplit(redirect_uri)
+        self.path = parts.path or "/"
+        try:
+            for family, address in _addresses(parts.hostname or "", parts.port or 80):
+                self._listen(family, address)
+            if not self._listeners:
+                raise OSError(errno.EADDRNOTAVAIL, "it has no such address")
+        except OSError as error:
+            self.close()
+            raise _cannot_listen(parts.netloc, error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.shutdown()
+            listener.server_close()
+
+    def wait(self, seconds: float, *, strayed: Callable[[], object]) -> Reply | None:
+        """Return the answer, None where none came in time; call `strayed` when the first one came
+        that belongs to another sign-in."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            # In slices: a signal that comes just as the queue begins to wait does not wake it.
+            with suppress(queue.Empty):
+                if (reply := self._came.get(timeout=min(left, SLICE_SECONDS))) is not None:
+                    return reply
+                strayed()
+        return None
+
+    def take(self, query: str, show: Callable[[int, str, str], None]) -> None:
+        """Show a page for what the browser brought; then let `wait` have it."""
+        reply = reply_of(query, self._state)
+        try:
+            if reply is None:
+                show(400, "This is not the sign-in that is waited for", _ANOTHER)
+            elif reply.code is not None:
+                show(200, "Clio has answered", _GO_BACK)
+            else:
+                show(200, "Not signed in", _GO_BACK)
+        finally:
+            if reply is not None or not self._strayed.is_set():
+                self._came.put(reply)
+            if reply is None:
+                self._strayed.set()
+
+    def _listen(self, family: socket.AddressFamily, address: tuple[str, int]) -> None:
+        try:
+            listener = _Listener(self, family, address)
+        except OSError as error:
+            if family is socket.AF_INET6 and error.errno in _MISSING:
+                return  # a machine without it still has the other one
+            raise
+        self._listeners.append(listener)
+        serve = threading.Thread(target=listener.serve_forever, args=(POLL_SECONDS,), daemon=True)
+        serve.start()
+
+
+_MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_ANOTHER = (
+    "It may come from an older page or tab. Use the page that the program has opened, or the "
+    "address that it printed."
+)
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_port = False
+
+    def __init__(
+        self, loopback: Loopback, family: socket.AddressFamily, address: tuple[str, int]
+    ) -> None:
+        self.loopback = loopback
+        self.address_family = family
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer would ask the DNS for the host's name.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs or breaks off is no error of ours, and its request holds a code."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_SECONDS
+    server: _Listener
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path == self.server.loopback.path:
+            self.server.loopback.take(query, self._show)
+        else:
+            self._show(404, "Nothing is here", _ANOTHER)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def version_string(self) -> str:
+        return "clio-broadly-sync"
+
+    def _show(self, status: int, title: str, text: str) -> None:
+        body = _PAGE.format(title=title, text=text).encode()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def is_loopback(redirect_uri: str) -> bool:
+    """Tell whether a browser on this machine can bring the answer there."""
+    parts = urlsplit(redirect_uri)
+    host = parts.hostname or ""
+    try:
+        return parts.scheme == "http" and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:  # another name
+        return False
+
+
+def _addresses(host: str, port: int) -> set[tuple[socket.AddressFamily, tuple[str, int]]]:
+    """Return all that the name means here: another program on one of them could take the code."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return {
+        (family, (str(address[0]), port))
+        for family, _, _, _, address in found
+        if ip_address(address[0]).is_loopback
+    }
+
+
+def _cannot_listen(place: str, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"Another program listens on {place}, the address of CLIO_REDIRECT_URI: end it; or set "
+            "another port there, in the settings and in the app's redirect addresses in Clio."
+        )
+    return ConfigError(
+        f"This machine cannot listen on {place} ({error.strerror}): "
+        "set another port in CLIO_REDIRECT_URI, or use `login --paste`."
+    )

@@ -1,0 +1,164 @@
+"""What `check` does: every finding in its order, and before them what `--accept` takes over."""
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import Final, NoReturn
+
+import click
+
+from clio_broadly_sync.cli import app, findings, times
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli.check import addresses, clio, here
+from clio_broadly_sync.cli.check.here import Known
+from clio_broadly_sync.cli.findings import Finding
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.errors import ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.model import Closing, Pins
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.store import SignIn, Store
+
+PATIENCE_SECONDS: Final = 60.0
+
+
+def carry_out(options: Options, *, accept: bool, as_json: bool) -> NoReturn:
+    """Say what is found, line by line; exit with the code of the worst."""
+    check = _Check(options, accept=accept)
+    found: list[Finding] = []
+    try:
+        for finding in check.findings():
+            found.append(finding)
+            if not as_json:
+                say(findings.line(finding))
+        code = findings.worst(found)
+    except SyncError as error:
+        code = app.fail(error)
+        found += findings.failures("check", error)
+    if as_json:
+        click.echo(json.dumps(findings.as_object(found, code)))
+    sys.exit(code)
+
+
+class _Check:
+    """One call of `check`. What `--accept` refuses, or a signal, ends it with a SyncError."""
+
+    def __init__(self, options: Options, *, accept: bool) -> None:
+        self._options = options
+        self._accept = accept
+        self._stop = app.stop_on_signals()
+        self._began = time.monotonic()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield everything that is to be known, in an order in which causes come first."""
+        try:
+            settings = app.load_settings(self._options)
+        except ConfigError as error:
+            yield from findings.failures("settings", error)
+            yield from here.settings_file(self._options)
+            yield findings.untested("all the rest", "the settings come first.")
+            return
+        yield here.where_settings_are(self._options)
+        yield from here.settings_file(self._options)
+        if self._accept:
+            yield from self._taken_over(settings)
+        known = yield from _state(settings)
+        yield from self._clio(settings, known)
+        yield from addresses.broadly(settings, self._ends(settings).broadly)
+        yield addresses.ping(settings, self._stop)
+        if known is not None:
+            yield from here.runs(known.standing)
+            yield here.outbox(known.standing)
+        else:
+            yield findings.untested("last run", "the state comes first.")
+
+    def _clio(self, settings: Config, known: Known | None) -> Iterator[Finding]:
+        ends = self._ends(settings)
+        answers = clio.ask(settings, ends, known)
+        yield from clio.clock(answers)
+        yield from clio.sign_in(settings, answers, known, _end_of_token(settings, known))
+        yield from clio.readings(answers)
+        yield from clio.custom_fields(settings, answers, known)
+        yield from clio.boxes(settings, answers)
+        yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, ends))
+
+    def _taken_over(self, settings: Config) -> Iterator[Finding]:
+        with app.opened(settings, writes=True) as store:
+            for line in take_over(settings, store, self._ends(settings)):
+                yield findings.ok("accept", line)
+
+    def _ends(self, settings: Config) -> app.Ends:
+        return app.Ends(settings, self._stop, self._patience)
+
+    def _patience(self) -> float:
+        return PATIENCE_SECONDS - (time.monotonic() - self._began)
+
+
+def _state(settings: Config) -> Generator[Finding, None, Known | None]:
+    """Yield what is said of the state; return what it holds, None where it cannot be used."""
+    try:
+        known = here.read_state(settings)
+    except StorageError as error:
+        yield from findings.failures("state", error)
+        return None
+    yield here.state(settings)
+    return known
+
+
+def _end_of_token(settings: Config, known: Known | None) -> str | None:
+    """Return when the access token of `login` ends; nobody tells it of one from the settings."""
+    if settings.clio_access_token is not None or known is None:
+        return None
+    grant = SignIn(settings.sync_state).read()
+    return times.moment(grant.expires_at, known.standing.zone) if grant is not None else None
+
+
+def take_over(settings: Config, store: Store, ends: app.Ends) -> Iterator[str]:
+    """Pin what settings and Clio now say, where that may be; say what was not so before."""
+    wanted, known, source = app.wanted(settings), store.pins(), ends.source()
+    if known is not None:
+        pins.check_host(known, wanted)
+    account = pins.read_account(source)
+    pins.check_account(known, account)
+    ids = pins.Fields(source, wanted).read(None)
+    if known is None:
+        yield "Nothing is pinned before the first `sync`: there was nothing to take over."
+        return
+    found = pins.made_with(wanted, known, ids)
+    facts = pins.seen(store.hash_of(ends.tokens.access_token()), account)
+    if found.rule is not known.rule and store.start_day is not None:
+        zone = times.firm_zone(settings, store) or pins.zone_of(account)
+        facts["start_day"] = source.now().astimezone(zone).date().isoformat()
+    if found.broadly_url != known.broadly_url:
+        _hold_what_is_in_doubt(store)
+    store.pin(pins.with_account(found, account), **facts)
+    yield from _changes(known, found)
+
+
+def _hold_what_is_in_doubt(store: Store) -> None:
+    """Another receiver knows nothing of what the one before may have accepted; nor was it meant
+    when a person sent it again."""
+    at = app.now()
+    store.begin_run("check", uuid.uuid4().hex, at)
+    store.ledger.recover(_held, at)
+    store.finish_run(words.OK, at)
+
+
+def _held(closing: Closing) -> Closing:
+    return lifecycle.recovered(closing._replace(resent=False), dedupes=False)
+
+
+def _changes(before: Pins, now: Pins) -> Iterator[str]:
+    if before.broadly_url != now.broadly_url:
+        yield "Taken over: the new BROADLY_URL."
+    if before.rule is not now.rule:
+        yield f"Taken over: SYNC_RULE {now.rule}; what closed before today is left to `backfill`."
+    if before.fields != now.fields:
+        yield "Taken over: the custom fields as they now are in Clio."
+    if (before.broadly_url, before.rule, before.fields) == (now.broadly_url, now.rule, now.fields):
+        yield "Nothing has changed: there was nothing to take over."

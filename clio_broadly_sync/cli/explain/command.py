@@ -1,0 +1,183 @@
+"""What `explain` does: asks the ledger, and Clio for what the ledger does not know. Only reads."""
+
+import json
+import sys
+from dataclasses import replace
+from typing import Final, NamedTuple, NoReturn
+
+import click
+
+from clio_broadly_sync.cli import app, times
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli.explain import answer as explanation
+from clio_broadly_sync.cli.explain import earlier, sentences
+from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told
+from clio_broadly_sync.cli.explain.earlier import Earlier
+from clio_broadly_sync.cli.explain.preview import Foresight
+from clio_broadly_sync.cli.explain.sentences import Given
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.domain.errors import StoppedError, SyncError
+from clio_broadly_sync.domain.model import Command, Matter, Reason
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.history import Story
+from clio_broadly_sync.transport.client import Stop
+
+UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
+NO_MATTER: Final = (
+    "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
+    "does not know it."
+)
+NO_NUMBER: Final = (
+    "Clio shows no matter with this display number: give all of it, or the number in the address "
+    "of the matter's page in Clio, by which the ledger knows it."
+)
+
+
+class Question(NamedTuple):
+    """What was asked: a matter by `number`, which may be its id; or a contact."""
+
+    matter_id: int | None
+    number: str
+    contact_id: int | None
+    offline: bool
+
+
+def carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
+    """Explain, and exit with the code of what happened."""
+    code, answer, stop = words.OK, None, app.stop_on_signals()
+    try:
+        settings = app.load_settings(options)
+        with app.opened(settings, writes=False) as store:
+            explaining = _Explaining(settings, store, question, stop)
+            answer = explaining.answer()
+            if not as_json:
+                explaining.say(answer)
+        stop.check()
+    except SyncError as error:
+        code = app.fail(error)
+    if as_json:
+        click.echo(json.dumps(explanation.as_object(answer, words.outcome(code))))
+    sys.exit(code)
+
+
+class _Explaining:
+    """One question, and where its answer comes from."""
+
+    def __init__(self, settings: Config, store: Store, question: Question, stop: Stop) -> None:
+        self._trail = store.trail
+        self._question = question
+        zone = times.firm_zone(settings, store)
+        self._given = Given(
+            policy=app.policy(settings, Command.SYNC, store),
+            opt_out=settings.sync_opt_out_field,
+            opt_in=settings.sync_opt_in_field,
+            zone=zone,
+            today=app.now().astimezone(zone).date(),
+        )
+        self._foresight = Foresight(settings, store, self._given, stop)
+
+    def answer(self) -> Explanation:
+        """Ask the ledger; Clio only where the ledger does not know."""
+        asked = self._question
+        if asked.contact_id is not None:
+            return self._of_contact(asked.contact_id)
+        if asked.matter_id is not None and (told := self._known(asked.matter_id)):
+            return Explanation(told, asked.matter_id, None, known=True)
+        if asked.offline:
+            return Explanation([Told(UNKNOWN)], asked.matter_id, None, known=False)
+        return self._of_matter_in_clio()
+
+    def say(self, answer: Explanation) -> None:
+        """Print for a person; with names on a terminal only."""
+        names = self._names(answer) if self._shows_names(answer) else Names()
+        for line in explanation.lines(answer, names, self._given.zone):
+            say(line)
+
+    def _of_matter_in_clio(self) -> Explanation:
+        asked = self._question
+        found = self._foresight.find(asked.matter_id, asked.number)
+        if not found:
+            says = NO_NUMBER if asked.matter_id is None else NO_MATTER
+            return Explanation([Told(says)], asked.matter_id, None, known=False)
+        if len(found) > 1:
+            ids = ", ".join(str(one.matter.id) for one in found)
+            several = f"Several matters have this display number; ask with the id instead: {ids}."
+            return Explanation([Told(several)], None, None, known=False)
+        matter = found[0].matter
+        if told := self._known(matter.id):
+            return Explanation(told, matter.id, None, known=True)
+        return Explanation([self._foreseen(matter)], matter.id, None, known=False)
+
+    def _foreseen(self, matter: Matter) -> Told:
+        told = self._foresight.of_matter(matter)
+        if told.story is None or told.story.closing.reason is not Reason.ASKED_RECENTLY:
+            return told
+        return replace(told, more=(*told.more, self._whose(told.story)))
+
+    def _of_contact(self, contact_id: int) -> Explanation:
+        told = [self._told(story) for story in self._trail.of_contact(contact_id)]
+        if told:
+            return Explanation(told, None, contact_id, known=True)
+        new = Told(UNKNOWN) if self._question.offline else self._foresight.of_contact(contact_id)
+        return Explanation([new], None, contact_id, known=False)
+
+    def _known(self, matter_id: int) -> list[Told]:
+        return [self._told(story) for story in self._trail.of_matter(matter_id)]
+
+    def _told(self, story: Story) -> Told:
+        if story.closing.reason is Reason.ASKED_RECENTLY:
+            return self._asked_before(story)
+        helps = sentences.helps(story, self._given)
+        more = (helps,) if helps is not None else ()
+        return Told(sentences.sentence(story, self._given), more, story)
+
+    def _asked_before(self, story: Story) -> Told:
+        """Say which hand-over came before: of the same matter, or of the same person."""
+        closing, zone = story.closing, self._given.zone
+        former = earlier.of_matter(story, self._trail.of_matter(closing.key.matter_id))
+        if former is not None:
+            says, more = earlier.sentence(closing, former, zone), earlier.CORRECTED
+        else:
+            says, more = sentences.sentence(story, self._given), self._whose(story)
+        helps = sentences.helps(story, self._given)
+        return Told(says, (more,) if helps is None else (helps, more), story)
+
+    def _whose(self, story: Story) -> str:
+        same = self._trail.of_contact(story.closing.contact_id or 0)
+        before = earlier.of_person(story, same) or self._same_address(story)
+        return earlier.whose(story.closing, before, self._given.zone)
+
+    def _same_address(self, story: Story) -> Earlier | None:
+        """Ask Clio for the address, which the ledger does not hold; the answer stands without."""
+        if self._question.offline:
+            return None
+        try:
+            request = self._foresight.request(story.closing)
+        except StoppedError:
+            raise
+        except SyncError:
+            return None
+        if request is None:
+            return None
+        return earlier.of_person(story, self._trail.of_person(request))
+
+    def _shows_names(self, answer: Explanation) -> bool:
+        is_somebody = answer.matter_id is not None or answer.contact_id is not None
+        return sys.stdout.isatty() and not self._question.offline and is_somebody
+
+    def _names(self, answer: Explanation) -> Names:
+        """Ask Clio for the names now; the answer stands without them, too."""
+        of_closings = [told.story.closing.contact_id for told in answer.told if told.story]
+        ids = {id_ for id_ in (answer.contact_id, *of_closings) if id_ is not None}
+        number = None
+        try:
+            if answer.matter_id is not None:
+                number = self._foresight.number(answer.matter_id)
+            names = {id_: self._foresight.name(id_) for id_ in ids}
+        except StoppedError:
+            raise
+        except SyncError as error:
+            return Names(missing=str(error))
+        return Names(number, names)

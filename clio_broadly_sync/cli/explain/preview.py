@@ -1,0 +1,164 @@
+"""What would become now of a matter or contact that the ledger does not know, and why not yet.
+
+Asks Clio and the rules as `sync` does, and records nothing.
+"""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from clio_broadly_sync.cli import app, times
+from clio_broadly_sync.cli.explain import sentences
+from clio_broadly_sync.cli.explain.answer import Told
+from clio_broadly_sync.cli.explain.sentences import Given
+from clio_broadly_sync.clio.lookup import Found
+from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.lifecycle import Moment
+from clio_broadly_sync.domain.model import (
+    FAULTS,
+    Candidate,
+    Closing,
+    Contact,
+    FieldIds,
+    Matter,
+    ReviewRequest,
+    State,
+)
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.history import Story
+from clio_broadly_sync.transport.client import Stop
+
+PATIENCE_SECONDS: Final = 60.0
+_NO_BOX: Final = FieldIds(None, None)
+_NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
+_NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
+
+
+class Foresight:
+    """Clio as it is now, seen with the eyes of the next `sync`; may raise any SyncError."""
+
+    def __init__(self, settings: Config, store: Store, given: Given, stop: Stop) -> None:
+        self._settings = settings
+        self._store = store
+        self._given = given
+        self._is_ours = False
+        self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
+        self._source = self._ends.source()
+        self._lookup = self._ends.lookup()
+
+    def find(self, matter_id: int | None, number: str) -> list[Found]:
+        """Return the matter of that id; where there is none, those of that display number."""
+        found = None
+        if matter_id is not None:
+            found = self._lookup.matter(matter_id, self._fields)
+        return [found] if found is not None else self._lookup.numbered(number, self._fields)
+
+    def number(self, matter_id: int) -> str | None:
+        """Return the matter's display number, for a terminal only."""
+        self._check_whose()
+        found = self._lookup.matter(matter_id, _NO_BOX)
+        return None if found is None else found.number
+
+    def name(self, contact_id: int) -> str | None:
+        """Return the contact's name, for a terminal only."""
+        self._check_whose()
+        return self._lookup.name(contact_id)
+
+    def request(self, closing: Closing) -> ReviewRequest | None:
+        """Return what would be handed over for a closing now; None where Clio hides the contact."""
+        contact = self._contact(closing.contact_id or 0)
+        if contact is None:
+            return None
+        return lifecycle.request_for(closing, contact, self._given.policy, self._given.today)
+
+    def of_contact(self, contact_id: int) -> Told:
+        """Say of a contact without a closing what speaks against it now."""
+        contact = self._contact(contact_id)
+        if contact is None:
+            return Told(_NO_CONTACT)
+        reason = rules.by_contact(contact, self._given.policy).reason
+        says = "Not handed over: no closed matter of this contact has come up so far."
+        if reason is None:
+            return Told(says, ("Nothing on the contact speaks against it, should a matter close.",))
+        why = sentences.of_contact(reason, app.now(), self._given)
+        return Told(says, (f"Nor would it be now, should a matter close: {why}.",))
+
+    def of_matter(self, matter: Matter) -> Told:
+        """Decide on a matter that the ledger does not know."""
+        closing = self._decided(matter)
+        story = Story(closing, ())
+        if not matter.closed:
+            once = "Once it is closed in Clio, the next `sync` notices it."
+            return Told("Not handed over: the matter is not closed in Clio.", (once,), story)
+        comes, why = self._why_not_yet(matter)
+        if closing.state is State.SKIPPED or closing.reason in FAULTS:
+            helps = sentences.helps(story, self._given)
+            says = sentences.sentence(story, self._given)
+        elif comes:
+            says, helps = _NOTHING_AGAINST + ", and the next `sync` notices it.", None
+        else:
+            says = _NOTHING_AGAINST + ", but no `sync` has noticed it."
+            helps = sentences.left_to_backfill(closing.key.closed_on)
+        return Told(says, (why, helps) if helps else (why,), story)
+
+    def _decided(self, matter: Matter) -> Closing:
+        """Go through the rules: by the matter, by the contact, by earlier hand-overs."""
+        policy, now = self._given.policy, app.now()
+        at = Moment(run=0, now=now, today=self._given.today)
+        pair = lifecycle.noticed(matter, (), policy, at)
+        assert pair is not None  # noqa: S101  (what is not known yet is always noticed)
+        closing = pair[1]
+        if closing.state is not State.PENDING or closing.reason in FAULTS:
+            return closing
+        contact = self._contact(closing.contact_id or 0)
+        refused = lifecycle.by_contact(closing, contact, policy, at)
+        if refused is not None or contact is None:
+            return refused or closing
+        request = lifecycle.request_for(closing, contact, policy, at.today)
+        asked = self._store.trail.asked(Candidate(closing, request, now))
+        return lifecycle.by_asked(closing, asked, policy, now) or closing
+
+    def _contact(self, contact_id: int) -> Contact | None:
+        return self._source.contacts([contact_id], self._fields).get(contact_id)
+
+    def _why_not_yet(self, matter: Matter) -> tuple[bool, str]:
+        """Tell whether the next `sync` notices the matter, and why none has."""
+        first_run, watermark = self._store.first_run, self._store.watermark
+        if first_run is None or watermark is None:
+            return False, (
+                "No `sync` has run yet: the first one notes where to start and hands over nobody."
+            )
+        if matter.updated_at is None:
+            return True, "The ledger does not know it yet."
+        edited = f"The ledger does not know it: it was edited last on {self._on(matter.updated_at)}"
+        overlap = timedelta(minutes=self._settings.sync_overlap_minutes)
+        if matter.updated_at > rules.walk_from(watermark, first_run, overlap):
+            return True, f"{edited}, and the last `sync` looked on {self._on(watermark)}."
+        if matter.updated_at < first_run:
+            return False, f"{edited}, before the first `sync` ({self._on(first_run)})."
+        return False, (
+            f"{edited}, and no `sync` since then has seen it; perhaps it was hidden from this "
+            "sign-in."
+        )
+
+    def _on(self, at: datetime) -> str:
+        return times.moment(at, self._given.zone)
+
+    @cached_property
+    def _fields(self) -> FieldIds:
+        """The ids of the boxes; where `sync` would stop at them, or at a pin, so does this."""
+        wanted, known = app.wanted(self._settings), self._store.pins()
+        if known is not None:
+            pins.check_settings(known, wanted)
+        self._check_whose()
+        return pins.Fields(self._source, wanted).read(None if known is None else known.fields)
+
+    def _check_whose(self) -> None:
+        """The ids of one firm are other people's in another."""
+        known = self._store.pins()
+        if known is not None and not self._is_ours:
+            pins.check_host(known, app.wanted(self._settings))
+            app.check_account(known, self._store, self._ends.tokens, self._source)
+        self._is_ours = True

@@ -1,0 +1,77 @@
+"""What `check` finds: one line each, one object in JSON, and an exit code for all."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.domain.errors import SyncError
+
+_WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; a failed one has the exit code of what is wrong."""
+
+    about: str
+    level: Level
+    says: str
+    exit_code: int | None = None
+
+
+def ok(about: str, says: str) -> Finding:
+    return Finding(about, Level.OK, says)
+
+
+def warning(about: str, says: str) -> Finding:
+    return Finding(about, Level.WARNING, says)
+
+
+def untested(about: str, why: str) -> Finding:
+    """What could not be looked at is no failure of its own."""
+    return warning(about, f"Not tested: {why}")
+
+
+def failed(about: str, says: str, exit_code: int) -> Finding:
+    return Finding(about, Level.FAILED, says, exit_code)
+
+
+def failures(about: str, error: SyncError) -> Iterator[Finding]:
+    """Yield a finding for each line of the error."""
+    for line in str(error).splitlines():
+        yield failed(about, line, words.exit_code(error))
+
+
+def worst(found: Iterable[Finding]) -> int:
+    """Return the exit code of what is worst; 0 where nothing failed."""
+    codes = {finding.exit_code for finding in found if finding.exit_code is not None}
+    return min(codes, key=_WORST_FIRST.index, default=words.OK)
+
+
+def line(finding: Finding) -> str:
+    """Write a finding for a person."""
+    return f"{finding.level:<9}{finding.about}: {finding.says}"
+
+
+def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:
+    return {
+        "command": "check",
+        "outcome": words.outcome(code),
+        "findings": [
+            {
+                "about": finding.about,
+                "level": str(finding.level),
+                "says": finding.says,
+                "exit_code": finding.exit_code,
+            }
+            for finding in found
+        ],
+    }

@@ -1,0 +1,227 @@
+"""What `login` and `logout` do."""
+
+import secrets
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+import click
+
+from clio_broadly_sync.cli import app, asking, logs, times
+from clio_broadly_sync.cli import report_words as words
+from clio_broadly_sync.cli.callback_server import Loopback, Reply, is_loopback, reply_of
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.clio.auth import LOGIN, GivenToken
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StoppedError, SyncError, shown
+from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
+from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.settings import Config
+from clio_broadly_sync.store import SignIn, Store, locked
+from clio_broadly_sync.transport.client import Stop
+
+PATIENCE_SECONDS: Final = 20.0
+LOGOUT_PATIENCE_SECONDS: Final = 3.0
+"""Signing out must not hang on a Clio that is away."""
+WAIT_SECONDS = 300.0
+_PASTE: Final = "run `clio-broadly-sync login --paste`"
+
+
+def log_in(options: Options, *, paste: bool) -> NoReturn:
+    """Sign in; exit with the code of what happened."""
+    sys.exit(_code_of(options, partial(_log_in, paste=paste)))
+
+
+def log_out(options: Options) -> NoReturn:
+    """Sign out; exit with 0 once the tokens are gone from here, whatever Clio says."""
+    sys.exit(_code_of(options, _log_out))
+
+
+def _code_of(options: Options, work: Callable[[Config, Stop], None]) -> int:
+    stop = app.stop_on_signals()
+    try:
+        work(app.load_settings(options), stop)
+    except SyncError as error:
+        return app.fail(error)
+    return words.OK
+
+
+def _log_in(settings: Config, stop: Stop, *, paste: bool) -> None:
+    try:
+        _LogIn(settings, stop).carry_out(paste)
+    except DeniedError as error:
+        if not paste:
+            raise
+        raise DeniedError(str(error).replace(LOGIN, _PASTE)) from None  # there is no browser
+
+
+class _LogIn:
+    """One sign-in. It holds the state from its beginning: what was pinned stays what it was."""
+
+    def __init__(self, settings: Config, stop: Stop) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._sign_in = SignIn(settings.sync_state)
+        self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
+        self._state = secrets.token_urlsafe(32)
+        self._url = self._ends.oauth.authorize_url(self._state)
+
+    def carry_out(self, paste: bool) -> None:
+        if not paste and not is_loopback(self._settings.clio_redirect_uri):
+            raise ConfigError(
+                "CLIO_REDIRECT_URI is no http:// address of this machine, so the browser cannot "
+                "bring Clio's answer here: use `login --paste`, or set it to one."
+            )
+        with locked(self._settings.sync_state):
+            known = self._pins()
+            code = self._pasted() if paste else self._from_browser()
+            grant = self._ends.oauth.exchange(code)
+            account = self._account(grant, known)
+            self._save(grant)
+        self._say(grant, account)
+
+    def _pins(self) -> Pins | None:
+        """Return what the state was made with; where it has a host, it is the settings' one."""
+        with Store.scratch(self._settings.sync_state) as store:
+            known = store.pins()
+        if known is not None:
+            pins.check_host(known, app.wanted(self._settings))
+        return known
+
+    def _from_browser(self) -> str:
+        """Listen, and only then open the browser; return the code that it brings."""
+        redirect_uri = self._settings.clio_redirect_uri
+        with Loopback(redirect_uri, self._state) as loopback:
+            say("Opening Clio in the browser. If no page appears, open this address there:")
+            click.echo(self._url)
+            say("(Without a browser on this machine: Ctrl-C, then `login --paste`.)")
+            threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
+            with self._stop.at_once():
+                reply = loopback.wait(WAIT_SECONDS, strayed=lambda: logs.error(_STRAY))
+        if reply is None:
+            raise DeniedError(
+                "Nobody finished the sign-in within 5 minutes. If Clio showed an error page of its "
+                f"own: {redirect_uri} must be listed, letter for letter, among the redirect "
+                f"addresses of the app in Clio's developer portal. To try again, {LOGIN}."
+            )
+        return _code(reply)
+
+    def _pasted(self) -> str:
+        say("Open this address in any browser, and allow the app to read:")
+        click.echo(self._url)
+        say(
+            "The browser then ends on a page that shows a code; or on one that cannot be opened, "
+            "whose address holds it.",
+        )
+        try:
+            with asking.patience(self._stop):
+                text = click.prompt("Paste the code, or that whole address", err=True).strip()
+        except click.Abort:
+            click.echo(err=True)  # the question's line is still open
+            raise DeniedError(f"No code was pasted. To try again, {LOGIN}.") from None
+        if "://" not in text:
+            return str(text)
+        reply = reply_of(urlsplit(text).query, self._state)
+        if reply is None:
+            raise DeniedError(_ANOTHER)
+        return _code(reply)
+
+    def _account(self, grant: Grant, known: Pins | None) -> Account:
+        """Return whose data the new token opens; raise ConfigError where it is not the state's."""
+        self._ends.tokens = GivenToken(Secret(grant.access_token))
+        account = pins.read_account(self._ends.source())
+        pins.check_account(known, account)
+        return account
+
+    def _save(self, grant: Grant) -> None:
+        with ExitStack() as until_saved:
+            with self._stop.at_once():
+                until_saved.enter_context(self._sign_in.alone())
+            self._sign_in.save(grant)
+
+    def _say(self, grant: Grant, account: Account) -> None:
+        user = f" as {shown(account.user)}" if account.user else ""
+        firm = f" of {shown(account.firm)}" if account.firm else ""
+        say(f"Signed in to Clio{user}{firm}.")
+        if grant.refresh_token is None:
+            ends = times.day(grant.expires_at.astimezone().date())
+            say(f"Clio gave nothing to renew it with: it ends on {ends}; then sign in again.")
+        if self._settings.clio_access_token is not None:
+            say(
+                "CLIO_ACCESS_TOKEN is set as well, and it wins: remove it from the settings, "
+                "so that this sign-in is used."
+            )
+        say("Next: clio-broadly-sync check")
+
+
+_ANOTHER: Final = (
+    "What came back does not belong to this sign-in (its `state` is another): it was not used. "
+    f"It may come from an older page; to try again, {LOGIN}."
+)
+_STRAY: Final = (
+    "An answer came that does not belong to this sign-in (its `state` is another; it may come from "
+    "an older page): it was not used. Still waiting for the page that was opened now."
+)
+
+
+def _code(reply: Reply) -> str:
+    """Return the code; raise DeniedError with a sentence for why there is none."""
+    if reply.error == "access_denied":
+        raise DeniedError(
+            f"The sign-in was declined on Clio's page; nothing was shared. To try again, {LOGIN}, "
+            "and choose to allow it."
+        )
+    if reply.code is None or reply.error is not None:
+        raise DeniedError(
+            f"Clio ended the sign-in without a code ({shown(reply.error or 'no reason given')}): "
+            "check the app in Clio's developer portal, and try again."
+        )
+    return reply.code
+
+
+def _log_out(settings: Config, stop: Stop) -> None:
+    sign_in = SignIn(settings.sync_state)
+    if sign_in.read() is None:
+        say("Not signed in to Clio: there was nothing to forget.")
+    else:
+        ends = app.Ends(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, grace=0.0)
+        with locked(settings.sync_state):
+            told = _tell_clio(ends)
+            with sign_in.alone():
+                sign_in.erase()
+        say("Signed out of Clio; the tokens are erased here." if told else _NOT_TOLD)
+    if settings.clio_access_token is not None:
+        say("CLIO_ACCESS_TOKEN is set, and goes on working: remove it from the settings.")
+
+
+_NOT_TOLD: Final = (
+    "The tokens are erased here, but Clio did not confirm it: to be sure, withdraw the app's "
+    "access in Clio's own settings, where the connected apps are listed."
+)
+
+
+def _tell_clio(ends: app.Ends) -> bool:
+    """Withdraw the sign-in at Clio, renewing it first where it has ended; tell whether that
+    worked. A person who interrupts it is still signed in."""
+    try:
+        _withdraw(ends)
+    except StoppedError:
+        raise
+    except SyncError:
+        return False
+    return True
+
+
+def _withdraw(ends: app.Ends) -> None:
+    tokens = ends.saved_token
+    token = tokens.access_token()
+    try:
+        ends.oauth.withdraw(token)
+    except DeniedError:
+        tokens.refresh()
+        ends.oauth.withdraw(tokens.access_token())

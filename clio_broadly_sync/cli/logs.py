@@ -1,0 +1,60 @@
+"""Log lines on stderr, as text or as JSON. What they say names ids and counts, never a person."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Literal, TextIO
+
+from clio_broadly_sync.cli import folding
+
+_LOG = logging.getLogger("clio_broadly_sync")
+
+
+def set_up(form: Literal["text", "json"], *, verbose: bool) -> None:
+    """Send this program's log to stderr; warnings only, unless `verbose`."""
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    _LOG.handlers = [handler]
+    _LOG.propagate = False
+    _LOG.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def error(text: str) -> None:
+    """Print on stderr what a person has to read, in the form of the log."""
+    if not _LOG.handlers:
+        set_up("text", verbose=False)
+    _LOG.error("%s", text)
+
+
+def before_each_line(act: Callable[[], None]) -> None:
+    """Do this before a line is printed: there may be one on the terminal that is still drawn."""
+    _Handler.before = staticmethod(act)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    before: Callable[[], None] = staticmethod(lambda: None)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.before()
+        super().emit(record)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """An error is a sentence for a person, who needs no word before it."""
+        level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
+        lines = f"clio-broadly-sync: {level}{record.getMessage()}".splitlines()
+        return "\n".join(folding.fold(line, folding.width(sys.stderr)) for line in lines)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(entry, ensure_ascii=False)

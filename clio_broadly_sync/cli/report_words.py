@@ -1,0 +1,204 @@
+"""Exit codes, and a run's report in words and as JSON."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from clio_broadly_sync.cli import times
+from clio_broadly_sync.domain.errors import (
+    BusyError,
+    ConfigError,
+    DeniedError,
+    StoppedError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+)
+from clio_broadly_sync.domain.model import Closing, Command, Verdict
+from clio_broadly_sync.pipeline.report import Report, decision_of
+
+OK: Final = 0
+BUG: Final = 1
+ATTENTION: Final = 65
+UNAVAILABLE: Final = 69
+STORAGE: Final = 74
+BUSY: Final = 75
+DENIED: Final = 77
+CONFIG: Final = 78
+_LIST: Final = "clio-broadly-sync outbox list"
+_CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
+    (ConfigError, CONFIG, "config"),
+    (DeniedError, DENIED, "denied"),
+    (UnavailableError, UNAVAILABLE, "unavailable"),
+    (StorageError, STORAGE, "storage"),
+    (BusyError, BUSY, "busy"),
+)
+_OUTCOMES: Final = {OK: "ok", ATTENTION: "attention"} | {code: word for _, code, word in _CODES}
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Write `1 closing waits` or `3 closings wait`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def exit_code(error: SyncError) -> int:
+    """Return the exit code that says what to do next."""
+    if isinstance(error, StoppedError):
+        return 128 + error.signal_number
+    return next(code for kind, code, _ in _CODES if isinstance(error, kind))
+
+
+def is_failure(code: int | None) -> bool:
+    """Tell whether a run that has ended with this needs somebody to look why."""
+    return code in (BUG, *(code for _, code, _ in _CODES if code != BUSY))
+
+
+def outcome(code: int) -> str:
+    return _OUTCOMES.get(code, "interrupted")
+
+
+def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
+    """Return the counters under their public names; a dry run delivers nothing."""
+    delivery = {
+        "sent": report.sent,
+        "duplicate": report.duplicate,
+        "suppressed": report.suppressed,
+        "rejected": report.rejected,
+        "held": report.held,
+        "waiting": report.waiting,
+    }
+    return {
+        "matters_read": report.matters_read,
+        "to_send": report.to_send,
+        "skipped": dict(report.skipped),
+        "delivery": dict.fromkeys(delivery, 0) if dry_run else delivery,
+    }
+
+
+def entry(closing: Closing) -> dict[str, Any]:
+    """Return one of the `decisions`."""
+    decision = decision_of(closing)
+    return {
+        "matter_id": closing.key.matter_id,
+        "contact_id": closing.contact_id,
+        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
+        "decision": str(decision.verdict),
+        "reason": decision.reason and str(decision.reason),
+    }
+
+
+def watermark(report: Report) -> dict[str, str | None]:
+    return {"from": _moment(report.watermark_from), "to": _moment(report.watermark_to)}
+
+
+def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> Iterator[str]:
+    """Yield the object in pieces: the decisions may be many."""
+    yield json.dumps(counters).removesuffix("}")
+    if decided is not None:
+        yield ', "decisions": ['
+        for number, closing in enumerate(decided):
+            yield (", " if number else "") + json.dumps(entry(closing))
+        yield "]"
+    yield "}\n"
+
+
+def results(report: Report, code: int, command: Command, *, dry_run: bool) -> list[str]:
+    """Say what a person has to do, then what the run did; of a `sync` that failed, the first
+    only: the next one goes on."""
+    by_hand = command is Command.BACKFILL and not dry_run
+    has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
+    summary = [_summary(report, dry_run=dry_run)] if has_figures else []
+    return [*needs(report), *(_left_over(report, code) if by_hand else ()), *summary]
+
+
+def cut(lines: Sequence[str], number: int) -> list[str]:
+    """Return at most so many of the lines; the last then says where the others can be read."""
+    if len(lines) <= number:
+        return list(lines)
+    kept = lines[: max(0, number - 1)]
+    return [*kept, f"… and {len(lines) - len(kept)} more: run `clio-broadly-sync check`"]
+
+
+def outage(since: datetime) -> str:
+    """Say what to do about a Clio or a Broadly that has not been there for hours."""
+    return (
+        f"No run has come through since {times.moment(since, None)}: see that this "
+        "machine reaches the internet, and whether Clio or Broadly report an outage."
+    )
+
+
+def _summary(report: Report, *, dry_run: bool) -> str:
+    if report.first_run and dry_run:
+        return (
+            "Dry run: nothing was noted. The first `sync` without --dry-run notes where to start, "
+            "and hands over nobody."
+        )
+    if report.first_run:
+        return (
+            "First run: nobody was handed over. From now on, `sync` hands over what closes; "
+            "for what closed before, there is `backfill`."
+        )
+    would = "would be handed over" if dry_run else "handed over"
+    number = report.to_send if dry_run else report.sent
+    skipped = sum(report.skipped.values())
+    why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
+    return (
+        f"{count(report.matters_read, 'matter')} read: {number} {would}, {skipped} skipped"
+        + (f" ({why})" if why else "")
+        + f", {report.waiting} waiting."
+    )
+
+
+def needs(report: Report) -> Iterator[str]:
+    """Say what a person has to do."""
+    yield from report.surge_says
+    if report.held:
+        yield (
+            f"{report.held} became held: Broadly's answer was lost, so the client may have been "
+            f"asked already. A person decides: `{_LIST} --state held`."
+        )
+    if report.rejected:
+        rejected = count(report.rejected, "closing")
+        yield (
+            f"Broadly rejected {rejected}: put the client's data right in Clio, then send it "
+            f"again. Which: `{_LIST} --state dead`."
+        )
+    if report.suppressed:
+        suppressed = count(report.suppressed, "closing")
+        yield f"Broadly suppressed {suppressed}: the client does not want to be asked."
+    if report.faults:
+        yield (
+            f"{count(report.faults, 'closing waits', 'closings wait')} because the client is "
+            "hidden from this sign-in, or a box cannot be read: give the Clio user of this sign-in "
+            "access to it."
+        )
+
+
+def _left_over(report: Report, code: int) -> Iterator[str]:
+    """Say that nothing but the same `backfill` goes on with what one has left."""
+    again = "`sync` does not go on with a backfill: run the same one again"
+    if report.waiting:
+        wait = count(report.waiting, "closing waits", "closings wait")
+        drop = "clio-broadly-sync outbox drop --command backfill"
+        yield f"{wait}, and {again}, or let them go with `{drop}`."
+    elif outcome(code) in ("unavailable", "interrupted"):
+        yield f"{again}."
+
+
+def table(closings: Iterable[Closing]) -> Iterator[str]:
+    """Say what was decided on each closing, ids only."""
+    for number, closing in enumerate(closings):
+        if not number:
+            yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
+        decision = decision_of(closing)
+        why = f": {decision.reason}" if decision.reason else ""
+        verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
+        yield (
+            f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
+            f"{times.day(closing.key.closed_on):<11}  {verdict}{why}"
+        )
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"

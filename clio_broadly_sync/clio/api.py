@@ -1,0 +1,222 @@
+"""Requests to Clio Manage's API v4, read only: the token, paging, and Clio's time.
+
+Source: Clio's paging, authorization and rate limit guides.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from clio_broadly_sync.clio import records
+from clio_broadly_sync.clio.records import Row, unreadable
+from clio_broadly_sync.domain.errors import ClockError, ConfigError, DeniedError, RefusedError
+from clio_broadly_sync.transport.client import Answer, Transport, read_json
+
+PAGE_ROWS: Final = 200
+MAX_SKEW: Final = timedelta(hours=48)
+MAX_PAGES_WITHOUT_PROGRESS: Final = 10
+MAX_PAGES: Final = 50_000
+"""Ten million records: no firm has so many, and a chain of pages that is longer has no end."""
+
+Params = list[tuple[str, str]]
+
+
+class Tokens(Protocol):
+    """Where the access token comes from."""
+
+    def access_token(self) -> str:
+        """Return the token to use; raise DeniedError where there is none."""
+
+    def refresh(self) -> bool:
+        """Get a new token in place of one that was refused; False where there is no way to."""
+
+
+class Rows(NamedTuple):
+    """One page of records as Clio wrote them."""
+
+    rows: list[Row]
+    next_url: str | None
+    answer: Answer
+
+
+class Api:
+    """One firm's Clio as it answers, and the time by its clock.
+
+    `base_url`: scheme and host. `wall_clock` returns aware UTC by this machine.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: Tokens,
+        base_url: str,
+        *,
+        wall_clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._base = f"{base_url}/api/v4"
+        self._wall_clock = wall_clock
+        self._monotonic = monotonic
+        self._first_answer: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """Return the `Date` of the first answer plus the time passed since; ours before it."""
+        if self._first_answer is None:
+            return self._wall_clock()
+        date_then, monotonic_then = self._first_answer
+        return date_then + timedelta(seconds=self._monotonic() - monotonic_then)
+
+    def asked_at(self) -> datetime:
+        """Return when the last request began, by the clock of `now`."""
+        return self.now() - timedelta(seconds=self._monotonic() - self._transport.began)
+
+    def get(self, path: str, params: Params) -> tuple[Row, Answer]:
+        """Return the JSON object of one resource."""
+        return self._get(f"{self._base}/{path}", params)
+
+    def by_id(self, path: str, ids: Iterable[int], params: Params) -> dict[int, Row]:
+        """Return the rows of the ids; of one that comes twice, and not the same, only the id."""
+        wanted = set(ids)
+        found: dict[int, Row] = {}
+        asked = [("ids[]", str(id_)) for id_ in sorted(wanted)]
+        for page in self.pages(path, asked + params) if wanted else ():
+            for row in page.rows:
+                id_ = records.record_id(row.get("id"))
+                if id_ in wanted:
+                    found[id_] = row if found.get(id_, row) == row else {"id": id_}
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def pages(self, path: str, params: Params) -> Iterator[Rows]:
+        """Yield a list's pages, by id.
+
+        `next` is followed as given (Clio paging guide: a rebuilt address is refused).
+        """
+        url: str | None = f"{self._base}/{path}"
+        query: Params | None = [*params, ("order", "id(asc)"), ("limit", str(PAGE_ROWS))]
+        highest = idle_pages = 0
+        seen: set[int] = set()
+        while url is not None:
+            leads_nowhere = idle_pages >= MAX_PAGES_WITHOUT_PROGRESS or len(seen) >= MAX_PAGES
+            if hash(url) in seen or leads_nowhere:
+                raise unreadable("its pages lead in a circle")
+            seen.add(hash(url))
+            page = self._page(url, query)
+            reached = max((records.record_id(row.get("id")) for row in page.rows), default=0)
+            idle_pages = 0 if reached > highest else idle_pages + 1
+            highest = max(highest, reached)
+            yield page
+            url, query = page.next_url, None
+
+    def _page(self, url: str, params: Params | None) -> Rows:
+        body, answer = self._get(url, params)
+        rows = body.get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise unreadable("a list has no rows")
+        return Rows(rows, self._next_url(body, len(rows)), answer)
+
+    def _next_url(self, body: Row, rows: int) -> str | None:
+        """Return where the next page is; None after the last one (no key means no page)."""
+        meta = _part(body, "meta")
+        paging = _part(meta, "paging")
+        next_url = paging.get("next")
+        if next_url is not None:
+            self._check_origin(next_url)
+        elif "paging" not in meta and rows >= PAGE_ROWS:
+            raise unreadable("a full page does not tell whether there is another")
+        return next_url
+
+    def _check_origin(self, url: object) -> None:
+        """The token goes to the host of the settings only."""
+        if not isinstance(url, str):
+            raise unreadable("the address of the next page is none")
+        if _origins(url) != _origins(self._base):
+            raise ConfigError(
+                "Clio's answer points to another host for its next page, which was not followed; "
+                "check CLIO_BASE_URL, and that nothing stands between this machine and Clio."
+            )
+
+    def _get(self, url: str, params: Params | None) -> tuple[Row, Answer]:
+        try:
+            return self._get_once(url, params)
+        except DeniedError as error:
+            if error.status != 401 or not self._tokens.refresh():
+                raise
+        return self._get_once(url, params)
+
+    def _get_once(self, url: str, params: Params | None) -> tuple[Row, Answer]:
+        # Not with every attempt: a token that cannot be renewed was tried for already.
+        headers = {"Authorization": f"Bearer {self._tokens.access_token()}"}
+
+        def call() -> tuple[Row, Answer]:
+            answer = self._transport.request("GET", url, headers=headers, params=params)
+            body = answer.json()
+            if not isinstance(body, dict):
+                raise unreadable("no JSON object")
+            return body, answer
+
+        try:
+            body, answer = self._transport.retry(call, repeat=lambda error: True)
+        except RefusedError as error:
+            raise ConfigError(
+                f"Clio refuses the request itself (status {error.status}{_word(error.body)}): "
+                "this program and Clio's API no longer fit; look for a newer version."
+            ) from None
+        self._set_clock(answer)
+        return body, answer
+
+    def _set_clock(self, answer: Answer) -> None:
+        if self._first_answer is not None:
+            return
+        if answer.date is None:
+            raise unreadable("its first answer has no Date")
+        if abs(answer.date - self._wall_clock()) > MAX_SKEW:
+            raise ClockError(
+                "Clio's clock and this machine's are more than 48 hours apart; "
+                "set this machine's clock right. Nothing was done."
+            )
+        self._first_answer = (answer.date, self._monotonic())
+
+
+def _part(body: Row, key: str) -> Row:
+    """Return the object under the key; an empty one where there is none."""
+    part = body.get(key)
+    if part is None:
+        return {}
+    if not isinstance(part, dict):
+        raise unreadable("a list does not tell whether there is more")
+    return part
+
+
+def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
+    """Return scheme, host and port in two readings: requests goes by one, and an address that is
+    made to be read in two ways must not pass."""
+    try:
+        ours, theirs = urlsplit(url), parse_url(url)
+        if not ours.netloc:
+            raise ValueError
+        readings = [(ours.scheme, ours.hostname, ours.port)]
+        readings += [(theirs.scheme or "", theirs.host, theirs.port)]
+    except (ValueError, LocationParseError):
+        raise unreadable("the address of the next page is none") from None
+    usual = {"https": 443, "http": 80}
+    return {(scheme, host, port or usual.get(scheme)) for scheme, host, port in readings}
+
+
+def _word(body: bytes) -> str:
+    """Return Clio's word for an error, in either of its shapes: `error.type`, or `error` itself."""
+    try:
+        error = read_json(body)["error"]
+        word = error if isinstance(error, str) else error["type"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    known = isinstance(word, str) and word.isascii() and word.isidentifier() and len(word) <= 40
+    return f", {word}" if known else ""

@@ -1,0 +1,298 @@
+"""Signing in to Clio: OAuth's authorization code, and the tokens that come of it.
+
+Secrets go to the host of the settings, in the body of a POST; the address that the browser is sent
+to holds none. Source: Clio's authorization guide.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError, RefusedError, UnavailableError
+from clio_broadly_sync.domain.model import Grant, Secret
+from clio_broadly_sync.transport.client import Answer, Stop, Transport, read_json
+
+log = logging.getLogger(__name__)
+
+MARGIN: Final = timedelta(minutes=1)
+"""So long before its end a token is renewed: a request must not be overtaken by it."""
+USUAL_SECONDS: Final = 3600.0
+"""What a token without an `expires_in` that can be read is given: the shortest life that was ever
+seen of one. Too short costs a refresh; too long, nothing: it is renewed when Clio refuses it."""
+LONGEST_SECONDS: Final = 10 * 365 * 86400.0
+LOGIN: Final = "run `clio-broadly-sync login`"
+
+_FORM: Final = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "application/json",
+}
+_WORD: Final = re.compile("[!-~]+")
+
+
+class App(NamedTuple):
+    """The firm's app in Clio's developer portal, as the settings name it."""
+
+    client_id: str | None
+    client_secret: Secret | None
+    redirect_uri: str
+
+    def secrets(self) -> dict[str, str]:
+        """Return what proves that it is the app who asks; raise ConfigError where it is not set."""
+        if self.client_id is None or self.client_secret is None:
+            names = ("CLIO_CLIENT_ID", self.client_id), ("CLIO_CLIENT_SECRET", self.client_secret)
+            missing = [name for name, value in names if value is None]
+            raise ConfigError(
+                f"{' and '.join(missing)} must be set to sign in to Clio: copy them from the "
+                "app's page in Clio's developer portal into the settings."
+            )
+        return {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.reveal(),
+        }
+
+
+class InvalidGrantError(DeniedError):
+    """Clio does not take this code, or this refresh token, any more."""
+
+
+class SignIn(Protocol):
+    """Where the tokens are kept. Every method may raise StorageError."""
+
+    def read(self) -> Grant | None:
+        """Return what is kept now, by whichever process; None where nobody has signed in."""
+
+    def save(self, grant: Grant) -> None:
+        """Keep this instead of what was kept before, in one commit."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes from changing it; raise BusyError where one stays too long."""
+
+
+class OAuth:
+    """The four requests of a sign-in to the Clio at `base_url`."""
+
+    def __init__(
+        self, transport: Transport, app: App, base_url: str, *, now: Callable[[], datetime]
+    ) -> None:
+        self.host = base_url
+        self._transport = transport
+        self._app = app
+        self._now = now
+
+    def authorize_url(self, state: str) -> str:
+        """Return where a person allows the app to read; it holds no secret."""
+        query = {
+            "response_type": "code",
+            "client_id": self._app.secrets()["client_id"],
+            "redirect_uri": self._app.redirect_uri,
+            "state": state,
+            "redirect_on_decline": "true",
+        }
+        return f"{self.host}/oauth/authorize?{urlencode(query)}"
+
+    def exchange(self, code: str) -> Grant:
+        """Return what the code is good for, once."""
+        form = {"code": code, "redirect_uri": self._app.redirect_uri}
+        try:
+            return self._tokens("authorization_code", form, repeat=_never_arrived)
+        except InvalidGrantError:
+            raise DeniedError(
+                "Clio did not take the code: it is not whole, was used before, is older than ten "
+                "minutes, or CLIO_REDIRECT_URI is not the address that it was made for. "
+                f"To try again, {LOGIN}."
+            ) from None
+
+    def refresh(self, old: Grant) -> Grant:
+        """Return a new access token, and the refresh token that counts from now on.
+
+        Repeated even where Clio may have acted on it: that gives another token, or, where the
+        refresh token is spent, InvalidGrantError, which is what not repeating would end in.
+        """
+        form = {"refresh_token": old.refresh_token or ""}
+        new = self._tokens("refresh_token", form, repeat=lambda error: True)
+        # Clio's FAQ: a refresh token can be used again and again; so an answer need not hold one.
+        return replace(new, refresh_token=new.refresh_token or old.refresh_token)
+
+    def withdraw(self, token: str) -> None:
+        """Let Clio forget the authorization that this access token belongs to."""
+        headers = {**_FORM, "Authorization": f"Bearer {token}"}
+
+        def call() -> Answer:
+            return self._post("deauthorize", {"token": token}, headers)
+
+        self._transport.retry(call, repeat=lambda error: True)
+
+    def _tokens(
+        self,
+        grant_type: str,
+        form: Mapping[str, str],
+        *,
+        repeat: Callable[[UnavailableError], bool],
+    ) -> Grant:
+        whole = {**self._app.secrets(), "grant_type": grant_type, **form}
+
+        def call() -> Grant:
+            asked_at = self._now()
+            return _grant(self._post("token", whole, _FORM).json(), self.host, asked_at)
+
+        try:
+            return self._transport.retry(call, repeat=repeat)
+        except (RefusedError, DeniedError) as error:
+            raise _refusal(error) from None
+
+    def _post(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        body = urlencode(form).encode()
+        url = f"{self.host}/oauth/{path}"
+        return self._transport.request("POST", url, headers=headers, body=body)
+
+
+class GivenToken:
+    """`CLIO_ACCESS_TOKEN`, or a token of this moment; nothing can be got in its place."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def access_token(self) -> str:
+        return self._token.reveal()
+
+    def refresh(self) -> bool:
+        return False
+
+
+class SavedToken:
+    """The access token of `login`, renewed before it ends or when Clio refuses it.
+
+    A new token is committed before it is used, and processes renew it one at a time: the second
+    finds what the first one got.
+    """
+
+    def __init__(
+        self, sign_in: SignIn, oauth: OAuth, stop: Stop, *, now: Callable[[], datetime]
+    ) -> None:
+        self._sign_in = sign_in
+        self._oauth = oauth
+        self._stop = stop
+        self._now = now
+        self._grant: Grant | None = None
+
+    def access_token(self) -> str:
+        """Return a token that lasts; raise DeniedError where a person has to sign in."""
+        grant = self._grant or self._read()
+        self._grant = self._renewed(grant) if self._ends(grant) else grant
+        return self._grant.access_token
+
+    def refresh(self) -> bool:
+        self._grant = self._renewed(self._grant or self._read())
+        return True
+
+    def _read(self) -> Grant:
+        grant = self._sign_in.read()
+        if grant is None:
+            raise DeniedError(f"Not signed in to Clio: {LOGIN} (or set CLIO_ACCESS_TOKEN).")
+        if grant.host != self._oauth.host:
+            raise ConfigError(
+                "The sign-in that is kept belongs to another Clio host than CLIO_BASE_URL or "
+                f"CLIO_REGION now name: put the setting back, or {LOGIN} for this one."
+            )
+        return grant
+
+    def _ends(self, grant: Grant) -> bool:
+        return grant.expires_at - self._now() <= MARGIN
+
+    def _renewed(self, old: Grant) -> Grant:
+        """Return another grant than the old one: one that another process got, or a new one."""
+        with ExitStack() as until_saved:
+            with self._stop.at_once():  # a signal ends the wait, not what comes after it
+                until_saved.enter_context(self._sign_in.alone())
+            found = self._read()
+            if found.access_token != old.access_token and not self._ends(found):
+                return found
+            return self._refreshed(found)
+
+    def _refreshed(self, old: Grant) -> Grant:
+        if old.refresh_token is None:
+            raise DeniedError(f"The sign-in to Clio has ended: {LOGIN}.")
+        # A state that takes nothing has to show now, not when Clio's only answer is to be kept.
+        self._sign_in.save(old)
+        log.info("Clio: renewing the sign-in")
+        try:
+            new = self._oauth.refresh(old)
+        except InvalidGrantError:
+            found = self._read()
+            if found.access_token != old.access_token:
+                return found
+            raise
+        self._sign_in.save(new)
+        return new
+
+
+def _never_arrived(error: UnavailableError) -> bool:
+    return not error.outcome_unknown
+
+
+def _grant(body: Any, host: str, asked_at: datetime) -> Grant:
+    """Read the answer of the token endpoint; raise UnavailableError where it cannot be read."""
+    if not isinstance(body, dict) or str(body.get("token_type", "bearer")).lower() != "bearer":
+        raise _unreadable()
+    refresh = body.get("refresh_token")
+    return Grant(
+        host=host,
+        access_token=_word(body.get("access_token")),
+        refresh_token=_word(refresh) if refresh not in (None, "") else None,
+        expires_at=asked_at + _life(body.get("expires_in")),
+    )
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    raise _unreadable()
+
+
+def _life(seconds: object) -> timedelta:
+    """Believe a number above zero. Anything else is no reason to throw the tokens away: the old
+    refresh token may be spent by now."""
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
+        return timedelta(seconds=min(seconds, LONGEST_SECONDS))
+    return timedelta(seconds=USUAL_SECONDS)
+
+
+def _unreadable() -> UnavailableError:
+    return UnavailableError(
+        "Clio answered the sign-in with what cannot be read; the next run tries again.",
+        outcome_unknown=True,
+        answered=True,
+    )
+
+
+def _refusal(error: RefusedError | DeniedError) -> RefusedError | DeniedError | ConfigError:
+    """Return what a refusal by the token endpoint means, after its word for it."""
+    word = _error_word(error.body)
+    if word == "invalid_grant":
+        return InvalidGrantError(
+            f"Clio no longer accepts the sign-in (it was withdrawn, or has ended): {LOGIN}."
+        )
+    if word == "invalid_client":
+        return DeniedError(
+            "Clio does not know CLIO_CLIENT_ID, or CLIO_CLIENT_SECRET is not its secret: "
+            "copy both anew from the app's page in Clio's developer portal."
+        )
+    if isinstance(error, RefusedError):
+        return ConfigError(
+            f"Clio refuses to sign in (status {error.status}): this program and Clio's sign-in "
+            "no longer fit, or CLIO_REGION is another than the app's."
+        )
+    return error
+
+
+def _error_word(body: bytes) -> str:
+    try:
+        word = read_json(body)["error"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return word if isinstance(word, str) else ""

@@ -1,0 +1,223 @@
+"""Clio's records: which fields are asked for, and how their JSON becomes our values.
+
+What may be absent becomes None. What must be there and is not, or is of another type, makes its
+record unreadable (it waits), or where no record can be told, the answer (UnavailableError). A box
+in doubt is unreadable, never unchecked. Sources: Clio's OpenAPI document and guides.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
+from clio_broadly_sync.domain.errors import UnavailableError
+from clio_broadly_sync.domain.model import Account, Box, Contact, CustomField, Matter
+
+ACCOUNT_FIELDS: Final = "id,name,time_zone,account{id,name}"
+DEFINITION_FIELDS: Final = "id,name,parent_type,field_type,deleted,displayed,required"
+MATTER_FIELDS: Final = "id,etag,status,close_date,updated_at,client{id}"
+CONTACT_FIELDS: Final = (
+    "id,type,name,first_name,last_name,primary_email_address,primary_phone_number"
+)
+BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_deleted,custom_field}"
+CHECKBOX: Final = "checkbox"
+MAX_ID: Final = 2**63 - 1
+
+_CHECKED: Final = (True, "true", 1, "1")
+_UNCHECKED: Final = (None, False, "false", 0, "0", "")
+_PHONE_REGION: Final = {"us": "US", "ca": "CA", "au": "AU"}
+
+Row = Mapping[str, Any]
+
+
+class _WrongTypeError(Exception):
+    """A value in a record is not of the type that Clio documents."""
+
+
+def unreadable(what: str) -> UnavailableError:
+    return UnavailableError(f"Clio answered what cannot be read: {what}. The next run tries again.")
+
+
+def record_id(value: object) -> int:
+    """Return the id; raise UnavailableError where it cannot be one."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID:
+        return value
+    raise unreadable("a record has no id that can be used")
+
+
+def account(body: Row) -> Account:
+    """Read the answer of `who_am_i`."""
+    user = body.get("data")
+    named = user.get("account") if isinstance(user, dict) else None
+    if not isinstance(user, dict) or not isinstance(named, dict):
+        raise unreadable("who_am_i names no account")
+    return Account(
+        id=record_id(named.get("id")),
+        time_zone=_name(user.get("time_zone")),
+        user=_name(user.get("name")),
+        firm=_name(named.get("name")),
+    )
+
+
+def custom_field(row: Row) -> CustomField:
+    name, parent, kind, deleted = (
+        row.get(key) for key in ("name", "parent_type", "field_type", "deleted")
+    )
+    texts = all(isinstance(text, str) for text in (name, parent, kind))
+    if not texts or not isinstance(deleted, bool):
+        raise unreadable("a custom field's definition")
+    return CustomField(
+        id=record_id(row.get("id")),
+        name=str(name),
+        parent=str(parent),
+        type=str(kind),
+        deleted=deleted,
+        displayed=_flag(row.get("displayed")),
+        required=_flag(row.get("required")),
+    )
+
+
+def matter(row: Row, opt_in: int | None) -> Matter:
+    """Read a matter; `opt_in` is the definition id of its box, None where none is read."""
+    closed_on = client_id = None
+    status, etag = row.get("status"), _etag(row.get("etag"))
+    readable = status in ("Open", "Pending", "Closed") and etag != "" and is_whole(row)
+    try:
+        closed_on = _close_date(row["close_date"])
+        client_id = _client_id(row["client"])
+    except (KeyError, _WrongTypeError):
+        readable = False
+    return Matter(
+        id=record_id(row.get("id")),
+        etag=etag,
+        closed=status not in ("Open", "Pending"),
+        closed_on=closed_on,
+        client_id=client_id,
+        opted_in=box(row, opt_in),
+        updated_at=_moment(row.get("updated_at")),
+        readable=readable,
+    )
+
+
+def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
+    """Read a contact; None where it is redacted. `clio_region`: the country of a number
+    without `+`, where Clio's region is one country."""
+    if not is_whole(row):
+        return None
+    kind = row.get("type")
+    is_company = kind == "Company"
+    try:
+        email, phone = _text(row["primary_email_address"]), _text(row["primary_phone_number"])
+        names = [_text(row.get(key)) for key in ("first_name", "last_name", "name")]
+    except (KeyError, _WrongTypeError):
+        return Contact(record_id(row.get("id")), readable=False)
+    return Contact(
+        id=record_id(row.get("id")),
+        is_company=is_company,
+        first_name=None if is_company else names[0],
+        last_name=None if is_company else names[1],
+        company_name=names[2] if is_company else None,
+        email=normal_email(email),
+        phone=normal_phone(phone, _PHONE_REGION.get(clio_region)),
+        opted_out=box(row, opt_out),
+        readable=is_company or kind == "Person",
+    )
+
+
+def is_whole(row: Row) -> bool:
+    """Tell that nothing was withheld (`redacted: true`)."""
+    return row.get("redacted") in (None, False)
+
+
+def _etag(value: object) -> str:
+    """Return the etag; "" where it is none that could be compared and kept."""
+    return value if isinstance(value, str) and len(value) <= 255 and value.isprintable() else ""
+
+
+def _close_date(value: object) -> date | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise _WrongTypeError
+
+
+def _client_id(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _WrongTypeError
+    try:
+        return record_id(value.get("id"))
+    except UnavailableError:
+        raise _WrongTypeError from None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def box(row: Row, field_id: int | None) -> Box:
+    """Read a checkbox by its definition id; an entry without one may be about this box."""
+    if field_id is None:
+        return Box.UNCHECKED
+    entries = row.get("custom_field_values")
+    if not isinstance(entries, list):
+        return Box.UNREADABLE
+    states = {_box_state(entry) for entry in entries if _definition_id(entry) in (field_id, None)}
+    if not states:
+        return Box.UNCHECKED
+    return states.pop() if len(states) == 1 else Box.UNREADABLE
+
+
+def withheld(row: Row) -> bool:
+    """Tell whether the record has a custom field's value that the token may not read: Clio then
+    gives the entry without name and type."""
+    entries = row.get("custom_field_values")
+    return isinstance(entries, list) and any(
+        isinstance(e, dict) and e.get("field_name") is None and e.get("field_type") is None
+        for e in entries
+    )
+
+
+def _definition_id(entry: object) -> int | None:
+    definition = entry.get("custom_field") if isinstance(entry, dict) else None
+    id_ = definition.get("id") if isinstance(definition, dict) else None
+    return id_ if isinstance(id_, int) and not isinstance(id_, bool) else None
+
+
+def _box_state(entry: object) -> Box:
+    if not isinstance(entry, dict) or _definition_id(entry) is None or "value" not in entry:
+        return Box.UNREADABLE
+    if not isinstance(entry.get("field_name"), str) or entry.get("field_type") != CHECKBOX:
+        return Box.UNREADABLE  # the token may not read custom fields: everything is null
+    value = entry["value"]
+    if entry.get("soft_deleted") or isinstance(value, float | list | dict):
+        return Box.UNREADABLE
+    if value in _CHECKED:
+        return Box.CHECKED
+    return Box.UNCHECKED if value in _UNCHECKED else Box.UNREADABLE
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise _WrongTypeError

@@ -1,0 +1,1 @@
+"""Values and decisions. Nothing here reads a file, a clock or the network."""

@@ -1,0 +1,144 @@
+"""The two checkboxes that steer, looked for among the custom fields that Clio has.
+
+Pure: which of Clio's definitions are meant, what is wrong with them, and what a person who set
+them up should know. Names match exactly.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.domain.model import CustomField, FieldIds, SyncRule
+
+CHECKBOX: Final = "checkbox"
+ACCEPT: Final = "If that is meant, run `clio-broadly-sync check --accept`."
+_SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkbox:
+    """One of the two as it should be.
+
+    `parent`: `contact` or `matter`. `place`: where its id is in `FieldIds`. `needed`: the rule
+    cannot do without it.
+    """
+
+    name: str
+    parent: str
+    place: int
+    needed: bool
+
+    def __str__(self) -> str:
+        return f"“{self.name}” on the {self.parent}"
+
+    def pinned_in(self, pins: FieldIds | None) -> int | None:
+        return pins[self.place] if pins is not None else None
+
+    def found_in(self, fields: Sequence[CustomField]) -> list[CustomField]:
+        """Return the checkboxes of that name and parent that are not deleted."""
+        return [field for field in fields if field.name == self.name and self._fits(field)]
+
+    def is_wrong(self, fields: Sequence[CustomField], pins: FieldIds | None) -> bool:
+        """Missing, doubled, or not the pinned one; or optional, and made in the wrong way."""
+        found, before = self.found_in(fields), self.pinned_in(pins)
+        if not found:
+            in_the_wrong_way = any(f.name == self.name and not f.deleted for f in fields)
+            return self.needed or before is not None or in_the_wrong_way
+        return len(found) > 1 or before not in (None, found[0].id)
+
+    def problem(self, fields: Sequence[CustomField], pins: FieldIds | None) -> str:
+        """Say what is wrong with it; `fields` holds every definition that Clio has."""
+        found = self.found_in(fields)
+        if len(found) > 1:
+            return (
+                f"Clio has {len(found)} checkboxes named {self}: "
+                "rename or delete all but one, so that it is clear which one counts."
+            )
+        if found:
+            return (
+                f"The checkbox {self} is not the one that this state was made with "
+                f"(another id): it was made anew, and its boxes are blank. {ACCEPT}"
+            )
+        missing = f"Clio has no checkbox named {self}"
+        return missing + self._why_missing(fields, self.pinned_in(pins))
+
+    def cautions(self, field: CustomField) -> Iterator[str]:
+        """Yield what hinders the people who are to tick it, though the program can go on."""
+        if field.required:
+            yield (
+                f"The checkbox {self} is marked as required in Clio, so staff may be unable to "
+                f"save a {self.parent} without it: untick Required on the field."
+            )
+        if field.displayed is False:
+            yield (
+                f"The checkbox {self} is not shown by default in Clio, so nobody sees it until "
+                f"it is added to a {self.parent} by hand: tick Default on the field."
+            )
+
+    def near_miss(self, fields: Sequence[CustomField]) -> str | None:
+        """Return the name that is nearly the same, of a field where this one belongs."""
+        by_letters = {_letters(f.name): f.name for f in fields if self._is_here(f)}
+        close = difflib.get_close_matches(_letters(self.name), by_letters, n=1, cutoff=0.75)
+        return shown(by_letters[close[0]]) if close else None
+
+    def did_you_mean(self, fields: Sequence[CustomField]) -> str:
+        """Return the question, with a blank before it; nothing where no name is near."""
+        near = self.near_miss(fields)
+        return f" Did you mean “{near}”? {self._either_way()}" if near else ""
+
+    def _fits(self, field: CustomField) -> bool:
+        return self._is_here(field) and field.type == CHECKBOX
+
+    def _is_here(self, field: CustomField) -> bool:
+        return field.parent == self.parent.capitalize() and not field.deleted
+
+    def _why_missing(self, fields: Sequence[CustomField], pinned: int | None) -> str:
+        """Return how the sentence ends: renamed, of another type, elsewhere, deleted, or never
+        made."""
+        here = [field for field in fields if self._is_here(field)]
+        renamed = next((field.name for field in here if field.id == pinned), None)
+        if renamed is not None and renamed != self.name:
+            pinned_one = f"the one that this state was made with is called “{shown(renamed)}”"
+            return f": {pinned_one}. {self._either_way()}"
+        other_type = next((field.type for field in here if field.name == self.name), None)
+        if other_type is not None:
+            return f": the field of that name is a {shown(other_type)}, not a checkbox."
+        named = [field for field in fields if field.name == self.name]
+        elsewhere = next((field.parent for field in named if not field.deleted), None)
+        if elsewhere is not None:
+            there = shown(elsewhere).lower()
+            return f", but on the {there}: it must be made for the {self.parent}."
+        if any(field.parent == self.parent.capitalize() for field in named):
+            return ": it was deleted. Restore it; or make it anew, and run `check --accept`."
+        if question := self.did_you_mean(fields):
+            return f".{question}"
+        return f": create it, or put the name that it has in Clio into {self._setting}."
+
+    @property
+    def _setting(self) -> str:
+        return _SETTINGS[self.place]
+
+    def _either_way(self) -> str:
+        """Name both mends: nothing tells whether Clio's name or the setting is the wrong one."""
+        mend = f"Put that into {self._setting}, or rename it in Clio"
+        return f"{mend}: capital letters and blanks count."
+
+
+def read_by(rule: SyncRule, opt_out_name: str, opt_in_name: str) -> list[Checkbox]:
+    """Return the checkboxes that the rule reads, the contact's first, needed or not."""
+    opt_out = Checkbox(opt_out_name, "contact", 0, rule.needs_opt_out)
+    opt_in = Checkbox(opt_in_name, "matter", 1, rule.needs_opt_in)
+    return [opt_out, opt_in] if rule.needs_opt_in else [opt_out]
+
+
+def ids(boxes: Sequence[Checkbox], fields: Sequence[CustomField]) -> FieldIds:
+    """Return the ids of the checkboxes; None for one that is missing, or doubled."""
+    found = {box.place: box.found_in(fields) for box in boxes}
+    one = [found[place][0].id if len(found.get(place, ())) == 1 else None for place in (0, 1)]
+    return FieldIds(*one)
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())

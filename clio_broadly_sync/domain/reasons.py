@@ -1,0 +1,109 @@
+"""The words for each reason: why a closing was not handed over or waits, and what helps.
+
+What stands in braces is filled in by `sentences`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from clio_broadly_sync.domain.model import Reason
+
+WHY: Final[Mapping[Reason, str]] = {
+    Reason.NOT_CLOSED: (
+        "Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)"
+    ),
+    Reason.NO_CLIENT: "the matter had no client when read on {read}",
+    Reason.NO_CLOSE_DATE: "the matter was closed without a close date when read on {read}",
+    Reason.CLOSED_BEFORE_START: (
+        "it closed on {closed_on}, before the start day of this program ({start_day})"
+    ),
+    Reason.CLOSED_TOO_LONG_AGO: (
+        "it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)"
+    ),
+    Reason.NOT_OPTED_IN: "the matter's {opt_in} box was not checked when read on {read}",
+    Reason.OPTED_OUT: "the contact's {opt_out} box was checked when read on {read}",
+    Reason.COMPANY: "the client is a company, and SYNC_COMPANIES leaves companies out",
+    Reason.NO_CHANNEL: (
+        "the contact had no e-mail address or phone number that can be used when read on {read}"
+    ),
+    Reason.ASKED_RECENTLY: (
+        "the same person had already been handed over when its turn came on {changed} "
+        "(SYNC_REASK_DAYS is {reask})"
+    ),
+    Reason.SUPPRESSED: "Broadly said on {changed} that this client does not want to be asked{code}",
+    Reason.DROPPED: "a person took it out of the outbox on {changed}",
+    Reason.SETTLING: (
+        "it rests until {settled} in case the matter is reopened (SYNC_SETTLE_HOURS), and is then "
+        "read again"
+    ),
+    Reason.SURGE: (
+        "it waits for a person's yes, because more matters closed than SYNC_MAX_NEW ({max_new}) "
+        "lets go in a day, or because the program had not run for three days"
+    ),
+    Reason.UNAVAILABLE: (
+        "the try on {changed} broke off before Broadly had it, and the next run tries again"
+    ),
+    Reason.RETRY: (
+        "Broadly asked on {changed} to try again later, which was done in {tries} of {most} runs"
+    ),
+    Reason.UNKNOWN_OUTCOME: "Broadly's answer to it was lost on {changed}",
+    Reason.CONTACT_HIDDEN: "Clio hid the contact from this sign-in when asked on {read}",
+    Reason.UNREADABLE_FIELD: (
+        "a box, or another part of the record in Clio, could not be read on {read}"
+    ),
+}
+"""Why a closing was not handed over, or waits, or is held: the part of the sentence after that."""
+
+HELPS: Final[Mapping[Reason, str]] = {
+    Reason.NOT_CLOSED: "Once it is closed in Clio, the next `sync` looks at it anew.",
+    Reason.NO_CLIENT: "Name the client in Clio: the next `sync` then looks at it anew.",
+    Reason.NO_CLOSE_DATE: (
+        "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
+        "{start_day} or more than {max_age} days ago: {backfill}"
+    ),
+    Reason.CLOSED_BEFORE_START: "To hand it over all the same: {backfill}",
+    Reason.CLOSED_TOO_LONG_AGO: "To hand it over all the same: {backfill}",
+    Reason.NOT_OPTED_IN: (
+        "Check the box in Clio, if this client is to be asked: the next `sync` then looks at it "
+        "anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
+    ),
+    Reason.OPTED_OUT: "If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+    Reason.COMPANY: "If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
+    Reason.NO_CHANNEL: "Add one to the contact in Clio; then: {backfill}",
+    Reason.SUPPRESSED: "This is final: it is not sent again.",
+    Reason.DROPPED: "This is final: it is not looked at again.",
+    Reason.CONTACT_HIDDEN: (
+        "Give the Clio user of this sign-in access to the contact; then: {backfill}"
+    ),
+    Reason.UNREADABLE_FIELD: (
+        "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
+    ),
+}
+"""What helps where a closing was skipped."""
+
+OUT_OF_SYNC: Final[Mapping[Reason, str]] = {
+    Reason.NOT_CLOSED: (
+        "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
+        "one: {backfill}"
+    ),
+    Reason.NO_CLIENT: "Name the client in Clio; then: {backfill}",
+    Reason.NO_CLOSE_DATE: "Type the date in Clio; then: {backfill}",
+    Reason.NOT_OPTED_IN: "Check the box in Clio, if this client is to be asked; then: {backfill}",
+}
+"""What helps instead, where the next `sync` would not look at it anew, or pass over its date."""
+
+BY_ITSELF: Final[Mapping[Reason, str]] = {
+    Reason.SURGE: (
+        "If all that waits is right: `clio-broadly-sync sync --yes`; "
+        "if this one is not: `clio-broadly-sync outbox drop {matter}`."
+    ),
+    Reason.CONTACT_HIDDEN: (
+        "Give the Clio user of this sign-in access to the contact. It is looked at again every "
+        "20 hours until it is too old."
+    ),
+    Reason.UNREADABLE_FIELD: (
+        "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is looked "
+        "at again every 20 hours until it is too old."
+    ),
+}
+"""What helps where a closing of `sync` waits; the others go by themselves."""

@@ -1,0 +1,168 @@
+"""What a state was made with, held against the settings and against Clio.
+
+A renamed field must not switch the opt-outs off, a field made anew has every box blank, and
+practice settings must not meet the real state: whatever changed ends the run until a person
+has looked (`check --accept`).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from clio_broadly_sync.domain import checkboxes
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError
+from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins, SyncRule
+
+log = logging.getLogger(__name__)
+
+
+class Definitions(Protocol):
+    """The part of Clio that is needed here."""
+
+    def now(self) -> datetime: ...
+
+    def account(self) -> Account:
+        """Return whose data the token opens; raise DeniedError 403 where Clio forbids it."""
+
+    def custom_fields(self, *, all_of_them: bool = False) -> Sequence[CustomField]:
+        """Return the checkbox definitions that are not deleted; or every definition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the settings name, to be held against the pins."""
+
+    host: str
+    broadly_url: str
+    rule: SyncRule
+    opt_out_name: str
+    opt_in_name: str
+
+    def checkboxes(self) -> list[checkboxes.Checkbox]:
+        """Return the two that steer, or the one of them that the rule reads."""
+        return checkboxes.read_by(self.rule, self.opt_out_name, self.opt_in_name)
+
+
+def check_host(pins: Pins, wanted: Wanted) -> None:
+    """Raise ConfigError where the settings name another Clio host: that is never taken over."""
+    if pins.host != wanted.host:
+        raise ConfigError(
+            "CLIO_BASE_URL or CLIO_REGION changed: another Clio host needs a SYNC_STATE of its own."
+        )
+
+
+def check_settings(pins: Pins, wanted: Wanted) -> None:
+    """Raise ConfigError where a setting is not what the state was made with."""
+    check_host(pins, wanted)
+    problems = []
+    if pins.broadly_url != wanted.broadly_url:
+        problems.append(f"BROADLY_URL changed since this state was made. {checkboxes.ACCEPT}")
+    if pins.rule != wanted.rule:
+        problems.append(f"SYNC_RULE changed from {pins.rule} to {wanted.rule}. {checkboxes.ACCEPT}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def check_account(pins: Pins | None, account: Account) -> None:
+    """Raise ConfigError where the token opens another account than the state's, or may."""
+    if pins is None or pins.account in (None, account.id):
+        return
+    if account.id is None:
+        raise ConfigError(
+            "Clio does not let this new sign-in say whose account it opens, and this state "
+            "belongs to one: give the sign-in the Users permission, so that it can be checked."
+        )
+    raise ConfigError(
+        "The Clio sign-in belongs to another account than this state: "
+        "sign in to the right one, or give the other its own SYNC_STATE."
+    )
+
+
+def read_account(source: Definitions, *, told: bool = False) -> Account:
+    """Return whose data the token opens; nobody's, with a warning, where Clio forbids to ask.
+
+    `told`: it was said before; a token that has been renewed is no news.
+    """
+    try:
+        return source.account()
+    except DeniedError as error:
+        if error.status != 403:
+            raise
+        log.log(
+            logging.INFO if told else logging.WARNING,
+            "Clio does not let this sign-in ask who it is (the Users permission is missing): "
+            "the account is not checked.",
+        )
+        return Account(None, None)
+
+
+def zone_named(name: str | None) -> ZoneInfo | None:
+    """Return the zone of that IANA name, None where there is none."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):  # no such zone, or no name of a zone at all
+        return None
+
+
+def seen(token_hash: str, account: Account) -> dict[str, str | None]:
+    """Return what a state remembers of a sign-in whose account was checked."""
+    zone = zone_named(account.time_zone)
+    return {"token_seen": token_hash, "time_zone": zone.key if zone is not None else None}
+
+
+def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
+    """Return the firm's zone as Clio names it; None, with a warning unless `told`, where it does
+    not."""
+    zone = zone_named(account.time_zone)
+    if zone is None:
+        log.log(
+            logging.INFO if told else logging.WARNING,
+            "Clio does not tell the firm's time zone: this machine's is used for close dates; "
+            "set CLIO_TIME_ZONE if that is another.",
+        )
+    return zone
+
+
+def made_with(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
+    """Return the pins of what the settings and Clio now say; the account as it was known."""
+    account = known.account if known is not None else None
+    return Pins(wanted.host, account, wanted.broadly_url, wanted.rule, ids)
+
+
+def with_account(pins: Pins, account: Account | None) -> Pins:
+    """Pin the account where none was known yet."""
+    if pins.account is not None or account is None:
+        return pins
+    return replace(pins, account=account.id)
+
+
+class Fields:
+    """The ids of the two checkboxes, held against Clio's definitions and the pins."""
+
+    def __init__(self, source: Definitions, wanted: Wanted) -> None:
+        self._source = source
+        self._wanted = wanted
+        self._read_at: datetime | None = None
+
+    def older_than(self, age: timedelta) -> bool:
+        """Tell whether the definitions were last read, by this run, longer ago; or never."""
+        return self._read_at is None or self._source.now() - self._read_at > age
+
+    def read(self, pinned: FieldIds | None) -> FieldIds:
+        """Read the definitions and return the ids; raise ConfigError unless they are in order.
+
+        With pins, in order means the same ids; a checkbox for opting out that turns up under
+        `opt-in` without being pinned counts from then on.
+        """
+        boxes = self._wanted.checkboxes()
+        all_of_them = any(box.pinned_in(pinned) is None for box in boxes)
+        found = self._source.custom_fields(all_of_them=all_of_them)
+        self._read_at = self._source.now()
+        wrong = [box for box in boxes if box.is_wrong(found, pinned)]
+        if wrong:
+            found = found if all_of_them else self._source.custom_fields(all_of_them=True)
+            raise ConfigError(*(box.problem(found, pinned) for box in wrong))
+        return checkboxes.ids(boxes, found)

@@ -1,0 +1,280 @@
+"""One walk through what is due: read again, decide again, claim, send, settle.
+
+Each stage takes what the one before yields and works on as much as one request can ask for, so
+that no more than that is in memory, and what is handed over was read just before.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
+from clio_broadly_sync.domain.model import (
+    FAULTS,
+    Approval,
+    Candidate,
+    Closing,
+    Command,
+    Due,
+    Matter,
+    Outcome,
+    Reason,
+    Receipt,
+)
+from clio_broadly_sync.pipeline.context import Job
+
+READ_AT_ONCE = 100
+"""Matters or contacts asked for by id in one request."""
+LOOK_AHEAD = 1000
+"""Closings in memory at a time, at most."""
+MAX_BUSY = timedelta(hours=1)
+"""So long a run waits for a Broadly that is busy and takes nobody, if its own time allows."""
+
+
+def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
+    """Walk once through what is due; tell whether to walk again, because something has changed.
+
+    A new walk reads everything again: what was read has grown old, Broadly wants a pause, or a
+    checkbox turned up.
+    """
+    job.progress.sending(job.store.ledger.line_up(wanted, approved_only=approved_only))
+    candidates = _candidates(job, job.store.ledger.lined_up())
+    fields = job.fields
+    queue: list[Candidate] = []
+    at_end = False
+    while job.seconds_left() > 0 and (size := _batch_size(job)) > 0:
+        if not at_end and len(queue) < LOOK_AHEAD:
+            added = list(islice(candidates, size))
+            at_end = len(added) < size
+            queue += added
+        if not queue:
+            return False
+        if not rules.is_fresh(min(c.read_at for c in queue), job.source.now()):
+            return True
+        check_fields(job, rules.FRESH)
+        if job.fields != fields:  # a box turned up, and the queue was read without it
+            return True
+        whole, queued = not at_end and len(queue) < LOOK_AHEAD, len(queue)
+        batch, queue = _claim(job, queue, size, whole=whole)
+        if batch and (again := _send(job, batch)) is not None:
+            return again
+        if not whole and len(queue) == queued:  # all wait for a refusal that is kept back
+            return False
+    return False
+
+
+def check_fields(job: Job, age: timedelta) -> None:
+    """Hold the definitions of the checkboxes against the pins, unless that was done just now."""
+    known = job.store.pins()
+    if known is None or not job.definitions.older_than(age):
+        return
+    found = job.definitions.read(known.fields)
+    if found != known.fields:
+        job.store.pin(replace(known, fields=found))
+
+
+def give_back(job: Job, reason: Reason | None) -> None:
+    """Release what was claimed and not taken; a refusal that is kept back is not released."""
+    released = job.store.ledger.release(
+        lambda closing: lifecycle.released(closing, reason),
+        job.source.now(),
+        but=job.sink.kept_back(),
+    )
+    job.report.to_send -= len(released)
+
+
+def _batch_size(job: Job) -> int:
+    left = job.batch_size if job.limit is None else job.limit - job.report.to_send
+    return min(job.batch_size, left)
+
+
+def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
+    """Yield, in the same order, what may be handed over by its matter and its contact."""
+    for chunk in _with_contacts_to_read(_looked_at(job, closings)):
+        check_fields(job, rules.FRESH)
+        ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
+        contacts = job.source.contacts(ids, job.fields)
+        read_at = job.source.asked_at()
+        at = job.at()
+        kept, candidates = [], []
+        for closing in chunk:
+            contact = contacts.get(closing.contact_id or 0)
+            refused = lifecycle.by_contact(closing, contact, job.policy, at)
+            if refused is None and _is_surplus(job, closing):
+                refused = lifecycle.awaiting_approval(closing)
+                job.report.now_awaiting()
+            if refused is not None:
+                kept.append((closing, refused))
+            elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
+                request = lifecycle.request_for(closing, contact, job.policy, at.today)
+                candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
+        job.record(kept)
+        job.progress.settled(len(kept))
+        yield from candidates
+
+
+def _is_surplus(job: Job, closing: Closing) -> bool:
+    """Tell whether a closing that could not be read before makes a surge of those that can."""
+    if closing.reason not in FAULTS or closing.approval is Approval.GIVEN:
+        return False
+    job.spare -= 1
+    return job.spare < 0
+
+
+def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
+    """Group by what one request for contacts can take, and the memory."""
+    chunk: list[Closing] = []
+    clients: set[int | None] = set()
+    for closing in closings:
+        is_full = closing.contact_id not in clients and len(clients) >= READ_AT_ONCE
+        if is_full or len(chunk) >= LOOK_AHEAD:
+            yield chunk
+            chunk, clients = [], set()
+        chunk.append(closing)
+        clients.add(closing.contact_id)
+    if chunk:
+        yield chunk
+
+
+def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
+    """Yield the closings of which this run has just read the matter, or reads it again here."""
+    for chunk in _with_matters_to_read(job, closings):
+        old = {closing.key.matter_id for closing in chunk if not _was_just_read(job, closing)}
+        if not old:
+            yield from chunk
+            continue
+        check_fields(job, rules.FRESH)
+        matters = job.source.matters(old, job.fields)
+        looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
+        job.record([(closing, _as_kept(closing, look)) for closing, look in looks.items()])
+        job.progress.settled(sum(not look.goes_on for look in looks.values()))
+        for closing in chunk:
+            look = looks.get(closing)
+            if look is None or look.goes_on:
+                yield closing if look is None else look.closing
+
+
+def _with_matters_to_read(job: Job, closings: Iterator[Closing]) -> Iterator[list[Closing]]:
+    chunk: list[Closing] = []
+    old: set[int] = set()
+    for closing in closings:
+        chunk.append(closing)
+        if not _was_just_read(job, closing):
+            old.add(closing.key.matter_id)
+        if len(old) >= READ_AT_ONCE or len(chunk) >= LOOK_AHEAD:
+            yield chunk
+            chunk, old = [], set()
+    if chunk:
+        yield chunk
+
+
+def _was_just_read(job: Job, closing: Closing) -> bool:
+    fresh = rules.is_fresh(closing.read_at, job.source.now())
+    return closing.read_in_run == job.run and fresh
+
+
+def _look_again(
+    job: Job, closings: Sequence[Closing], matters: Mapping[int, Matter]
+) -> dict[Closing, lifecycle.Decided]:
+    """Decide again; a closing that would move to a date which is a closing already is none."""
+    at = job.at()
+    looks: dict[Closing, lifecycle.Decided] = {}
+    taken = {c.key for several in job.store.ledger.known(matters).values() for c in several}
+    for closing in closings:
+        matter = matters.get(closing.key.matter_id)
+        look = lifecycle.gone(closing)
+        if matter is not None:
+            look = lifecycle.by_matter(closing, matter, job.policy, at, again=True)
+        if look.closing.key != closing.key and look.closing.key in taken:
+            look = lifecycle.gone(closing)
+        taken.add(look.closing.key)
+        looks[closing] = look
+    return looks
+
+
+def _as_kept(before: Closing, look: lifecycle.Decided) -> Closing:
+    """A fault of the contact was not looked at yet: its waiting time does not begin anew."""
+    waits_on = look.goes_on and before.reason in FAULTS
+    return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
+
+
+def _claim(
+    job: Job, queue: Sequence[Candidate], size: int, *, whole: bool
+) -> tuple[list[Candidate], list[Candidate]]:
+    now = job.source.now()
+    claim = job.store.ledger.claim(
+        queue,
+        size,
+        whole=whole,
+        judge=lambda closing, asked: lifecycle.by_asked(closing, asked, job.policy, now),
+        at=now,
+    )
+    for closing in claim.refused:
+        job.report.decided(None, closing)
+    job.report.to_send += len(claim.batch)
+    job.judged += len(claim.batch) + len(claim.refused)
+    job.progress.settled(len(claim.refused))
+    return claim.batch, claim.rest
+
+
+def _send(job: Job, batch: Sequence[Candidate]) -> bool | None:
+    """Send one batch; None: go on, True: walk again, False: the push ends here.
+
+    Where the receiver does not dedupe, a lost answer ends the push: no further POST begins.
+    """
+    oldest = min(candidate.read_at for candidate in batch)
+    lost = False
+
+    def seconds_left() -> float:
+        fresh = (oldest + rules.FRESH - job.source.now()).total_seconds()
+        return 0.0 if lost else min(fresh, job.seconds_left())
+
+    try:
+        for receipts in job.sink.send([c.request for c in batch], seconds_left):
+            _settle(job, receipts)
+            in_doubt = any(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
+            lost = lost or (in_doubt and not job.policy.dedupes)
+    except UnavailableError as error:
+        if not lost:
+            return _after_refusal(job, error, seconds_left())
+    return False if lost else None
+
+
+def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bool:
+    """Tell what to do about a batch that did not reach Broadly; raise where nothing helps now."""
+    if isinstance(error, TooLateError):
+        give_back(job, None)
+        return job.seconds_left() > 0
+    wait = error.retry_after
+    if error.outcome_unknown or wait is None:
+        raise error
+    now = job.source.now()
+    job.busy_since = job.busy_since or now
+    patience = (job.busy_since + MAX_BUSY - now).total_seconds()
+    too_long = wait > min(patience, job.seconds_left())
+    patient = job.policy.command is Command.BACKFILL or wait > seconds_left
+    if too_long or not patient:
+        raise error
+    give_back(job, Reason.UNAVAILABLE)
+    job.wait(wait)
+    return True
+
+
+def _settle(job: Job, receipts: Sequence[Receipt]) -> None:
+    """Write receipts down and count them."""
+    settled = job.store.ledger.settle(
+        receipts,
+        lambda receipt, closing: lifecycle.after(receipt, closing, job.policy),
+        job.source.now(),
+    )
+    job.busy_since = None if receipts else job.busy_since
+    job.report.settled(settled)
+    job.progress.settled(len(settled))
+
+
+def end(job: Job, reason: Reason | None) -> None:
+    """End the push: settle the refusals that were kept back, give back what was not taken."""
+    _settle(job, job.sink.finish())
+    give_back(job, reason)

@@ -1,0 +1,1 @@
+"""Where review requests go: one module for each destination."""

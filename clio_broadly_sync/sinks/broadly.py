@@ -1,0 +1,293 @@
+"""Broadly's side, after `broadly-batch/1`: this project's own profile of "post customers in
+batches". All of its key names, headers and meanings of a status are here.
+
+A batch may take several POSTs: a refusal that names items, or none, is narrowed down until
+what is bad stands alone. Receipts are yielded POST by POST, and the next POST begins only when
+the caller asks for more.
+"""
+
+import json
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeGuard
+
+from clio_broadly_sync.domain.errors import RefusedError, SyncError, UnavailableError
+from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.sinks.batches import Batch, Piece, Refusals, StillRunningError
+from clio_broadly_sync.transport.client import Answer, Transport, read_json
+
+SOURCE: Final = "clio"
+MAX_NAME: Final = 255
+
+_JSON: Final = {"Content-Type": "application/json"}
+_ABOUT_ITEMS: Final = frozenset({400, 413, 422})
+_STILL_RUNNING: Final = 409
+_TOO_LARGE: Final = 413
+_CODE: Final = re.compile(r"[a-z0-9_.-]{1,64}")
+_OUTCOMES: Final = {
+    "accepted": Outcome.ACCEPTED,
+    "duplicate": Outcome.DUPLICATE,
+    "suppressed": Outcome.SUPPRESSED,
+    "rejected": Outcome.REJECTED,
+    "retry": Outcome.RETRY,
+}
+
+_category = unicodedata.category
+_UNPRINTABLE: Final = ("Cc", "Cs")
+
+
+class Broadly:
+    """A review sink: `send` for each batch, `finish` once at the end of the push.
+
+    `dedupes`: the receiver refuses for ever a transactionId that it accepted, so that a POST
+    whose outcome is unknown may be repeated.
+    """
+
+    def __init__(
+        self, transport: Transport, url: str, headers: Mapping[str, str], *, dedupes: bool
+    ) -> None:
+        self._transport = transport
+        self._url = url
+        self._headers = dict(headers)
+        self._dedupes = dedupes
+        self._max_items: int | None = None
+        self._refusals = Refusals()
+
+    def send(self, batch: Batch, seconds_left: Callable[[], float]) -> Iterator[list[Receipt]]:
+        """Hand a batch over; yield the receipts of each POST, also of those in doubt.
+
+        `seconds_left`: how long what the batch carries may still be sent. Raises SyncError;
+        the requests without a receipt were then not taken. A refusal that comes before the
+        first acceptance is kept back: it may be the contract, and not the item.
+        """
+        pieces = deque([Piece(batch)] if batch else [])
+        while pieces:
+            piece = pieces.popleft()
+            if self._max_items is not None and len(piece.requests) > self._max_items:
+                pieces.extendleft(reversed(_cut(piece, self._max_items)))
+                continue
+            try:
+                receipts, again = self._deliver(piece, seconds_left)
+            except SyncError:
+                if piece.in_doubt:
+                    yield piece.unknown()
+                raise
+            pieces.extendleft(reversed(again))
+            if settled := self._refusals.settle(receipts):
+                yield settled
+
+    def kept_back(self) -> set[Key]:
+        """Return what was refused before anything was accepted; it is told later."""
+        return self._refusals.kept()
+
+    def finish(self) -> list[Receipt]:
+        """Return the refusals that were kept back; nothing more will be sent."""
+        return self._refusals.finish()
+
+    def _deliver(
+        self, piece: Piece, seconds_left: Callable[[], float]
+    ) -> tuple[list[Receipt], list[Piece]]:
+        """Return the receipts of one POST (and its repeats), and what is to go in further ones."""
+        try:
+            receipts = self._post(piece, seconds_left)
+        except RefusedError as refusal:
+            if refusal.status not in _ABOUT_ITEMS:
+                raise
+            if piece.in_doubt:
+                return piece.unknown(), []
+            return self._narrow(piece, refusal)
+        except _NoResultError:
+            return piece.unknown(), []
+        return self._sort(piece, receipts) if self._dedupes else (receipts, [])
+
+    def _post(self, piece: Piece, seconds_left: Callable[[], float]) -> list[Receipt]:
+        body = _body(piece.requests)
+        once_more = iter((True,))
+
+        def may_be_repeated(error: UnavailableError) -> bool:
+            if isinstance(error, _NoResultError):
+                return next(once_more, False)
+            return self._dedupes or piece.may_be_repeated(error)
+
+        def call() -> list[Receipt]:
+            headers = {**self._headers, **_JSON, "Idempotency-Key": piece.key}
+            try:
+                answer = self._transport.request(
+                    "POST", self._url, headers=headers, body=body, limit=seconds_left
+                )
+                return self._read(answer, piece.requests)
+            except SyncError as raised:
+                error = _waiting(raised)
+                piece.note(error)
+                raise error from None
+
+        return self._transport.retry(call, repeat=may_be_repeated, limit=seconds_left)
+
+    def _read(self, answer: Answer, requests: Batch) -> list[Receipt]:
+        receipts = _read(answer, requests)
+        if self._dedupes and all(receipt.outcome is Outcome.UNKNOWN for receipt in receipts):
+            raise _NoResultError("no result", outcome_unknown=True, answered=True)
+        return receipts
+
+    def _sort(self, piece: Piece, receipts: list[Receipt]) -> tuple[list[Receipt], list[Piece]]:
+        """Ask again about the items that got no result; `retry` does not undo an earlier doubt."""
+        lost = {r.key for r in receipts if r.outcome is Outcome.UNKNOWN}
+        again = [request for request in piece.requests if request.key in lost]
+        told = [receipt for receipt in receipts if receipt.key not in lost]
+        if piece.in_doubt:
+            told = [
+                replace(r, outcome=Outcome.UNKNOWN) if r.outcome is Outcome.RETRY else r
+                for r in told
+            ]
+        return told, [Piece(again, in_doubt=True)] if again else []
+
+    def _narrow(self, piece: Piece, refusal: RefusedError) -> tuple[list[Receipt], list[Piece]]:
+        """Tell which items a refusal is about, and what goes again as new batches."""
+        requests = piece.requests
+        half = (len(requests) + 1) // 2
+        if refusal.status == _TOO_LARGE and len(requests) > 1:
+            self._max_items = half
+            return [], [Piece(requests)]
+        named = _named(refusal.body, len(requests)) if refusal.status != _TOO_LARGE else {}
+        if len(requests) == 1 and not named:
+            named = {0: _code(_object(refusal.body).get("code"))}
+        if not named:
+            return [], _cut(piece, half)
+        receipts = [
+            Receipt(requests[index].key, Outcome.REFUSED, code) for index, code in named.items()
+        ]
+        rest = [request for index, request in enumerate(requests) if index not in named]
+        if not rest:
+            self._refusals.suspect(len(receipts))
+        return receipts, [Piece(rest)] if rest else []
+
+
+class _NoResultError(UnavailableError):
+    """A complete and readable answer, without a result that fits any item."""
+
+
+def _cut(piece: Piece, size: int) -> list[Piece]:
+    starts = range(0, len(piece.requests), size)
+    return [Piece(piece.requests[n : n + size], in_doubt=piece.in_doubt) for n in starts]
+
+
+def _waiting(error: SyncError) -> SyncError:
+    if isinstance(error, RefusedError) and error.status == _STILL_RUNNING:
+        return StillRunningError(
+            "Broadly is still at work on this batch; the next run goes on.", outcome_unknown=True
+        )
+    return error
+
+
+def _body(requests: Batch) -> bytes:
+    customers = [_customer(request) for request in requests]
+    return json.dumps({"source": SOURCE, "customers": customers}, ensure_ascii=False).encode()
+
+
+def _customer(request: ReviewRequest) -> dict[str, str]:
+    item = {
+        "externalId": _external_id(request),
+        "transactionId": request.transaction_id,
+        "transactionDate": request.transaction_date.isoformat(),
+        "firstName": _name(request.first_name),
+        "lastName": _name(request.last_name),
+        "companyName": _name(request.company_name),
+        "email": request.email,
+        "phone": request.phone,
+    }
+    return {key: value for key, value in item.items() if value}
+
+
+def _external_id(request: ReviewRequest) -> str:
+    return f"clio:contact:{request.contact_id}"
+
+
+def _name(text: str | None) -> str:
+    """Return it in normal form C, without control characters or halves of a surrogate pair."""
+    kept = text or ""
+    if not kept.isprintable():
+        kept = "".join(c for c in kept if _category(c) not in _UNPRINTABLE)
+    return unicodedata.normalize("NFC", kept).strip()[:MAX_NAME].strip()
+
+
+def _read(answer: Answer, requests: Batch) -> list[Receipt]:
+    """Read a success: a result for each item, by index; or 202 without any: all accepted."""
+    if answer.status == 202 and (not answer.body.strip() or _is_bare(answer)):
+        return [Receipt(request.key, Outcome.ACCEPTED) for request in requests]
+    results = _object(answer.body).get("results")
+    if not isinstance(results, list):
+        raise UnavailableError(
+            "Broadly answered what cannot be read: no results; the next run tries again.",
+            outcome_unknown=True,
+            answered=True,
+        )
+    by_index = _by_index(results, requests)
+    return [
+        Receipt(request.key, *_outcome(by_index.get(index)))
+        for index, request in enumerate(requests)
+    ]
+
+
+def _is_bare(answer: Answer) -> bool:
+    try:
+        body = read_json(answer.body)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "results" not in body
+
+
+def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any]]:
+    """Return the results by item; none where one of them fits no item, or names another's id."""
+    fitting: dict[int, Mapping[str, Any]] = {}
+    for result in results:
+        index = result.get("index") if isinstance(result, dict) else None
+        if not _is_index(index, len(requests)) or index in fitting:
+            return {}
+        external_id = _external_id(requests[index])
+        if result.get("externalId", external_id) != external_id:
+            return {}
+        fitting[index] = result
+    return fitting
+
+
+def _outcome(result: Mapping[str, Any] | None) -> tuple[Outcome, str | None]:
+    status = result.get("status") if result is not None else None
+    outcome = _OUTCOMES.get(status) if isinstance(status, str) else None
+    if result is None or outcome is None:
+        return Outcome.UNKNOWN, None
+    error = result.get("error")
+    code = error.get("code") if isinstance(error, dict) else result.get("reason")
+    return outcome, _code(code)
+
+
+def _named(body: bytes, items: int) -> dict[int, str | None]:
+    """Return index and code of the items that a refusal names; none where an index fits no item."""
+    errors = _object(body).get("errors")
+    named: dict[int, str | None] = {}
+    for error in errors if isinstance(errors, list) else []:
+        parts = error if isinstance(error, dict) else {}
+        index = parts.get("index")
+        if not _is_index(index, items):
+            return {}
+        named.setdefault(index, _code(parts.get("code")))
+    return named
+
+
+def _is_index(value: object, items: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < items
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = read_json(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _code(value: object) -> str | None:
+    """Keep Broadly's codes only: its messages may repeat the client's data."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None

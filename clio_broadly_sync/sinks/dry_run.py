@@ -1,0 +1,20 @@
+"""The review sink of a dry run: everybody is accepted, and nobody is told."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
+
+
+class Rehearsal:
+    """Takes every batch whole, sends nothing."""
+
+    def send(
+        self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
+    ) -> Iterator[list[Receipt]]:
+        yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
+
+    def kept_back(self) -> Collection[Key]:
+        return ()
+
+    def finish(self) -> list[Receipt]:
+        return []

@@ -1,0 +1,120 @@
+"""What became of closings, to be told to a person: rows with all their changes. Only reads."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from clio_broadly_sync.domain.model import (
+    Asked,
+    Candidate,
+    Closing,
+    Key,
+    Reason,
+    ReviewRequest,
+    State,
+)
+from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.conditions import OF_FIRM, OWN_CHANGES
+from clio_broadly_sync.store.people import CLAIMED, Identities
+
+
+class Step(NamedTuple):
+    """One change of a closing, and the run that made it; `answer` is Broadly's code."""
+
+    at: datetime
+    run: int
+    command: str | None
+    before: State | None
+    state: State
+    reason: Reason | None
+    batch: int | None
+    answer: str | None
+
+
+class Story(NamedTuple):
+    """A closing as it stands, and how it came to that, the oldest change first."""
+
+    closing: Closing
+    steps: tuple[Step, ...]
+
+
+_CLOSINGS: Final = f"""
+    SELECT {rows.SELECTED} FROM closings
+    WHERE {OF_FIRM} AND {{condition}}
+    ORDER BY noticed_at DESC, closed_on DESC, matter_id
+"""
+_STEPS: Final = f"""
+    SELECT changes.*, runs.command
+    FROM closings
+    JOIN changes ON {OWN_CHANGES}
+    LEFT JOIN runs ON runs.firm = changes.firm AND runs.run = changes.run
+    WHERE {OF_FIRM} AND {{condition}}
+    ORDER BY changes.run, changes.position
+"""
+_OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
+    SELECT people.matter_id, people.closed_on
+    FROM {CLAIMED}
+    WHERE people.firm = :firm AND people.identity IN ({{identities}})
+)"""
+
+
+class Trail:
+    """One firm's past. Every method is one transaction, and raises StorageError."""
+
+    def __init__(self, connection: sqlite3.Connection, firm: str, key: bytes) -> None:
+        self._connection = connection
+        self._firm = firm
+        self._identities = Identities(firm, key)
+
+    def of_matter(self, matter_id: int) -> list[Story]:
+        """Return the closings of a matter, the one that was noticed last first."""
+        return self._stories("closings.matter_id = :id", {"id": matter_id})
+
+    def of_contact(self, contact_id: int) -> list[Story]:
+        """Return the closings of a contact, the one that was noticed last first.
+
+        Goes through the whole ledger: a person asks this now and then, a run never does.
+        """
+        return self._stories("closings.contact_id = :id", {"id": contact_id})
+
+    def of_person(self, request: ReviewRequest) -> list[Story]:
+        """Return the closings that were claimed for this contact, e-mail address or phone."""
+        hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._identities.of(request))}
+        named = ", ".join(f":{name}" for name in hashes)
+        return self._stories(_OF_PERSON.format(identities=named), hashes)
+
+    def asked(self, candidate: Candidate) -> Asked:
+        """Return what is known of earlier hand-overs to the same person, or of the same matter."""
+        key = candidate.closing.key
+        person = {key: self._identities.of(candidate.request)}
+        with database.transaction(self._connection) as connection:
+            return self._identities.before(connection, person)[key].asked
+
+    def _stories(self, condition: str, sought: Mapping[str, int | bytes]) -> list[Story]:
+        values = {"firm": self._firm, **sought}
+        with database.transaction(self._connection) as connection:
+            steps = _steps(connection, condition, values)
+            found = connection.execute(_CLOSINGS.format(condition=condition), values)
+            told = [rows.closing_of(row) for row in found]
+        return [Story(closing, tuple(steps[closing.key])) for closing in told]
+
+
+def _steps(
+    connection: sqlite3.Connection, condition: str, values: dict[str, Any]
+) -> dict[Key, list[Step]]:
+    found: dict[Key, list[Step]] = defaultdict(list)
+    for row in connection.execute(_STEPS.format(condition=condition), values):
+        step = Step(
+            at=rows.moment(row["at"]),
+            run=row["run"],
+            command=row["command"],
+            before=State(row["from_state"]) if row["from_state"] else None,
+            state=State(row["to_state"]),
+            reason=Reason(row["reason"]) if row["reason"] else None,
+            batch=row["batch"],
+            answer=row["code"],
+        )
+        found[rows.key_of(row)].append(step)
+    return found

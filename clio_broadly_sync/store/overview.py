@@ -1,0 +1,118 @@
+"""How a state stands, counted: runs, what waits, what needs a person, hand-overs. Only reads.
+
+Each count goes by an index, so that a ledger of many years is counted as fast as a new one.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from clio_broadly_sync.domain.model import Command, Reason, State
+from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.conditions import OF_FIRM
+from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
+
+
+class PastRun(NamedTuple):
+    """A run; the last two are None where it is at work, or was cut short."""
+
+    run: int
+    command: str
+    started_at: datetime
+    finished_at: datetime | None
+    exit_code: int | None
+
+
+class Group(NamedTuple):
+    """So many closings of one command for one reason; `oldest`: when the first was noticed."""
+
+    command: Command
+    reason: Reason | None
+    closings: int
+    oldest: datetime
+
+
+_GROUPS: Final = f"""
+    SELECT command, reason, count(*) AS number, min(noticed_at) AS oldest
+    FROM closings
+    WHERE {OF_FIRM} AND {{condition}}
+    GROUP BY command, reason
+    ORDER BY number DESC, command, reason
+"""
+_HANDED_OVER: Final = f"""
+    SELECT count(*) FROM closings
+    WHERE {OF_FIRM} AND claimed_at >= :first AND claimed_at < :end
+    AND state = '{State.SENT.value}'
+"""
+
+
+class Tally:
+    """The counts of one firm. Every method is one transaction, and raises StorageError."""
+
+    def __init__(self, connection: sqlite3.Connection, firm: str) -> None:
+        self._connection = connection
+        self._firm = firm
+
+    def last_runs(self, number: int) -> list[PastRun]:
+        """Return the last runs, the latest first."""
+        return self._runs("firm = ? ORDER BY run DESC LIMIT ?", self._firm, number)
+
+    def last_sync(self) -> PastRun | None:
+        """Return the last `sync`, however it ended."""
+        is_sync = "firm = ? AND command = ? ORDER BY run DESC LIMIT 1"
+        found = self._runs(is_sync, self._firm, Command.SYNC.value)
+        return found[0] if found else None
+
+    def waiting(self) -> list[Group]:
+        """Count what waits, by command and reason; what is most comes first."""
+        return self._groups(PENDING)
+
+    def sending(self) -> list[Group]:
+        """Count what is on its way, or was when a run was cut short."""
+        return self._groups(SENDING)
+
+    def held(self) -> list[Group]:
+        """Count what may have been handed over and is not sent again by itself."""
+        return self._groups(HELD)
+
+    def dead(self) -> list[Group]:
+        """Count what Broadly rejected, or put off until it was given up."""
+        return self._groups(DEAD)
+
+    def handed_over(self, bounds: Sequence[datetime]) -> list[int]:
+        """Count the closings handed over between each two neighbours of `bounds`."""
+        moments = [rows.seconds(bound) for bound in bounds]
+        with database.transaction(self._connection) as connection:
+            return [self._handed_over(connection, first, end) for first, end in pairwise(moments)]
+
+    def _handed_over(self, connection: sqlite3.Connection, first: int, end: int) -> int:
+        values = {"firm": self._firm, "first": first, "end": end}
+        return int(connection.execute(_HANDED_OVER, values).fetchone()[0])
+
+    def _groups(self, condition: str) -> list[Group]:
+        statement = _GROUPS.format(condition=condition)
+        with database.transaction(self._connection) as connection:
+            return [_group(row) for row in connection.execute(statement, {"firm": self._firm})]
+
+    def _runs(self, which: str, *values: object) -> list[PastRun]:
+        with database.transaction(self._connection) as connection:
+            found = connection.execute(f"SELECT * FROM runs WHERE {which}", values)
+            return [_past_run(row) for row in found]
+
+
+def _group(row: sqlite3.Row) -> Group:
+    reason = Reason(row["reason"]) if row["reason"] else None
+    return Group(Command(row["command"]), reason, row["number"], rows.moment(row["oldest"]))
+
+
+def _past_run(row: sqlite3.Row) -> PastRun:
+    finished = row["finished_at"]
+    return PastRun(
+        run=row["run"],
+        command=row["command"],
+        started_at=rows.moment(row["started_at"]),
+        finished_at=None if finished is None else rows.moment(finished),
+        exit_code=row["exit_code"],
+    )

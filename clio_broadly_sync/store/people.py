@@ -1,0 +1,147 @@
+"""Who was asked: people known by keyed hashes, never by an address."""
+
+import hashlib
+import hmac
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from clio_broadly_sync.domain.model import Asked, Key, Reason, ReviewRequest, State
+from clio_broadly_sync.store.rows import day, key_of, moment, seconds
+from clio_broadly_sync.store.schema import MARKED
+from clio_broadly_sync.store.sql import marks, words
+
+HASH_BYTES: Final = 16
+
+_HANDED_OVER: Final = words([State.SENT, State.HELD, State.SENDING])
+_COUNTS: Final = f"(closings.state IN {_HANDED_OVER} OR {MARKED})"
+_DROPPED: Final = f"""(
+    closings.state = '{State.SKIPPED.value}' AND closings.reason = '{Reason.DROPPED.value}'
+)"""
+_CLAIMED_AT: Final = "coalesce(closings.claimed_at, closings.changed_at)"
+_HIT: Final = "closings.matter_id, closings.closed_on, closings.state, closings.marked"
+CLAIMED: Final = f"""people JOIN closings
+    ON people.firm = closings.firm
+    AND people.matter_id = closings.matter_id
+    AND people.closed_on = closings.closed_on
+    AND (people.claimed_at = closings.claimed_at OR {MARKED})
+"""
+"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
+_BY_PERSON: Final = f"""
+    SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
+    FROM {CLAIMED}
+    WHERE people.firm = ? AND {_COUNTS}
+    AND people.identity IN
+"""
+_BY_MATTER: Final = f"""
+    SELECT
+        closings.matter_id AS about,
+        {_HIT},
+        CASE WHEN {_DROPPED} THEN closings.changed_at ELSE {_CLAIMED_AT} END AS at
+    FROM closings
+    WHERE closings.firm = ? AND ({_COUNTS} OR {_DROPPED})
+    AND closings.matter_id IN
+"""
+"""What a person dropped keeps its matter from then on, whenever it had been claimed."""
+_REMEMBER: Final = "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)"
+
+
+class Before(NamedTuple):
+    """What is known of earlier hand-overs; `sending`: one to the same person is under way."""
+
+    asked: Asked
+    sending: bool
+
+
+class Identities:
+    """The people of one firm, as far as they were handed over."""
+
+    def __init__(self, firm: str, key: bytes) -> None:
+        self._firm = firm
+        self._key = key
+
+    def of(self, request: ReviewRequest) -> set[bytes]:
+        """Return the hashes of whom the request goes to; an address counts without its case."""
+        texts = [f"contact:{request.contact_id}"]
+        if request.email is not None:
+            texts.append(f"email:{request.email.casefold()}")
+        if request.phone is not None:
+            texts.append(f"phone:{request.phone}")
+        return {self._hash(text) for text in texts}
+
+    def before(
+        self, connection: sqlite3.Connection, persons: Mapping[Key, set[bytes]]
+    ) -> dict[Key, Before]:
+        """Look the closings of these persons up, all in two statements."""
+        by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
+        by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
+        return {
+            key: _before(
+                key,
+                [by_person[hash_] for hash_ in hashes if hash_ in by_person],
+                by_matter.get(key.matter_id, _NOTHING),
+            )
+            for key, hashes in persons.items()
+        }
+
+    def remember(
+        self,
+        connection: sqlite3.Connection,
+        claimed: Mapping[Key, Collection[bytes]],
+        at: datetime,
+    ) -> None:
+        """Write down who is about to be handed over, again where it was once before."""
+        connection.executemany(
+            _REMEMBER,
+            [
+                (self._firm, identity, key.matter_id, day(key.closed_on), seconds(at))
+                for key, identities in claimed.items()
+                for identity in identities
+            ],
+        )
+
+    def _hash(self, text: str) -> bytes:
+        return hmac.digest(self._key, text.encode(), hashlib.sha256)[:HASH_BYTES]
+
+    def _found(self, connection: sqlite3.Connection, statement: str, sought: set[Any]) -> "Found":
+        found: Found = defaultdict(_Seen)
+        for row in connection.execute(f"{statement}{marks(sought)}", (self._firm, *sought)):
+            found[row["about"]].add(row)
+        return found
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Closings of one person or one matter: those under way, and the two last handed over (one
+    of them may be the very closing that is looked up)."""
+
+    handed_over: list[tuple[datetime, Key]] = field(default_factory=list)
+    sending: set[Key] = field(default_factory=set)
+
+    def add(self, row: sqlite3.Row) -> None:
+        key = key_of(row)
+        if row["state"] == State.SENDING.value:
+            self.sending.add(key)
+        if row["state"] != State.SENDING.value or row["marked"]:
+            several = [*self.handed_over, (moment(row["at"]), key)]
+            self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
+
+    def last(self, key: Key) -> datetime | None:
+        """Return when another closing than this one was last handed over, or dropped."""
+        return next((at for at, other in self.handed_over if other != key), None)
+
+    def sends(self, key: Key) -> bool:
+        return bool(self.sending - {key})
+
+
+Found = defaultdict[Any, _Seen]
+_NOTHING: Final = _Seen()
+
+
+def _before(key: Key, persons: Sequence[_Seen], matter: _Seen) -> Before:
+    moments = [at for seen in persons if (at := seen.last(key)) is not None]
+    asked = Asked(person_at=max(moments, default=None), matter_at=matter.last(key))
+    return Before(asked, any(seen.sends(key) for seen in (*persons, matter)))

@@ -1,0 +1,172 @@
+"""The facts about a state (pins, watermark, tokens, runs), and the way to its ledger."""
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
+from clio_broadly_sync.store import database
+from clio_broadly_sync.store.facts import check_facts
+from clio_broadly_sync.store.history import Trail
+from clio_broadly_sync.store.ledger import Ledger
+from clio_broadly_sync.store.outbox import Outbox
+from clio_broadly_sync.store.overview import Tally
+from clio_broadly_sync.store.soundness import Soundness
+from clio_broadly_sync.store.writing import Writer
+
+FIRM = "default"
+
+_LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
+_BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
+_FINISH_RUN = "UPDATE runs SET exit_code = ?, finished_at = ? WHERE firm = ? AND run = ?"
+
+
+class Store:
+    """One firm's state. Every method is one transaction, and raises StorageError."""
+
+    def __init__(self, connection: sqlite3.Connection, firm: str = FIRM) -> None:
+        self._connection = connection
+        self._firm = firm
+        self._run = 0
+        with database.transaction(self._connection):
+            self._facts = _read_facts(connection, firm)
+            check_facts(self._facts)
+            if "hash_key" not in self._facts:
+                self._facts["hash_key"] = secrets.token_hex(32)
+                self._write(connection, self._facts)
+        self._key = bytes.fromhex(self._facts["hash_key"])
+        writer = Writer(firm)
+        self.ledger = Ledger(connection, firm, self._key, writer)
+        self.outbox = Outbox(connection, firm, writer)
+        self.trail = Trail(connection, firm, self._key)
+        self.tally = Tally(connection, firm)
+        self.soundness = Soundness(connection, firm, self._facts)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the state, new where there is none yet; hold `locked(path)` meanwhile."""
+        return cls(database.open_file(path))
+
+    @classmethod
+    def scratch(cls, path: Path) -> Self:
+        """Open a copy for a dry run: nothing that is done to it reaches the state."""
+        return cls(database.open_scratch(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def is_sound(self) -> bool:
+        """Tell whether SQLite finds the file whole, at a quick look."""
+        with database.transaction(self._connection) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+
+    # What the state was made with.
+
+    def pins(self) -> Pins | None:
+        """Return what the state was made with, None before its first run."""
+        if "clio_host" not in self._facts:
+            return None
+        account, opt_out, opt_in = (
+            int(value) if (value := self._facts.get(name)) else None
+            for name in ("clio_account", "opt_out_field", "opt_in_field")
+        )
+        return Pins(
+            host=self._facts["clio_host"],
+            account=account,
+            broadly_url=self._facts["broadly_url"],
+            rule=SyncRule(self._facts["sync_rule"]),
+            fields=FieldIds(opt_out, opt_in),
+        )
+
+    def pin(self, pins: Pins, **facts: str | None) -> None:
+        """Set the pins, and in the same transaction other facts (None: left as it is)."""
+        values = {
+            "clio_host": pins.host,
+            "clio_account": str(pins.account or ""),
+            "broadly_url": pins.broadly_url,
+            "sync_rule": str(pins.rule),
+            "opt_out_field": str(pins.fields.opt_out or ""),
+            "opt_in_field": str(pins.fields.opt_in or ""),
+        }
+        self._save(values | {name: value for name, value in facts.items() if value is not None})
+
+    # How far it has come.
+
+    @property
+    def watermark(self) -> datetime | None:
+        return self._moment("watermark")
+
+    @property
+    def first_run(self) -> datetime | None:
+        return self._moment("first_run")
+
+    @property
+    def start_day(self) -> date | None:
+        value = self._facts.get("start_day")
+        return date.fromisoformat(value) if value else None
+
+    def move_watermark(self, to: datetime) -> None:
+        self._save({"watermark": to.isoformat()})
+
+    # Who is signed in.
+
+    @property
+    def time_zone(self) -> str | None:
+        """The firm's zone as Clio named it, None where it would not say."""
+        return self._facts.get("time_zone") or None
+
+    def has_seen(self, token: str) -> bool:
+        """Tell whether the account of this token was checked."""
+        return self._facts.get("token_seen") == self.hash_of(token)
+
+    def hash_of(self, token: str) -> str:
+        """Return the keyed hash by which a token is remembered."""
+        return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
+
+    # Runs.
+
+    def begin_run(self, command: str, run_id: str, at: datetime) -> int:
+        """Note that a run begins; return its number, which later changes carry."""
+        with database.transaction(self._connection) as connection:
+            last = connection.execute(_LAST_RUN, (self._firm,)).fetchone()[0]
+            self._run = (last or 0) + 1
+            values = (self._firm, self._run, run_id, command, int(at.timestamp()))
+            connection.execute(_BEGIN_RUN, values)
+        self.ledger.run = self._run
+        return self._run
+
+    def finish_run(self, exit_code: int, at: datetime) -> None:
+        with database.transaction(self._connection) as connection:
+            connection.execute(_FINISH_RUN, (exit_code, int(at.timestamp()), self._firm, self._run))
+
+    def _moment(self, name: str) -> datetime | None:
+        value = self._facts.get(name)
+        return datetime.fromisoformat(value).astimezone(UTC) if value else None
+
+    def _save(self, values: Mapping[str, str]) -> None:
+        with database.transaction(self._connection) as connection:
+            self._write(connection, values)
+        self._facts.update(values)
+
+    def _write(self, connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
+        rows = [(self._firm, name, value) for name, value in values.items()]
+        connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+
+
+def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
+    rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
+    return {row["name"]: row["value"] for row in rows}

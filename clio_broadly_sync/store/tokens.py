@@ -1,0 +1,122 @@
+"""The sign-in to Clio, in the state itself and nowhere else.
+
+A run that works on a copy of the state (a dry run) needs the real tokens as well, and may have to
+renew them. So this works by the path of the state, beside the run's own store, in short
+transactions of its own, and touches nothing there but the tokens.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+
+from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.model import Grant
+from clio_broadly_sync.store import database, scratch
+from clio_broadly_sync.store.state import FIRM
+
+ALONE_SECONDS = 90.0
+"""Longer than a refresh takes that is answered late."""
+_PATIENT = "PRAGMA busy_timeout = 60000"
+"""What Clio has given in exchange for a spent refresh token must not be lost to a busy state."""
+
+_HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
+    "sign_in_host",
+    "sign_in_access_token",
+    "sign_in_refresh_token",
+    "sign_in_expires_at",
+)
+_OURS = f"firm = ? AND name IN ({', '.join('?' * len(NAMES))})"
+_READ = f"SELECT name, value FROM facts WHERE {_OURS}"
+_DELETE = f"DELETE FROM facts WHERE {_OURS}"
+_WRITE = "INSERT INTO facts (firm, name, value) VALUES (?, ?, ?)"
+
+
+class SignIn:
+    """One firm's sign-in. Every method is one transaction, and raises StorageError."""
+
+    def __init__(self, path: Path, firm: str = FIRM) -> None:
+        self._path = path
+        self._firm = firm
+
+    def read(self) -> Grant | None:
+        """Return what the state now holds, None where nobody has signed in; write nothing."""
+        with database.storage_errors():
+            if not database.exists(self._path):
+                return None
+            database.check_private(self._path)
+            return _grant(scratch.look(self._path, self._rows))
+
+    def save(self, grant: Grant) -> None:
+        """Put the grant in the place of the one before; make the state where there is none."""
+        values = {
+            _HOST: grant.host,
+            _ACCESS: grant.access_token,
+            _REFRESH: grant.refresh_token,
+            _EXPIRES: grant.expires_at.isoformat(),
+        }
+        rows = [(self._firm, name, value) for name, value in values.items() if value is not None]
+        with database.storage_errors():
+            if not database.exists(self._path):
+                database.open_file(self._path).close()
+            with self._opened() as connection, database.transaction(connection):
+                connection.execute(_DELETE, (self._firm, *NAMES))
+                connection.executemany(_WRITE, rows)
+
+    def erase(self) -> None:
+        """Forget the tokens: no byte of them is left in the state's files, the -wal included."""
+        with database.storage_errors(), self._opened() as connection:
+            with database.transaction(connection):
+                connection.execute(_DELETE, (self._firm, *NAMES))
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StorageError(
+                "The sign-in was forgotten, but another program is reading the state, so traces "
+                "of it may be left in its files: end that program, and run this again."
+            )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let one process at a time change the sign-in; raise BusyError where another stays."""
+        with database.storage_errors():
+            lock = filelock.FileLock(f"{self._path}.sign-in.lock", mode=0o600)
+            try:
+                lock.acquire(timeout=ALONE_SECONDS)
+            except filelock.Timeout:
+                raise BusyError(
+                    "Another run has been renewing the sign-in to Clio for too long; "
+                    "the next run tries again."
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
+        return dict(connection.execute(_READ, (self._firm, *NAMES)).fetchall())
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the state as it is, of whatever version; the tokens are where they always were."""
+        database.check_private(self._path)
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            for pragma in (*database.PRAGMAS, _PATIENT):
+                connection.execute(pragma).close()
+            yield connection
+
+
+def _grant(found: dict[str, str]) -> Grant | None:
+    if _ACCESS not in found:
+        return None
+    try:
+        expires_at = datetime.fromisoformat(found[_EXPIRES]).astimezone(UTC)
+        return Grant(found[_HOST], found[_ACCESS], found.get(_REFRESH), expires_at)
+    except (KeyError, ValueError, OverflowError):
+        raise StorageError(
+            "The sign-in in the state is damaged: restore a sound copy of the state, or run "
+            "`clio-broadly-sync login`."
+        ) from None

@@ -1,0 +1,1 @@
+"""HTTP: one request, its limits, its failures. Knows neither Clio nor Broadly."""

@@ -1,0 +1,322 @@
+"""One HTTP request: time limits, size limit, the one retry policy, pacing.
+
+Knows neither Clio nor Broadly. What a status or an exception means is in `failures`.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import requests
+import tenacity
+import urllib3
+
+from clio_broadly_sync.domain.errors import StoppedError, TooLateError, UnavailableError
+from clio_broadly_sync.transport import failures
+from clio_broadly_sync.transport.rate_limit import Pace
+from clio_broadly_sync.transport.session import (
+    Headers,
+    beginning,
+    open_session,
+    trusted,
+    wall_clock,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ATTEMPTS: Final = 5
+BACKOFF_SECONDS: Final = 0.5
+BACKOFF_MAX_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 30.0
+WHOLE_CALL_SECONDS: Final = 60.0
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Forty times the largest answer there is; what JSON makes of more could fill a small machine."""
+CHUNK_BYTES: Final = 64 * 1024
+
+
+class Stop:
+    """Whether a signal has asked the run to end, and the sleep that it cuts short."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._at_once = False
+
+    def ask(self, signal_number: int, frame: FrameType | None = None) -> None:
+        """Note the signal, as its handler; raise where nothing is in flight."""
+        self._signal = signal_number
+        if self._at_once:
+            raise StoppedError(signal_number)
+
+    def check(self) -> None:
+        """Raise StoppedError once a signal has come."""
+        if self._signal is not None:
+            raise StoppedError(self._signal)
+
+    def sleep(self, seconds: float) -> None:
+        # No threading.Event: a handler that sets one while it is waited for may wait for ever.
+        with self.at_once():
+            time.sleep(seconds)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end what is inside, which changes nothing anywhere."""
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_once = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """A complete answer with a status below 300; `date` is its `Date` header, aware UTC."""
+
+    peer: str
+    status: int
+    body: bytes
+    date: datetime | None
+
+    def json(self) -> Any:
+        """Return the body's JSON; raise UnavailableError where it is none."""
+        try:
+            return read_json(self.body)
+        except ValueError:
+            raise UnavailableError(
+                f"{self.peer} answered what cannot be read (no JSON); the next run tries again.",
+                outcome_unknown=True,
+                answered=True,
+            ) from None
+
+
+class Transport:
+    """Requests to one side, over one session.
+
+    `requests`, `bytes` and `waited` count what was asked, what came back, and the seconds that were
+    waited. `patience` returns the seconds that may still be spent waiting; as long as answers come,
+    the next may in any case be waited for up to `grace` seconds after the last. `began` is when the
+    last request began, by `monotonic`. `whole_call` seconds are the most that one request may
+    take. `waiting` is told for what is waited, and how many seconds, before each wait. `sleep`
+    and `monotonic` are arguments so that tests wait for nothing.
+    """
+
+    def __init__(
+        self,
+        peer: str,
+        *,
+        patience: Callable[[], float],
+        stop: Stop,
+        grace: float = 0.0,
+        whole_call: float = WHOLE_CALL_SECONDS,
+        waiting: Callable[[str, float], object] = lambda what, seconds: None,
+        sleep: Callable[[float], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.peer = peer
+        self.requests = 0
+        self.bytes = 0
+        self.waited = 0.0
+        self._patience = patience
+        self._stop = stop
+        self._sleep = sleep or stop.sleep
+        self._grace = grace
+        self._whole_call = whole_call
+        self._waiting = waiting
+        self._answered = -math.inf
+        self._monotonic = monotonic
+        self.began = monotonic()
+        self._session = open_session()
+        self._pace = Pace(monotonic)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep as long as the other side wants it, and count that."""
+        self._sleep(seconds)
+        self.waited += seconds
+
+    def retry(
+        self,
+        call: Callable[[], T],
+        *,
+        repeat: Callable[[UnavailableError], bool],
+        limit: Callable[[], float] = lambda: math.inf,
+    ) -> T:
+        """Call until it succeeds: at most `ATTEMPTS` times, with exponential backoff and full
+        jitter or the wait that the other side asks for, whichever is longer.
+
+        `repeat` says which failures are safe to repeat; nothing is waited for beyond
+        `patience()` (or the grace) and `limit()` seconds. Raises what the last call raised.
+        """
+
+        def spent(state: tenacity.RetryCallState) -> bool:
+            left = min(self._may_wait(), limit())
+            return state.attempt_number >= ATTEMPTS or state.upcoming_sleep > left
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, UnavailableError) and repeat(error)
+            ),
+            wait=_wait,
+            stop=spent,
+            sleep=self.wait,
+            before_sleep=self._say_wait,
+            reraise=True,
+        )
+        return retrying(call)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: list[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+        limit: Callable[[], float] = lambda: math.inf,
+    ) -> Answer:
+        """Send one request and return its complete answer, of a status below 300.
+
+        `headers` carry the credentials: they go to this URL only, no redirect is followed and
+        `~/.netrc` does not replace them. It does not begin once `limit()` is not above zero.
+        Raises UnavailableError, DeniedError, RefusedError, ConfigError, or StoppedError where a
+        signal came before.
+        """
+        auth = Headers(self.peer, headers)
+        self._await_turn(limit)
+        self.requests += 1
+        log.info("%s %s request %d", self.peer, method, self.requests)
+        try:
+            prepared = self._session.prepare_request(
+                requests.Request(method, url, params=params, data=body, auth=auth)
+            )
+            with self._interruptible(method), wall_clock(self._whole_call):
+                return self._exchange(prepared)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
+            raise failures.of_exception(self.peer, error) from None
+
+    def _await_turn(self, limit: Callable[[], float]) -> None:
+        """Wait for the rate limit; raise where that, or a signal, leaves no time to begin."""
+        wait = self._pace.seconds()
+        if wait > 0 and wait > min(self._may_wait(), limit()):
+            raise UnavailableError(
+                f"{self.peer}'s rate limit is used up for longer than this run may wait; "
+                "the next run goes on.",
+                retry_after=wait,
+            )
+        if wait > 0:
+            log.info("%s rate limit used up: waiting %.0f s", self.peer, wait)
+            self._waiting(f"{self.peer}'s rate limit", wait)
+            self.wait(wait)
+        self._stop.check()
+        if limit() <= 0:
+            raise TooLateError(
+                f"What was to be sent to {self.peer} has grown old; the next run reads it again."
+            )
+        self._pace.count()
+        self.began = self._monotonic()
+
+    def _may_wait(self) -> float:
+        return max(self._patience(), self._answered + self._grace - self._monotonic())
+
+    def _exchange(self, prepared: requests.PreparedRequest) -> Answer:
+        url = prepared.url or ""
+        if prepared.method != "GET":
+            # A kept connection that the other side has just closed looks like a lost answer.
+            self._session.close()
+        settings = self._session.merge_environment_settings(url, {}, True, None, None)
+        # Over plain http (loopback only) a proxy of the environment would be a foreign host.
+        proxies = settings["proxies"] if url.startswith("https://") else {}
+        # The adapter itself: a session would read a redirect's whole body to prepare the next.
+        with self._session.get_adapter(url).send(
+            prepared,
+            stream=True,
+            timeout=(min(CONNECT_SECONDS, self._whole_call), min(READ_SECONDS, self._whole_call)),
+            verify=trusted(settings["verify"]),
+            proxies=proxies,
+        ) as response:
+            return self._answer(response)
+
+    def _answer(self, response: requests.Response) -> Answer:
+        status, date = response.status_code, failures.http_date(response.headers.get("Date"))
+        self._pace.note(response.headers, date)
+        body = beginning(response) if failures.is_decided_by(status) else self._read(response)
+        retry_after = response.headers.get("Retry-After")
+        error = failures.of_status(self.peer, status, body, retry_after, date)
+        if error is not None:
+            raise error
+        self._answered = self._monotonic()
+        return Answer(self.peer, status, body, date)
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_content(CHUNK_BYTES):
+            body += chunk
+            self.bytes += len(chunk)
+            if len(body) > MAX_BODY_BYTES:
+                raise UnavailableError(
+                    f"{self.peer} answered with more than {MAX_BODY_BYTES} bytes; "
+                    "the next run tries again.",
+                    outcome_unknown=True,
+                )
+        return bytes(body)
+
+    @contextmanager
+    def _interruptible(self, method: str) -> Iterator[None]:
+        """Let a signal cut a GET short; a POST in flight is waited for."""
+        if method == "GET":
+            with self._stop.at_once():
+                yield
+        else:
+            yield
+
+    def _say_wait(self, state: tenacity.RetryCallState) -> None:
+        log.info("%s: trying again in %.1f s", self.peer, state.upcoming_sleep)
+        self._waiting(self.peer, state.upcoming_sleep)
+
+
+def read_json(body: bytes) -> Any:
+    """Return what the JSON says; raise ValueError where it is none.
+
+    A key that an object has twice, with two values, gets a value of no JSON type, which nobody
+    can take for a value that may be used.
+    """
+    try:
+        return json.loads(body, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """The wait that was asked for, or full jitter, whichever is longer."""
+    jitter = tenacity.wait_random_exponential(BACKOFF_SECONDS, BACKOFF_MAX_SECONDS)(state)
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after if isinstance(error, UnavailableError) else None
+    return max(jitter, asked or 0.0)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                found[key] = _AMBIGUOUS
+    return found
+
+
+_AMBIGUOUS: Final = object()

@@ -1,0 +1,151 @@
+"""A status, or what requests raised, turned into the error that says what to do next.
+
+What a status means for both sides is here; what only one of them means by it (400, 409, 413,
+422) comes back as `RefusedError`.
+"""
+
+import email.utils
+import ssl
+from datetime import UTC, datetime
+from typing import Final
+
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+    ProxyError,
+)
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, SSLError
+
+from clio_broadly_sync.domain.errors import (
+    AddressError,
+    ConfigError,
+    DeniedError,
+    RefusedError,
+    SyncError,
+    UnavailableError,
+)
+from clio_broadly_sync.transport.session import HandshakeError
+
+_REFUSALS: Final = frozenset({400, 409, 410, 413, 422})
+_TRANSIENT: Final = frozenset({408, 425})
+_BUSY: Final = 429
+_NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
+
+
+def is_decided_by(status: int) -> bool:
+    """Tell whether the status says it all: a redirect, or a refusal of key or address.
+
+    Of every other answer the body counts, or at least whether it came to its end. A refused key
+    may say more in its body; but what becomes of that body changes nothing.
+    """
+    counts = status < 300 or status >= 500 or status == _BUSY
+    return not (counts or status in _REFUSALS or status in _TRANSIENT)
+
+
+def of_status(
+    peer: str, status: int, body: bytes, retry_after: str | None, date: datetime | None
+) -> SyncError | None:
+    """Return the error that a status means; None below 300."""
+    if status < 300:
+        return None
+    if status in (401, 403):
+        return DeniedError(_denied(peer, status), status=status, body=body)
+    if status in _REFUSALS:
+        sentence = f"{peer} refuses the request itself (status {status})."
+        return RefusedError(sentence, status=status, body=body)
+    seconds = seconds_of(retry_after, date)
+    if status == _BUSY or (status == 503 and seconds is not None):
+        return UnavailableError(
+            f"{peer} is busy (status {status}); the next run tries again.",
+            answered=True,
+            retry_after=seconds,
+        )
+    if status >= 500 or status in _TRANSIENT:
+        return UnavailableError(
+            f"{peer} is out of order (status {status}); the next run tries again.",
+            outcome_unknown=True,
+            answered=True,
+        )
+    return AddressError(
+        f"{peer}'s address is not in order: it answers with status {status}"
+        + (" (a redirect, which is never followed)." if status < 400 else ".")
+        + f" Check {peer}'s address in the settings.",
+        status=status,
+    )
+
+
+def of_exception(peer: str, error: Exception) -> SyncError:
+    """Return the error that an exception means; its own message may hold a URL or more."""
+    if _is_tls(error):
+        return ConfigError(
+            f"{peer}'s address is not in order: no trusted TLS connection "
+            "(wrong host, or a certificate that is not valid)."
+        )
+    if isinstance(error, _NO_URL):
+        return ConfigError(f"{peer}'s address is not a URL; check the settings.")
+    if _never_arrived(error):
+        return UnavailableError(f"{peer} could not be reached; the next run tries again.")
+    return UnavailableError(
+        f"{peer} did not answer completely; the next run tries again.", outcome_unknown=True
+    )
+
+
+_DENIED: Final = {
+    ("Clio", 401): "run `clio-broadly-sync login`, or put a new token into CLIO_ACCESS_TOKEN",
+    ("Clio", 403): "the sign-in lacks a permission; run `clio-broadly-sync check`, which says "
+    "which",
+    ("Broadly", 401): "put the right key into BROADLY_API_KEY",
+    ("Broadly", 403): "ask Broadly to let the key in BROADLY_API_KEY hand over customers, or put "
+    "another one there",
+}
+
+
+def _denied(peer: str, status: int) -> str:
+    refuses = "forbids this" if status == 403 else "refuses the sign-in or key"
+    return f"{peer} {refuses} ({status}): {_DENIED.get((peer, status), 'put a new one in')}."
+
+
+def _is_tls(error: Exception) -> bool:
+    """Tell a refused handshake from a TLS connection that broke when a POST was on its way."""
+    reason = _reason(error)
+    cause = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
+    return isinstance(cause, HandshakeError | ssl.SSLCertVerificationError)
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Tell a connection that never stood from one that was cut: the same class in requests.
+
+    Also a POST that was cut behind a proxy comes as ProxyError (urllib3: the closed connection
+    has forgotten that it got through).
+    """
+    reason = _reason(error)
+    if isinstance(error, ProxyError):
+        reason = getattr(reason, "original_error", None)
+    return isinstance(error, ConnectTimeout) or isinstance(reason, ConnectTimeoutError)
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error.args[0], "reason", None) if error.args else None
+
+
+def seconds_of(header: str | None, date: datetime | None) -> float | None:
+    """Read `Retry-After`, seconds or HTTP date; None where it is neither."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    until = http_date(header)
+    if until is None:
+        return None
+    return max(0.0, (until - (date or datetime.now(UTC))).total_seconds())
+
+
+def http_date(header: str | None) -> datetime | None:
+    """Read an HTTP date as aware UTC; None where it is none."""
+    try:
+        moment = email.utils.parsedate_to_datetime(header or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

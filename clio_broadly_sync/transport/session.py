@@ -1,0 +1,126 @@
+"""The session that requests go over, whom it trusts, and the clock that runs meanwhile.
+
+It tells a connection that never stood from one that broke: requests raises the same classes for
+both, but what failed while connecting was never sent.
+"""
+
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+
+from clio_broadly_sync.domain.errors import ConfigError
+
+REFUSAL_BYTES: Final = 4 * 1024
+_BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+class HandshakeError(ssl.SSLError):
+    """TLS was refused, by them or by us, before anything was sent."""
+
+
+class _Connection(HTTPSConnection):
+    def connect(self) -> None:
+        """Connect, by a proxy or not, and shake hands; every failure says that it was here."""
+        try:
+            super().connect()
+        except _BROKEN_OFF as error:
+            raise NewConnectionError(self, "broken off in the TLS handshake") from error
+        except (ssl.SSLError, urllib3.exceptions.SSLError) as error:
+            raise HandshakeError("no trusted TLS connection") from error
+        except OSError as error:
+            raise NewConnectionError(self, "broken off while connecting") from error
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _Adapter(HTTPAdapter):
+    """Connects to https by `_Connection`; over plain http connecting fails in its own class."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _use_pool(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if isinstance(manager, urllib3.ProxyManager):
+            _use_pool(manager)
+        return manager
+
+
+def _use_pool(manager: urllib3.PoolManager) -> None:
+    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _Pool}
+
+
+def open_session() -> requests.Session:
+    session = requests.Session()
+    session.mount("https://", _Adapter())
+    return session
+
+
+class Headers(requests.auth.AuthBase):
+    """Sets headers as an `auth` object, because requests consults `~/.netrc` without one."""
+
+    def __init__(self, peer: str, headers: Mapping[str, str]) -> None:
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise ConfigError(f"{peer}'s token or key holds a character that no header can carry.")
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+def trusted(certificates: str | bool | None) -> str | bool:
+    """Return whom to trust: the certificates that the environment names, or the usual ones."""
+    if isinstance(certificates, str) and not os.path.exists(certificates):
+        raise ConfigError(
+            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names certificates that are not there."
+        )
+    return certificates or True
+
+
+def beginning(response: requests.Response) -> bytes:
+    """Return how a refusal of a sign-in begins, which holds the word for it; or what came of it."""
+    if response.status_code != 401:
+        return b""
+    try:
+        return next(response.iter_content(REFUSAL_BYTES), b"")
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+        return b""
+
+
+@contextmanager
+def wall_clock(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError inside after `seconds`.
+
+    A time-out of requests bounds each read of the socket, not the whole: a server that drips
+    a byte a second would hold the run for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(signal_number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, expire)
+    # Again and again: while connecting, a library may take it for the failure of one address.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
