@@ -18,9 +18,9 @@ from clio_broadly_sync.domain.model import (
     Policy,
     Receipt,
     ReviewRequest,
-    State,
     SyncRule,
 )
+from clio_broadly_sync.domain.reasons import State
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)

@@ -10,7 +10,8 @@ from ends import OPT_IN, OPT_OUT, Broadly, Clio, Clock, Watcher
 from factories import NOW, TODAY, for_backfill, make_closing, make_contact, make_matter, make_policy
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.domain.model import Closing, Policy, State, SyncRule
+from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.pipeline.context import Job
 from clio_broadly_sync.pipeline.pins import Wanted
 from clio_broadly_sync.pipeline.report import Report

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from clio_broadly_sync.cli.report_words import ATTENTION, BUSY, UNAVAILABLE
+from clio_broadly_sync.domain.errors import ATTENTION, BusyError, UnavailableError
 
 PATIENCE: Final = timedelta(hours=6)
 """So long Clio or Broadly may be away before anybody is told."""
@@ -36,7 +36,7 @@ class Trouble:
 
     @property
     def key(self) -> str:
-        if self.code == UNAVAILABLE:  # one outage has many sentences
+        if self.code == UnavailableError.exit_code:  # one outage has many sentences
             return str(self.code)
         return f"{self.code} {sha256(self.sentence.encode()).hexdigest()[:16]}"
 
@@ -65,7 +65,7 @@ class Telling:
 
 def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]:
     """Decide whether a trouble is to be told now; return what to remember, too."""
-    if trouble.code == BUSY:
+    if trouble.code == BusyError.exit_code:
         return False, memory
     before = memory.get(trouble.key)
     # A moment to come was noted by a clock that has been put back: who knows when that was.
@@ -74,7 +74,7 @@ def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]
     if before.told is not None:
         due = now - before.told >= A_DAY
     else:
-        due = trouble.code != UNAVAILABLE or now - before.since >= PATIENCE
+        due = trouble.code != UnavailableError.exit_code or now - before.since >= PATIENCE
     return due, {**memory, trouble.key: replace(before, told=now) if due else before}
 
 
@@ -82,7 +82,7 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
     """Forget what a success has ended, and what would be told again anyway."""
     lasting = {trouble.key for trouble in troubles}
     if not success:
-        lasting.add(Trouble(UNAVAILABLE).key)
+        lasting.add(Trouble(UnavailableError.exit_code).key)
         lasting |= {k for k, e in memory.items() if e.told is not None and now - e.told < A_DAY}
     return {key: entry for key, entry in memory.items() if key in lasting}
 
@@ -134,7 +134,7 @@ class Teller:
 
     def hear(self, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Telling:
         """Decide, and remember what was told to cron's reader, or that a success ended it."""
-        if any(trouble.code == BUSY for trouble in troubles):
+        if any(trouble.code == BusyError.exit_code for trouble in troubles):
             return Telling(self._always)
         if self._notebook is None:
             return Telling(aloud=True)
@@ -154,7 +154,11 @@ class Teller:
             due += [trouble] if is_due else []
         if memory != before:
             notebook.write(memory)
-        since = [memory[trouble.key].since for trouble in due if trouble.code == UNAVAILABLE]
+        since = [
+            memory[trouble.key].since
+            for trouble in due
+            if trouble.code == UnavailableError.exit_code
+        ]
         return Telling(self._always or bool(due), since[0] if since else None)
 
 

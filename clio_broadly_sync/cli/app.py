@@ -9,7 +9,6 @@ from pathlib import Path
 
 from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import logs
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.clio.api import Api, Tokens
 from clio_broadly_sync.clio.auth import App, GivenToken, OAuth, SavedToken
@@ -156,4 +155,4 @@ def fail(error: SyncError) -> int:
     """Say what is wrong and what to do, a line each; return the exit code."""
     for line in str(error).splitlines():
         logs.error(line)
-    return words.exit_code(error)
+    return error.exit_code

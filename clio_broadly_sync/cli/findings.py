@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
-from clio_broadly_sync.cli import report_words as words
-from clio_broadly_sync.domain.errors import SyncError
-
-_WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
+from clio_broadly_sync.domain.errors import OK, WORST_FIRST, SyncError, outcome_of
 
 
 class Level(StrEnum):
@@ -47,13 +44,13 @@ def failed(about: str, says: str, exit_code: int) -> Finding:
 def failures(about: str, error: SyncError) -> Iterator[Finding]:
     """Yield a finding for each line of the error."""
     for line in str(error).splitlines():
-        yield failed(about, line, words.exit_code(error))
+        yield failed(about, line, error.exit_code)
 
 
 def worst(found: Iterable[Finding]) -> int:
     """Return the exit code of what is worst; 0 where nothing failed."""
     codes = {finding.exit_code for finding in found if finding.exit_code is not None}
-    return min(codes, key=_WORST_FIRST.index, default=words.OK)
+    return min(codes, key=WORST_FIRST.index, default=OK)
 
 
 def line(finding: Finding) -> str:
@@ -64,7 +61,7 @@ def line(finding: Finding) -> str:
 def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:
     return {
         "command": "check",
-        "outcome": words.outcome(code),
+        "outcome": outcome_of(code),
         "findings": [
             {
                 "about": finding.about,

@@ -11,11 +11,10 @@ import click
 
 from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import init_writing
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.init_questions import QUESTIONS, Question
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.domain.errors import ConfigError, SyncError
+from clio_broadly_sync.domain.errors import OK, ConfigError, SyncError
 
 INTERRUPTED: Final = 130
 WRONG_USAGE: Final = 2
@@ -35,10 +34,10 @@ def carry_out(options: Options) -> NoReturn:
     except SyncError as error:
         for line in str(error).splitlines():
             say(f"clio-broadly-sync: {line}", err=True)
-        sys.exit(words.exit_code(error))
+        sys.exit(error.exit_code)
     for line in _what_next(options, {**answers, **os.environ}):
         click.echo(line)
-    sys.exit(words.OK)
+    sys.exit(OK)
 
 
 def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:

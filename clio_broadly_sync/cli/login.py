@@ -13,12 +13,18 @@ from urllib.parse import urlsplit
 import click
 
 from clio_broadly_sync.cli import app, asking, logs, times
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.callback_server import Loopback, Reply, is_loopback, reply_of
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.clio.auth import LOGIN, GivenToken
-from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StoppedError, SyncError, shown
+from clio_broadly_sync.domain.errors import (
+    OK,
+    ConfigError,
+    DeniedError,
+    StoppedError,
+    SyncError,
+    shown,
+)
 from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Config
@@ -48,7 +54,7 @@ def _code_of(options: Options, work: Callable[[Config, Stop], None]) -> int:
         work(app.load_settings(options), stop)
     except SyncError as error:
         return app.fail(error)
-    return words.OK
+    return OK
 
 
 def _log_in(settings: Config, stop: Stop, *, paste: bool) -> None:

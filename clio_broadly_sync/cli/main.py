@@ -14,6 +14,7 @@ from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import bugs, logs
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
+from clio_broadly_sync.domain.errors import StorageError
 
 COMMANDS = {
     "sync": "Hand over the clients of matters closed since the last run (what cron runs).",
@@ -110,10 +111,8 @@ def main() -> None:
     try:
         cli(prog_name="clio-broadly-sync")
     except OutputError as error:
-        from clio_broadly_sync.cli import report_words as words
-
         logs.error(str(error))
-        sys.exit(words.STORAGE)
+        sys.exit(StorageError.exit_code)
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -13,13 +13,13 @@ from typing import Final, NoReturn
 import click
 
 from clio_broadly_sync.cli import app, asking
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.outbox_listing import SHOWN
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.errors import StoppedError, SyncError
-from clio_broadly_sync.domain.model import Closing, State
+from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError, SyncError, outcome_of
+from clio_broadly_sync.domain.model import Closing
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.transport.client import Stop
@@ -155,7 +155,7 @@ class _Task:
             elif self._agreed(settings.broadly_dedupes):
                 mine = replace(self._chosen, states=self._chosen.states & self._change.states)
                 self._changed = store.outbox.change(mine, self._change.after, app.now())
-            code = words.ATTENTION if held else words.OK
+            code = ATTENTION if held else OK
         except StoppedError as error:
             code = app.fail(error)
         store.finish_run(code, app.now())
@@ -174,7 +174,7 @@ class _Task:
         """Yield the object in pieces: the closings may be many."""
         figures = {
             "command": f"outbox {self._change.name}",
-            "outcome": words.outcome(code),
+            "outcome": outcome_of(code),
             "found": {word: self._counts[state] for state, word in SHOWN.items()},
             "changed": self._changed,
         }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clio_broadly_sync.cli.options import Options, common
-from clio_broadly_sync.domain.model import FINAL, Command, Reason, State
+from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.reasons import FINAL, Reason, State
 
 if TYPE_CHECKING:
     from clio_broadly_sync.store import Selection

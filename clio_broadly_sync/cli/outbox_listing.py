@@ -13,8 +13,8 @@ from clio_broadly_sync.cli import app, times
 from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import folded
-from clio_broadly_sync.domain.errors import SyncError
-from clio_broadly_sync.domain.model import State
+from clio_broadly_sync.domain.errors import OK, SyncError, outcome_of
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Listed, Selection, Store
 
 SHOWN: Final = {State.PENDING: "waiting", State.HELD: "held", State.DEAD: "dead"}
@@ -45,7 +45,7 @@ COLUMNS: Final = (
 
 def carry_out(options: Options, chosen: Selection, *, as_json: bool) -> NoReturn:
     """List from a copy of the state: nothing is locked, nothing written."""
-    code = words.OK
+    code = OK
     if as_json:  # in pieces, because the rows may be many: how it ended is known last
         click.echo('{"command": "outbox list", "rows": [', nl=False)
     try:
@@ -58,7 +58,7 @@ def carry_out(options: Options, chosen: Selection, *, as_json: bool) -> NoReturn
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(f'], "outcome": {json.dumps(words.outcome(code))}}}')
+        click.echo(f'], "outcome": {json.dumps(outcome_of(code))}}}')
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Exit codes, and a run's report in words and as JSON."""
+"""A run's report in words and as JSON."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,56 +6,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.domain.errors import (
-    BusyError,
-    ConfigError,
-    DeniedError,
-    StoppedError,
-    StorageError,
-    SyncError,
-    UnavailableError,
-)
+from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
 from clio_broadly_sync.domain.model import Closing, Command, Verdict
 from clio_broadly_sync.pipeline.report import Report, decision_of
 
-OK: Final = 0
-BUG: Final = 1
-ATTENTION: Final = 65
-UNAVAILABLE: Final = 69
-STORAGE: Final = 74
-BUSY: Final = 75
-DENIED: Final = 77
-CONFIG: Final = 78
 _LIST: Final = "clio-broadly-sync outbox list"
-_CODES: Final[tuple[tuple[type[SyncError], int, str], ...]] = (
-    (ConfigError, CONFIG, "config"),
-    (DeniedError, DENIED, "denied"),
-    (UnavailableError, UNAVAILABLE, "unavailable"),
-    (StorageError, STORAGE, "storage"),
-    (BusyError, BUSY, "busy"),
-)
-_OUTCOMES: Final = {OK: "ok", ATTENTION: "attention"} | {code: word for _, code, word in _CODES}
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """Write `1 closing waits` or `3 closings wait`."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
-
-
-def exit_code(error: SyncError) -> int:
-    """Return the exit code that says what to do next."""
-    if isinstance(error, StoppedError):
-        return 128 + error.signal_number
-    return next(code for kind, code, _ in _CODES if isinstance(error, kind))
-
-
-def is_failure(code: int | None) -> bool:
-    """Tell whether a run that has ended with this needs somebody to look why."""
-    return code in (BUG, *(code for _, code, _ in _CODES if code != BUSY))
-
-
-def outcome(code: int) -> str:
-    return _OUTCOMES.get(code, "interrupted")
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
@@ -182,7 +142,7 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
         wait = count(report.waiting, "closing waits", "closings wait")
         drop = "clio-broadly-sync outbox drop --command backfill"
         yield f"{wait}, and {again}, or let them go with `{drop}`."
-    elif outcome(code) in ("unavailable", "interrupted"):
+    elif outcome_of(code) in ("unavailable", "interrupted"):
         yield f"{again}."
 
 

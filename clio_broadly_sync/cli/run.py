@@ -21,7 +21,16 @@ from clio_broadly_sync.cli.alerts import SURGE, Notebook, Teller, Telling, Troub
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError
 from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.domain.errors import ConfigError, StoppedError, StorageError, SyncError
+from clio_broadly_sync.domain.errors import (
+    ATTENTION,
+    BUG,
+    OK,
+    ConfigError,
+    StoppedError,
+    StorageError,
+    SyncError,
+    outcome_of,
+)
 from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
@@ -82,7 +91,7 @@ class Run:
         try:
             code = self._run(walk)
         except Exception as bug:
-            code = words.STORAGE if isinstance(bug, OutputError) else words.BUG
+            code = StorageError.exit_code if isinstance(bug, OutputError) else BUG
             if self._has_to_show(bug, code):
                 raise
             sys.exit(code)
@@ -144,12 +153,12 @@ class Run:
     def _code(self, error: SyncError | None) -> int:
         """Return the exit code of what ended the run; a signal that came meanwhile has it."""
         if error is None:
-            return words.ATTENTION if self.report.attention else words.OK
+            return ATTENTION if self.report.attention else OK
         try:
             self._stop.check()
         except StoppedError as stopped:
-            return words.exit_code(stopped)
-        return words.exit_code(error)
+            return stopped.exit_code
+        return error.exit_code
 
     def _job(self, settings: Config, store: Store) -> Job:
         if self.command is Command.SYNC:
@@ -206,9 +215,9 @@ class Run:
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
             troubles.append(Trouble(code, str(error)))
-        success = code in (words.OK, words.ATTENTION)
+        success = code in (OK, ATTENTION)
         telling = self._teller.hear(troubles, app.now(), success=success)
-        if code == words.OK:
+        if code == OK:
             return Telling(self.dry_run or self.report.first_run or sys.stdout.isatty())
         return replace(telling, aloud=telling.aloud or self.report.news)
 
@@ -230,7 +239,7 @@ class Run:
                 sys.stdout.write(piece)
         else:
             tell = say if aloud else log.info
-            has_table = code in (words.OK, words.ATTENTION) and not self.report.first_run
+            has_table = code in (OK, ATTENTION) and not self.report.first_run
             for line in words.table(decided) if decided and has_table else ():
                 tell(line)
             for line in results:
@@ -243,7 +252,7 @@ class Run:
             "run_id": self.run_id,
             "command": str(self.command),
             "dry_run": self.dry_run,
-            "outcome": words.outcome(code),
+            "outcome": outcome_of(code),
             "watermark": words.watermark(self.report) if self.command is Command.SYNC else None,
             **words.as_object(self.report, dry_run=self.dry_run),
             "requests": {

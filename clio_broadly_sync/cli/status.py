@@ -8,7 +8,9 @@ from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.cli.explain.sentences import PROGRAM
 from clio_broadly_sync.cli.status_standing import Standing
-from clio_broadly_sync.domain.model import Command, Reason
+from clio_broadly_sync.domain.errors import is_failure, outcome_of
+from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.store.overview import Group, PastRun
 
 _OUTBOX: Final = f"{PROGRAM} outbox"
@@ -84,8 +86,8 @@ def _summary(standing: Standing) -> Iterator[str]:
     else:
         yield "No closing waits for a person."
     last = standing.last_sync
-    if last is not None and last.exit_code is not None and words.is_failure(last.exit_code):
-        ended = f"{words.outcome(last.exit_code)} ({last.exit_code})"
+    if last is not None and last.exit_code is not None and is_failure(last.exit_code):
+        ended = f"{outcome_of(last.exit_code)} ({last.exit_code})"
         yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
     if standing.is_silent:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
@@ -116,7 +118,7 @@ def _ended(run: PastRun, at_work: bool) -> str:
         return "at work" if at_work else "cut short; the next run puts its work in order"
     took = times.length(run.finished_at - run.started_at)
     code = f" ({run.exit_code})" if run.exit_code else ""
-    return f"{words.outcome(run.exit_code)}{code}, {took}"
+    return f"{outcome_of(run.exit_code)}{code}, {took}"
 
 
 def _waiting(standing: Standing) -> Iterator[str]:
@@ -196,7 +198,7 @@ def _run_object(run: PastRun) -> dict[str, Any]:
         "finished_at": times.iso(ended),
         "seconds": None if ended is None else int((ended - run.started_at).total_seconds()),
         "exit_code": run.exit_code,
-        "outcome": None if run.exit_code is None else words.outcome(run.exit_code),
+        "outcome": None if run.exit_code is None else outcome_of(run.exit_code),
     }
 
 

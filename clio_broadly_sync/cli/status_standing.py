@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.domain.model import FAULTS, Command, Reason, SyncRule
+from clio_broadly_sync.domain.model import Command, SyncRule
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store, at_work
 from clio_broadly_sync.store.overview import Group, PastRun

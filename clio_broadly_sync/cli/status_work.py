@@ -7,11 +7,10 @@ from typing import NoReturn
 import click
 
 from clio_broadly_sync.cli import app, status
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli import status_standing as standing
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.domain.errors import SyncError
+from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, outcome_of
 
 
 def carry_out(options: Options, *, as_json: bool) -> NoReturn:
@@ -21,11 +20,11 @@ def carry_out(options: Options, *, as_json: bool) -> NoReturn:
         settings = app.load_settings(options)
         with app.opened(settings, writes=False) as store:
             found = standing.read(settings, store, app.now())
-        code = words.ATTENTION if found.for_a_person else words.OK
+        code = ATTENTION if found.for_a_person else OK
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(json.dumps(status.as_object(found, words.outcome(code))))
+        click.echo(json.dumps(status.as_object(found, outcome_of(code))))
     elif found is not None:
         for line in status.lines(found):
             say(line)

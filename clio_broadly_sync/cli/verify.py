@@ -18,6 +18,7 @@ from clio_broadly_sync.cli.verify_slips import Count, Slip
 from clio_broadly_sync.clio.api import Tokens
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import (
+    ATTENTION,
     ConfigError,
     DeniedError,
     StorageError,
@@ -109,7 +110,7 @@ def _finding(flaw: Flaw) -> Finding:
     says = flaw.sentence + (f" The first matters: {which}." if which else "")
     if not flaw.grave:
         return findings.warning(flaw.name, says)
-    return findings.failed(flaw.name, says, words.STORAGE)
+    return findings.failed(flaw.name, says, StorageError.exit_code)
 
 
 def _all_well(settings: Config, store: Store) -> Iterator[Finding]:
@@ -151,7 +152,7 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
             f"{read}; never noticed before: {count.slipped}. Look at what would become of them "
             f"with `clio-broadly-sync {file}backfill --from {first} --to {last} --dry-run`; if it "
             "is right, run that without --dry-run.",
-            words.ATTENTION,
+            ATTENTION,
         )
     else:
         yield findings.ok(_CLIO, f"{read}; none slipped through.")
@@ -173,7 +174,7 @@ class _Text:
 
     def say(self, what: Finding | Slip) -> None:
         if isinstance(what, Slip):
-            what = findings.failed("slipped through", slips.sentence(what), words.ATTENTION)
+            what = findings.failed("slipped through", slips.sentence(what), ATTENTION)
         say(findings.line(what))
 
     def end(self, found: list[Finding], code: int, count: Count | None) -> None:

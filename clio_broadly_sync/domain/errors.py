@@ -1,4 +1,4 @@
-"""Why a run ends early, named for what to do next.
+"""Why a command ends early, named for what to do next; and every exit code with its word.
 
 SyncError
 ├── ConfigError         edit the settings, or a custom field in Clio
@@ -18,6 +18,14 @@ e-mail address, a phone number or a secret; what came from Clio goes into it thr
 
 import re
 from typing import Final
+
+OK: Final = 0
+BUG: Final = 1
+WRONG_USAGE: Final = 2
+ATTENTION: Final = 65
+"""Everything that is safe was done, and something new waits for a person."""
+WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
+"""Which exit code counts where several would fit."""
 
 # ECMA-48: a sequence with its parameters, a string up to its end, or two characters.
 _ESCAPE: Final = re.compile(
@@ -40,11 +48,18 @@ def shown(text: str, length: int = 64) -> str:
 
 
 class SyncError(Exception):
-    """Any reason to end a run that is not a bug."""
+    """Any reason to end a command that is not a bug."""
+
+    exit_code: int
+    outcome: str
+    """The word of the exit code, in `--json` and beside the code."""
 
 
 class ConfigError(SyncError):
     """Something must be put in order by hand; `problems` lists all of it, a sentence each."""
+
+    exit_code = 78
+    outcome = "config"
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -74,6 +89,9 @@ class DeniedError(SyncError):
     `body`: the beginning of the answer, as far as it came; it is for programs, never for printing.
     """
 
+    exit_code = 77
+    outcome = "denied"
+
     def __init__(self, sentence: str, *, status: int = 401, body: bytes = b"") -> None:
         super().__init__(sentence)
         self.status = status
@@ -87,6 +105,9 @@ class UnavailableError(SyncError):
     `answered`: a complete answer came, so an idempotency key is used up.
     `retry_after`: seconds that the other side asked to wait, where it did.
     """
+
+    exit_code = 69
+    outcome = "unavailable"
 
     def __init__(
         self,
@@ -113,14 +134,38 @@ class ClockError(UnavailableError):
 class StorageError(SyncError):
     """The state could not be read or written, or others may read it."""
 
+    exit_code = 74
+    outcome = "storage"
+
 
 class BusyError(SyncError):
     """Another run holds the state."""
+
+    exit_code = 75
+    outcome = "busy"
 
 
 class StoppedError(SyncError):
     """SIGINT or SIGTERM came; what was in flight has been settled."""
 
+    outcome = "interrupted"
+
     def __init__(self, signal_number: int) -> None:
         super().__init__("Interrupted; nothing is half done, and nothing is lost.")
         self.signal_number = signal_number
+        self.exit_code = 128 + signal_number
+
+
+_KINDS: Final = (ConfigError, DeniedError, UnavailableError, StorageError, BusyError)
+_FAILURES: Final = frozenset(kind.exit_code for kind in _KINDS if kind is not BusyError)
+OUTCOMES: Final = {OK: "ok", ATTENTION: "attention", **{k.exit_code: k.outcome for k in _KINDS}}
+
+
+def outcome_of(exit_code: int) -> str:
+    """Return the word of an exit code; what is no other one comes of a signal."""
+    return OUTCOMES.get(exit_code, StoppedError.outcome)
+
+
+def is_failure(exit_code: int) -> bool:
+    """Tell whether a run that has ended with this needs somebody to look why."""
+    return exit_code == BUG or exit_code in _FAILURES

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.model import (
-    FAULTS,
-    FINAL,
     Approval,
     Asked,
     Closing,
@@ -17,13 +15,16 @@ from clio_broadly_sync.domain.model import (
     Decision,
     Key,
     Matter,
+    Outcome,
     Policy,
-    Reason,
     Receipt,
     ReviewRequest,
-    State,
     Verdict,
 )
+from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
+
+MAX_TRIES = 10
+"""Runs in which Broadly may say `retry`, or say nothing, before a person is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,54 @@ class Moment:
     stale: bool = False
 
 
-class Decided(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Where a closing goes next. `tried`: the run counts towards `MAX_TRIES`."""
+
+    state: State
+    reason: Reason | None = None
+    marked: bool = False
+    tried: bool = False
+
+
+def change_not_sent(closing: Closing, reason: Reason | None) -> Change:
+    """Skip it; but a marked row is never skipped: the client may have been asked."""
+    return Change(State.HELD if closing.marked else State.SKIPPED, reason, closing.marked)
+
+
+def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
+    """Return what a receipt makes of a closing that was `sending`."""
+    match receipt.outcome:
+        case Outcome.ACCEPTED | Outcome.DUPLICATE:
+            return Change(State.SENT)
+        case Outcome.SUPPRESSED:
+            return Change(State.SKIPPED, Reason.SUPPRESSED)
+        case Outcome.REJECTED:
+            return Change(State.DEAD)
+        case Outcome.REFUSED if not closing.marked:
+            return Change(State.DEAD)
+        case Outcome.RETRY if not closing.marked:
+            last = closing.tries + 1 >= MAX_TRIES
+            return Change(State.DEAD if last else State.PENDING, Reason.RETRY, tried=True)
+    return change_in_doubt(closing, dedupes=policy.dedupes)
+
+
+def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
+    """Mark for good: the client may have been asked, whatever comes later."""
+    unknown_before = closing.tries if closing.marked else 0
+    again = dedupes and unknown_before + 1 < MAX_TRIES
+    state = State.PENDING if again else State.HELD
+    return Change(state, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
+
+
+def change_released(closing: Closing, reason: Reason | None) -> Change:
+    """Give back what was claimed and never reached Broadly; what was unknown stays unknown."""
+    return Change(
+        State.PENDING, Reason.UNKNOWN_OUTCOME if closing.marked else reason, closing.marked
+    )
+
+
+class MatterRead(NamedTuple):
     """A closing as it is to be; `goes_on`: nothing speaks against handing it over so far."""
 
     closing: Closing
@@ -61,13 +109,13 @@ def noticed(
         return (same, _edited(same, matter, policy, at)) if edited else None
     moved = next((closing for closing in known if _moves(closing, policy.command)), None)
     if moved is not None:
-        return moved, by_matter(moved, matter, policy, at).closing
-    return None, by_matter(_new(matter, policy, at), matter, policy, at).closing
+        return moved, matter_read(moved, matter, policy, at).closing
+    return None, matter_read(_new(matter, policy, at), matter, policy, at).closing
 
 
-def by_matter(
+def matter_read(
     closing: Closing, matter: Matter, policy: Policy, at: Moment, *, again: bool = False
-) -> Decided:
+) -> MatterRead:
     """Decide on a closing by its matter as just read.
 
     `again`: it waited and is looked at once more, so a fault of its contact stands until the
@@ -87,24 +135,24 @@ def by_matter(
         updated_at=matter.updated_at,
     )
     if decision.verdict is not Verdict.SEND:
-        return Decided(not_sent(read, decision), goes_on=False)
+        return MatterRead(not_sent(read, decision), goes_on=False)
     if not (again and closing.reason in FAULTS):
         read = read._replace(state=State.PENDING, reason=waits_for(read, policy, at.now))
-    return Decided(read, goes_on=True)
+    return MatterRead(read, goes_on=True)
 
 
-def gone(closing: Closing) -> Decided:
+def gone(closing: Closing) -> MatterRead:
     """Decide on a closing that is none any more: Clio does not show the matter, or it was closed
     on another date that the ledger knows as a closing of its own."""
     skip = Decision(Verdict.SKIP, Reason.NOT_CLOSED)
-    return Decided(not_sent(closing, skip), goes_on=False)
+    return MatterRead(not_sent(closing, skip), goes_on=False)
 
 
 def not_sent(closing: Closing, decision: Decision) -> Closing:
     """Skip or let wait, for the decision's reason; a marked closing is held instead of skipped."""
     if decision.verdict is Verdict.WAIT:
         return closing._replace(state=State.PENDING, reason=decision.reason)
-    return changed(closing, rules.not_to_be_sent(closing, decision.reason))
+    return applied(closing, change_not_sent(closing, decision.reason))
 
 
 def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
@@ -117,7 +165,7 @@ def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
     return Reason.SETTLING if settling and not closing.resent else None
 
 
-def by_contact(
+def contact_read(
     closing: Closing, contact: Contact | None, policy: Policy, at: Moment
 ) -> Closing | None:
     """Return what becomes of a closing by its contact as just read; None: nothing against it."""
@@ -129,18 +177,18 @@ def by_contact(
     return None
 
 
-def by_asked(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
+def asked_before(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
     """Return what becomes of a closing after earlier hand-overs; None: nothing against it."""
     reason = rules.asked_recently(asked, policy, now)
     return None if reason is None else not_sent(closing, Decision(Verdict.SKIP, reason))
 
 
-def after(receipt: Receipt, closing: Closing, policy: Policy) -> Closing:
-    return changed(closing, rules.after(receipt, closing, policy))
+def settled(receipt: Receipt, closing: Closing, policy: Policy) -> Closing:
+    return applied(closing, change_after(receipt, closing, policy))
 
 
 def released(closing: Closing, reason: Reason | None) -> Closing:
-    return changed(closing, rules.released(closing, reason))
+    return applied(closing, change_released(closing, reason))
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:
@@ -149,7 +197,7 @@ def recovered(closing: Closing, dedupes: bool) -> Closing:
     What a person resent waits for its first try even where the receiver does not dedupe.
     """
     if closing.state is State.SENDING:
-        return changed(closing, rules.unknown(closing, dedupes=dedupes))
+        return applied(closing, change_in_doubt(closing, dedupes=dedupes))
     if dedupes or (closing.resent and not closing.tries):
         return closing
     return closing._replace(state=State.HELD, reason=Reason.UNKNOWN_OUTCOME)
@@ -182,7 +230,7 @@ def awaiting_approval(closing: Closing) -> Closing:
     return closing._replace(approval=Approval.WANTED, reason=reason)
 
 
-def changed(closing: Closing, change: rules.Change) -> Closing:
+def applied(closing: Closing, change: Change) -> Closing:
     return closing._replace(
         state=change.state,
         reason=change.reason,
@@ -215,7 +263,7 @@ def request_for(closing: Closing, contact: Contact, policy: Policy, today: date)
 def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Closing:
     """Decide anew; but a hidden contact is no less hidden for an edit of the matter."""
     hidden = closing.state is State.PENDING and closing.reason is Reason.CONTACT_HIDDEN
-    decided = by_matter(closing, matter, policy, at, again=hidden)
+    decided = matter_read(closing, matter, policy, at, again=hidden)
     if hidden and decided.goes_on:
         return decided.closing._replace(read_at=closing.read_at)
     return decided.closing

@@ -6,6 +6,8 @@ from datetime import date, datetime
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
+from clio_broadly_sync.domain.reasons import Reason, State
+
 
 class Secret:
     """A token or a key: shown nowhere, unless who needs it asks."""
@@ -49,49 +51,6 @@ class Command(StrEnum):
 
     SYNC = "sync"
     BACKFILL = "backfill"
-
-
-class State(StrEnum):
-    """Where a closing stands in the ledger."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    SENT = "sent"
-    SKIPPED = "skipped"
-    DEAD = "dead"
-    HELD = "held"
-
-
-class Reason(StrEnum):
-    """Why a closing was skipped, or why it waits. The words are public."""
-
-    NOT_CLOSED = "not_closed"
-    NO_CLIENT = "no_client"
-    NO_CLOSE_DATE = "no_close_date"
-    CLOSED_BEFORE_START = "closed_before_start"
-    CLOSED_TOO_LONG_AGO = "closed_too_long_ago"
-    NOT_OPTED_IN = "not_opted_in"
-
-    OPTED_OUT = "opted_out"
-    COMPANY = "company"
-    NO_CHANNEL = "no_channel"
-    ASKED_RECENTLY = "asked_recently"
-
-    SUPPRESSED = "suppressed"
-    DROPPED = "dropped"
-
-    SETTLING = "settling"
-    SURGE = "surge"
-    UNAVAILABLE = "unavailable"
-    RETRY = "retry"
-    UNKNOWN_OUTCOME = "unknown_outcome"
-    CONTACT_HIDDEN = "contact_hidden"
-    UNREADABLE_FIELD = "unreadable_field"
-
-
-FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
-FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
-"""Reasons to wait that are faults of the record, not decisions."""
 
 
 class Verdict(StrEnum):

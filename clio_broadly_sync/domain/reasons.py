@@ -4,9 +4,51 @@ What stands in braces is filled in by `sentences`.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
-from clio_broadly_sync.domain.model import Reason
+
+class State(StrEnum):
+    """Where a closing stands in the ledger."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    DEAD = "dead"
+    HELD = "held"
+
+
+class Reason(StrEnum):
+    """Why a closing was skipped, or why it waits. The words are public."""
+
+    NOT_CLOSED = "not_closed"
+    NO_CLIENT = "no_client"
+    NO_CLOSE_DATE = "no_close_date"
+    CLOSED_BEFORE_START = "closed_before_start"
+    CLOSED_TOO_LONG_AGO = "closed_too_long_ago"
+    NOT_OPTED_IN = "not_opted_in"
+
+    OPTED_OUT = "opted_out"
+    COMPANY = "company"
+    NO_CHANNEL = "no_channel"
+    ASKED_RECENTLY = "asked_recently"
+
+    SUPPRESSED = "suppressed"
+    DROPPED = "dropped"
+
+    SETTLING = "settling"
+    SURGE = "surge"
+    UNAVAILABLE = "unavailable"
+    RETRY = "retry"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    CONTACT_HIDDEN = "contact_hidden"
+    UNREADABLE_FIELD = "unreadable_field"
+
+
+FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
+FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
+"""Reasons to wait that are faults of the record, not decisions."""
 
 WHY: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: (

@@ -6,24 +6,19 @@ handed over, or None. The first rule of a tuple that gives a reason decides; rea
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from clio_broadly_sync.domain.model import (
-    FAULTS,
     Asked,
     Box,
     Closing,
     Contact,
     Decision,
     Matter,
-    Outcome,
     Policy,
-    Reason,
-    Receipt,
-    State,
     Verdict,
 )
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
 
 FRESH = timedelta(minutes=15)
 """A hand-over carries only what was read this recently."""
@@ -33,8 +28,6 @@ SAME_MATTER = timedelta(days=30)
 """Another close date within this is a corrected date, not a new closing."""
 SURGE_WINDOW = timedelta(hours=24)
 STALE_WATERMARK = timedelta(hours=72)
-MAX_TRIES = 10
-"""Runs in which Broadly may say `retry`, or say nothing, before a person is asked."""
 
 MatterRule = Callable[[Matter, Policy, date], Reason | None]
 ContactRule = Callable[[Contact, Policy], Reason | None]
@@ -136,53 +129,6 @@ def asked_recently(asked: Asked, policy: Policy, now: datetime) -> Reason | None
     )
     matter = asked.matter_at is not None and asked.matter_at > now - SAME_MATTER
     return Reason.ASKED_RECENTLY if person or matter else None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Where a closing goes next. `tried`: the run counts towards `MAX_TRIES`."""
-
-    state: State
-    reason: Reason | None = None
-    marked: bool = False
-    tried: bool = False
-
-
-def not_to_be_sent(closing: Closing, reason: Reason | None) -> Change:
-    """Skip it; but a marked row is never skipped: the client may have been asked."""
-    return Change(State.HELD if closing.marked else State.SKIPPED, reason, closing.marked)
-
-
-def after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
-    """Return what a receipt makes of a closing that was `sending`."""
-    match receipt.outcome:
-        case Outcome.ACCEPTED | Outcome.DUPLICATE:
-            return Change(State.SENT)
-        case Outcome.SUPPRESSED:
-            return Change(State.SKIPPED, Reason.SUPPRESSED)
-        case Outcome.REJECTED:
-            return Change(State.DEAD)
-        case Outcome.REFUSED if not closing.marked:
-            return Change(State.DEAD)
-        case Outcome.RETRY if not closing.marked:
-            last = closing.tries + 1 >= MAX_TRIES
-            return Change(State.DEAD if last else State.PENDING, Reason.RETRY, tried=True)
-    return unknown(closing, dedupes=policy.dedupes)
-
-
-def unknown(closing: Closing, *, dedupes: bool) -> Change:
-    """Mark for good: the client may have been asked, whatever comes later."""
-    unknown_before = closing.tries if closing.marked else 0
-    again = dedupes and unknown_before + 1 < MAX_TRIES
-    state = State.PENDING if again else State.HELD
-    return Change(state, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
-
-
-def released(closing: Closing, reason: Reason | None) -> Change:
-    """Give back what was claimed and never reached Broadly; what was unknown stays unknown."""
-    return Change(
-        State.PENDING, Reason.UNKNOWN_OUTCOME if closing.marked else reason, closing.marked
-    )
 
 
 def next_watermark(current: datetime, answered_at: datetime, our_clock: datetime) -> datetime:

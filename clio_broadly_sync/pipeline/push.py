@@ -12,7 +12,6 @@ from itertools import islice
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.domain.model import (
-    FAULTS,
     Approval,
     Candidate,
     Closing,
@@ -20,9 +19,9 @@ from clio_broadly_sync.domain.model import (
     Due,
     Matter,
     Outcome,
-    Reason,
     Receipt,
 )
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import Job
 
 READ_AT_ONCE = 100
@@ -101,7 +100,7 @@ def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
         kept, candidates = [], []
         for closing in chunk:
             contact = contacts.get(closing.contact_id or 0)
-            refused = lifecycle.by_contact(closing, contact, job.policy, at)
+            refused = lifecycle.contact_read(closing, contact, job.policy, at)
             if refused is None and _is_surplus(job, closing):
                 refused = lifecycle.awaiting_approval(closing)
                 job.report.now_awaiting()
@@ -177,16 +176,16 @@ def _was_just_read(job: Job, closing: Closing) -> bool:
 
 def _look_again(
     job: Job, closings: Sequence[Closing], matters: Mapping[int, Matter]
-) -> dict[Closing, lifecycle.Decided]:
+) -> dict[Closing, lifecycle.MatterRead]:
     """Decide again; a closing that would move to a date which is a closing already is none."""
     at = job.at()
-    looks: dict[Closing, lifecycle.Decided] = {}
+    looks: dict[Closing, lifecycle.MatterRead] = {}
     taken = {c.key for several in job.store.ledger.known(matters).values() for c in several}
     for closing in closings:
         matter = matters.get(closing.key.matter_id)
         look = lifecycle.gone(closing)
         if matter is not None:
-            look = lifecycle.by_matter(closing, matter, job.policy, at, again=True)
+            look = lifecycle.matter_read(closing, matter, job.policy, at, again=True)
         if look.closing.key != closing.key and look.closing.key in taken:
             look = lifecycle.gone(closing)
         taken.add(look.closing.key)
@@ -194,7 +193,7 @@ def _look_again(
     return looks
 
 
-def _as_kept(before: Closing, look: lifecycle.Decided) -> Closing:
+def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
     """A fault of the contact was not looked at yet: its waiting time does not begin anew."""
     waits_on = look.goes_on and before.reason in FAULTS
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
@@ -208,7 +207,7 @@ def _claim(
         queue,
         size,
         whole=whole,
-        judge=lambda closing, asked: lifecycle.by_asked(closing, asked, job.policy, now),
+        judge=lambda closing, asked: lifecycle.asked_before(closing, asked, job.policy, now),
         at=now,
     )
     for closing in claim.refused:
@@ -266,7 +265,7 @@ def _settle(job: Job, receipts: Sequence[Receipt]) -> None:
     """Write receipts down and count them."""
     settled = job.store.ledger.settle(
         receipts,
-        lambda receipt, closing: lifecycle.after(receipt, closing, job.policy),
+        lambda receipt, closing: lifecycle.settled(receipt, closing, job.policy),
         job.source.now(),
     )
     job.busy_since = None if receipts else job.busy_since

@@ -5,15 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from clio_broadly_sync.domain.model import (
-    FAULTS,
-    Closing,
-    Decision,
-    Outcome,
-    Receipt,
-    State,
-    Verdict,
-)
+from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Receipt, Verdict
+from clio_broadly_sync.domain.reasons import FAULTS, State
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError, UnavailableError
-from clio_broadly_sync.domain.model import Approval, Command, Due, Page, Reason, State
+from clio_broadly_sync.domain.model import Approval, Command, Due, Page
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import Job
 from clio_broadly_sync.pipeline.push import check_fields, push_once

@@ -5,7 +5,8 @@ Each names the firm, for every index begins with it.
 
 from typing import Any, Final
 
-from clio_broadly_sync.domain.model import FAULTS, Approval, Due, Reason, State
+from clio_broadly_sync.domain.model import Approval, Due
+from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
 from clio_broadly_sync.store import rows
 from clio_broadly_sync.store.schema import PENDING
 from clio_broadly_sync.store.sql import words

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Approval, Reason
+from clio_broadly_sync.domain.model import Approval
+from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.store import conditions, rows
 
 IN_ONE_GO: Final = timedelta(minutes=10)

@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import (
-    Asked,
-    Candidate,
-    Closing,
-    Key,
-    Reason,
-    ReviewRequest,
-    State,
-)
+from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Key, ReviewRequest
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.conditions import OF_FIRM, OWN_CHANGES
 from clio_broadly_sync.store.people import CLAIMED, Identities

@@ -6,7 +6,8 @@ Each goes through its table once; none brings rows into memory.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from clio_broadly_sync.domain.model import FAULTS, FINAL, Approval, Command, Reason, State, SyncRule
+from clio_broadly_sync.domain.model import Approval, Command, SyncRule
+from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
 from clio_broadly_sync.store.conditions import OWN_CHANGES
 from clio_broadly_sync.store.people import HASH_BYTES
 from clio_broadly_sync.store.schema import MARKED

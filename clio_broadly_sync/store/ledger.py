@@ -18,8 +18,8 @@ from clio_broadly_sync.domain.model import (
     Due,
     Key,
     Receipt,
-    State,
 )
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import conditions, database, queue, rows
 from clio_broadly_sync.store.conditions import DUE_WITHOUT_FAULTS, OF_FIRM
 from clio_broadly_sync.store.people import Identities

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Closing, Command, Due, Key, Reason, State
+from clio_broadly_sync.domain.model import Closing, Command, Due, Key
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import conditions, database, queue, rows
 from clio_broadly_sync.store.conditions import OF_FIRM
 from clio_broadly_sync.store.crowd import Crowd, crowd_of

@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Command, Reason, State
+from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.conditions import OF_FIRM
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Asked, Key, Reason, ReviewRequest, State
+from clio_broadly_sync.domain.model import Asked, Key, ReviewRequest
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.rows import day, key_of, moment, seconds
 from clio_broadly_sync.store.schema import MARKED
 from clio_broadly_sync.store.sql import marks, words

@@ -8,7 +8,8 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, Reason, State, SyncRule
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
 
 E = TypeVar("E", bound=Enum)
 

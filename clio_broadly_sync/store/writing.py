@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from clio_broadly_sync.domain.model import Closing, Key, State
+from clio_broadly_sync.domain.model import Closing, Key
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import rows
 from clio_broadly_sync.store.sql import marks
 

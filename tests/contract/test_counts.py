@@ -15,7 +15,7 @@ from factories import NOW, make_closing, make_policy
 from runs import Runs
 from watched import connection_of, watch
 
-from clio_broadly_sync.domain.model import State
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.queue import CHUNK
 

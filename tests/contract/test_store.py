@@ -16,7 +16,8 @@ import pytest
 from factories import NOW, make_candidate, make_closing, make_due
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
-from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, State, SyncRule
+from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Store, locked
 
 PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))

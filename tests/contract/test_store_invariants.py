@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from factories import NOW, make_closing
 
-from clio_broadly_sync.domain.model import FINAL, Reason, State
+from clio_broadly_sync.domain.reasons import FINAL, Reason, State
 from clio_broadly_sync.store import Store
 
 SKIPS: Final = frozenset(

@@ -23,10 +23,9 @@ from clio_broadly_sync.domain.model import (
     Due,
     Key,
     Outcome,
-    Reason,
     Receipt,
-    State,
 )
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Claim, Store
 from clio_broadly_sync.store.queue import CHUNK
 
@@ -63,7 +62,7 @@ def allow(closing: Closing, asked: Asked) -> Closing | None:
 
 
 def judge(closing: Closing, asked: Asked) -> Closing | None:
-    return lifecycle.by_asked(closing, asked, POLICY, NOW)
+    return lifecycle.asked_before(closing, asked, POLICY, NOW)
 
 
 def claim(
@@ -83,7 +82,7 @@ def settle(store: Store, outcome: Outcome, *matters: int, dedupes: bool = False)
     policy = make_policy(dedupes=dedupes)
     settled = store.ledger.settle(
         [Receipt(key, outcome, "a_code") for key in keys],
-        lambda receipt, closing: lifecycle.after(receipt, closing, policy),
+        lambda receipt, closing: lifecycle.settled(receipt, closing, policy),
         NOW,
     )
     return [closing.state for _, closing in settled]
@@ -306,7 +305,7 @@ def test_dry_window(store: Store, pair: Pair) -> None:
     off = make_policy(reask_days=0)
 
     def judge_without(closing: Closing, asked: Asked) -> Closing | None:
-        return lifecycle.by_asked(closing, asked, off, NOW)
+        return lifecycle.asked_before(closing, asked, off, NOW)
 
     first = claim(store, pair, judge=judge_without)
     assert (len(first.batch), len(first.rest)) == (1, 1)
@@ -368,7 +367,9 @@ def test_corrected_date_is_no_new_closing(store: Store, before: dict[str, Any], 
     put(store, make_closing(1, date(2026, 11, 2), contact_id=55, **before), A)
     off = make_policy(reask_days=0)
     taken = claim(
-        store, [make_candidate(A)], judge=lambda c, asked: lifecycle.by_asked(c, asked, off, NOW)
+        store,
+        [make_candidate(A)],
+        judge=lambda c, asked: lifecycle.asked_before(c, asked, off, NOW),
     )
     assert bool(taken.batch) is goes
 

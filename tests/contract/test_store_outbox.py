@@ -11,17 +11,8 @@ from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due
 from watched import plans, watch
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import (
-    Approval,
-    Asked,
-    Closing,
-    Command,
-    Key,
-    Outcome,
-    Reason,
-    Receipt,
-    State,
-)
+from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome, Receipt
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Crowd, Selection, Store
 from clio_broadly_sync.store.queue import CHUNK
 

@@ -8,7 +8,8 @@ import pytest
 from factories import NOW, make_candidate, make_closing, make_due
 from watched import plans, watch
 
-from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, Outcome, Receipt, State
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, Outcome, Receipt
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.ledger import Ledger
 

@@ -12,7 +12,8 @@ from factories import NOW, make_candidate, make_closing, make_policy, make_recei
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, Reason, State, SyncRule
+from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store, soundness
 from clio_broadly_sync.store.soundness import Flaw
 
@@ -48,7 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.ledger.record([(None, skipped), (None, make_closing(WAITS))], NOW)
         _hand_over(store, *ENDS)
         receipts = [make_receipt(make_closing(number), ENDS[number]) for number in ENDS]
-        store.ledger.settle(receipts, lambda r, c: lifecycle.after(r, c, POLICY), NOW)
+        store.ledger.settle(receipts, lambda r, c: lifecycle.settled(r, c, POLICY), NOW)
         store.finish_run(0, NOW)
         store.begin_run("outbox", "r2", LATER)
         store.outbox.change(Selection(matters=[RESENT]), lifecycle.resent, LATER)

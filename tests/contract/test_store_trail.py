@@ -19,7 +19,8 @@ from factories import (
 from watched import plans, watch
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import Asked, Closing, Command, Outcome, Reason, State
+from clio_broadly_sync.domain.model import Asked, Closing, Command, Outcome
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.overview import Group, PastRun
 
@@ -43,14 +44,14 @@ def send(store: Store, closing: Closing, outcome: Outcome, code: str | None = No
     """Hand a pending closing over, and settle it with this answer."""
     store.ledger.claim([make_candidate(closing)], 5, whole=False, judge=lambda *_: None, at=LATER)
     receipt = make_receipt(closing, outcome, code)
-    store.ledger.settle([receipt], lambda r, c: lifecycle.after(r, c, make_policy()), LATER)
+    store.ledger.settle([receipt], lambda r, c: lifecycle.settled(r, c, make_policy()), LATER)
 
 
 def send_at(store: Store, closing: Closing, at: datetime) -> None:
     """Hand it over at that time, whatever is known of its person; Broadly accepts."""
     store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=lambda *_: None, at=at)
     receipt = make_receipt(closing, Outcome.ACCEPTED)
-    store.ledger.settle([receipt], lambda r, c: lifecycle.after(r, c, make_policy()), at)
+    store.ledger.settle([receipt], lambda r, c: lifecycle.settled(r, c, make_policy()), at)
 
 
 def test_story_of_a_closing(store: Store) -> None:

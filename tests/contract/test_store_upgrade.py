@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from factories import NOW, make_candidate, make_due
 
-from clio_broadly_sync.domain.model import Key, State
+from clio_broadly_sync.domain.model import Key
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Store
 
 VERSION_1 = (Path(__file__).parent / "state_version_1.sql").read_text(encoding="utf-8")

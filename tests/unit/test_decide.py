@@ -31,10 +31,9 @@ from clio_broadly_sync.domain.model import (
     Matter,
     Outcome,
     Policy,
-    Reason,
-    State,
     SyncRule,
 )
+from clio_broadly_sync.domain.reasons import Reason, State
 
 POLICY, AT = make_policy(), make_moment()
 OTHER_DATE = date(2026, 11, 19)
@@ -174,7 +173,7 @@ def test_unreadable_close_date_keeps_the_date_that_was_known() -> None:
 
 def test_reopened_matter_keeps_its_closing() -> None:
     """Reopened, its date says nothing; the closing that waited is skipped."""
-    look = lifecycle.by_matter(
+    look = lifecycle.matter_read(
         make_closing(), make_matter(closed=False, closed_on=None), POLICY, AT, again=True
     )
     assert (look.closing.key.closed_on, look.closing.reason) == (CLOSED_ON, Reason.NOT_CLOSED)
@@ -228,7 +227,7 @@ SPEAKS_AGAINST = [
 @pytest.mark.parametrize("matter", SPEAKS_AGAINST, ids=str)
 def test_marked_closing_is_held_instead_of_skipped(matter: dict[str, Any]) -> None:
     """What may no longer be sent, and may have been, waits for a person, under its own date."""
-    look = lifecycle.by_matter(make_closing(marked=True), make_matter(**matter), POLICY, AT)
+    look = lifecycle.matter_read(make_closing(marked=True), make_matter(**matter), POLICY, AT)
     assert (look.closing.state, look.closing.marked) == (HELD, True)
     assert look.closing.key == Key(77, CLOSED_ON)
 
@@ -236,8 +235,8 @@ def test_marked_closing_is_held_instead_of_skipped(matter: dict[str, Any]) -> No
 def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
     """Opted out, asked elsewhere or gone meanwhile: held, not skipped."""
     marked = make_closing(marked=True)
-    opted_out = lifecycle.by_contact(marked, make_contact(opted_out=Box.CHECKED), POLICY, AT)
-    asked = lifecycle.by_asked(marked, Asked(person_at=NOW), POLICY, NOW)
+    opted_out = lifecycle.contact_read(marked, make_contact(opted_out=Box.CHECKED), POLICY, AT)
+    asked = lifecycle.asked_before(marked, Asked(person_at=NOW), POLICY, NOW)
     gone = lifecycle.gone(marked).closing
     for row, reason in (
         (opted_out, Reason.OPTED_OUT),
@@ -250,14 +249,14 @@ def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
 
 def test_marked_closing_waits_for_what_cannot_be_read() -> None:
     """A fault is no decision: it keeps waiting, and keeps its mark."""
-    hidden = lifecycle.by_contact(make_closing(marked=True), None, POLICY, AT)
+    hidden = lifecycle.contact_read(make_closing(marked=True), None, POLICY, AT)
     assert hidden is not None
     assert (hidden.state, hidden.reason, hidden.marked) == (PENDING, Reason.CONTACT_HIDDEN, True)
 
 
 def test_marked_closing_keeps_its_date_when_the_matter_gets_another() -> None:
     """It is tried again under the same transactionId."""
-    look = lifecycle.by_matter(
+    look = lifecycle.matter_read(
         make_closing(marked=True), make_matter(closed_on=OTHER_DATE), POLICY, AT, again=True
     )
     assert (look.closing.key.closed_on, look.closing.reason) == (CLOSED_ON, Reason.UNKNOWN_OUTCOME)
@@ -274,7 +273,7 @@ def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
         if closing.state is not PENDING:
             break
         sending = closing._replace(state=SENDING, reason=None)
-        closing = lifecycle.after(make_receipt(sending, outcome), sending, policy)
+        closing = lifecycle.settled(make_receipt(sending, outcome), sending, policy)
         assert closing.marked
         if outcome in (Outcome.RETRY, Outcome.REFUSED, Outcome.UNKNOWN):
             assert closing.state in (PENDING, HELD)
@@ -287,7 +286,7 @@ def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
 def test_fault_stands_until_the_contact_is_read_again() -> None:
     """A matter that is well says nothing about a contact that was hidden."""
     hidden = make_closing(reason=Reason.CONTACT_HIDDEN)
-    look = lifecycle.by_matter(hidden, make_matter(), POLICY, AT, again=True)
+    look = lifecycle.matter_read(hidden, make_matter(), POLICY, AT, again=True)
     assert (look.closing.reason, look.goes_on) == (Reason.CONTACT_HIDDEN, True)
     assert look.closing.read_at == AT.now
 
@@ -321,22 +320,26 @@ def test_edit_of_the_matter_ends_any_other_waiting(known: Closing) -> None:
 def test_fault_that_wants_approval_is_asked_about_when_it_is_mended() -> None:
     """Noticed in a stale run and unreadable then, it still waits for a person afterwards."""
     unreadable = make_closing(reason=Reason.UNREADABLE_FIELD, approval=Approval.WANTED)
-    look = lifecycle.by_matter(unreadable, make_matter(), POLICY, AT, again=True)
-    waits = lifecycle.by_contact(look.closing, make_contact(), POLICY, AT)
+    look = lifecycle.matter_read(unreadable, make_matter(), POLICY, AT, again=True)
+    waits = lifecycle.contact_read(look.closing, make_contact(), POLICY, AT)
     assert waits is not None
     assert (waits.state, waits.reason) == (PENDING, Reason.SURGE)
 
 
 def test_new_client_is_taken_from_the_matter() -> None:
     """The client is whoever the matter names at the last reading."""
-    look = lifecycle.by_matter(make_closing(), make_matter(client_id=1300), POLICY, AT, again=True)
+    look = lifecycle.matter_read(
+        make_closing(), make_matter(client_id=1300), POLICY, AT, again=True
+    )
     assert look.closing.contact_id == 1300
 
 
 def test_second_look_is_by_the_rule_of_now() -> None:
     """A closing that waited under another rule is decided by the new one."""
     waited = make_closing(rule=SyncRule.OPT_OUT)
-    look = lifecycle.by_matter(waited, make_matter(opted_in=Box.UNCHECKED), POLICY, AT, again=True)
+    look = lifecycle.matter_read(
+        waited, make_matter(opted_in=Box.UNCHECKED), POLICY, AT, again=True
+    )
     assert (look.closing.reason, look.closing.rule) == (Reason.NOT_OPTED_IN, SyncRule.BOTH)
 
 
@@ -347,13 +350,13 @@ def test_resent_stays_resent_until_it_is_settled() -> None:
     """Neither an outage nor Broadly's `retry` makes the age of a resent closing count again."""
     resent = make_closing(closed_on=date(2025, 1, 1), resent=True)
     released = lifecycle.released(resent, Reason.UNAVAILABLE)
-    retried = lifecycle.after(make_receipt(resent, Outcome.RETRY), resent, POLICY)
+    retried = lifecycle.settled(make_receipt(resent, Outcome.RETRY), resent, POLICY)
     for closing in (released, retried):
-        look = lifecycle.by_matter(
+        look = lifecycle.matter_read(
             closing, make_matter(closed_on=date(2025, 1, 1)), POLICY, AT, again=True
         )
         assert (look.goes_on, look.closing.resent) == (True, True)
-    accepted = lifecycle.after(make_receipt(resent, Outcome.ACCEPTED), resent, POLICY)
+    accepted = lifecycle.settled(make_receipt(resent, Outcome.ACCEPTED), resent, POLICY)
     assert not accepted.resent
 
 
@@ -364,7 +367,9 @@ def test_approval_is_sticky() -> None:
     doubted = lifecycle.approved(make_closing(marked=True), POLICY, NOW)
     assert (doubted.approval, doubted.reason) == (Approval.GIVEN, Reason.UNKNOWN_OUTCOME)
     released = lifecycle.released(approved, Reason.UNAVAILABLE)
-    look = lifecycle.by_matter(released, make_matter(), POLICY, make_moment(stale=True), again=True)
+    look = lifecycle.matter_read(
+        released, make_matter(), POLICY, make_moment(stale=True), again=True
+    )
     assert look.closing.approval is Approval.GIVEN
 
 
@@ -436,7 +441,7 @@ def test_resent_waits_for_nothing_but_the_next_sync(left: Closing) -> None:
 def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -> None:
     """Its transactionId is that of the closing which a person resent."""
     row = lifecycle.resent(make_closing(state=DEAD, marked=marked))
-    look = lifecycle.by_matter(row, make_matter(closed_on=None), POLICY, AT, again=True)
+    look = lifecycle.matter_read(row, make_matter(closed_on=None), POLICY, AT, again=True)
     assert (look.goes_on, look.closing.key) == (True, Key(77, CLOSED_ON))
 
 

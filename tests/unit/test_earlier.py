@@ -7,7 +7,8 @@ import pytest
 from factories import NOW, make_closing
 
 from clio_broadly_sync.cli.explain import earlier
-from clio_broadly_sync.domain.model import Closing, Reason, State
+from clio_broadly_sync.domain.model import Closing
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
 FORMER_DATE = date(2026, 11, 10)

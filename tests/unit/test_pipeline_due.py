@@ -7,7 +7,8 @@ import pytest
 from factories import CLOSED_ON, NOW, TODAY, for_backfill, make_policy
 from runs import YESTERDAY, Runs
 
-from clio_broadly_sync.domain.model import Box, Command, Reason, State
+from clio_broadly_sync.domain.model import Box, Command
+from clio_broadly_sync.domain.reasons import Reason, State
 
 PENDING, SENT, SKIPPED = State.PENDING, State.SENT, State.SKIPPED
 

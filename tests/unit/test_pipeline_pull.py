@@ -9,7 +9,8 @@ from factories import NOW, TODAY, make_policy
 from runs import Runs
 
 from clio_broadly_sync.domain.errors import ConfigError, UnavailableError
-from clio_broadly_sync.domain.model import Approval, Box, Reason, State
+from clio_broadly_sync.domain.model import Approval, Box
+from clio_broadly_sync.domain.reasons import Reason, State
 
 PENDING, SENT, SKIPPED = State.PENDING, State.SENT, State.SKIPPED
 HOUR = timedelta(hours=1)

@@ -6,7 +6,8 @@ import pytest
 from factories import CLOSED_ON, NOW, TODAY, make_policy
 from runs import YESTERDAY, Runs
 
-from clio_broadly_sync.domain.model import Box, Key, Outcome, Reason, State
+from clio_broadly_sync.domain.model import Box, Key, Outcome
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push
 
 PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD

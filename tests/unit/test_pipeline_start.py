@@ -12,7 +12,8 @@ from factories import NOW, TODAY, make_closing, make_policy
 from runs import WANTED, Runs
 
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, FieldIds, Pins, Reason, State, SyncRule
+from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
 
 PINNED = Pins(WANTED.host, 1, WANTED.broadly_url, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))
 NEW_YORK = ZoneInfo("America/New_York")

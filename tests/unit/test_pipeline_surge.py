@@ -4,7 +4,8 @@ import pytest
 from factories import for_backfill, make_policy
 from runs import Runs
 
-from clio_broadly_sync.domain.model import Approval, Box, Reason, State
+from clio_broadly_sync.domain.model import Approval, Box
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import run
 
 PENDING, SENT = State.PENDING, State.SENT

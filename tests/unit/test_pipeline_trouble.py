@@ -15,7 +15,8 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import Outcome, Reason, State
+from clio_broadly_sync.domain.model import Outcome
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.ledger import Ledger
 
 PENDING, SENDING, SENT, DEAD, HELD = (

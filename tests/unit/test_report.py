@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from factories import make_closing, make_receipt
 
-from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Reason, State, Verdict
+from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Verdict
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline.report import Report, decision_of
 
 HIDDEN = make_closing(reason=Reason.CONTACT_HIDDEN)

@@ -27,7 +27,6 @@ from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.model import (
-    FINAL,
     Approval,
     Asked,
     Box,
@@ -39,12 +38,12 @@ from clio_broadly_sync.domain.model import (
     Matter,
     Outcome,
     Policy,
-    Reason,
-    State,
     SyncRule,
     Verdict,
 )
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.domain.reasons import FINAL, Reason, State
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 # The truth table of design §1, with every state that a checkbox can have on the wire.
 
@@ -225,18 +224,18 @@ def noticed(matter: Matter, policy: Policy = POLICY) -> Closing:
 
 
 def with_contact(contact: Contact | None, policy: Policy = POLICY) -> Closing:
-    decided = lifecycle.by_contact(make_closing(), contact, policy, MOMENT)
+    decided = lifecycle.contact_read(make_closing(), contact, policy, MOMENT)
     assert decided is not None
     return decided
 
 
 def after(outcome: Outcome, **policy: Any) -> Closing:
     closing = make_closing(state=State.SENDING)
-    return lifecycle.after(make_receipt(closing, outcome), closing, make_policy(**policy))
+    return lifecycle.settled(make_receipt(closing, outcome), closing, make_policy(**policy))
 
 
 def asked_recently() -> Closing:
-    decided = lifecycle.by_asked(make_closing(), Asked(person_at=NOW), POLICY, NOW)
+    decided = lifecycle.asked_before(make_closing(), Asked(person_at=NOW), POLICY, NOW)
     assert decided is not None
     return decided
 
@@ -504,7 +503,9 @@ def test_asked_recently(asked: Asked, reask_days: int, reason: Reason | None) ->
 def test_receipt(outcome: Outcome, marked: bool, dedupes: bool, state: State, marks: bool) -> None:
     """Only a result for the item settles a marked closing; any other ending leaves it unknown."""
     closing = make_closing(state=State.SENDING, marked=marked)
-    change = rules.after(make_receipt(closing, outcome), closing, make_policy(dedupes=dedupes))
+    change = lifecycle.change_after(
+        make_receipt(closing, outcome), closing, make_policy(dedupes=dedupes)
+    )
     assert (change.state, change.marked) == (state, marks)
 
 
@@ -515,9 +516,9 @@ def test_tenth_run_is_the_last(outcome: Outcome, given_up: State) -> None:
     """A closing is tried in ten runs, not in nine and not in eleven."""
     closing, states = make_closing(), []
     for _ in range(10):
-        sending = lifecycle.changed(closing, rules.Change(State.SENDING))
+        sending = lifecycle.applied(closing, lifecycle.Change(State.SENDING))
         receipt = make_receipt(sending, outcome)
-        closing = lifecycle.after(receipt, sending, make_policy(dedupes=True))
+        closing = lifecycle.settled(receipt, sending, make_policy(dedupes=True))
         states.append(closing.state)
     assert states == [State.PENDING] * 9 + [given_up]
 
@@ -532,10 +533,10 @@ def test_what_was_not_tried_does_not_count() -> None:
 def test_mark_goes_with_every_change() -> None:
     """What was unknown is held instead of skipped, and as unknown as before when given back."""
     marked = make_closing(marked=True)
-    assert rules.not_to_be_sent(marked, Reason.OPTED_OUT) == rules.Change(
+    assert lifecycle.change_not_sent(marked, Reason.OPTED_OUT) == lifecycle.Change(
         State.HELD, Reason.OPTED_OUT, marked=True
     )
-    assert rules.released(marked, Reason.UNAVAILABLE) == rules.Change(
+    assert lifecycle.change_released(marked, Reason.UNAVAILABLE) == lifecycle.Change(
         State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True
     )
 

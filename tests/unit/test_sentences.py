@@ -13,7 +13,8 @@ from clio_broadly_sync.cli.explain import answer as explanation
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.domain import reasons
-from clio_broadly_sync.domain.model import Command, Key, Reason, State, SyncRule
+from clio_broadly_sync.domain.model import Command, Key, SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")

@@ -12,7 +12,8 @@ from factories import NOW, TODAY
 from clio_broadly_sync.cli import status
 from clio_broadly_sync.cli import status_standing as standing
 from clio_broadly_sync.cli.status_standing import Standing
-from clio_broadly_sync.domain.model import FAULTS, Command, Reason, SyncRule
+from clio_broadly_sync.domain.model import Command, SyncRule
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.store.overview import Group, PastRun
 
 SYNC, BACKFILL = Command.SYNC, Command.BACKFILL

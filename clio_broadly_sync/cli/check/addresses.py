@@ -9,7 +9,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from clio_broadly_sync.cli import findings
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.domain.errors import (
     AddressError,
@@ -36,7 +35,7 @@ def broadly(settings: Config, transport: Transport) -> Iterator[Finding]:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())
     except DeniedError as error:
         mend = "put the right one into BROADLY_API_KEY, or mend BROADLY_AUTH_HEADER."
-        code = words.exit_code(error)
+        code = error.exit_code
         yield findings.failed(about, f"{host} refuses the key ({error.status}): {mend}", code)
     except StoppedError:
         raise

@@ -7,14 +7,15 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from clio_broadly_sync.cli import app, findings, times
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.clio.sample import Sample
 from clio_broadly_sync.domain import checkboxes
 from clio_broadly_sync.domain.checkboxes import Checkbox
 from clio_broadly_sync.domain.errors import (
+    ATTENTION,
     ClockError,
+    ConfigError,
     DeniedError,
     StoppedError,
     StorageError,
@@ -237,7 +238,7 @@ def _reading(what: str, permission: str, answer: Sequence[object] | SyncError) -
     if isinstance(answer, DeniedError) and answer.status == FORBIDDEN:
         tick = _TICK.format(permission=permission)
         yield findings.failed(
-            what, f"Clio forbids this sign-in to read {what}: {tick}", words.DENIED
+            what, f"Clio forbids this sign-in to read {what}: {tick}", DeniedError.exit_code
         )
     elif isinstance(answer, SyncError):
         yield from findings.failures(what, answer)
@@ -260,7 +261,7 @@ def _custom_field(
 ) -> Iterator[Finding]:
     about, found = "custom field", box.found_in(definitions)
     if box.is_wrong(definitions, pinned):
-        yield findings.failed(about, box.problem(definitions, pinned), words.CONFIG)
+        yield findings.failed(about, box.problem(definitions, pinned), ConfigError.exit_code)
     elif not found and (question := box.did_you_mean(definitions)):
         yield findings.warning(about, f"Clio has no checkbox named {box}.{question}")
     elif not found:
@@ -284,7 +285,9 @@ def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
     if sample.withheld:
         tick = _TICK.format(permission="Custom fields")
         return findings.failed(
-            about, f"Clio withholds the value of {box} from this sign-in: {tick}", words.DENIED
+            about,
+            f"Clio withholds the value of {box} from this sign-in: {tick}",
+            DeniedError.exit_code,
         )
     if sample.unreadable:
         ids = ", ".join(map(str, sample.unreadable))
@@ -292,7 +295,7 @@ def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
             about,
             f"The value of {box} cannot be read, and its client waits: open {box.parent} {ids} in "
             "Clio, set the box anew and save.",
-            words.ATTENTION,
+            ATTENTION,
         )
     records = what if len(sample.boxes) > 1 else box.parent
     return findings.ok(

@@ -11,14 +11,13 @@ from typing import Final, NoReturn
 import click
 
 from clio_broadly_sync.cli import app, findings, times
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.check import addresses, clio, here
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.errors import ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Config
@@ -146,7 +145,7 @@ def _hold_what_is_in_doubt(store: Store) -> None:
     at = app.now()
     store.begin_run("check", uuid.uuid4().hex, at)
     store.ledger.recover(_held, at)
-    store.finish_run(words.OK, at)
+    store.finish_run(OK, at)
 
 
 def _held(closing: Closing) -> Closing:

@@ -15,7 +15,7 @@ from clio_broadly_sync.cli import status_standing as standing
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.status_standing import Standing
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import ATTENTION, OK, StorageError, outcome_of
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store.overview import PastRun
@@ -106,15 +106,15 @@ def _settings_file(options: Options) -> Path:
 
 def _ended(run: PastRun, stands: Standing) -> Finding:
     name = f"`{run.command}` of {times.moment(run.started_at, stands.zone)}"
-    if run.exit_code == words.OK:
+    if run.exit_code == OK:
         return findings.ok("last run", f"The {name} ended well.")
-    if run.exit_code == words.ATTENTION:
+    if run.exit_code == ATTENTION:
         waited = f"something waited for a person ({run.exit_code})"
         return findings.ok("last run", f"The {name} came through; {waited}.")
     if run.exit_code is not None:
         return findings.warning(
             "last run",
-            f"The {name} ended with exit code {run.exit_code} ({words.outcome(run.exit_code)}): "
+            f"The {name} ended with exit code {run.exit_code} ({outcome_of(run.exit_code)}): "
             "if nothing above explains it, run it once by hand.",
         )
     if stands.at_work and run == stands.runs[0]:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.domain.errors import shown
-from clio_broadly_sync.domain.model import State
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store.history import Step, Story
 
 STATES: Final = {

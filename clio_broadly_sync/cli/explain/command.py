@@ -8,7 +8,6 @@ from typing import Final, NamedTuple, NoReturn
 import click
 
 from clio_broadly_sync.cli import app, times
-from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli.explain import answer as explanation
 from clio_broadly_sync.cli.explain import earlier, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told
@@ -17,8 +16,9 @@ from clio_broadly_sync.cli.explain.preview import Foresight
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.domain.errors import StoppedError, SyncError
-from clio_broadly_sync.domain.model import Command, Matter, Reason
+from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
+from clio_broadly_sync.domain.model import Command, Matter
+from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
@@ -46,7 +46,7 @@ class Question(NamedTuple):
 
 def carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
     """Explain, and exit with the code of what happened."""
-    code, answer, stop = words.OK, None, app.stop_on_signals()
+    code, answer, stop = OK, None, app.stop_on_signals()
     try:
         settings = app.load_settings(options)
         with app.opened(settings, writes=False) as store:
@@ -58,7 +58,7 @@ def carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetur
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(json.dumps(explanation.as_object(answer, words.outcome(code))))
+        click.echo(json.dumps(explanation.as_object(answer, outcome_of(code))))
     sys.exit(code)
 
 

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.model import Closing, Reason, State
+from clio_broadly_sync.domain.model import Closing
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
 CORRECTED: Final = (

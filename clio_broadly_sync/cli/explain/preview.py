@@ -15,15 +15,14 @@ from clio_broadly_sync.clio.lookup import Found
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
-    FAULTS,
     Candidate,
     Closing,
     Contact,
     FieldIds,
     Matter,
     ReviewRequest,
-    State,
 )
+from clio_broadly_sync.domain.reasons import FAULTS, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
@@ -113,12 +112,12 @@ class Foresight:
         if closing.state is not State.PENDING or closing.reason in FAULTS:
             return closing
         contact = self._contact(closing.contact_id or 0)
-        refused = lifecycle.by_contact(closing, contact, policy, at)
+        refused = lifecycle.contact_read(closing, contact, policy, at)
         if refused is not None or contact is None:
             return refused or closing
         request = lifecycle.request_for(closing, contact, policy, at.today)
         asked = self._store.trail.asked(Candidate(closing, request, now))
-        return lifecycle.by_asked(closing, asked, policy, now) or closing
+        return lifecycle.asked_before(closing, asked, policy, now) or closing
 
     def _contact(self, contact_id: int) -> Contact | None:
         return self._source.contacts([contact_id], self._fields).get(contact_id)

@@ -9,9 +9,17 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.model import FAULTS, Closing, Command, Outcome, Policy, Reason, State
-from clio_broadly_sync.domain.reasons import BY_ITSELF, HELPS, OUT_OF_SYNC, WHY
+from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
+from clio_broadly_sync.domain.reasons import (
+    BY_ITSELF,
+    FAULTS,
+    HELPS,
+    OUT_OF_SYNC,
+    WHY,
+    Reason,
+    State,
+)
 from clio_broadly_sync.store.history import Step, Story
 
 PROGRAM: Final = "clio-broadly-sync"
@@ -205,7 +213,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "rule": closing.rule,
         "matter": closing.key.matter_id,
         "tries": closing.tries,
-        "most": rules.MAX_TRIES,
+        "most": lifecycle.MAX_TRIES,
         "code": f" (its code: {last.answer})" if last is not None and last.answer else "",
         "backfill": _backfill(closing.key.closed_on),
     }

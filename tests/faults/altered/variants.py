@@ -20,10 +20,9 @@ from clio_broadly_sync.domain.model import (
     FieldIds,
     Outcome,
     Page,
-    Reason,
     Receipt,
-    State,
 )
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push, run
 from clio_broadly_sync.pipeline.context import Job
 
@@ -75,13 +74,13 @@ def settle_first() -> None:
 def send_again() -> None:
     """What has an unknown outcome goes again, although Broadly may ask twice."""
 
-    def unknown(closing: Closing, *, dedupes: bool) -> rules.Change:
-        return rules.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
+    def unknown(closing: Closing, *, dedupes: bool) -> lifecycle.Change:
+        return lifecycle.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
 
     def recovered(closing: Closing, dedupes: bool) -> Closing:
         return closing._replace(state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
 
-    rules.unknown, lifecycle.recovered = unknown, recovered
+    lifecycle.change_in_doubt, lifecycle.recovered = unknown, recovered
 
 
 def contacts_kept() -> None:
