@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from clio_broadly_sync.settings import Config, Salvaged
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import Rehearsal
 from clio_broadly_sync.store import SignIn, Store, locked
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 GRACE_SECONDS = 90.0
 

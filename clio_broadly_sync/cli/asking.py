@@ -7,8 +7,7 @@ from typing import Final
 import click
 
 from clio_broadly_sync.domain.errors import StoppedError
-from clio_broadly_sync.transport.client import Stop
-from clio_broadly_sync.transport.session import wall_clock
+from clio_broadly_sync.transport.signals import Stop, time_limit
 
 PATIENCE_SECONDS: Final = 600.0
 
@@ -18,7 +17,7 @@ def patience(stop: Stop) -> Iterator[None]:
     """Let a signal end the wait for an answer at once, and ten minutes without one as well: that
     is click.Abort, as the end of the input is."""
     try:
-        with wall_clock(PATIENCE_SECONDS), stop.at_once():
+        with time_limit(PATIENCE_SECONDS), stop.at_once():
             yield
     except StoppedError:
         click.echo(err=True)  # the question's line is still open

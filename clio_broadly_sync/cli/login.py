@@ -29,7 +29,7 @@ from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import SignIn, Store, locked
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 PATIENCE_SECONDS: Final = 20.0
 LOGOUT_PATIENCE_SECONDS: Final = 3.0

@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.model import Closing
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Selection, Store
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 Counts = Counter[State]
 """How many of the chosen rows there are in each state."""

@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError, RefusedError, UnavailableError
 from clio_broadly_sync.domain.model import Grant, Secret
-from clio_broadly_sync.transport.client import Answer, Stop, Transport, read_json
+from clio_broadly_sync.transport.client import Answer, Transport, read_json
+from clio_broadly_sync.transport.signals import Stop
 
 log = logging.getLogger(__name__)
 

@@ -11,23 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from types import FrameType
 from typing import Any, Final, TypeVar
 
 import requests
 import tenacity
 import urllib3
 
-from clio_broadly_sync.domain.errors import StoppedError, TooLateError, UnavailableError
+from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.rate_limit import Pace
-from clio_broadly_sync.transport.session import (
-    Headers,
-    beginning,
-    open_session,
-    trusted,
-    wall_clock,
-)
+from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
+from clio_broadly_sync.transport.signals import Stop, time_limit
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,40 +35,6 @@ WHOLE_CALL_SECONDS: Final = 60.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Forty times the largest answer there is; what JSON makes of more could fill a small machine."""
 CHUNK_BYTES: Final = 64 * 1024
-
-
-class Stop:
-    """Whether a signal has asked the run to end, and the sleep that it cuts short."""
-
-    def __init__(self) -> None:
-        self._signal: int | None = None
-        self._at_once = False
-
-    def ask(self, signal_number: int, frame: FrameType | None = None) -> None:
-        """Note the signal, as its handler; raise where nothing is in flight."""
-        self._signal = signal_number
-        if self._at_once:
-            raise StoppedError(signal_number)
-
-    def check(self) -> None:
-        """Raise StoppedError once a signal has come."""
-        if self._signal is not None:
-            raise StoppedError(self._signal)
-
-    def sleep(self, seconds: float) -> None:
-        # No threading.Event: a handler that sets one while it is waited for may wait for ever.
-        with self.at_once():
-            time.sleep(seconds)
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Let a signal end what is inside, which changes nothing anywhere."""
-        self._at_once = True
-        try:
-            self.check()
-            yield
-        finally:
-            self._at_once = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -201,7 +161,7 @@ class Transport:
             prepared = self._session.prepare_request(
                 requests.Request(method, url, params=params, data=body, auth=auth)
             )
-            with self._interruptible(method), wall_clock(self._whole_call):
+            with self._interruptible(method), time_limit(self._whole_call):
                 return self._exchange(prepared)
         except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise failures.of_exception(self.peer, error) from None

@@ -1,16 +1,12 @@
-"""The session that requests go over, whom it trusts, and the clock that runs meanwhile.
+"""The session that requests go over, and whom it trusts.
 
 It tells a connection that never stood from one that broke: requests raises the same classes for
 both, but what failed while connecting was never sent.
 """
 
 import os
-import signal
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping
 from typing import Any, Final
 
 import requests
@@ -100,27 +96,3 @@ def beginning(response: requests.Response) -> bytes:
         return next(response.iter_content(REFUSAL_BYTES), b"")
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
         return b""
-
-
-@contextmanager
-def wall_clock(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError inside after `seconds`.
-
-    A time-out of requests bounds each read of the socket, not the whole: a server that drips
-    a byte a second would hold the run for ever.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def expire(signal_number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, expire)
-    # Again and again: while connecting, a library may take it for the failure of one address.
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

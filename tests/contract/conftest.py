@@ -10,7 +10,7 @@ import pytest
 from clio_contract import requests_fit_clios_contract
 
 from clio_broadly_sync.sandbox import Firm, Sandbox
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 __all__ = ["requests_fit_clios_contract"]
 

@@ -10,7 +10,8 @@ import requests
 import urllib3
 
 from clio_broadly_sync.domain.model import Key, ReviewRequest
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DAY = date(2026, 11, 20)

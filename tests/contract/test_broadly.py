@@ -25,8 +25,8 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.sandbox import Sandbox, faults
 from clio_broadly_sync.sinks.broadly import Broadly
-from clio_broadly_sync.transport.client import Stop
 from clio_broadly_sync.transport.session import HandshakeError
+from clio_broadly_sync.transport.signals import Stop
 
 URL = "https://reviews.example/v1/batch"
 HEADERS = {"Authorization": "Bearer key"}

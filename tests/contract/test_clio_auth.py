@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import Grant, Secret
 from clio_broadly_sync.sandbox import Sandbox
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 BASE = "https://app.clio.com"
 TOKEN = f"{BASE}/oauth/token"

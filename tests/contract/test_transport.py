@@ -35,8 +35,9 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.sandbox import Sandbox, faults
 from clio_broadly_sync.sandbox.wire import Delivery, Response
 from clio_broadly_sync.transport import client as module
-from clio_broadly_sync.transport.client import Answer, Stop, Transport
-from clio_broadly_sync.transport.session import REFUSAL_BYTES, wall_clock
+from clio_broadly_sync.transport.client import Answer, Transport
+from clio_broadly_sync.transport.session import REFUSAL_BYTES
+from clio_broadly_sync.transport.signals import Stop, time_limit
 
 URL = "https://clio.example/api/v4/matters.json"
 MIB = 1024 * 1024
@@ -547,7 +548,7 @@ def test_clock_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(5)
         time.sleep(5)
 
-    with pytest.raises(TimeoutError), wall_clock(0.01):
+    with pytest.raises(TimeoutError), time_limit(0.01):
         swallow_one()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 

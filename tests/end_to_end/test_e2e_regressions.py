@@ -32,7 +32,8 @@ from clio_broadly_sync.sandbox.faults import Fault, Turn
 from clio_broadly_sync.sandbox.wire import Delivery
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
 OUT = "BroadlyOptOut"

@@ -20,7 +20,8 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.monitor import WHOLE_CALL_SECONDS
 from clio_broadly_sync.settings import Config
-from clio_broadly_sync.transport.client import Stop, Transport
+from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 _NOT_THERE: Final = (404, 410)
 _UNKNOWN: Final = (

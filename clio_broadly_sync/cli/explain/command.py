@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
 NO_MATTER: Final = (

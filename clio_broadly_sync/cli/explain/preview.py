@@ -27,7 +27,7 @@ from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Config
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
-from clio_broadly_sync.transport.client import Stop
+from clio_broadly_sync.transport.signals import Stop
 
 PATIENCE_SECONDS: Final = 60.0
 _NO_BOX: Final = FieldIds(None, None)
