@@ -12,8 +12,6 @@ from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.clio.api import Api, Tokens
 from clio_broadly_sync.clio.auth import App, GivenToken, OAuth, SavedToken
-from clio_broadly_sync.clio.lookup import Lookup
-from clio_broadly_sync.clio.sample import Sampling
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import ConfigError, SyncError
 from clio_broadly_sync.domain.model import Command, Pins, Policy
@@ -92,13 +90,8 @@ class Ends:
         self.tokens: Tokens = GivenToken(given) if given is not None else self.saved_token
 
     def source(self) -> Clio:
-        return Clio(self._api(), region=self._settings.clio_region)
-
-    def lookup(self) -> Lookup:
-        return Lookup(self._api())
-
-    def sampling(self) -> Sampling:
-        return Sampling(self._api())
+        api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
+        return Clio(api, region=self._settings.clio_region)
 
     def sink(self, *, dry_run: bool) -> ReviewSink:
         if dry_run:
@@ -109,9 +102,6 @@ class Ends:
             self._settings.broadly_headers(),
             dedupes=self._settings.broadly_dedupes,
         )
-
-    def _api(self) -> Api:
-        return Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
 
 
 def _app(settings: Config) -> App:

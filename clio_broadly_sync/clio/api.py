@@ -13,17 +13,14 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from clio_broadly_sync.clio import records
-from clio_broadly_sync.clio.records import Row, unreadable
+from clio_broadly_sync.clio.records import Params, Row, unreadable
 from clio_broadly_sync.domain.errors import ClockError, ConfigError, DeniedError, RefusedError
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 
-PAGE_ROWS: Final = 200
 MAX_SKEW: Final = timedelta(hours=48)
 MAX_PAGES_WITHOUT_PROGRESS: Final = 10
 MAX_PAGES: Final = 50_000
 """Ten million records: no firm has so many, and a chain of pages that is longer has no end."""
-
-Params = list[tuple[str, str]]
 
 
 class Tokens(Protocol):
@@ -85,12 +82,12 @@ class Api:
         """Return the rows of the ids; of one that comes twice, and not the same, only the id."""
         wanted = set(ids)
         found: dict[int, Row] = {}
-        asked = [("ids[]", str(id_)) for id_ in sorted(wanted)]
+        asked = records.with_ids(wanted)
         for page in self.pages(path, asked + params) if wanted else ():
             for row in page.rows:
-                id_ = records.record_id(row.get("id"))
+                id_ = records.id_of(row)
                 if id_ in wanted:
-                    found[id_] = row if found.get(id_, row) == row else {"id": id_}
+                    found[id_] = row if found.get(id_, row) == row else records.only_id(id_)
             if len(found) == len(wanted):
                 break
         return found
@@ -101,7 +98,7 @@ class Api:
         `next` is followed as given (Clio paging guide: a rebuilt address is refused).
         """
         url: str | None = f"{self._base}/{path}"
-        query: Params | None = [*params, ("order", "id(asc)"), ("limit", str(PAGE_ROWS))]
+        query: Params | None = [*params, *records.BY_ID]
         highest = idle_pages = 0
         seen: set[int] = set()
         while url is not None:
@@ -110,7 +107,7 @@ class Api:
                 raise unreadable("its pages lead in a circle")
             seen.add(hash(url))
             page = self._page(url, query)
-            reached = max((records.record_id(row.get("id")) for row in page.rows), default=0)
+            reached = max(map(records.id_of, page.rows), default=0)
             idle_pages = 0 if reached > highest else idle_pages + 1
             highest = max(highest, reached)
             yield page
@@ -118,24 +115,12 @@ class Api:
 
     def _page(self, url: str, params: Params | None) -> Rows:
         body, answer = self._get(url, params)
-        rows = body.get("data")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise unreadable("a list has no rows")
-        return Rows(rows, self._next_url(body, len(rows)), answer)
+        rows = records.rows(body)
+        next_url = records.next_page(body, len(rows))
+        return Rows(rows, None if next_url is None else self._of_ours(next_url), answer)
 
-    def _next_url(self, body: Row, rows: int) -> str | None:
-        """Return where the next page is; None after the last one (no key means no page)."""
-        meta = _part(body, "meta")
-        paging = _part(meta, "paging")
-        next_url = paging.get("next")
-        if next_url is not None:
-            self._check_origin(next_url)
-        elif "paging" not in meta and rows >= PAGE_ROWS:
-            raise unreadable("a full page does not tell whether there is another")
-        return next_url
-
-    def _check_origin(self, url: object) -> None:
-        """The token goes to the host of the settings only."""
+    def _of_ours(self, url: object) -> str:
+        """Return the address of a next page; the token goes to the host of the settings only."""
         if not isinstance(url, str):
             raise unreadable("the address of the next page is none")
         if _origins(url) != _origins(self._base):
@@ -143,6 +128,7 @@ class Api:
                 "Clio's answer points to another host for its next page, which was not followed; "
                 "check CLIO_BASE_URL, and that nothing stands between this machine and Clio."
             )
+        return url
 
     def _get(self, url: str, params: Params | None) -> tuple[Row, Answer]:
         try:
@@ -186,16 +172,6 @@ class Api:
         self._first_answer = (answer.date, self._monotonic())
 
 
-def _part(body: Row, key: str) -> Row:
-    """Return the object under the key; an empty one where there is none."""
-    part = body.get(key)
-    if part is None:
-        return {}
-    if not isinstance(part, dict):
-        raise unreadable("a list does not tell whether there is more")
-    return part
-
-
 def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
     """Return scheme, host and port in two readings: requests goes by one, and an address that is
     made to be read in two ways must not pass."""
@@ -212,11 +188,10 @@ def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
 
 
 def _word(body: bytes) -> str:
-    """Return Clio's word for an error, in either of its shapes: `error.type`, or `error` itself."""
+    """Return Clio's word for an error, as the end of a bracket; nothing where it is none."""
     try:
-        error = read_json(body)["error"]
-        word = error if isinstance(error, str) else error["type"]
-    except (ValueError, LookupError, TypeError):
+        word = records.error_word(read_json(body))
+    except ValueError:
         return ""
-    known = isinstance(word, str) and word.isascii() and word.isidentifier() and len(word) <= 40
+    known = word is not None and word.isascii() and word.isidentifier() and len(word) <= 40
     return f", {word}" if known else ""

@@ -1,4 +1,4 @@
-"""Clio's records: which fields are asked for, and how their JSON becomes our values.
+"""Every key name of Clio's API: what is asked for, and how the JSON becomes our values.
 
 What may be absent becomes None. What must be there and is not, or is of another type, makes its
 record unreadable (it waits), or where no record can be told, the answer (UnavailableError). A box
@@ -6,9 +6,9 @@ in doubt is unreadable, never unchecked. Sources: Clio's OpenAPI document and gu
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.domain.errors import UnavailableError
@@ -21,8 +21,18 @@ CONTACT_FIELDS: Final = (
     "id,type,name,first_name,last_name,primary_email_address,primary_phone_number"
 )
 BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_deleted,custom_field}"
+NAME_FIELDS: Final = "id,name"
+NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
+CLIENT_FIELDS: Final = "id,client{id}"
 CHECKBOX: Final = "checkbox"
 MAX_ID: Final = 2**63 - 1
+PAGE_ROWS: Final = 200
+
+Params = list[tuple[str, str]]
+CLOSED: Final[Params] = [("status", "closed")]
+CLOSED_LAST: Final[Params] = [*CLOSED, ("order", "close_date(desc)")]
+CHECKBOXES: Final[Params] = [("field_type", CHECKBOX), ("deleted", "false")]
+BY_ID: Final[Params] = [("order", "id(asc)"), ("limit", str(PAGE_ROWS))]
 
 _CHECKED: Final = (True, "true", 1, "1")
 _UNCHECKED: Final = (None, False, "false", 0, "0", "")
@@ -31,12 +41,119 @@ _PHONE_REGION: Final = {"us": "US", "ca": "CA", "au": "AU"}
 Row = Mapping[str, Any]
 
 
+class Numbered(NamedTuple):
+    """A matter, and its display number, which only a terminal may show: Clio's usual one holds
+    the client's surname."""
+
+    matter: Matter
+    number: str | None
+
+
+class Sample(NamedTuple):
+    """What a few records showed: the box of each by id, whether values were withheld from the
+    token, and (of matters) the ids of their clients."""
+
+    boxes: Mapping[int, Box]
+    withheld: bool
+    clients: frozenset[int] = frozenset()
+
+    @property
+    def unreadable(self) -> list[int]:
+        return sorted(id_ for id_, box in self.boxes.items() if box is Box.UNREADABLE)
+
+
 class _WrongTypeError(Exception):
     """A value in a record is not of the type that Clio documents."""
 
 
 def unreadable(what: str) -> UnavailableError:
     return UnavailableError(f"Clio answered what cannot be read: {what}. The next run tries again.")
+
+
+# What is asked for.
+
+
+def fields_and_box(fields: str, field_id: int | None) -> Params:
+    """Ask for these fields, and for the box of that definition where one is read."""
+    if field_id is None:
+        return [("fields", fields)]
+    return [("custom_field_ids[]", str(field_id)), ("fields", f"{fields},{BOX_FIELDS}")]
+
+
+def updated_since(after: datetime) -> Params:
+    """Ask for what was updated after that second (aware UTC)."""
+    return [("updated_since", f"{after:%Y-%m-%dT%H:%M:%SZ}")]
+
+
+def closed_between(first: date, last: date) -> Params:
+    return [
+        ("close_date[]", f">={first.isoformat()}"),
+        ("close_date[]", f"<={last.isoformat()}"),
+    ]
+
+
+def with_ids(ids: Iterable[int]) -> Params:
+    return [("ids[]", str(id_)) for id_ in sorted(ids)]
+
+
+def first_rows(number: int) -> Params:
+    return [("limit", str(number))]
+
+
+def containing(words: str) -> Params:
+    """Ask for records with these words anywhere, in the names of clients as well."""
+    return [("query", words)]
+
+
+# Answers.
+
+
+def rows(body: Row) -> list[Row]:
+    """Return the records of a list; raise UnavailableError where it has none that can be told."""
+    found = body.get("data")
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise unreadable("a list has no rows")
+    return found
+
+
+def next_page(body: Row, rows_here: int) -> object:
+    """Return what stands for the address of the next page; None after the last one (no key means
+    no page)."""
+    meta = _part(body, "meta")
+    found = _part(meta, "paging").get("next")
+    if found is None and "paging" not in meta and rows_here >= PAGE_ROWS:
+        raise unreadable("a full page does not tell whether there is another")
+    return found
+
+
+def error_word(body: object) -> str | None:
+    """Return Clio's word for an error, in either of its shapes: `error.type`, or `error` itself."""
+    error = body.get("error") if isinstance(body, dict) else None
+    word = error.get("type") if isinstance(error, dict) else error
+    return word if isinstance(word, str) else None
+
+
+def _part(body: Row, key: str) -> Row:
+    """Return the object under the key; an empty one where there is none."""
+    part = body.get(key)
+    if part is None:
+        return {}
+    if not isinstance(part, dict):
+        raise unreadable("a list does not tell whether there is more")
+    return part
+
+
+# Records.
+
+
+def id_of(row: Row) -> int:
+    """Return the record's id; raise UnavailableError where it cannot be one."""
+    return record_id(row.get("id"))
+
+
+def only_id(id_: int) -> Row:
+    """Return a record of which nothing else is known."""
+    return {"id": id_}
 
 
 def record_id(value: object) -> int:
@@ -68,7 +185,7 @@ def custom_field(row: Row) -> CustomField:
     if not texts or not isinstance(deleted, bool):
         raise unreadable("a custom field's definition")
     return CustomField(
-        id=record_id(row.get("id")),
+        id=id_of(row),
         name=str(name),
         parent=str(parent),
         type=str(kind),
@@ -89,7 +206,7 @@ def matter(row: Row, opt_in: int | None) -> Matter:
     except (KeyError, _WrongTypeError):
         readable = False
     return Matter(
-        id=record_id(row.get("id")),
+        id=id_of(row),
         etag=etag,
         closed=status not in ("Open", "Pending"),
         closed_on=closed_on,
@@ -111,9 +228,9 @@ def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
         email, phone = _text(row["primary_email_address"]), _text(row["primary_phone_number"])
         names = [_text(row.get(key)) for key in ("first_name", "last_name", "name")]
     except (KeyError, _WrongTypeError):
-        return Contact(record_id(row.get("id")), readable=False)
+        return Contact(id_of(row), readable=False)
     return Contact(
-        id=record_id(row.get("id")),
+        id=id_of(row),
         is_company=is_company,
         first_name=None if is_company else names[0],
         last_name=None if is_company else names[1],
@@ -123,6 +240,26 @@ def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
         opted_out=box(row, opt_out),
         readable=is_company or kind == "Person",
     )
+
+
+def numbered(row: Row, opt_in: int | None) -> Numbered:
+    return Numbered(matter(row, opt_in), _name(row.get("display_number")))
+
+
+def name(row: Row) -> str | None:
+    return _name(row.get("name"))
+
+
+def sample(found: Sequence[Row], field_id: int | None) -> Sample:
+    """Return what the records show of the box with this definition id."""
+    boxes = {id_of(row): box(row, field_id) for row in found}
+    return Sample(boxes, any(withheld(row) for row in found), frozenset(_clients(found)))
+
+
+def _clients(found: Iterable[Row]) -> Iterator[int]:
+    named = (row.get("client") for row in found)
+    ids = (client.get("id") for client in named if isinstance(client, dict))
+    return (record_id(id_) for id_ in ids if id_ is not None)
 
 
 def is_whole(row: Row) -> bool:

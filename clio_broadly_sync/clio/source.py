@@ -1,16 +1,23 @@
-"""Clio Manage's API v4: what the program reads there, as values.
+"""One firm's Clio Manage (API v4): what a run reads there, and what a person asks of it.
 
-How a record is read is in `clio_records`; all of Clio's key names are in these two. Sources:
-Clio's OpenAPI document and guides.
+How a record is read, and all of Clio's key names, are in `records`. Sources: Clio's OpenAPI
+document and guides.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
+from typing import Final
 
 from clio_broadly_sync.clio import records
-from clio_broadly_sync.clio.api import Api, Params
-from clio_broadly_sync.clio.records import unreadable
+from clio_broadly_sync.clio.api import Api
+from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
 from clio_broadly_sync.domain.model import Account, Contact, CustomField, FieldIds, Matter, Page
+
+MATTERS: Final = "matters.json"
+CONTACTS: Final = "contacts.json"
+CUSTOM_FIELDS: Final = "custom_fields.json"
+WHO_AM_I: Final = "users/who_am_i.json"
+SAMPLE_ROWS: Final = 10
 
 
 class Clio:
@@ -28,68 +35,111 @@ class Clio:
         """Return when the last request began, by the clock of `now`."""
         return self._api.asked_at()
 
+    # What a run reads.
+
     def account(self) -> Account:
         """Return whose data the token opens (`who_am_i`); DeniedError 403 where Clio forbids it."""
-        params = [("fields", records.ACCOUNT_FIELDS)]
-        body, _ = self._api.get("users/who_am_i.json", params)
+        body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.ACCOUNT_FIELDS, None))
         return records.account(body)
 
     def custom_fields(self, *, all_of_them: bool = False) -> list[CustomField]:
         """Return the checkbox definitions that are not deleted; or every definition there is."""
-        narrow = [("field_type", records.CHECKBOX), ("deleted", "false")]
-        params = [*([] if all_of_them else narrow), ("fields", records.DEFINITION_FIELDS)]
-        found = [
-            records.custom_field(row)
-            for page in self._api.pages("custom_fields.json", params)
-            for row in page.rows
-        ]
+        params = [] if all_of_them else records.CHECKBOXES
+        params = [*params, *records.fields_and_box(records.DEFINITION_FIELDS, None)]
+        pages = self._api.pages(CUSTOM_FIELDS, params)
+        found = [records.custom_field(row) for page in pages for row in page.rows]
         return [f for f in found if all_of_them or (f.type == records.CHECKBOX and not f.deleted)]
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
         """Yield the closed matters updated after `since`, in pages, by id."""
         after = since.replace(microsecond=0)
-        params = [("status", "closed"), ("updated_since", f"{after:%Y-%m-%dT%H:%M:%SZ}")]
         return self._matter_pages(
-            params, fields, lambda matter: matter.updated_at is None or matter.updated_at >= after
+            records.updated_since(after),
+            fields,
+            lambda matter: matter.updated_at is None or matter.updated_at >= after,
         )
 
     def closed_between(self, first: date, last: date, fields: FieldIds) -> Iterator[Page]:
         """Yield the matters with a close date from `first` to `last`, both included; and those
         whose close date cannot be read."""
-        params = [
-            ("status", "closed"),
-            ("close_date[]", f">={first.isoformat()}"),
-            ("close_date[]", f"<={last.isoformat()}"),
-        ]
 
         def asked_for(matter: Matter) -> bool:
             if matter.closed_on is None:
                 return not matter.readable
             return first <= matter.closed_on <= last
 
-        return self._matter_pages(params, fields, asked_for)
+        return self._matter_pages(records.closed_between(first, last), fields, asked_for)
 
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
         """Return those of the matters that there are, in whatever status; at most 100 ids."""
-        params = with_box(records.MATTER_FIELDS, fields.opt_in)
-        rows = self._api.by_id("matters.json", ids, params)
+        params = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
+        rows = self._api.by_id(MATTERS, ids, params)
         return {id_: records.matter(row, fields.opt_in) for id_, row in rows.items()}
 
     def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
         """Return those of the contacts that the token may see; at most 100 ids."""
-        params = with_box(records.CONTACT_FIELDS, fields.opt_out)
-        rows = self._api.by_id("contacts.json", ids, params)
+        params = records.fields_and_box(records.CONTACT_FIELDS, fields.opt_out)
+        rows = self._api.by_id(CONTACTS, ids, params)
         read = {
             id_: records.contact(row, fields.opt_out, self._region) for id_, row in rows.items()
         }
         return {id_: contact for id_, contact in read.items() if contact is not None}
 
+    # What a person asks. Names and display numbers are for a terminal only, and forgotten at once.
+
+    def find_matter(self, matter_id: int, fields: FieldIds) -> Numbered | None:
+        """Return the matter, in whatever status; None where Clio shows none of that id."""
+        params = records.fields_and_box(records.NUMBERED_FIELDS, fields.opt_in)
+        row = self._api.by_id(MATTERS, [matter_id], params).get(matter_id)
+        return None if row is None else records.numbered(row, fields.opt_in)
+
+    def find_by_number(self, number: str, fields: FieldIds) -> list[Numbered]:
+        """Return the matters with exactly this display number, capitals or not.
+
+        Clio looks for the words anywhere, in the names of clients as well, so most of what it
+        finds is none of them. The walk ends with the page that holds one.
+        """
+        fields_and_box = records.fields_and_box(records.NUMBERED_FIELDS, fields.opt_in)
+        for page in self._api.pages(MATTERS, records.containing(number) + fields_and_box):
+            found = [records.numbered(row, fields.opt_in) for row in page.rows]
+            if exact := [one for one in found if _is_called(one, number)]:
+                return exact
+        return []
+
+    def name_of(self, contact_id: int) -> str | None:
+        """Return the contact's name; None where Clio shows no such contact, or no name of it."""
+        params = records.fields_and_box(records.NAME_FIELDS, None)
+        return records.name(self._api.by_id(CONTACTS, [contact_id], params).get(contact_id, {}))
+
+    # A few records, to see whether the token may read them and their boxes: one request each, and
+    # no name, e-mail address or phone number is asked for.
+
+    def sample_matters(self, box: int | None) -> Sample:
+        """Return the matters closed last; where none is closed, any."""
+        params = records.fields_and_box(records.CLIENT_FIELDS, box)
+        params = [*params, *records.first_rows(SAMPLE_ROWS)]
+        rows = self._rows(MATTERS, records.CLOSED_LAST + params) or self._rows(MATTERS, params)
+        return records.sample(rows, box)
+
+    def sample_contacts(self, ids: Iterable[int], box: int | None) -> Sample:
+        """Return those of the contacts that are not hidden; any, where there are no ids."""
+        params, asked = records.fields_and_box("id", box), set(ids)
+        if asked:
+            rows = list(self._api.by_id(CONTACTS, asked, params).values())
+        else:
+            rows = self._rows(CONTACTS, [*params, *records.first_rows(SAMPLE_ROWS)])
+        return records.sample([row for row in rows if records.is_whole(row)], box)
+
+    def _rows(self, path: str, params: Params) -> list[Row]:
+        body, _ = self._api.get(path, params)
+        return records.rows(body)
+
     def _matter_pages(
         self, params: Params, fields: FieldIds, asked_for: Callable[[Matter], bool]
     ) -> Iterator[Page]:
         """Re-check every filter: Clio ignores a parameter that it does not know."""
-        boxed = with_box(records.MATTER_FIELDS, fields.opt_in)
-        for page in self._api.pages("matters.json", params + boxed):
+        boxed = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
+        for page in self._api.pages(MATTERS, [*records.CLOSED, *params, *boxed]):
             matters = [records.matter(row, fields.opt_in) for row in page.rows]
             wanted = [matter for matter in matters if matter.closed and asked_for(matter)]
             answered_at = page.answer.date
@@ -98,11 +148,5 @@ class Clio:
             yield Page(wanted, len(matters), answered_at)
 
 
-def with_box(fields: str, field_id: int | None) -> Params:
-    """Ask for these fields, and for the box of that definition where one is read."""
-    if field_id is None:
-        return [("fields", fields)]
-    return [
-        ("custom_field_ids[]", str(field_id)),
-        ("fields", f"{fields},{records.BOX_FIELDS}"),
-    ]
+def _is_called(found: Numbered, number: str) -> bool:
+    return found.number is not None and found.number.casefold() == number.casefold()

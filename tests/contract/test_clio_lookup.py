@@ -8,7 +8,7 @@ import responses
 from parts import DATE, NOW, Clock, Tokens, transport
 
 from clio_broadly_sync.clio.api import Api
-from clio_broadly_sync.clio.lookup import Lookup
+from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.model import Box, FieldIds
 from clio_broadly_sync.sandbox import Sandbox
 from clio_broadly_sync.sandbox.definitions import THANK_YOU
@@ -18,12 +18,12 @@ API = f"{BASE}/api/v4"
 NONE = FieldIds(None, None)
 
 
-def _lookup(tokens: Tokens | None = None, base: str = BASE, now: datetime = NOW) -> Lookup:
+def _lookup(tokens: Tokens | None = None, base: str = BASE, now: datetime = NOW) -> Clio:
     clock = {"wall_clock": lambda: now, "monotonic": Clock().now}
-    return Lookup(Api(transport(), tokens or Tokens(), base, **clock))
+    return Clio(Api(transport(), tokens or Tokens(), base, **clock), region="us")
 
 
-def _in(sandbox: Sandbox) -> Lookup:
+def _in(sandbox: Sandbox) -> Clio:
     return _lookup(Tokens(sandbox.clio.token), sandbox.clio.url, sandbox.firm.clock.now())
 
 
@@ -50,13 +50,13 @@ def test_matter_by_id(sandbox: Sandbox) -> None:
     contact = firm.add_contact(last_name="Weatherby")
     matter = firm.add_matter(contact, thank_you=True)
     fields = FieldIds(None, firm.fields[THANK_YOU].id)
-    found = _in(sandbox).matter(matter, fields)
+    found = _in(sandbox).find_matter(matter, fields)
     assert found is not None
     assert found.number == f"{matter:05d}-Weatherby"
     assert (found.matter.id, found.matter.client_id) == (matter, contact)
     assert (found.matter.closed, found.matter.opted_in) == (False, Box.CHECKED)
     firm.close(matter)
-    again = _in(sandbox).matter(matter, NONE)
+    again = _in(sandbox).find_matter(matter, NONE)
     assert again is not None
     assert again.matter.closed
 
@@ -64,7 +64,7 @@ def test_matter_by_id(sandbox: Sandbox) -> None:
 def test_matter_that_is_not_there(sandbox: Sandbox) -> None:
     """None, and no other matter in its place."""
     sandbox.firm.add_matter(sandbox.firm.add_contact())
-    assert _in(sandbox).matter(99, NONE) is None
+    assert _in(sandbox).find_matter(99, NONE) is None
 
 
 def test_matter_by_its_number(sandbox: Sandbox) -> None:
@@ -73,22 +73,22 @@ def test_matter_by_its_number(sandbox: Sandbox) -> None:
     contact = firm.add_contact(last_name="Weatherby")
     first, _ = firm.add_matter(contact), firm.add_matter(contact)
     for number in (f"{first:05d}-Weatherby", f"{first:05d}-weatherby"):
-        assert [found.matter.id for found in _in(sandbox).numbered(number, NONE)] == [first]
+        assert [found.matter.id for found in _in(sandbox).find_by_number(number, NONE)] == [first]
     for number in ("Weatherby", f"{first:05d}", "no such number"):
-        assert _in(sandbox).numbered(number, NONE) == []
+        assert _in(sandbox).find_by_number(number, NONE) == []
 
 
 @responses.activate
 def test_filters_are_checked_on_our_side() -> None:
     """Clio ignores a parameter that it does not know, and then shows everything."""
     _answers("matters.json", _row(5, "00005-A"), _row(6, "00006-B"), _row(7, None), _row(8, 8))
-    found = _lookup().matter(6, NONE)
+    found = _lookup().find_matter(6, NONE)
     assert found is not None
     assert found.matter.id == 6
-    assert _lookup().matter(9, NONE) is None
-    assert [one.matter.id for one in _lookup().numbered("00006-b", NONE)] == [6]
+    assert _lookup().find_matter(9, NONE) is None
+    assert [one.matter.id for one in _lookup().find_by_number("00006-b", NONE)] == [6]
     _answers("contacts.json", {"id": 1, "name": "Somebody Else"})
-    assert _lookup().name(2) is None
+    assert _lookup().name_of(2) is None
 
 
 def test_name(sandbox: Sandbox) -> None:
@@ -100,9 +100,9 @@ def test_name(sandbox: Sandbox) -> None:
     firm.hide_contact(hidden)
     firm.redact_contact(redacted)
     lookup = _in(sandbox)
-    assert lookup.name(person) == "Ada Weatherby"
-    assert lookup.name(company) == "Weatherby Bakery LLC"
-    assert [lookup.name(id_) for id_ in (hidden, redacted, 99)] == [None] * 3
+    assert lookup.name_of(person) == "Ada Weatherby"
+    assert lookup.name_of(company) == "Weatherby Bakery LLC"
+    assert [lookup.name_of(id_) for id_ in (hidden, redacted, 99)] == [None] * 3
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 5, {"a": 1}])
@@ -110,4 +110,4 @@ def test_name(sandbox: Sandbox) -> None:
 def test_what_is_no_name(name: object) -> None:
     """Left out, never printed as it is."""
     _answers("contacts.json", {"id": 1, "name": name})
-    assert _lookup().name(1) is None
+    assert _lookup().name_of(1) is None

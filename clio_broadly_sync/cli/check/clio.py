@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from clio_broadly_sync.cli import app, findings, times
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
-from clio_broadly_sync.clio.sample import Sample
+from clio_broadly_sync.clio.records import Sample
 from clio_broadly_sync.domain import checkboxes
 from clio_broadly_sync.domain.checkboxes import Checkbox
 from clio_broadly_sync.domain.errors import (
@@ -63,7 +63,7 @@ class Answers:
 
 def ask(settings: Config, ends: app.Ends, known: Known | None) -> Answers:
     """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
-    source, sampling = ends.source(), ends.sampling()
+    source = ends.source()
     account = _tried(source.account)
     if isinstance(account, SyncError) and _ends_it(account):
         return Answers(account, None, account, account, account, NO_IDS)
@@ -71,9 +71,9 @@ def ask(settings: Config, ends: app.Ends, known: Known | None) -> Answers:
     told = isinstance(account, Account) or not isinstance(definitions, SyncError)
     ahead = source.now() - app.now() if told else None
     ids = _ids(settings, definitions, known)
-    matters = _tried(lambda: sampling.matters(ids.opt_in))
+    matters = _tried(lambda: source.sample_matters(ids.opt_in))
     clients = matters.clients if isinstance(matters, Sample) else ()
-    contacts = _tried(lambda: sampling.contacts(clients, ids.opt_out))
+    contacts = _tried(lambda: source.sample_contacts(clients, ids.opt_out))
     return Answers(account, ahead, definitions, matters, contacts, ids)
 
 

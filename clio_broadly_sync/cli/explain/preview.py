@@ -11,7 +11,7 @@ from clio_broadly_sync.cli import app, times
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.answer import Told
 from clio_broadly_sync.cli.explain.sentences import Given
-from clio_broadly_sync.clio.lookup import Found
+from clio_broadly_sync.clio.records import Numbered
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
@@ -45,25 +45,24 @@ class Foresight:
         self._is_ours = False
         self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
         self._source = self._ends.source()
-        self._lookup = self._ends.lookup()
 
-    def find(self, matter_id: int | None, number: str) -> list[Found]:
+    def find(self, matter_id: int | None, number: str) -> list[Numbered]:
         """Return the matter of that id; where there is none, those of that display number."""
         found = None
         if matter_id is not None:
-            found = self._lookup.matter(matter_id, self._fields)
-        return [found] if found is not None else self._lookup.numbered(number, self._fields)
+            found = self._source.find_matter(matter_id, self._fields)
+        return [found] if found is not None else self._source.find_by_number(number, self._fields)
 
     def number(self, matter_id: int) -> str | None:
         """Return the matter's display number, for a terminal only."""
         self._check_whose()
-        found = self._lookup.matter(matter_id, _NO_BOX)
+        found = self._source.find_matter(matter_id, _NO_BOX)
         return None if found is None else found.number
 
     def name(self, contact_id: int) -> str | None:
         """Return the contact's name, for a terminal only."""
         self._check_whose()
-        return self._lookup.name(contact_id)
+        return self._source.name_of(contact_id)
 
     def request(self, closing: Closing) -> ReviewRequest | None:
         """Return what would be handed over for a closing now; None where Clio hides the contact."""
