@@ -1,4 +1,4 @@
-"""The settings: one file and the environment, checked once and frozen as a Config.
+"""The settings: one file and the environment, checked once and frozen as Settings.
 
 Nothing else reads the environment. No value ever appears in a problem, because a key may have
 been pasted into the wrong line.
@@ -7,43 +7,146 @@ python-dotenv reads the file. What a value must be is said here, without a libra
 pydantic took longer than all the rest of a run that finds nothing to do, SQLAlchemy apart.
 """
 
+import difflib
+import io
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from clio_broadly_sync import setting_values as values
-from clio_broadly_sync import settings_file
+from dotenv.parser import Binding, parse_stream
+
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Secret, SyncRule
 
 BROADLY_FIELDS = ("first_name", "last_name", "company_name", "email", "phone")
 
+_PREFIXES = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
+Parse = Callable[[str], Any]
+
+_WORD = re.compile("[!-~]+")
+_URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
+_PART = r"[a-z0-9_-]{1,63}"
+_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
+_OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-encoding", re.I)
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_YES: Final = ("true", "yes", "on", "1", "t", "y")
+_NO: Final = ("false", "no", "off", "0", "f", "n")
+
+
+# A setting's text turned into its value: each raises ValueError for what cannot be one.
+
+
+def as_number(kind: Parse, least: float, most: float) -> Parse:
+    """Take an `int` or a `float` within these bounds."""
+
+    def parse(text: str) -> Any:
+        value = kind(_fit(text, _NUMBER.fullmatch))
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def one_of(*words: str) -> Parse:
+    return lambda text: _fit(text.lower(), words.__contains__)
+
+
+def as_bool(text: str) -> bool:
+    return _fit(text.lower(), (_YES + _NO).__contains__) in _YES
+
+
+def as_word(text: str) -> str:
+    return _fit(text, _WORD.fullmatch)
+
+
+def as_secret(text: str) -> Secret:
+    return Secret(as_word(text))
+
+
+def as_box_name(text: str) -> str:
+    """Take the name of a checkbox."""
+    return _fit(text, lambda t: t.strip() and t.isprintable() and len(t) < 256)
+
+
+def as_path(text: str) -> Path:
+    return Path(_fit(text, os.path.isabs))
+
+
+def as_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (OSError, KeyError):  # a folder of zones, such as Europe; no such zone
+        raise ValueError from None
+
+
+def as_url(text: str) -> str:
+    """Take an address that leads where it seems to, with nobody listening on the way."""
+    parts = urlsplit(text)
+    private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    well_made = _URL.fullmatch(text) and _HOST_AND_PORT.fullmatch(parts.netloc)
+    return _fit(text, lambda _: private and well_made and parts.port != 0)
+
+
+def as_origin(text: str) -> str:
+    """Reduce an address to scheme and host, in one spelling."""
+    parts = urlsplit(_fit(as_url(text), lambda t: "?" not in t))
+    _fit(parts.path, ("", "/").__contains__)
+    usual_port = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc}".lower().removesuffix(usual_port)
+
+
+def as_header(text: str) -> str:
+    """Take a header with the place of the key in it, and not one that is set here."""
+    match = _HEADER.fullmatch(text)
+    sound = match and match[2].count("{key}") == 1 and not _OWN_HEADERS.fullmatch(match[1])
+    return _fit(text, lambda _: sound)
+
+
+def _fit(text: str, holds: Callable[[str], object]) -> str:
+    """Return the text; raise ValueError where it does not hold."""
+    if not holds(text):
+        raise ValueError
+    return text
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def as_fields(text: str) -> tuple[str, ...]:
+    names = {name.strip() for name in text.split(",")} - {""}
+    if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
+        raise ValueError
+    return tuple(name for name in BROADLY_FIELDS if name in names)
+
+
+# What there is to set.
+
 _YEARS = 36500
 _SUBDOMAINS = {"us": "", "ca": "ca.", "eu": "eu.", "au": "au."}
 
 
-def _setting(
-    parse: values.Parse, must_be: str, default: Any = MISSING, *, shown: bool = True
-) -> Any:
+def _setting(parse: Parse, must_be: str, default: Any = MISSING, *, shown: bool = True) -> Any:
     """Declare a setting; `must_be` ends the sentence "NAME must be ..."."""
     return field(default=default, repr=shown, metadata={"parse": parse, "must_be": must_be})
 
 
 def _number(
-    default: float, least: float, most: float, of: str = "a whole number", kind: values.Parse = int
+    default: float, least: float, most: float, of: str = "a whole number", kind: Parse = int
 ) -> Any:
-    parse = values.number(kind, least, most)
+    parse = as_number(kind, least, most)
     return _setting(parse, f"{of} from {least} to {most}", default)
-
-
-def _narrowed(text: str) -> tuple[str, ...]:
-    names = {name.strip() for name in text.split(",")} - {""}
-    if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
-        raise ValueError
-    return tuple(name for name in BROADLY_FIELDS if name in names)
 
 
 _AN_URL = (
@@ -58,53 +161,51 @@ _WITHOUT_ONE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Settings:
     """Every setting, checked; an attribute is the setting's name in lower case."""
 
-    clio_region: str = _setting(values.one_of(*_SUBDOMAINS), "us, ca, eu or au", "us")
-    clio_base_url: str = _setting(values.origin, f"{_AN_URL}, and without a path", "")
+    clio_region: str = _setting(one_of(*_SUBDOMAINS), "us, ca, eu or au", "us")
+    clio_base_url: str = _setting(as_origin, f"{_AN_URL}, and without a path", "")
     clio_time_zone: ZoneInfo | None = _setting(
-        values.zone, "a time zone that this machine knows, such as America/New_York", None
+        as_zone, "a time zone that this machine knows, such as America/New_York", None
     )
-    clio_client_id: str | None = _setting(values.word, f"the app's key, {_ALONE}", None)
-    clio_client_secret: Secret | None = _setting(values.secret, f"the app's secret, {_ALONE}", None)
-    clio_redirect_uri: str = _setting(values.url, _AN_URL, "http://127.0.0.1:8765/callback")
-    clio_access_token: Secret | None = _setting(values.secret, f"the token, {_ALONE}", None)
+    clio_client_id: str | None = _setting(as_word, f"the app's key, {_ALONE}", None)
+    clio_client_secret: Secret | None = _setting(as_secret, f"the app's secret, {_ALONE}", None)
+    clio_redirect_uri: str = _setting(as_url, _AN_URL, "http://127.0.0.1:8765/callback")
+    clio_access_token: Secret | None = _setting(as_secret, f"the token, {_ALONE}", None)
 
     sync_rule: SyncRule = _setting(lambda t: SyncRule(t.lower()), "opt-out, opt-in or both")
-    sync_opt_out_field: str = _setting(values.box, _AS_IN_CLIO, "BroadlyOptOut")
-    sync_opt_in_field: str = _setting(values.box, _AS_IN_CLIO, "SendBroadlyThankYou")
+    sync_opt_out_field: str = _setting(as_box_name, _AS_IN_CLIO, "BroadlyOptOut")
+    sync_opt_in_field: str = _setting(as_box_name, _AS_IN_CLIO, "SendBroadlyThankYou")
     sync_max_age_days: int = _number(30, 1, _YEARS, "a whole number of days")
     sync_reask_days: int = _number(180, 0, _YEARS, "a whole number of days")
     sync_settle_hours: float = _number(
         0.0, 0, 8760, "a number of hours below SYNC_MAX_AGE_DAYS,", float
     )
     sync_max_new: int = _number(50, 0, 1_000_000)
-    sync_companies: bool = _setting(values.yes_or_no, "true or false", True)
+    sync_companies: bool = _setting(as_bool, "true or false", True)
     sync_overlap_minutes: int = _number(60, 5, 43200, "a whole number of minutes")
     sync_run_minutes: float = _number(10.0, 0.01, 1440, "a number of minutes", float)
     sync_state: Path = _setting(
-        values.path, "the path of a file, such as /var/lib/clio-broadly-sync/state.db"
+        as_path, "the path of a file, such as /var/lib/clio-broadly-sync/state.db"
     )
 
-    broadly_url: str = _setting(values.url, f"{_AN_URL}, as Broadly gave it to you", shown=False)
-    broadly_api_key: Secret = _setting(values.secret, f"the key, {_ALONE}")
+    broadly_url: str = _setting(as_url, f"{_AN_URL}, as Broadly gave it to you", shown=False)
+    broadly_api_key: Secret = _setting(as_secret, f"the key, {_ALONE}")
     broadly_auth_header: str = _setting(
-        values.header,
+        as_header,
         'a header like "X-API-Key: {key}", with {key} once where the key belongs',
         "Authorization: Bearer {key}",
         shown=False,
     )
     broadly_batch_size: int = _number(50, 1, 500)
     broadly_fields: tuple[str, ...] = _setting(
-        _narrowed, f"some of {','.join(BROADLY_FIELDS)}, email or phone among them", BROADLY_FIELDS
+        as_fields, f"some of {','.join(BROADLY_FIELDS)}, email or phone among them", BROADLY_FIELDS
     )
-    broadly_dedupes: bool = _setting(values.yes_or_no, "true or false", False)
+    broadly_dedupes: bool = _setting(as_bool, "true or false", False)
 
-    ping_url: str | None = _setting(values.url, _AN_URL, None, shown=False)
-    log_format: Literal["text", "json"] = _setting(
-        values.one_of("text", "json"), "text or json", "text"
-    )
+    ping_url: str | None = _setting(as_url, _AN_URL, None, shown=False)
+    log_format: Literal["text", "json"] = _setting(one_of("text", "json"), "text or json", "text")
 
     def broadly_headers(self) -> dict[str, str]:
         """Spell the header that signs in to Broadly, with the key in it."""
@@ -112,11 +213,11 @@ class Config:
         return {name: value.strip().replace("{key}", self.broadly_api_key.reveal())}
 
 
-_SETTINGS: Final = {setting.name: setting for setting in fields(Config)}
+_SETTINGS: Final = {setting.name: setting for setting in fields(Settings)}
 NAMES = tuple(name.upper() for name in _SETTINGS)
 
 
-def load(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
+def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
     """Read the settings file and the environment, which wins.
 
     Raise ConfigError with every problem at once. An empty value counts as not set.
@@ -134,7 +235,7 @@ def load(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     return config
 
 
-def place(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
     """Return where the settings file is, or would be."""
     return _find(config_file, environ, cwd) or cwd / "config.env"
 
@@ -147,8 +248,8 @@ class Salvaged(NamedTuple):
     log_format: Literal["text", "json"]
 
 
-def salvage(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Salvaged:
-    """Return what can be used of settings that `load` refuses; never raise ConfigError."""
+def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Salvaged:
+    """Return what can be used of settings that `load_settings` refuses; never raise ConfigError."""
     path = _find(config_file, environ, cwd)
     usual = _usual_state(path) if path else None
     try:
@@ -163,6 +264,9 @@ def salvage(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> 
     )
 
 
+# Where a value comes from: the environment, or the file.
+
+
 def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     named = config_file or environ.get("CLIO_BROADLY_SYNC_CONFIG", "").strip()
     if named:
@@ -172,7 +276,7 @@ def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Pa
 
 
 def _from_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    texts, problems = settings_file.read(path, NAMES)
+    texts, problems = read_file(path)
     beside = Path(os.path.realpath(path)).parent
     return {"sync_state": str(_usual_state(path)), **_given(texts, beside)}, problems
 
@@ -193,15 +297,15 @@ def _given(source: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _place(value: str, folder: Path) -> str:
-    """Make a path whole; nothing is left of what cannot name a file, and Config refuses that."""
+    """Make a path whole; nothing is left of what cannot name a file, and a check refuses that."""
     path = os.path.expanduser(value)
     if path.startswith("~") or path.endswith("/") or "://" in path or not path.isprintable():
         return ""
     return os.path.realpath(folder / path)
 
 
-def _checked(texts: Mapping[str, str], problems: list[str]) -> Config | None:
-    """Make a Config; where that fails, add a sentence for each setting at fault."""
+def _checked(texts: Mapping[str, str], problems: list[str]) -> Settings | None:
+    """Make the Settings; where that fails, add a sentence for each setting at fault."""
     good, bad = _parsed(texts)
     for name, setting in _SETTINGS.items():
         must_be = f"must be {setting.metadata['must_be']}."
@@ -209,7 +313,7 @@ def _checked(texts: Mapping[str, str], problems: list[str]) -> Config | None:
             problems.append(f"{name.upper()} {must_be}")
         elif name not in good and setting.default is MISSING:
             problems.append(f"{name.upper()} is not set; it {must_be}")
-    return None if problems else Config(**good)
+    return None if problems else Settings(**good)
 
 
 def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
@@ -221,9 +325,66 @@ def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
             good[name] = _SETTINGS[name].metadata["parse"](text)
         except ValueError:
             bad.add(name)
-    days = good.get("sync_max_age_days", Config.sync_max_age_days)
+    days = good.get("sync_max_age_days", Settings.sync_max_age_days)
     if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be due too late
         bad.add("sync_settle_hours")
-    subdomain = _SUBDOMAINS[good.get("clio_region", Config.clio_region)]
+    subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad
+
+
+# The file: lines NAME=value, and what is wrong with the others.
+
+
+def read_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the values by name, and a problem for each line that sets nothing."""
+    return _lines_of(_text_of(path))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}): mend that, or name another with --config."
+    except ValueError:
+        problem = "is not plain text: save it anew, as plain text in UTF-8."
+    raise ConfigError(f"The settings file {str(path)!r} {problem}")
+
+
+def _lines_of(text: str) -> tuple[dict[str, str], list[str]]:
+    """Read NAME=value lines; say what is wrong with the others, quoting none of them."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for binding in parse_stream(io.StringIO(text)):
+        text = binding.original.string
+        line = binding.original.line + text.count("\n") - text.lstrip().count("\n")
+        if problem := _problem_of(binding, values):
+            problems.append(f"Line {line} of the settings file {problem}")
+        elif binding.key and (binding.value or "").strip():
+            values[binding.key] = binding.value or ""
+    return values, problems
+
+
+def _problem_of(binding: Binding, before: Mapping[str, str]) -> str | None:
+    name, value = binding.key or "", binding.value
+    nameless = name and (value is None or not re.fullmatch(r"\w+", name))
+    if binding.error or nameless or "\0" in binding.original.string:
+        return "does not read NAME=value: mend it, or put # before it."
+    if name and name not in NAMES:
+        return _stray(name)
+    if value and value.strip() and before.get(name, value) != value:
+        return f"sets {name} a second time, to something else: keep one of the two."
+    return None
+
+
+def _stray(name: str) -> str | None:
+    """Tell a misspelt setting, or one without its prefix, from a name that is none of ours."""
+    upper = name.upper()
+    ours = upper.startswith(_PREFIXES)
+    near = [prefix + upper for prefix in _PREFIXES if prefix + upper in NAMES]
+    near = near or difflib.get_close_matches(upper, NAMES, n=1, cutoff=0.6 if ours else 0.85)
+    if not ours and not near:
+        return None
+    shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
+    mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
+    return f"sets {shown}, which is no setting: {mend}"

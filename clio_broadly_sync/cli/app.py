@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.clio.api import Api, Tokens
@@ -17,7 +16,7 @@ from clio_broadly_sync.domain.errors import ConfigError, SyncError
 from clio_broadly_sync.domain.model import Command, Pins, Policy
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import ReviewSink
-from clio_broadly_sync.settings import Config, Salvaged
+from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import Rehearsal
 from clio_broadly_sync.store import SignIn, Store, locked
@@ -27,10 +26,10 @@ from clio_broadly_sync.transport.signals import Stop
 GRACE_SECONDS = 90.0
 
 
-def load_settings(options: Options) -> Config:
+def settings_of(options: Options) -> Settings:
     """Read the settings and set up the log; raise ConfigError with every problem at once."""
     try:
-        settings = config.load(options.config_file, os.environ, Path.cwd())
+        settings = load_settings(options.config_file, os.environ, Path.cwd())
     except ConfigError:
         logs.set_up(salvaged(options).log_format, verbose=options.verbose)
         raise
@@ -39,12 +38,12 @@ def load_settings(options: Options) -> Config:
 
 
 def salvaged(options: Options) -> Salvaged:
-    """Return what can be used of settings that `load_settings` refuses."""
-    return config.salvage(options.config_file, os.environ, Path.cwd())
+    """Return what can be used of settings that `settings_of` refuses."""
+    return salvage_settings(options.config_file, os.environ, Path.cwd())
 
 
 @contextmanager
-def opened(settings: Config, *, writes: bool) -> Iterator[Store]:
+def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
     """Open the state, locked, to write to it; or a copy of it, which is all that looking needs."""
     if writes:
         with locked(settings.sync_state), Store.open(settings.sync_state) as store:
@@ -72,7 +71,7 @@ class Ends:
 
     def __init__(
         self,
-        settings: Config,
+        settings: Settings,
         stop: Stop,
         patience: Callable[[], float],
         waiting: Callable[[str, float], object] = lambda what, seconds: None,
@@ -104,11 +103,11 @@ class Ends:
         )
 
 
-def _app(settings: Config) -> App:
+def _app(settings: Settings) -> App:
     return App(settings.clio_client_id, settings.clio_client_secret, settings.clio_redirect_uri)
 
 
-def wanted(settings: Config) -> pins.Wanted:
+def wanted(settings: Settings) -> pins.Wanted:
     """Return what is held against the pins."""
     return pins.Wanted(
         host=settings.clio_base_url,
@@ -125,7 +124,7 @@ def check_account(known: Pins, store: Store, tokens: Tokens, source: Clio) -> No
         pins.check_account(known, pins.read_account(source, told=True))
 
 
-def policy(settings: Config, command: Command, store: Store) -> Policy:
+def policy(settings: Settings, command: Command, store: Store) -> Policy:
     """Return what the rules may see; a backfill knows no start day, no age, no settle time."""
     is_sync = command is Command.SYNC
     return Policy(

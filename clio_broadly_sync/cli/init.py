@@ -9,12 +9,12 @@ from typing import Final, NoReturn
 
 import click
 
-from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import init_writing
 from clio_broadly_sync.cli.init_questions import QUESTIONS, Question
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.domain.errors import OK, ConfigError, SyncError
+from clio_broadly_sync.settings import NAMES, load_settings, settings_path
 
 INTERRUPTED: Final = 130
 WRONG_USAGE: Final = 2
@@ -22,7 +22,7 @@ WRONG_USAGE: Final = 2
 
 def carry_out(options: Options) -> NoReturn:
     """Ask, write the file, say what comes next; or write nothing at all."""
-    path = config.place(options.config_file, os.environ, Path.cwd())
+    path = settings_path(options.config_file, os.environ, Path.cwd())
     try:
         init_writing.check_place(path)
         say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
@@ -41,7 +41,7 @@ def carry_out(options: Options) -> NoReturn:
 
 
 def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
-    given = {name: environ[name] for name in config.NAMES if environ.get(name, "").strip()}
+    given = {name: environ[name] for name in NAMES if environ.get(name, "").strip()}
     answers: dict[str, str] = {}
     for question in QUESTIONS:
         if question.name in given:
@@ -75,7 +75,7 @@ def _ask(question: Question, known: Mapping[str, str]) -> tuple[str, str]:
 def _problem(name: str, answer: str, known: Mapping[str, str]) -> str | None:
     """Return what the settings say of this answer, as if it stood in an otherwise empty file."""
     try:
-        config.load(Path(os.devnull), {**known, name: answer}, Path.cwd())
+        load_settings(Path(os.devnull), {**known, name: answer}, Path.cwd())
     except ConfigError as error:
         return next((text for text in error.problems if text.startswith(f"{name} ")), None)
     return None

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 
-_REDIRECT: Final = Config.clio_redirect_uri
+_REDIRECT: Final = Settings.clio_redirect_uri
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import SignIn, Store, locked
 from clio_broadly_sync.transport.signals import Stop
 
@@ -48,16 +48,16 @@ def log_out(options: Options) -> NoReturn:
     sys.exit(_code_of(options, _log_out))
 
 
-def _code_of(options: Options, work: Callable[[Config, Stop], None]) -> int:
+def _code_of(options: Options, work: Callable[[Settings, Stop], None]) -> int:
     stop = app.stop_on_signals()
     try:
-        work(app.load_settings(options), stop)
+        work(app.settings_of(options), stop)
     except SyncError as error:
         return app.fail(error)
     return OK
 
 
-def _log_in(settings: Config, stop: Stop, *, paste: bool) -> None:
+def _log_in(settings: Settings, stop: Stop, *, paste: bool) -> None:
     try:
         _LogIn(settings, stop).carry_out(paste)
     except DeniedError as error:
@@ -69,7 +69,7 @@ def _log_in(settings: Config, stop: Stop, *, paste: bool) -> None:
 class _LogIn:
     """One sign-in. It holds the state from its beginning: what was pinned stays what it was."""
 
-    def __init__(self, settings: Config, stop: Stop) -> None:
+    def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
         self._sign_in = SignIn(settings.sync_state)
@@ -190,7 +190,7 @@ def _code(reply: Reply) -> str:
     return reply.code
 
 
-def _log_out(settings: Config, stop: Stop) -> None:
+def _log_out(settings: Settings, stop: Stop) -> None:
     sign_in = SignIn(settings.sync_state)
     if sign_in.read() is None:
         say("Not signed in to Clio: there was nothing to forget.")

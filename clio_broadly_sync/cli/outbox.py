@@ -20,7 +20,7 @@ from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError, SyncError, outcome_of
 from clio_broadly_sync.domain.model import Closing
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.transport.signals import Stop
 
@@ -106,7 +106,7 @@ def carry_out(
     stop = app.stop_on_signals()
     task = _Task(change, chosen, stop, asks=asks, as_json=as_json)
     try:
-        settings = app.load_settings(options)
+        settings = app.settings_of(options)
         with app.opened(settings, writes=True) as store:
             code = task.carry_out(settings, store)
     except SyncError as error:
@@ -140,7 +140,7 @@ class _Task:
         self._counts: Counts = Counter()
         self._changed = 0
 
-    def carry_out(self, settings: Config, store: Store) -> int:
+    def carry_out(self, settings: Settings, store: Store) -> int:
         """Put right first what an earlier run left, then what was chosen; return the exit code.
 
         Raise UsageError, and change nothing, where a matter that was named is not there.

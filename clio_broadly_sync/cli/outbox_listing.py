@@ -49,7 +49,7 @@ def carry_out(options: Options, chosen: Selection, *, as_json: bool) -> NoReturn
     if as_json:  # in pieces, because the rows may be many: how it ended is known last
         click.echo('{"command": "outbox list", "rows": [', nl=False)
     try:
-        settings = app.load_settings(options)
+        settings = app.settings_of(options)
         with app.opened(settings, writes=False) as store:
             zone = times.firm_zone(settings, store)
             pieces = _json(store, chosen) if as_json else _table(store, chosen, zone)

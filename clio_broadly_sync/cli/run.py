@@ -36,7 +36,7 @@ from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import Job
 from clio_broadly_sync.pipeline.report import Report
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,10 @@ class Run:
             self._tell(code, error)
             return code
 
-    def _settings(self) -> Config:
+    def _settings(self) -> Settings:
         """Read the settings; also those that are not in order may tell where to say so."""
         try:
-            settings = app.load_settings(self._options)
+            settings = app.settings_of(self._options)
         except ConfigError:
             salvaged = app.salvaged(self._options)
             self._tell_by(salvaged.sync_state, salvaged.ping_url)
@@ -129,7 +129,7 @@ class Run:
             self._teller = Teller(notebook, always=self._attended)
             self._monitor = Monitor(ping_url)
 
-    def _walk(self, settings: Config, store: Store, walk: Callable[[Job], None]) -> int:
+    def _walk(self, settings: Settings, store: Store, walk: Callable[[Job], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark
         gc.freeze()  # what has been loaded by now stays
         gc.enable()
@@ -160,7 +160,7 @@ class Run:
             return stopped.exit_code
         return error.exit_code
 
-    def _job(self, settings: Config, store: Store) -> Job:
+    def _job(self, settings: Settings, store: Store) -> Job:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
         self._ends = app.Ends(settings, self._stop, self._patience, self._progress.waiting)

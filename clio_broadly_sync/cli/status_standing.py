@@ -8,7 +8,7 @@ from typing import Final
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, at_work
 from clio_broadly_sync.store.overview import Group, PastRun
 
@@ -56,7 +56,7 @@ class Standing:
         return left or group.reason is Reason.SURGE or group.reason in FAULTS
 
 
-def read(settings: Config, store: Store, now: datetime) -> Standing:
+def read(settings: Settings, store: Store, now: datetime) -> Standing:
     """Return how the state stands."""
     tally, known = store.tally, store.pins()
     zone = times.firm_zone(settings, store)

@@ -17,7 +17,7 @@ def carry_out(options: Options, *, as_json: bool) -> NoReturn:
     """Count and tell; exit with 65 where something waits for a person."""
     found = None
     try:
-        settings = app.load_settings(options)
+        settings = app.settings_of(options)
         with app.opened(settings, writes=False) as store:
             found = standing.read(settings, store, app.now())
         code = ATTENTION if found.for_a_person else OK

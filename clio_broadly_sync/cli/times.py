@@ -3,13 +3,13 @@
 from datetime import date, datetime, timedelta, tzinfo
 
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-def firm_zone(settings: Config, store: Store) -> tzinfo | None:
+def firm_zone(settings: Settings, store: Store) -> tzinfo | None:
     """Return the firm's zone; None is this machine's."""
     return settings.clio_time_zone or pins.zone_named(store.time_zone)
 

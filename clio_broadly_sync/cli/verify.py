@@ -27,7 +27,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, at_work, soundness
 from clio_broadly_sync.store.soundness import Flaw
 
@@ -64,7 +64,7 @@ class _Verification:
 
     def results(self) -> Iterator[Finding | Slip]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through."""
-        settings = app.load_settings(self._options)
+        settings = app.settings_of(self._options)
         try:
             flaws = soundness.files(settings.sync_state)
             yield from map(_finding, flaws)
@@ -80,7 +80,7 @@ class _Verification:
             yield from findings.failures(_STATE, error)
 
     def _of_clio(
-        self, settings: Config, store: Store, flaws: list[Flaw], days: int
+        self, settings: Settings, store: Store, flaws: list[Flaw], days: int
     ) -> Iterator[Finding | Slip]:
         known, first_run, watermark = store.pins(), store.first_run, store.watermark
         if any(flaw.name == "database" for flaw in flaws):
@@ -113,7 +113,7 @@ def _finding(flaw: Flaw) -> Finding:
     return findings.failed(flaw.name, says, StorageError.exit_code)
 
 
-def _all_well(settings: Config, store: Store) -> Iterator[Finding]:
+def _all_well(settings: Settings, store: Store) -> Iterator[Finding]:
     closings, changes, runs = store.soundness.sizes()
     sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
     says = f"It is whole and consistent: {', '.join(words.count(*size) for size in sizes)}."
@@ -121,7 +121,7 @@ def _all_well(settings: Config, store: Store) -> Iterator[Finding]:
     yield from _of_sending(settings, store.outbox.count_sending())
 
 
-def _of_sending(settings: Config, closings: int) -> Iterator[Finding]:
+def _of_sending(settings: Settings, closings: int) -> Iterator[Finding]:
     if closings and at_work(settings.sync_state):
         says = words.count(closings, "closing is", "closings are")
         yield findings.ok("sending", f"{says} being handed over at this moment.")
@@ -133,7 +133,9 @@ def _of_sending(settings: Config, closings: int) -> Iterator[Finding]:
         )
 
 
-def _fields(settings: Config, store: Store, known: Pins, source: Clio, tokens: Tokens) -> FieldIds:
+def _fields(
+    settings: Settings, store: Store, known: Pins, source: Clio, tokens: Tokens
+) -> FieldIds:
     """Return the ids of the boxes; raise ConfigError where a run would end with a pin or field."""
     wanted = app.wanted(settings)
     pins.check_settings(known, wanted)

@@ -10,7 +10,7 @@ from clio_broadly_sync.cli.progress import Progress
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.model import Closing, Command, Decision, FieldIds, Matter, Verdict
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 
 _WOULD: Final = {
@@ -56,7 +56,7 @@ class Walk:
 
     def __init__(
         self,
-        settings: Config,
+        settings: Settings,
         store: Store,
         source: Clio,
         progress: Progress,

@@ -9,9 +9,8 @@ import pytest
 from terminal import on_terminal
 from world import Ran, World
 
-from clio_broadly_sync import settings as config
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings, load_settings
 
 KEY, SECRET, TOKEN = "broadly-key-'\"#$\\-1", "clio-secret-$HOME`2", "clio-token-\\n-3"
 URL = "https://broadly.test/v1/customers?firm=7&x=$y"
@@ -30,8 +29,8 @@ def init(world: World, *answers: str, options: tuple[str, ...] = (), **settings:
     return world.finish(child, typed="".join(f"{answer}\n" for answer in answers))
 
 
-def written(world: World, name: str = "config.env") -> Config:
-    return config.load(world.folder / name, {}, world.folder)
+def written(world: World, name: str = "config.env") -> Settings:
+    return load_settings(world.folder / name, {}, world.folder)
 
 
 def text(world: World) -> str:

@@ -16,7 +16,6 @@ import pytest
 from world import Ran, World, on_post
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.progress import Logged
 from clio_broadly_sync.clio.api import Api
@@ -30,6 +29,7 @@ from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sandbox import Response, faults
 from clio_broadly_sync.sandbox.faults import Fault, Turn
 from clio_broadly_sync.sandbox.wire import Delivery
+from clio_broadly_sync.settings import load_settings
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.client import Transport
@@ -49,7 +49,7 @@ def _job(
 
     `seconds`: how long it may last.
     """
-    given = config.load(None, world.settings | settings, world.folder)
+    given = load_settings(None, world.settings | settings, world.folder)
     clock = world.firm.clock
     clock.freeze()
     began = clock.now().timestamp()

@@ -12,7 +12,7 @@ import pytest
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.settings import BROADLY_FIELDS, NAMES, Config, load
+from clio_broadly_sync.settings import BROADLY_FIELDS, NAMES, Settings, load_settings
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",
@@ -28,13 +28,13 @@ SECRETS = {
 }
 
 
-def settings(**names: str) -> Config:
-    return load(None, REQUIRED | names, Path("/nowhere"))
+def settings(**names: str) -> Settings:
+    return load_settings(None, REQUIRED | names, Path("/nowhere"))
 
 
 def problems(config_file: Path | None, environ: dict[str, str], cwd: Path) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
-        load(config_file, environ, cwd)
+        load_settings(config_file, environ, cwd)
     return caught.value.problems
 
 
@@ -249,7 +249,7 @@ def test_is_frozen() -> None:
 
 
 def test_shows_no_secret() -> None:
-    """A Config that ends in a log or a traceback gives nothing away."""
+    """A Settings that ends in a log or a traceback gives nothing away."""
     config = settings(**SECRETS)
     shown = f"{config!r} {config} {asdict(config)['broadly_api_key']}"
     assert not [secret for secret in SECRETS.values() if secret in shown]
@@ -261,7 +261,7 @@ def test_an_error_shows_no_value(tmp_path: Path) -> None:
     text = "".join(f"{name}=<{pasted}> \\\n" for name in NAMES)
     stray = f"{pasted}\n{pasted}=1\nCLIO_ACCESS_TOKEN:{pasted}=\nCLIO_TOKEN_{pasted}=x\n'{pasted}\n"
     with pytest.raises(ConfigError) as caught:
-        load(written(tmp_path, text + stray), {}, tmp_path)
+        load_settings(written(tmp_path, text + stray), {}, tmp_path)
     assert pasted not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__cause__ is caught.value.__context__ is None
 
@@ -296,12 +296,12 @@ def test_leaves_other_names_alone(tmp_path: Path) -> None:
     others = ("TZ", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "PATH", "HOME", "MAILTO")
     file = written(tmp_path, lines() + "".join(f"{name}=/a/b\n" for name in others))
     misspelt = {"SYNC_RUEL": "x", "sync_rule": "y", "CLIO_QX": "z", "LOG_LEVEL": "3"}
-    load(file, misspelt | {"SETTLE_HOURS": "24", "STATE": "new", "URL": URL}, tmp_path)
+    load_settings(file, misspelt | {"SETTLE_HOURS": "24", "STATE": "new", "URL": URL}, tmp_path)
 
 
 def test_refuses_to_choose_between_two_values(tmp_path: Path) -> None:
     """Set twice alike is no matter, set twice differently is."""
-    load(written(tmp_path, lines() + "SYNC_RULE=opt-out\nSYNC_RULE=\n"), {}, tmp_path)
+    load_settings(written(tmp_path, lines() + "SYNC_RULE=opt-out\nSYNC_RULE=\n"), {}, tmp_path)
     (problem,) = problems(written(tmp_path, lines() + "SYNC_RULE=opt-in\n"), {}, tmp_path)
     assert problem == (
         "Line 5 of the settings file sets SYNC_RULE a second time, to something else:"
@@ -325,7 +325,7 @@ def test_reads_what_editors_write(tmp_path: Path, line: str, end: str, mark: byt
     """Quotes, blanks, comments, Windows line ends and byte order marks; a $ is a $."""
     text = f"# ours{end}{end}" + lines(BROADLY_API_KEY="").replace("\n", end)
     named = line.format("BROADLY_API_KEY") + end
-    config = load(written(tmp_path, mark + (named + text).encode()), {}, tmp_path)
+    config = load_settings(written(tmp_path, mark + (named + text).encode()), {}, tmp_path)
     assert config.broadly_api_key.reveal() == "k$y${HOME}"
 
 
@@ -373,15 +373,15 @@ def test_the_option_wins_over_the_variable_and_that_over_the_folder(tmp_path: Pa
         (tmp_path / name).write_text(lines(BROADLY_BATCH_SIZE=str(size)))
     variable = {"CLIO_BROADLY_SYNC_CONFIG": "variable.env"}
     empty = {"CLIO_BROADLY_SYNC_CONFIG": " "}
-    assert load(None, {}, tmp_path).broadly_batch_size == 1
-    assert load(None, empty, tmp_path).broadly_batch_size == 1
-    assert load(None, variable, tmp_path).broadly_batch_size == 2
-    assert load(Path("option.env"), variable, tmp_path).broadly_batch_size == 3
+    assert load_settings(None, {}, tmp_path).broadly_batch_size == 1
+    assert load_settings(None, empty, tmp_path).broadly_batch_size == 1
+    assert load_settings(None, variable, tmp_path).broadly_batch_size == 2
+    assert load_settings(Path("option.env"), variable, tmp_path).broadly_batch_size == 3
 
 
 def test_the_environment_wins_over_the_file_unless_it_is_empty(tmp_path: Path) -> None:
     file = written(tmp_path, lines(SYNC_MAX_NEW="7", SYNC_REASK_DAYS="8"))
-    config = load(file, {"SYNC_MAX_NEW": "9", "SYNC_REASK_DAYS": " "}, tmp_path)
+    config = load_settings(file, {"SYNC_MAX_NEW": "9", "SYNC_REASK_DAYS": " "}, tmp_path)
     assert (config.sync_max_new, config.sync_reask_days) == (9, 8)
 
 
@@ -401,7 +401,7 @@ def test_the_state_lies_beside_the_settings_file(tmp_path: Path) -> None:
     link = elsewhere / "config.env"
     link.symlink_to(file)
     for config_file, cwd in [(file, elsewhere), (link, home), (None, elsewhere), (None, home)]:
-        assert load(config_file, {}, cwd).sync_state == home / "state" / "state.db"
+        assert load_settings(config_file, {}, cwd).sync_state == home / "state" / "state.db"
 
 
 def test_a_relative_state_path_starts_where_it_is_written(tmp_path: Path) -> None:
@@ -409,8 +409,8 @@ def test_a_relative_state_path_starts_where_it_is_written(tmp_path: Path) -> Non
     (tmp_path / "etc").mkdir()
     file = written(tmp_path / "etc", lines(SYNC_STATE="../var/s.db"))
     here = tmp_path / "here"
-    assert load(file, {}, here).sync_state == tmp_path / "var" / "s.db"
-    assert load(file, {"SYNC_STATE": "s.db"}, here).sync_state == here / "s.db"
+    assert load_settings(file, {}, here).sync_state == tmp_path / "var" / "s.db"
+    assert load_settings(file, {"SYNC_STATE": "s.db"}, here).sync_state == here / "s.db"
 
 
 def test_the_state_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,7 +433,7 @@ def test_with_no_settings_at_all_the_file_is_all_that_is_named(tmp_path: Path) -
 
 
 def test_settings_from_the_environment_alone_are_enough(tmp_path: Path) -> None:
-    assert load(None, REQUIRED, tmp_path).sync_state == Path("/srv/ledger/state.db")
+    assert load_settings(None, REQUIRED, tmp_path).sync_state == Path("/srv/ledger/state.db")
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.settings import NAMES, Config, load
+from clio_broadly_sync.settings import NAMES, Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.env"
 FILLED_IN = {
@@ -18,10 +18,10 @@ SIGN_IN = ("CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET")
 SETTING = re.compile(r"^(#?)([A-Z_]+)=(.*)$", re.MULTILINE)
 
 
-def loaded(folder: Path, text: str) -> Config:
+def loaded(folder: Path, text: str) -> Settings:
     file = folder / "config.env"
     file.write_text(text)
-    return load(file, FILLED_IN, folder)
+    return load_settings(file, FILLED_IN, folder)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_loads_once_it_is_filled_in(tmp_path: Path, text: str) -> None:
         filled = filled.replace(f"\n{name}=\n", f"\n{name}={value}\n")
     file = tmp_path / "config.env"
     file.write_text(filled)
-    assert load(file, {}, tmp_path) == loaded(tmp_path, "")
+    assert load_settings(file, {}, tmp_path) == loaded(tmp_path, "")
 
 
 def test_each_value_shown_is_the_default(tmp_path: Path, text: str) -> None:

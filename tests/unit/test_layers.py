@@ -15,9 +15,7 @@ NAME = "clio_broadly_sync"
 ROOT = Path(clio_broadly_sync.__file__).parent
 ALLOWED: dict[str, set[str]] = {
     "domain": set(),
-    "settings": {"domain", "setting_values", "settings_file"},
-    "setting_values": {"domain"},
-    "settings_file": {"domain"},
+    "settings": {"domain"},
     "transport": {"domain"},
     "store": {"domain"},
     "clio": {"domain", "transport"},

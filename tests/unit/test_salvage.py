@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.settings import NAMES, Salvaged, load, salvage
+from clio_broadly_sync.settings import NAMES, Salvaged, load_settings, salvage_settings
 
 PING = "https://ping.test/0b1c"
 
@@ -16,8 +16,8 @@ def _salvaged(folder: Path, text: str | None = None, **environ: str) -> Salvaged
     if text is not None:
         (folder / "config.env").write_text(text)
     with pytest.raises(ConfigError):
-        load(None, environ, folder)
-    return salvage(None, environ, folder)
+        load_settings(None, environ, folder)
+    return salvage_settings(None, environ, folder)
 
 
 def test_good_ones_among_bad_ones(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None
     file.parent.mkdir()
     if content is not None:
         file.write_bytes(content)
-    found = salvage(file, {"PING_URL": PING}, tmp_path)
+    found = salvage_settings(file, {"PING_URL": PING}, tmp_path)
     assert found == Salvaged(file.parent / "state" / "state.db", PING, "text")
 
 

@@ -19,7 +19,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.monitor import WHOLE_CALL_SECONDS
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
 
@@ -29,7 +29,7 @@ _UNKNOWN: Final = (
 )
 
 
-def broadly(settings: Config, transport: Transport) -> Iterator[Finding]:
+def broadly(settings: Settings, transport: Transport) -> Iterator[Finding]:
     """Say whether Broadly's address answers, and does not refuse the key."""
     about, host = "Broadly", _origin(settings.broadly_url)
     try:
@@ -46,7 +46,7 @@ def broadly(settings: Config, transport: Transport) -> Iterator[Finding]:
         yield _answered(about, host, status)
 
 
-def ping(settings: Config, stop: Stop) -> Finding:
+def ping(settings: Settings, stop: Stop) -> Finding:
     """Say whether the monitor's host can be reached; its address itself is left alone."""
     about = "ping address"
     if settings.ping_url is None:

@@ -24,7 +24,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
@@ -61,7 +61,7 @@ class Answers:
         return _ends_it(self.account)
 
 
-def ask(settings: Config, ends: app.Ends, known: Known | None) -> Answers:
+def ask(settings: Settings, ends: app.Ends, known: Known | None) -> Answers:
     """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
     source = ends.source()
     account = _tried(source.account)
@@ -96,7 +96,7 @@ def clock(answers: Answers) -> Iterator[Finding]:
 
 
 def sign_in(
-    settings: Config, answers: Answers, known: Known | None, ends_at: str | None
+    settings: Settings, answers: Answers, known: Known | None, ends_at: str | None
 ) -> Iterator[Finding]:
     """Say who is signed in, and for how long."""
     about, account = "sign-in", answers.account
@@ -137,7 +137,7 @@ def readings(answers: Answers) -> Iterator[Finding]:
         yield from _hidden(answers.matters, answers.contacts)
 
 
-def custom_fields(settings: Config, answers: Answers, known: Known | None) -> Iterator[Finding]:
+def custom_fields(settings: Settings, answers: Answers, known: Known | None) -> Iterator[Finding]:
     """Say whether each of the checkboxes that the rule reads is as it should be."""
     if answers.is_cut_short:
         return
@@ -149,7 +149,7 @@ def custom_fields(settings: Config, answers: Answers, known: Known | None) -> It
         yield from _custom_field(box, answers.definitions, pinned)
 
 
-def boxes(settings: Config, answers: Answers) -> Iterator[Finding]:
+def boxes(settings: Settings, answers: Answers) -> Iterator[Finding]:
     """Say whether the value of each box can be read on records that there are."""
     if answers.is_cut_short:
         return
@@ -162,7 +162,7 @@ def boxes(settings: Config, answers: Answers) -> Iterator[Finding]:
 
 
 def pinned(
-    settings: Config, answers: Answers, known: Known | None, is_seen: Callable[[], bool]
+    settings: Settings, answers: Answers, known: Known | None, is_seen: Callable[[], bool]
 ) -> Iterator[Finding]:
     """Say whether all is what the state was made with; what a field is, is said beside it.
 
@@ -179,7 +179,7 @@ def pinned(
 
 
 def _held_against(
-    made_with: Pins, settings: Config, answers: Answers, is_seen: Callable[[], bool]
+    made_with: Pins, settings: Settings, answers: Answers, is_seen: Callable[[], bool]
 ) -> Iterator[Finding]:
     about, account = "pins", answers.account
     wrong = [_tried(lambda: pins.check_settings(made_with, app.wanted(settings)))]
@@ -216,7 +216,7 @@ def _ends_it(account: Account | SyncError) -> bool:
 
 
 def _ids(
-    settings: Config, definitions: list[CustomField] | SyncError, known: Known | None
+    settings: Settings, definitions: list[CustomField] | SyncError, known: Known | None
 ) -> FieldIds:
     """Return the definition ids of the boxes; the pinned ones where Clio does not show them."""
     if not isinstance(definitions, SyncError):
@@ -224,7 +224,7 @@ def _ids(
     return known.pins.fields if known is not None and known.pins is not None else NO_IDS
 
 
-def _zone(settings: Config, account: Account | SyncError) -> Iterator[Finding]:
+def _zone(settings: Settings, account: Account | SyncError) -> Iterator[Finding]:
     told = account.time_zone if isinstance(account, Account) else None
     if settings.clio_time_zone is None and pins.zone_named(told) is None and not _ends_it(account):
         yield findings.warning(

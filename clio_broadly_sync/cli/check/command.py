@@ -20,7 +20,7 @@ from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import SignIn, Store
 
 PATIENCE_SECONDS: Final = 60.0
@@ -56,7 +56,7 @@ class _Check:
     def findings(self) -> Iterator[Finding]:
         """Yield everything that is to be known, in an order in which causes come first."""
         try:
-            settings = app.load_settings(self._options)
+            settings = app.settings_of(self._options)
         except ConfigError as error:
             yield from findings.failures("settings", error)
             yield from here.settings_file(self._options)
@@ -76,7 +76,7 @@ class _Check:
         else:
             yield findings.untested("last run", "the state comes first.")
 
-    def _clio(self, settings: Config, known: Known | None) -> Iterator[Finding]:
+    def _clio(self, settings: Settings, known: Known | None) -> Iterator[Finding]:
         ends = self._ends(settings)
         answers = clio.ask(settings, ends, known)
         yield from clio.clock(answers)
@@ -86,19 +86,19 @@ class _Check:
         yield from clio.boxes(settings, answers)
         yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, ends))
 
-    def _taken_over(self, settings: Config) -> Iterator[Finding]:
+    def _taken_over(self, settings: Settings) -> Iterator[Finding]:
         with app.opened(settings, writes=True) as store:
             for line in take_over(settings, store, self._ends(settings)):
                 yield findings.ok("accept", line)
 
-    def _ends(self, settings: Config) -> app.Ends:
+    def _ends(self, settings: Settings) -> app.Ends:
         return app.Ends(settings, self._stop, self._patience)
 
     def _patience(self) -> float:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)
 
 
-def _state(settings: Config) -> Generator[Finding, None, Known | None]:
+def _state(settings: Settings) -> Generator[Finding, None, Known | None]:
     """Yield what is said of the state; return what it holds, None where it cannot be used."""
     try:
         known = here.read_state(settings)
@@ -109,7 +109,7 @@ def _state(settings: Config) -> Generator[Finding, None, Known | None]:
     return known
 
 
-def _end_of_token(settings: Config, known: Known | None) -> str | None:
+def _end_of_token(settings: Settings, known: Known | None) -> str | None:
     """Return when the access token of `login` ends; nobody tells it of one from the settings."""
     if settings.clio_access_token is not None or known is None:
         return None
@@ -117,7 +117,7 @@ def _end_of_token(settings: Config, known: Known | None) -> str | None:
     return times.moment(grant.expires_at, known.standing.zone) if grant is not None else None
 
 
-def take_over(settings: Config, store: Store, ends: app.Ends) -> Iterator[str]:
+def take_over(settings: Settings, store: Store, ends: app.Ends) -> Iterator[str]:
     """Pin what settings and Clio now say, where that may be; say what was not so before."""
     wanted, known, source = app.wanted(settings), store.pins(), ends.source()
     if known is not None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from clio_broadly_sync import settings as config
 from clio_broadly_sync.cli import app, findings, times
 from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli import status_standing as standing
@@ -17,7 +16,7 @@ from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.status_standing import Standing
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StorageError, outcome_of
 from clio_broadly_sync.domain.model import Pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings, settings_path
 from clio_broadly_sync.store.overview import PastRun
 
 _DAMAGED: Final = (
@@ -48,7 +47,7 @@ def settings_file(options: Options) -> Iterator[Finding]:
         )
 
 
-def read_state(settings: Config) -> Known:
+def read_state(settings: Settings) -> Known:
     """Return what the state says; raise StorageError where a run could not use it."""
     path = settings.sync_state
     with app.opened(settings, writes=False) as store:
@@ -58,13 +57,13 @@ def read_state(settings: Config) -> Known:
         return Known(store.pins(), standing.read(settings, store, app.now()))
 
 
-def is_seen(settings: Config, ends: app.Ends) -> bool:
+def is_seen(settings: Settings, ends: app.Ends) -> bool:
     """Tell whether a run has checked the account of this sign-in."""
     with app.opened(settings, writes=False) as store:
         return store.has_seen(ends.tokens.access_token())
 
 
-def state(settings: Config) -> Finding:
+def state(settings: Settings) -> Finding:
     """Say where the state is that was read."""
     path = settings.sync_state
     if not path.exists():
@@ -101,7 +100,7 @@ def outbox(stands: Standing) -> Finding:
 
 
 def _settings_file(options: Options) -> Path:
-    return config.place(options.config_file, os.environ, Path.cwd())
+    return settings_path(options.config_file, os.environ, Path.cwd())
 
 
 def _ended(run: PastRun, stands: Standing) -> Finding:

@@ -19,7 +19,7 @@ from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
 from clio_broadly_sync.domain.model import Command, Matter
 from clio_broadly_sync.domain.reasons import Reason
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
@@ -48,7 +48,7 @@ def carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetur
     """Explain, and exit with the code of what happened."""
     code, answer, stop = OK, None, app.stop_on_signals()
     try:
-        settings = app.load_settings(options)
+        settings = app.settings_of(options)
         with app.opened(settings, writes=False) as store:
             explaining = _Explaining(settings, store, question, stop)
             answer = explaining.answer()
@@ -65,7 +65,7 @@ def carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetur
 class _Explaining:
     """One question, and where its answer comes from."""
 
-    def __init__(self, settings: Config, store: Store, question: Question, stop: Stop) -> None:
+    def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._trail = store.trail
         self._question = question
         zone = times.firm_zone(settings, store)

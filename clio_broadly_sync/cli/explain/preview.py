@@ -24,7 +24,7 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import FAULTS, State
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Config
+from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
@@ -38,7 +38,7 @@ _NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
 class Foresight:
     """Clio as it is now, seen with the eyes of the next `sync`; may raise any SyncError."""
 
-    def __init__(self, settings: Config, store: Store, given: Given, stop: Stop) -> None:
+    def __init__(self, settings: Settings, store: Store, given: Given, stop: Stop) -> None:
         self._settings = settings
         self._store = store
         self._given = given
