@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.clio.api import Api, Tokens
-from clio_broadly_sync.clio.auth import App, GivenToken, OAuth, SavedToken
+from clio_broadly_sync.clio.api import AccessTokens, Api
+from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import ConfigError, SyncError
 from clio_broadly_sync.domain.model import Command, Pins, Policy
@@ -19,7 +19,7 @@ from clio_broadly_sync.pipeline.context import ReviewSink
 from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import Rehearsal
-from clio_broadly_sync.store import SignIn, Store, locked
+from clio_broadly_sync.store import Store, TokenStore, locked
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
 
@@ -49,7 +49,7 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
         with locked(settings.sync_state), Store.open(settings.sync_state) as store:
             yield store
     else:
-        with Store.scratch(settings.sync_state) as store:
+        with Store.snapshot(settings.sync_state) as store:
             yield store
 
 
@@ -83,10 +83,10 @@ class Ends:
         self.clio = Transport("Clio", patience=patience, stop=stop, grace=grace, waiting=waiting)
         self.broadly = Transport("Broadly", patience=patience, stop=stop, waiting=waiting)
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=now)
-        sign_in = SignIn(settings.sync_state)
-        self.saved_token = SavedToken(sign_in, self.oauth, stop, now=now)
+        sign_in = TokenStore(settings.sync_state)
+        self.saved_token = LoginToken(sign_in, self.oauth, stop, now=now)
         given = settings.clio_access_token
-        self.tokens: Tokens = GivenToken(given) if given is not None else self.saved_token
+        self.tokens: AccessTokens = GivenToken(given) if given is not None else self.saved_token
 
     def source(self) -> Clio:
         api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
@@ -118,7 +118,7 @@ def wanted(settings: Settings) -> pins.Wanted:
     )
 
 
-def check_account(known: Pins, store: Store, tokens: Tokens, source: Clio) -> None:
+def check_account(known: Pins, store: Store, tokens: AccessTokens, source: Clio) -> None:
     """Raise ConfigError where the sign-in opens another account than the state's."""
     if not store.has_seen(tokens.access_token()):
         pins.check_account(known, pins.read_account(source, told=True))

@@ -28,7 +28,7 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import SignIn, Store, locked
+from clio_broadly_sync.store import Store, TokenStore, locked
 from clio_broadly_sync.transport.signals import Stop
 
 PATIENCE_SECONDS: Final = 20.0
@@ -72,7 +72,7 @@ class _LogIn:
     def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._sign_in = SignIn(settings.sync_state)
+        self._sign_in = TokenStore(settings.sync_state)
         self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
         self._state = secrets.token_urlsafe(32)
         self._url = self._ends.oauth.authorize_url(self._state)
@@ -93,7 +93,7 @@ class _LogIn:
 
     def _pins(self) -> Pins | None:
         """Return what the state was made with; where it has a host, it is the settings' one."""
-        with Store.scratch(self._settings.sync_state) as store:
+        with Store.snapshot(self._settings.sync_state) as store:
             known = store.pins()
         if known is not None:
             pins.check_host(known, app.wanted(self._settings))
@@ -191,7 +191,7 @@ def _code(reply: Reply) -> str:
 
 
 def _log_out(settings: Settings, stop: Stop) -> None:
-    sign_in = SignIn(settings.sync_state)
+    sign_in = TokenStore(settings.sync_state)
     if sign_in.read() is None:
         say("Not signed in to Clio: there was nothing to forget.")
     else:

@@ -58,9 +58,9 @@ class Standing:
 
 def read(settings: Settings, store: Store, now: datetime) -> Standing:
     """Return how the state stands."""
-    tally, known = store.tally, store.pins()
+    overview, known = store.overview, store.pins()
     zone = times.firm_zone(settings, store)
-    last_runs = tally.last_runs(RUNS)
+    last_runs = overview.last_runs(RUNS)
     unfinished = bool(last_runs) and last_runs[0].finished_at is None
     return Standing(
         now=now,
@@ -69,13 +69,13 @@ def read(settings: Settings, store: Store, now: datetime) -> Standing:
         first_run=store.first_run,
         start_day=store.start_day,
         watermark=store.watermark,
-        last_sync=tally.last_sync(),
+        last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=unfinished and at_work(settings.sync_state),
-        waiting=tally.waiting(),
-        sending=tally.sending(),
-        held=tally.held(),
-        dead=tally.dead(),
+        waiting=overview.waiting(),
+        sending=overview.sending(),
+        held=overview.held(),
+        dead=overview.dead(),
         days=by_day(store, now, zone),
     )
 
@@ -89,7 +89,7 @@ def by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[date,
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
     bounds = [_midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
-    return list(zip(days, store.tally.handed_over(bounds), strict=True))[::-1]
+    return list(zip(days, store.overview.handed_over(bounds), strict=True))[::-1]
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:

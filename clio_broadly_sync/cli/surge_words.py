@@ -7,7 +7,7 @@ from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli import times
 from clio_broadly_sync.pipeline.context import Job
-from clio_broadly_sync.store import Crowd
+from clio_broadly_sync.store import SurgeFigures
 
 FEWEST_TOGETHER = 10
 """So many edits within minutes, and half of all, are told; fewer are a busy hour."""
@@ -17,48 +17,48 @@ def spoken(job: Job) -> tuple[str, ...]:
     """Return what is to be said after a run; nothing where nobody waits for approval."""
     if not job.report.surge:
         return ()
-    return tuple(lines(job.store.outbox.crowd(pipeline.due(job)), job.zone))
+    return tuple(lines(job.store.outbox.surge_figures(pipeline.due(job)), job.zone))
 
 
-def lines(crowd: Crowd, zone: tzinfo | None) -> Iterator[str]:
+def lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
     """Say what to do, and then what a person needs to know to do it; moments in the firm's zone."""
-    wait = words.count(crowd.waiting, "closing waits", "closings wait")
+    wait = words.count(surge.waiting, "closing waits", "closings wait")
     yield (
         f"{wait} for a person's yes. Look: `clio-broadly-sync outbox list --reason surge`, or "
         "`clio-broadly-sync sync --dry-run --yes`. If they are right: `clio-broadly-sync sync "
         "--yes`; if not, drop them for good: `clio-broadly-sync outbox drop --reason surge`."
     )
-    yield _why(crowd)
-    if crowd.oldest is not None and crowd.newest is not None:
-        reach = f"dates reach from {times.day(crowd.oldest)} to {times.day(crowd.newest)}"
-        if crowd.oldest == crowd.newest:
-            reach = f"date is {times.day(crowd.oldest)}"
+    yield _why(surge)
+    if surge.oldest is not None and surge.newest is not None:
+        reach = f"dates reach from {times.day(surge.oldest)} to {times.day(surge.newest)}"
+        if surge.oldest == surge.newest:
+            reach = f"date is {times.day(surge.oldest)}"
         yield f"Their close {reach}."
-    if crowd.first_edit is not None and crowd.last_edit is not None and _is_in_one_go(crowd):
-        who = "All" if crowd.together == crowd.waiting else f"{crowd.together}"
-        when = _when(crowd.first_edit, crowd.last_edit, zone)
+    if surge.first_edit is not None and surge.last_edit is not None and _is_in_one_go(surge):
+        who = "All" if surge.together == surge.waiting else f"{surge.together}"
+        when = _when(surge.first_edit, surge.last_edit, zone)
         yield (
             f"{who} of them were last edited in Clio {when}: somebody seems "
             "to have closed them in one go."
         )
 
 
-def _why(crowd: Crowd) -> str:
+def _why(surge: SurgeFigures) -> str:
     """A silence is told apart from a crowd: then cron had stopped, and nobody closed too many."""
     too_many = "Counted with the day before, they are more than SYNC_MAX_NEW lets through in a day"
-    if not crowd.after_silence:
+    if not surge.after_silence:
         return f"{too_many}."
     silence = (
         "noticed after a silence of more than three days (cron had stopped, or an old copy of "
         "the state is in use)."
     )
-    if crowd.after_silence == crowd.waiting:
+    if surge.after_silence == surge.waiting:
         return f"They were {silence}"
-    return f"{too_many}; {crowd.after_silence} of them were {silence}"
+    return f"{too_many}; {surge.after_silence} of them were {silence}"
 
 
-def _is_in_one_go(crowd: Crowd) -> bool:
-    return crowd.together >= FEWEST_TOGETHER and 2 * crowd.together >= crowd.waiting
+def _is_in_one_go(surge: SurgeFigures) -> bool:
+    return surge.together >= FEWEST_TOGETHER and 2 * surge.together >= surge.waiting
 
 
 def _when(first: datetime, last: datetime, zone: tzinfo | None) -> str:

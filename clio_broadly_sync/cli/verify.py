@@ -15,7 +15,7 @@ from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.terminal import say
 from clio_broadly_sync.cli.verify_slips import Count, Slip
-from clio_broadly_sync.clio.api import Tokens
+from clio_broadly_sync.clio.api import AccessTokens
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
@@ -28,8 +28,8 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, at_work, soundness
-from clio_broadly_sync.store.soundness import Flaw
+from clio_broadly_sync.store import Store, at_work, integrity
+from clio_broadly_sync.store.integrity import Flaw
 
 PATIENCE_SECONDS: Final = 60.0
 _STATE, _CLIO = "state", "Clio"
@@ -66,10 +66,10 @@ class _Verification:
         """Yield what is wrong with the state, or that nothing is; then what slipped through."""
         settings = app.settings_of(self._options)
         try:
-            flaws = soundness.files(settings.sync_state)
+            flaws = integrity.files(settings.sync_state)
             yield from map(_finding, flaws)
             with app.opened(settings, writes=False) as store:
-                within = store.soundness.flaws(app.now())
+                within = store.integrity.flaws(app.now())
                 self._stop.check()
                 yield from map(_finding, within)
                 if not any(flaw.grave for flaw in flaws + within):
@@ -114,7 +114,7 @@ def _finding(flaw: Flaw) -> Finding:
 
 
 def _all_well(settings: Settings, store: Store) -> Iterator[Finding]:
-    closings, changes, runs = store.soundness.sizes()
+    closings, changes, runs = store.integrity.sizes()
     sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
     says = f"It is whole and consistent: {', '.join(words.count(*size) for size in sizes)}."
     yield findings.ok(_STATE, says)
@@ -134,7 +134,7 @@ def _of_sending(settings: Settings, closings: int) -> Iterator[Finding]:
 
 
 def _fields(
-    settings: Settings, store: Store, known: Pins, source: Clio, tokens: Tokens
+    settings: Settings, store: Store, known: Pins, source: Clio, tokens: AccessTokens
 ) -> FieldIds:
     """Return the ids of the boxes; raise ConfigError where a run would end with a pin or field."""
     wanted = app.wanted(settings)

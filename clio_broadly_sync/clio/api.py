@@ -23,7 +23,7 @@ MAX_PAGES: Final = 50_000
 """Ten million records: no firm has so many, and a chain of pages that is longer has no end."""
 
 
-class Tokens(Protocol):
+class AccessTokens(Protocol):
     """Where the access token comes from."""
 
     def access_token(self) -> str:
@@ -50,7 +50,7 @@ class Api:
     def __init__(
         self,
         transport: Transport,
-        tokens: Tokens,
+        tokens: AccessTokens,
         base_url: str,
         *,
         wall_clock: Callable[[], datetime],

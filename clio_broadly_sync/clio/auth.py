@@ -61,7 +61,7 @@ class InvalidGrantError(DeniedError):
     """Clio does not take this code, or this refresh token, any more."""
 
 
-class SignIn(Protocol):
+class TokenKeeper(Protocol):
     """Where the tokens are kept. Every method may raise StorageError."""
 
     def read(self) -> Grant | None:
@@ -165,7 +165,7 @@ class GivenToken:
         return False
 
 
-class SavedToken:
+class LoginToken:
     """The access token of `login`, renewed before it ends or when Clio refuses it.
 
     A new token is committed before it is used, and processes renew it one at a time: the second
@@ -173,7 +173,7 @@ class SavedToken:
     """
 
     def __init__(
-        self, sign_in: SignIn, oauth: OAuth, stop: Stop, *, now: Callable[[], datetime]
+        self, sign_in: TokenKeeper, oauth: OAuth, stop: Stop, *, now: Callable[[], datetime]
     ) -> None:
         self._sign_in = sign_in
         self._oauth = oauth

@@ -1,13 +1,22 @@
 """The state of one firm: what it was made with, how far it has come, and the ledger.
 
-No personal data enters it: people are known by keyed hashes (`identities`).
+No personal data enters it: people are known by keyed hashes (`people`).
 """
 
-from clio_broadly_sync.store.crowd import Crowd
 from clio_broadly_sync.store.database import at_work, locked
 from clio_broadly_sync.store.ledger import Claim
 from clio_broadly_sync.store.outbox import Listed, Selection
+from clio_broadly_sync.store.overview import SurgeFigures
 from clio_broadly_sync.store.state import Store
-from clio_broadly_sync.store.tokens import SignIn
+from clio_broadly_sync.store.tokens import TokenStore
 
-__all__ = ["Claim", "Crowd", "Listed", "Selection", "SignIn", "Store", "at_work", "locked"]
+__all__ = [
+    "Claim",
+    "Listed",
+    "Selection",
+    "Store",
+    "SurgeFigures",
+    "TokenStore",
+    "at_work",
+    "locked",
+]

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Key, ReviewRequest
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
-from clio_broadly_sync.store.conditions import OF_FIRM, OWN_CHANGES
-from clio_broadly_sync.store.people import CLAIMED, Identities
+from clio_broadly_sync.store.people import CLAIMED, People
+from clio_broadly_sync.store.rows import OF_FIRM, OWN_CHANGES
 
 
 class Step(NamedTuple):
@@ -53,13 +53,13 @@ _OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
 )"""
 
 
-class Trail:
+class History:
     """One firm's past. Every method is one transaction, and raises StorageError."""
 
     def __init__(self, connection: sqlite3.Connection, firm: str, key: bytes) -> None:
         self._connection = connection
         self._firm = firm
-        self._identities = Identities(firm, key)
+        self._people = People(firm, key)
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""
@@ -74,16 +74,16 @@ class Trail:
 
     def of_person(self, request: ReviewRequest) -> list[Story]:
         """Return the closings that were claimed for this contact, e-mail address or phone."""
-        hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._identities.of(request))}
+        hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._people.of(request))}
         named = ", ".join(f":{name}" for name in hashes)
         return self._stories(_OF_PERSON.format(identities=named), hashes)
 
     def asked(self, candidate: Candidate) -> Asked:
         """Return what is known of earlier hand-overs to the same person, or of the same matter."""
         key = candidate.closing.key
-        person = {key: self._identities.of(candidate.request)}
+        person = {key: self._people.of(candidate.request)}
         with database.transaction(self._connection) as connection:
-            return self._identities.before(connection, person)[key].asked
+            return self._people.before(connection, person)[key].asked
 
     def _stories(self, condition: str, sought: Mapping[str, int | bytes]) -> list[Story]:
         values = {"firm": self._firm, **sought}

@@ -1,17 +1,187 @@
-"""What always holds in the ledger, as conditions that find the rows where it does not.
+"""Does a state hold what it must: its files, its database, its facts, its ledger? Only reads.
 
-Each goes through its table once; none brings rows into memory.
+SQLite finds a page that is broken; what a bug, a hand or half a restored copy may break is found
+by facts and rows that no run could have written.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Approval, Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
-from clio_broadly_sync.store.conditions import OWN_CHANGES
+from clio_broadly_sync.store import database
 from clio_broadly_sync.store.people import HASH_BYTES
+from clio_broadly_sync.store.rows import OWN_CHANGES, words
 from clio_broadly_sync.store.schema import MARKED
-from clio_broadly_sync.store.sql import words
+
+Facts = Mapping[str, str]
+
+NAMED: Final = 5
+"""So many matters are named with what is wrong about them."""
+MEND: Final = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
+
+
+class Flaw(NamedTuple):
+    """Something that does not hold, and what to do. `name` is for programs; `matters`: the first
+    of those that it is about. What is not `grave` does the state no harm."""
+
+    name: str
+    sentence: str
+    matters: tuple[int, ...] = ()
+    grave: bool = True
+
+
+class Integrity:
+    """What holds in one firm's state. Every method is one transaction, and raises StorageError."""
+
+    def __init__(self, connection: sqlite3.Connection, firm: str, known: Facts) -> None:
+        self._connection = connection
+        self._firm = firm
+        self._facts = known
+
+    def flaws(self, now: datetime) -> list[Flaw]:
+        """Return what does not hold; of a broken database, only that."""
+        with self._transaction() as connection:
+            if broken := _broken(connection):
+                return [broken]
+            has_closings = self._count(connection, "closings") > 0
+            found = contradictions(self._facts, now, has_closings=has_closings)
+            return [
+                *(Flaw(name, f"{words} {MEND}") for name, words in found),
+                *self._gaps(connection),
+                *_orphans(connection),
+                *(
+                    flaw
+                    for invariant in _invariants()
+                    for flaw in self._broken_by(connection, invariant)
+                ),
+            ]
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Return how many closings, changes and runs there are."""
+        with self._transaction() as connection:
+            counted = [self._count(connection, table) for table in ("closings", "changes", "runs")]
+        return counted[0], counted[1], counted[2]
+
+    def _broken_by(self, connection: sqlite3.Connection, invariant: "Invariant") -> Iterator[Flaw]:
+        broken = f"FROM {invariant.rows} WHERE firm = :firm AND ({invariant.is_broken})"
+        values = {"firm": self._firm}
+        (number,) = connection.execute(f"SELECT count(*) {broken}", values).fetchone()
+        if number:
+            first = f"SELECT DISTINCT matter_id {broken} ORDER BY matter_id LIMIT {NAMED}"
+            matters = tuple(matter for (matter,) in connection.execute(first, values))
+            yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
+
+    def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
+        numbers = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = ?"
+        count, first, last = connection.execute(numbers, (self._firm,)).fetchone()
+        if count and (first, last) != (1, count):
+            yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
+
+    def _count(self, connection: sqlite3.Connection, table: str) -> int:
+        statement = f"SELECT count(*) FROM {table} WHERE firm = ?"
+        return int(connection.execute(statement, (self._firm,)).fetchone()[0])
+
+    def _transaction(self) -> database.Transaction:
+        return database.transaction(self._connection)
+
+
+def files(path: Path) -> list[Flaw]:
+    """Return what others may do with the state's folder, and with the files beside it; the state
+    itself is looked at whenever it is opened.
+
+    Raise StorageError where there is no state at all.
+    """
+    with database.storage_errors():
+        if not database.exists(path):
+            raise StorageError(
+                "There is no state to verify; the first `sync` makes it. If there was one, check "
+                "SYNC_STATE, or see “The state is lost” in the README."
+            )
+        folder = os.stat(path.parent).st_mode
+        near = [f for f in sorted(path.parent.iterdir()) if f.name.startswith(path.name)]
+        found = [flaw for file in near if file != path for flaw in _of_file(file)]
+    if folder & 0o077:
+        sentence = f"Others may look into {path.parent}; {database.privacy(path.parent)}"
+        found.append(Flaw("folder", sentence, grave=bool(folder & 0o022)))
+    return found
+
+
+def _of_file(file: Path) -> Iterator[Flaw]:
+    status = os.lstat(file)
+    if status.st_uid != os.geteuid():
+        yield Flaw("owner", f"{file.name} belongs to another user; give it to this one: chown.")
+    if status.st_mode & 0o077:
+        yield Flaw("mode", f"Others may read {file.name}; make it private: chmod 600 on it.")
+
+
+def _broken(connection: sqlite3.Connection) -> Flaw | None:
+    """What SQLite says names tables, indexes and pages, never a value."""
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if said == "ok":
+        return None
+    return Flaw("database", f"The database is broken ({said.splitlines()[-1]}). {MEND}")
+
+
+def _orphans(connection: sqlite3.Connection) -> Iterator[Flaw]:
+    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+        yield Flaw("orphans", f"Changes belong to no closing. {MEND}")
+
+
+# The facts: none may be against another, or against the clock.
+
+LEAST_OVERLAP: Final = timedelta(minutes=5)
+"""A watermark that is ahead of the clock by no more than this passes over nobody yet."""
+
+PINNED: Final = frozenset(
+    {"clio_host", "clio_account", "broadly_url", "sync_rule", "opt_out_field", "opt_in_field"}
+)
+_STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
+
+
+def contradictions(facts: Facts, now: datetime, *, has_closings: bool) -> Iterator[tuple[str, str]]:
+    """Yield what does not fit together, or the clock: a name for programs, and a sentence."""
+    pinned, started = facts.keys() >= PINNED, _STARTED & facts.keys()
+    if (has_closings or started) and not pinned:
+        yield "pins", "There are closings or a watermark, but not what the state was made with."
+    if pinned and _lacks_a_field(facts):
+        yield "fields", "The id of a checkbox that the rule reads is missing."
+    if started == _STARTED:
+        yield from _about_the_start(facts, now)
+    elif started:
+        yield "start", "Of watermark, first run and start day, one is missing."
+
+
+def _about_the_start(facts: Facts, now: datetime) -> Iterator[tuple[str, str]]:
+    watermark, first_run = (
+        datetime.fromisoformat(facts[name]) for name in ("watermark", "first_run")
+    )
+    start_day, a_day = date.fromisoformat(facts["start_day"]), timedelta(days=1)
+    if watermark > now + LEAST_OVERLAP:
+        yield (
+            "watermark",
+            "The watermark lies in the future, so what closes until then would be passed over; "
+            "see first that this machine's clock is right.",
+        )
+    if start_day < (first_run - a_day).date():
+        yield "start_day", "The start day lies before the first run."
+    if start_day > (now + a_day).date():
+        yield "start_day", "The start day lies in the future, so what closes now is passed over."
+
+
+def _lacks_a_field(facts: Facts) -> bool:
+    rule = SyncRule(facts["sync_rule"])
+    lacks_opt_in = rule.needs_opt_in and not facts["opt_in_field"]
+    return lacks_opt_in or (rule.needs_opt_out and not facts["opt_out_field"])
+
+
+# What always holds in the ledger, as conditions that find the rows where it does not. Each goes
+# through its table once; none brings rows into memory.
 
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _IN_DOUBT: Final = Reason.UNKNOWN_OUTCOME
@@ -43,65 +213,44 @@ class Invariant(NamedTuple):
 
     name: str
     words: str
-    rows: str
     is_broken: str
+    rows: str = "closings"
 
 
-def every() -> tuple[Invariant, ...]:
-    """Return all of them."""
+def _invariants() -> tuple[Invariant, ...]:
     return (
+        Invariant("closing", "Closings hold a word, a number or a date that is none", _malformed()),
+        Invariant("reason", "The reason of closings is not one of their state", _odd()),
         Invariant(
-            "closing",
-            "Closings hold a word, a number or a date that is none",
-            "closings",
-            _malformed(),
-        ),
-        Invariant("reason", "The reason of closings is not one of their state", "closings", _odd()),
-        Invariant(
-            "claim",
-            "Closings were handed over, but not when, by whom or to whom",
-            "closings",
-            _UNCLAIMED,
+            "claim", "Closings were handed over, but not when, by whom or to whom", _UNCLAIMED
         ),
         Invariant(
             "mark",
             "Closings that may have been asked were let go, or are held without having been in "
             "doubt",
-            "closings",
             _LET_GO,
         ),
         Invariant(
             "person",
             "Clients were handed over, but the hashes that recognise them are missing, so they "
             "could be asked again",
-            "closings",
             _FORGOTTEN,
         ),
-        Invariant("run", "Closings name a run that there never was", "closings", _RUNLESS),
-        Invariant(
-            "last_change",
-            "Closings are not what the last of their changes says",
-            "closings",
-            _UNTOLD,
-        ),
+        Invariant("run", "Closings name a run that there never was", _RUNLESS),
+        Invariant("last_change", "Closings are not what the last of their changes says", _UNTOLD),
         Invariant(
             "claim_change",
             "Closings were handed over, and their changes do not say so",
-            "closings",
             _CLAIM_UNTOLD,
         ),
         Invariant(
             "way",
             "Changes lead where no closing may go, such as away from sent",
-            "changes",
             _no_way(),
+            "changes",
         ),
-        Invariant(
-            "chain", "Changes are missing from the list", _LINKED, "before IS NOT from_state"
-        ),
-        Invariant(
-            "hash", "Hashes of people are cut", "people", f"length(identity) != {HASH_BYTES}"
-        ),
+        Invariant("chain", "Changes are missing from the list", _UNCHAINED, _LINKED),
+        Invariant("hash", "Hashes of people are cut", _CUT, "people"),
     )
 
 
@@ -201,3 +350,5 @@ _LINKED: Final = """(
     FROM changes
 )"""
 """Each change, beside where the one before it ended."""
+_UNCHAINED: Final = "before IS NOT from_state"
+_CUT: Final = f"length(identity) != {HASH_BYTES}"

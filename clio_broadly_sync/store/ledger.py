@@ -5,8 +5,10 @@ by the caller (`rules`), here it is made durable: each verb is one transaction.
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import (
@@ -20,16 +22,21 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.store import conditions, database, queue, rows
-from clio_broadly_sync.store.conditions import DUE_WITHOUT_FAULTS, OF_FIRM
-from clio_broadly_sync.store.people import Identities
-from clio_broadly_sync.store.queue import CHUNK
+from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.people import People
+from clio_broadly_sync.store.queue import CHUNK, DUE_WITHOUT_FAULTS
+from clio_broadly_sync.store.rows import OF_FIRM, marks
 from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
-from clio_broadly_sync.store.sql import marks
-from clio_broadly_sync.store.writing import Pair, Writer
 
 _NOTICED: Final = "closings.noticed_at, closings.matter_id, closings.closed_on"
 """The order in which closings were noticed; the index of the pending ones has it."""
+
+
+Pair = tuple[Closing | None, Closing]
+"""A closing as it was (None: new) and as it is to be."""
+Values = tuple[Any, ...]
+
+NO_CODES: Mapping[Key, str | None] = {}
 
 
 class Claim(NamedTuple):
@@ -45,11 +52,11 @@ class Ledger:
     raises StorageError."""
 
     def __init__(
-        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: Writer
+        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: "Writer"
     ) -> None:
         self._connection = connection
         self._firm = firm
-        self._identities = Identities(firm, key)
+        self._people = People(firm, key)
         self._writer = writer
         self._batches = 0
 
@@ -99,7 +106,7 @@ class Ledger:
         ledger knows of its person, None where it may. One whose person is being handed over
         stays in `rest`. With `whole`, a batch that is not full is left unclaimed.
         """
-        persons = {c.closing.key: self._identities.of(c.request) for c in candidates}
+        persons = {c.closing.key: self._people.of(c.request) for c in candidates}
         with self._transaction() as connection:
             batch, rest, refused = self._sorted(connection, candidates, persons, size, judge)
             if whole and len(batch) < size:
@@ -108,7 +115,7 @@ class Ledger:
             pairs = refused + [self._claimed(candidate, at) for candidate in batch]
             self._writer.write(connection, pairs, at)
             claimed = {c.closing.key: persons[c.closing.key] for c in batch}
-            self._identities.remember(connection, claimed, at)
+            self._people.remember(connection, claimed, at)
         return Claim(batch, rest, [verdict for _, verdict in refused])
 
     def settle(
@@ -158,7 +165,7 @@ class Ledger:
     ) -> int:
         """Change all due closings that are not faults and were never approved; return how many."""
         open_ones = [a for a in Approval if a not in (approval, Approval.GIVEN)]
-        condition = f"{DUE_WITHOUT_FAULTS} AND {conditions.approval(*open_ones)}"
+        condition = f"{DUE_WITHOUT_FAULTS} AND {queue.approval(*open_ones)}"
         statement = _IN_CHUNKS.format(condition=condition)
         values = self._parameters(wanted) | {"noticed_at": -1, "matter_id": 0, "closed_on": ""}
         changed = 0
@@ -170,26 +177,26 @@ class Ledger:
 
     def count_due(self, wanted: Due) -> int:
         """Count what is due, approved or not."""
-        return self._count(conditions.DUE, self._parameters(wanted))
+        return self._count(queue.DUE, self._parameters(wanted))
 
     def count_unapproved(self, wanted: Due) -> int:
         """Count the due closings, faults apart, that no person approved."""
-        unapproved = conditions.approval(Approval.NONE, Approval.WANTED)
+        unapproved = queue.approval(Approval.NONE, Approval.WANTED)
         return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._parameters(wanted))
 
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings that wait for a person to approve them."""
-        awaiting = conditions.approval(Approval.WANTED)
+        awaiting = queue.approval(Approval.WANTED)
         return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._parameters(wanted))
 
     def count_handed_over(self, command: Command, since: datetime) -> int:
         """Count the unapproved closings that were handed over, or may have been."""
         values = {"firm": self._firm, "command": command.value, "since": rows.seconds(since)}
-        return self._count(conditions.HANDED_OVER, values)
+        return self._count(queue.HANDED_OVER, values)
 
     def count_pending(self, wanted: Due) -> int:
         """Count what waits of a command, due or not."""
-        return self._count(conditions.OF_COMMAND, self._parameters(wanted))
+        return self._count(queue.OF_COMMAND, self._parameters(wanted))
 
     def line_up(self, wanted: Due, *, approved_only: bool) -> int:
         """Put the due closings in the order of sending; return how many there are.
@@ -197,11 +204,11 @@ class Ledger:
         A client's place is that of its first due closing; all of them stand together. A fault
         is looked at again whether or not it will want approval afterwards.
         """
-        may_go = conditions.approval(Approval.GIVEN)
+        may_go = queue.approval(Approval.GIVEN)
         if not approved_only:
-            not_wanted = conditions.approval(Approval.NONE, Approval.GIVEN)
-            may_go = f"({not_wanted} OR {conditions.IS_FAULT})"
-        condition = f"{conditions.DUE} AND {may_go}"
+            not_wanted = queue.approval(Approval.NONE, Approval.GIVEN)
+            may_go = f"({not_wanted} OR {queue.IS_FAULT})"
+        condition = f"{queue.DUE} AND {may_go}"
         with self._transaction() as connection:
             return queue.put(connection, condition, self._parameters(wanted))
 
@@ -233,7 +240,7 @@ class Ledger:
         rest: list[Candidate] = []
         refused: list[tuple[Closing, Closing]] = []
         in_batch: set[bytes] = set()
-        known = self._identities.before(connection, persons)
+        known = self._people.before(connection, persons)
         for candidate in candidates:
             closing = candidate.closing
             before, same = known[closing.key], persons[closing.key]
@@ -257,7 +264,7 @@ class Ledger:
         )
 
     def _parameters(self, wanted: Due) -> dict[str, Any]:
-        return conditions.parameters(wanted, self._firm, self.run)
+        return queue.parameters(wanted, self._firm, self.run)
 
     def _count(self, condition: str, values: Mapping[str, Any]) -> int:
         statement = f"SELECT count(*) FROM closings WHERE {condition}"
@@ -286,7 +293,7 @@ _IN_CHUNKS: Final = f"""
 """
 _DECIDED: Final = f"{_FOUND} ORDER BY position".format(condition="decided_in_run = :run")
 _AWAITING: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
-    condition=f"{conditions.AWAITING} AND decided_in_run != :run"
+    condition=f"{queue.AWAITING} AND decided_in_run != :run"
 )
 
 
@@ -296,3 +303,94 @@ def _place(closing: Closing) -> dict[str, Any]:
         "matter_id": closing.key.matter_id,
         "closed_on": rows.day(closing.key.closed_on),
     }
+
+
+# Writing closings down: the rows as they now are, and what changed in the append-only list.
+
+
+class Writer:
+    """Writes for one firm; `run` is the number of the run that every change carries."""
+
+    def __init__(self, firm: str) -> None:
+        self.run = 0
+        self._firm = firm
+        self._position = 0
+
+    def write(
+        self,
+        connection: sqlite3.Connection,
+        pairs: Sequence[Pair],
+        at: datetime,
+        *,
+        codes: Mapping[Key, str | None] = NO_CODES,
+        decided: bool = True,
+    ) -> None:
+        """Write all of them; with `decided`, as decisions of this run (what becomes held is one).
+
+        `codes`: Broadly's codes, for the list of changes.
+        """
+        added: list[Values] = []
+        changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
+        noted: list[Values] = []
+        changed_at = rows.seconds(at)
+        for old, new in pairs:
+            self._position += 1
+            run = self.run if decided or new.state is State.HELD else 0
+            own = (run, self._position, changed_at)
+            if old is None:
+                added.append((self._firm, *rows.values_of(new), *own))
+            else:
+                values = rows.difference(old, new)
+                changed[tuple(values)].append((*values.values(), *own, *self._key(old.key)))
+            if old is None or _differ(old, new):
+                noted.append(self._note(old, new, changed_at, codes.get(new.key)))
+        connection.executemany(_ADD, added)
+        for columns, several in changed.items():
+            connection.executemany(_change(columns), several)
+        connection.executemany(_NOTE, noted)
+
+    def _key(self, key: Key) -> Values:
+        return self._firm, key.matter_id, rows.day(key.closed_on)
+
+    def _note(self, old: Closing | None, new: Closing, at: int, code: str | None) -> Values:
+        return (
+            *self._key(new.key),
+            self.run,
+            self._position,
+            at,
+            old.state.value if old is not None else None,
+            new.state.value,
+            new.reason.value if new.reason else None,
+            code,
+            new.batch if new.state is State.SENDING else None,
+        )
+
+
+_OWN: Final = ("decided_in_run", "position", "changed_at")
+_ALL: Final = ("firm", *rows.COLUMNS, *_OWN)
+_NOTED: Final = (
+    "firm",
+    "matter_id",
+    "closed_on",
+    "run",
+    "position",
+    "at",
+    "from_state",
+    "to_state",
+    "reason",
+    "code",
+    "batch",
+)
+_ADD: Final = f"INSERT INTO closings ({', '.join(_ALL)}) VALUES {marks(_ALL)}"
+_NOTE: Final = f"INSERT INTO changes ({', '.join(_NOTED)}) VALUES {marks(_NOTED)}"
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> str:
+    """Name only what changes: SQLite writes every index anew that has one of the columns."""
+    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
+    return f"UPDATE closings SET {changes} WHERE firm = ? AND matter_id = ? AND closed_on = ?"
+
+
+def _differ(old: Closing, new: Closing) -> bool:
+    return (old.key, old.state, old.reason) != (new.key, new.state, new.reason)

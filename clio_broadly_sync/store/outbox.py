@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Closing, Command, Due, Key
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import conditions, database, queue, rows
-from clio_broadly_sync.store.conditions import OF_FIRM
-from clio_broadly_sync.store.crowd import Crowd, crowd_of
+from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.ledger import Writer
+from clio_broadly_sync.store.overview import SurgeFigures, surge_figures
+from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
-from clio_broadly_sync.store.writing import Writer
 
 OUTBOX: Final = frozenset({State.PENDING, State.HELD, State.DEAD})
 
@@ -91,11 +91,11 @@ class Outbox:
         with self._transaction() as connection:
             yield from map(rows.key_of, connection.execute(_CHANGED, values))
 
-    def crowd(self, wanted: Due) -> Crowd:
+    def surge_figures(self, wanted: Due) -> SurgeFigures:
         """Return the figures of what is due and waits for a person's approval."""
-        values = conditions.parameters(wanted, self._firm, self._writer.run)
+        values = queue.parameters(wanted, self._firm, self._writer.run)
         with self._transaction() as connection:
-            return crowd_of(connection, values)
+            return surge_figures(connection, values)
 
     def _chosen(self, chosen: Selection) -> tuple[str, dict[str, Any]]:
         """Return the condition, and the values of its parameters."""
@@ -134,7 +134,7 @@ def _in_states(states: frozenset[State]) -> str:
 
 _OF_LAST_CHANGE: Final = f"""(
     SELECT {{column}} FROM changes
-    WHERE {conditions.OWN_CHANGES}
+    WHERE {rows.OWN_CHANGES}
     ORDER BY changes.run DESC, changes.position DESC
     LIMIT 1
 )"""

@@ -4,15 +4,15 @@ Each count goes by an index, so that a ledger of many years is counted as fast a
 """
 
 import sqlite3
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.model import Approval, Command
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import database, rows
-from clio_broadly_sync.store.conditions import OF_FIRM
+from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
 
 
@@ -49,7 +49,7 @@ _HANDED_OVER: Final = f"""
 """
 
 
-class Tally:
+class Overview:
     """The counts of one firm. Every method is one transaction, and raises StorageError."""
 
     def __init__(self, connection: sqlite3.Connection, firm: str) -> None:
@@ -117,3 +117,74 @@ def _past_run(row: sqlite3.Row) -> PastRun:
         finished_at=None if finished is None else rows.moment(finished),
         exit_code=row["exit_code"],
     )
+
+
+# Those who wait for a person's approval: how many, how old, edited how close together. Clio does
+# not tell who edited a matter; but many edits within minutes are one person's, or a program's.
+
+IN_ONE_GO: Final = timedelta(minutes=10)
+"""So close together are edits that are made in one go."""
+
+
+class SurgeFigures(NamedTuple):
+    """What waits for a person's approval, in figures.
+
+    `oldest`, `newest`: their close dates. `after_silence`: how many were noticed in a run whose
+    watermark was stale. `together`: the most that were last edited in Clio within `IN_ONE_GO`,
+    from `first_edit` to `last_edit`.
+    """
+
+    waiting: int
+    oldest: date | None = None
+    newest: date | None = None
+    after_silence: int = 0
+    together: int = 0
+    first_edit: datetime | None = None
+    last_edit: datetime | None = None
+
+
+_WAITS: Final = f"{queue.DUE_WITHOUT_FAULTS} AND {queue.approval(Approval.WANTED)}"
+_FIGURES: Final = f"""
+    SELECT
+        count(*) AS waiting,
+        min(nullif(closed_on, '')) AS oldest,
+        max(nullif(closed_on, '')) AS newest,
+        count(*) FILTER (WHERE EXISTS (
+            SELECT 1 FROM changes
+            WHERE {rows.OWN_CHANGES}
+            AND changes.from_state IS NULL AND changes.reason = '{Reason.SURGE.value}'
+        )) AS after_silence
+    FROM closings WHERE {_WAITS}
+"""
+"""A closing that waited for approval from its first change on was noticed in a stale run."""
+_MOST_EDITED_TOGETHER: Final = f"""
+    SELECT
+        updated_at AS first,
+        count(*) OVER from_here AS together,
+        max(updated_at) OVER from_here AS last
+    FROM closings WHERE {_WAITS} AND updated_at IS NOT NULL
+    WINDOW from_here AS (
+        ORDER BY updated_at
+        RANGE BETWEEN CURRENT ROW AND {int(IN_ONE_GO.total_seconds())} FOLLOWING
+    )
+    ORDER BY together DESC, first
+    LIMIT 1
+"""
+"""Of all the windows that begin with an edit, the one that holds the most."""
+
+
+def surge_figures(connection: sqlite3.Connection, values: Mapping[str, Any]) -> SurgeFigures:
+    """Return the figures of what is due by these values (`queue.parameters`) and waits."""
+    row = connection.execute(_FIGURES, values).fetchone()
+    known = SurgeFigures(
+        row["waiting"], _day(row["oldest"]), _day(row["newest"]), row["after_silence"]
+    )
+    edited = connection.execute(_MOST_EDITED_TOGETHER, values).fetchone()
+    if edited is None:
+        return known
+    first, last = rows.moment(edited["first"]), rows.moment(edited["last"])
+    return known._replace(together=edited["together"], first_edit=first, last_edit=last)
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

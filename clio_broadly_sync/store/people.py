@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Key, ReviewRequest
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store.rows import day, key_of, moment, seconds
+from clio_broadly_sync.store.rows import day, key_of, marks, moment, seconds, words
 from clio_broadly_sync.store.schema import MARKED
-from clio_broadly_sync.store.sql import marks, words
 
 HASH_BYTES: Final = 16
 
@@ -57,7 +56,7 @@ class Before(NamedTuple):
     sending: bool
 
 
-class Identities:
+class People:
     """The people of one firm, as far as they were handed over."""
 
     def __init__(self, firm: str, key: bytes) -> None:

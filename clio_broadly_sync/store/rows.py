@@ -1,7 +1,7 @@
-"""Closings to rows and back."""
+"""Closings to rows and back, and lists within a statement."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from datetime import UTC, date, datetime
 from enum import Enum
 from operator import attrgetter
@@ -37,6 +37,12 @@ COLUMNS: Final = (
 """What a closing is made of, in the order in which it is read and written. The other columns are
 the ledger's own."""
 SELECTED: Final = ", ".join(f"closings.{column}" for column in COLUMNS)
+OF_FIRM: Final = "closings.firm = :firm"
+"""Part of every condition, for every index begins with the firm."""
+OWN_CHANGES: Final = " AND ".join(
+    f"changes.{name} = closings.{name}" for name in ("firm", "matter_id", "closed_on")
+)
+"""The condition that a change is one of the closing at hand."""
 
 
 def closing_of(row: Iterable[Any]) -> Closing:
@@ -159,3 +165,19 @@ _CONVERSIONS: Final[dict[type, Callable[[Any], Any]]] = {
     datetime: seconds,
     **dict.fromkeys((State, Reason, Approval, Command, SyncRule), attrgetter("value")),
 }
+
+
+# Lists within a statement.
+
+
+def words(members: Iterable[Enum]) -> str:
+    """Return a list of the members' values as literals, for a statement that never changes.
+
+    Only for our own words: nothing in them is escaped.
+    """
+    return f"({', '.join(sorted(repr(member.value) for member in members))})"
+
+
+def marks(values: Sized) -> str:
+    """Return a list of so many parameters as there are values."""
+    return f"({', '.join('?' * len(values))})"

@@ -4,21 +4,20 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.store import database
-from clio_broadly_sync.store.facts import check_facts
-from clio_broadly_sync.store.history import Trail
-from clio_broadly_sync.store.ledger import Ledger
+from clio_broadly_sync.store.history import History
+from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
+from clio_broadly_sync.store.ledger import Ledger, Writer
 from clio_broadly_sync.store.outbox import Outbox
-from clio_broadly_sync.store.overview import Tally
-from clio_broadly_sync.store.soundness import Soundness
-from clio_broadly_sync.store.writing import Writer
+from clio_broadly_sync.store.overview import Overview
 
 FIRM = "default"
 
@@ -36,7 +35,7 @@ class Store:
         self._run = 0
         with database.transaction(self._connection):
             self._facts = _read_facts(connection, firm)
-            check_facts(self._facts)
+            _check_facts(self._facts)
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
@@ -44,9 +43,9 @@ class Store:
         writer = Writer(firm)
         self.ledger = Ledger(connection, firm, self._key, writer)
         self.outbox = Outbox(connection, firm, writer)
-        self.trail = Trail(connection, firm, self._key)
-        self.tally = Tally(connection, firm)
-        self.soundness = Soundness(connection, firm, self._facts)
+        self.history = History(connection, firm, self._key)
+        self.overview = Overview(connection, firm)
+        self.integrity = Integrity(connection, firm, self._facts)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -54,9 +53,9 @@ class Store:
         return cls(database.open_file(path))
 
     @classmethod
-    def scratch(cls, path: Path) -> Self:
+    def snapshot(cls, path: Path) -> Self:
         """Open a copy for a dry run: nothing that is done to it reaches the state."""
-        return cls(database.open_scratch(path))
+        return cls(database.open_snapshot(path))
 
     def __enter__(self) -> Self:
         return self
@@ -170,3 +169,52 @@ class Store:
 def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
     rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
     return {row["name"]: row["value"] for row in rows}
+
+
+def _check_facts(facts: Facts) -> None:
+    """Raise StorageError for facts that no run could have written: nothing follows from them."""
+    unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
+    if PINNED & facts.keys():
+        unreadable |= (PINNED | {"hash_key"}) - facts.keys()
+    if unreadable:
+        raise StorageError(
+            f"The state is damaged: what it says of {', '.join(sorted(unreadable))} cannot be "
+            "read. Restore a sound copy of it (README, Recipes)."
+        )
+
+
+def _aware(text: str) -> None:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError
+
+
+def _id(text: str) -> None:
+    if text and int(text) <= 0:
+        raise ValueError
+
+
+def _key(text: str) -> None:
+    if len(bytes.fromhex(text)) < 32:
+        raise ValueError
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "hash_key": _key,
+    "watermark": _aware,
+    "first_run": _aware,
+    "start_day": date.fromisoformat,
+    "sync_rule": SyncRule,
+    "clio_account": _id,
+    "opt_out_field": _id,
+    "opt_in_field": _id,
+    "sign_in_expires_at": _aware,
+}
+
+
+def _can_be_read(facts: Facts, name: str, read: Callable[[str], object]) -> bool:
+    try:
+        if name in facts:
+            read(facts[name])
+    except ValueError:
+        return False
+    return True

@@ -15,7 +15,7 @@ import filelock
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import database, scratch
+from clio_broadly_sync.store import database
 from clio_broadly_sync.store.state import FIRM
 
 ALONE_SECONDS = 90.0
@@ -35,7 +35,7 @@ _DELETE = f"DELETE FROM facts WHERE {_OURS}"
 _WRITE = "INSERT INTO facts (firm, name, value) VALUES (?, ?, ?)"
 
 
-class SignIn:
+class TokenStore:
     """One firm's sign-in. Every method is one transaction, and raises StorageError."""
 
     def __init__(self, path: Path, firm: str = FIRM) -> None:
@@ -48,7 +48,7 @@ class SignIn:
             if not database.exists(self._path):
                 return None
             database.check_private(self._path)
-            return _grant(scratch.look(self._path, self._rows))
+            return _grant(database.read_snapshot(self._path, self._rows))
 
     def save(self, grant: Grant) -> None:
         """Put the grant in the place of the one before; make the state where there is none."""

@@ -10,7 +10,7 @@ import pytest
 import responses
 from parts import NOW, Clock, transport
 
-from clio_broadly_sync.clio.auth import App, GivenToken, OAuth, SavedToken
+from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.domain.errors import (
     BusyError,
     ConfigError,
@@ -64,7 +64,7 @@ def _oauth(app: App = APP, *, clock: Clock | None = None, at: datetime = NOW) ->
 
 
 def _token(kept: Kept, app: App = APP, *, at: datetime = NOW, stop: Stop | None = None) -> Any:
-    return SavedToken(kept, _oauth(app, at=at), stop or Stop(), now=lambda: at)
+    return LoginToken(kept, _oauth(app, at=at), stop or Stop(), now=lambda: at)
 
 
 def _form(number: int = -1) -> dict[str, str]:

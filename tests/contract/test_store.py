@@ -79,7 +79,7 @@ def test_files_are_private(path: Path) -> None:
 
 
 @pytest.mark.parametrize("bits", [0o644, 0o640, 0o604, 0o660])
-@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+@pytest.mark.parametrize("opened", [Store.open, Store.snapshot], ids=["open", "scratch"])
 def test_file_that_others_may_read_is_refused(
     made: Path, bits: int, opened: Callable[[Path], Store]
 ) -> None:
@@ -131,7 +131,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("spoil", REFUSED, ids=lambda spoil: spoil.__name__)
-@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+@pytest.mark.parametrize("opened", [Store.open, Store.snapshot], ids=["open", "scratch"])
 def test_file_that_is_no_state_is_refused_untouched(
     made: Path, spoil: Callable[[Path], None], opened: Callable[[Path], Store]
 ) -> None:
@@ -144,7 +144,7 @@ def test_file_that_is_no_state_is_refused_untouched(
     assert listing(made.parent) == before
 
 
-@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+@pytest.mark.parametrize("opened", [Store.open, Store.snapshot], ids=["open", "scratch"])
 def test_link_or_folder_in_its_place_is_refused(
     made: Path, opened: Callable[[Path], Store]
 ) -> None:
@@ -183,7 +183,7 @@ def tried(opened):
             return "ok" if store is None else str(store.begin_run("sync", "r", now))
     except StorageError as error:
         return str(error)
-for opened in (lambda: locked(path), lambda: Store.open(path), lambda: Store.scratch(path)):
+for opened in (lambda: locked(path), lambda: Store.open(path), lambda: Store.snapshot(path)):
     print(tried(opened))
 """
 
@@ -340,7 +340,7 @@ def test_second_run_is_busy_at_once(path: Path) -> None:
 
 def test_scratch_of_nothing(path: Path) -> None:
     """Where there is no state yet, a dry run makes none."""
-    with Store.scratch(path) as store:
+    with Store.snapshot(path) as store:
         assert store.pins() is None
     assert not path.parent.exists()
 
@@ -348,7 +348,7 @@ def test_scratch_of_nothing(path: Path) -> None:
 def test_scratch_of_a_state_at_rest(made: Path) -> None:
     """The copy has all of it; what is done to it reaches nobody."""
     before = listing(made.parent)
-    with Store.scratch(made) as store:
+    with Store.snapshot(made) as store:
         store.begin_run("sync", "dry", NOW)
         assert store.pins() == PINS
         store.ledger.record([(None, make_closing(99))], NOW)
@@ -368,7 +368,7 @@ def test_scratch_of_a_state_at_work(made: Path) -> None:
         # Another process, as it is in life: within one, SQLite shares what it has open.
         program = (
             "import sys\nfrom pathlib import Path\nfrom clio_broadly_sync.store import Store\n"
-            "with Store.scratch(Path(sys.argv[1])) as copy:\n"
+            "with Store.snapshot(Path(sys.argv[1])) as copy:\n"
             "    print(sorted(copy.ledger.known([77, 99])))\n"
         )
         command = [sys.executable, "-c", program, str(made)]
@@ -392,7 +392,7 @@ def test_scratch_of_what_a_kill_left(made: Path, tmp_path: Path, lost: str) -> N
                 (left / file.name).touch(mode=0o600)
                 (left / file.name).write_bytes(file.read_bytes())
     before = listing(left)
-    with Store.scratch(left / "state.db") as copy:
+    with Store.snapshot(left / "state.db") as copy:
         assert copy.ledger.count_pending(make_due()) == 2
     assert listing(left) == before
     with Store.open(left / "state.db") as store:

@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def found(store: Store, name: str) -> int:
     """Return how many rows a flaw is told of."""
-    sentences = [flaw.sentence for flaw in store.soundness.flaws(NOW) if flaw.name == name]
+    sentences = [flaw.sentence for flaw in store.integrity.flaws(NOW) if flaw.name == name]
     return sum(int(number) for s in sentences for number in re.findall(r"\((\d+) in all\)", s))
 
 

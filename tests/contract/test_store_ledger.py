@@ -596,8 +596,8 @@ def test_what_another_firm_handed_over_counts_for_nothing(store: Store) -> None:
         firm.ledger.release(lambda closing, to=settled: closing._replace(state=to), NOW)
     same_person, same_matter = B._replace(contact_id=101), A._replace(key=Key(1, NOW.date()))
     for closing in (same_person, same_matter):
-        assert store.trail.asked(make_candidate(closing)) == Asked()
-        assert other.trail.asked(make_candidate(closing)) != Asked()
+        assert store.history.asked(make_candidate(closing)) == Asked()
+        assert other.history.asked(make_candidate(closing)) != Asked()
 
 
 def test_two_closings_of_one_matter_are_lined_up_once_each(store: Store) -> None:

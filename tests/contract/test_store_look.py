@@ -23,7 +23,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_whole(made: Path) -> None:
-    with Store.scratch(made) as store:
+    with Store.snapshot(made) as store:
         assert store.is_sound()
 
 
@@ -33,7 +33,7 @@ def test_damaged_where_nobody_looks(made: Path) -> None:
         size = database.execute("PRAGMA page_size").fetchone()[0]
     whole = made.read_bytes()
     made.write_bytes(whole[: -size * 2] + b"\xff" * size + whole[-size:])
-    with Store.scratch(made) as store:
+    with Store.snapshot(made) as store:
         assert not store.is_sound()
 
 

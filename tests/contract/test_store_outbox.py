@@ -13,7 +13,7 @@ from watched import plans, watch
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome, Receipt
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Crowd, Selection, Store
+from clio_broadly_sync.store import Selection, Store, SurgeFigures
 from clio_broadly_sync.store.queue import CHUNK
 
 PENDING, HELD, DEAD = State.PENDING, State.HELD, State.DEAD
@@ -271,7 +271,7 @@ def test_crowd(store: Store) -> None:
         make_closing(24, date(2026, 1, 1), approval=Approval.WANTED, reason=Reason.CONTACT_HIDDEN),
     )
     next_run(store)
-    crowd = store.outbox.crowd(make_due())
+    crowd = store.outbox.surge_figures(make_due())
     assert (crowd.waiting, crowd.oldest, crowd.newest) == (7, date(2026, 11, 1), date(2026, 11, 7))
     assert crowd.together == 4
     assert crowd.first_edit == NOW + timedelta(minutes=30)
@@ -281,7 +281,7 @@ def test_crowd(store: Store) -> None:
 def test_crowd_with_a_closing_without_a_date(store: Store) -> None:
     """It is counted, and is neither the oldest nor the newest."""
     put(store, make_closing(1, None, **SURGE), make_closing(2, **SURGE))
-    crowd = store.outbox.crowd(make_due())
+    crowd = store.outbox.surge_figures(make_due())
     assert (crowd.waiting, crowd.oldest, crowd.newest) == (2, CLOSED_ON, CLOSED_ON)
 
 
@@ -292,27 +292,27 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     put(other, make_closing(1, updated_at=NOW, **SURGE), make_closing(2, state=State.SENDING))
     assert chosen(store, Selection()) == []
     assert (store.outbox.count(Selection()).total(), store.outbox.count_sending()) == (0, 0)
-    assert store.outbox.crowd(make_due()) == Crowd(0)
+    assert store.outbox.surge_figures(make_due()) == SurgeFigures(0)
     assert store.outbox.change(Selection(), lifecycle.dropped, NOW) == 0
     assert list(store.outbox.changed()) == []
-    assert other.outbox.crowd(make_due()).waiting == 1
+    assert other.outbox.surge_figures(make_due()).waiting == 1
 
 
 def test_crowd_after_a_silence(store: Store) -> None:
     """Noticed by a stale run, as opposed to those that became too many."""
     put(store, make_closing(1, **SURGE), make_closing(2), make_closing(3))
     store.ledger.set_approval(make_due(), Approval.WANTED, lifecycle.awaiting_approval, NOW)
-    crowd = store.outbox.crowd(make_due())
+    crowd = store.outbox.surge_figures(make_due())
     assert (crowd.waiting, crowd.after_silence) == (3, 1)
 
 
 def test_crowd_without_times(store: Store) -> None:
     """Rows of an older version do not say when their matters were edited; none, nothing."""
     put(store, make_closing(1, **SURGE))
-    crowd = store.outbox.crowd(make_due())
+    crowd = store.outbox.surge_figures(make_due())
     assert (crowd.waiting, crowd.together, crowd.first_edit) == (1, 0, None)
     store.outbox.change(Selection(), lifecycle.dropped, NOW)
-    assert store.outbox.crowd(make_due()).waiting == 0
+    assert store.outbox.surge_figures(make_due()).waiting == 0
 
 
 def test_closing_of_an_older_version_has_no_batch(store: Store) -> None:
@@ -323,7 +323,10 @@ def test_closing_of_an_older_version_has_no_batch(store: Store) -> None:
 
 
 WORK: dict[str, tuple[Callable[[Store], object], str]] = {
-    "figures of a surge": (lambda store: store.outbox.crowd(make_due()), "closings_pending"),
+    "figures of a surge": (
+        lambda store: store.outbox.surge_figures(make_due()),
+        "closings_pending",
+    ),
     "under way": (lambda store: store.outbox.count_sending(), "closings_sending"),
     "dead": (lambda store: chosen(store, Selection(states=frozenset({DEAD}))), "closings_dead"),
     "held": (lambda store: chosen(store, Selection(states=frozenset({HELD}))), "closings_marked"),

@@ -7,7 +7,7 @@ import pytest
 from factories import NOW, make_closing
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.store import Store, scratch
+from clio_broadly_sync.store import Store, database
 
 COUNT = "SELECT count(*) FROM closings"
 
@@ -53,7 +53,7 @@ def test_what_a_run_changed_meanwhile_is_looked_at_again(
 ) -> None:
     """Whether the look seemed to go well or broke on half a change: the next one counts."""
     reader = Reader(made, runs=2, error=error)
-    assert scratch.look(made, reader) == 2
+    assert database.read_snapshot(made, reader) == 2
     assert reader.looks == 3
 
 
@@ -66,7 +66,7 @@ def test_fault_of_a_state_that_did_not_change_is_told_at_once(made: Path) -> Non
         raise sqlite3.DatabaseError("malformed")
 
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
-        scratch.look(made, broken)
+        database.read_snapshot(made, broken)
     assert len(looks) == 1
 
 
@@ -74,7 +74,7 @@ def test_state_that_never_rests_is_given_up(made: Path) -> None:
     """After ten looks, with a sentence, and without what was found in any of them."""
     reader = Reader(made, runs=99)
     with pytest.raises(StorageError) as caught:
-        scratch.look(made, reader)
+        database.read_snapshot(made, reader)
     assert str(caught.value) == (
         "The state changes faster than it can be read; try again in a minute."
     )
@@ -94,7 +94,7 @@ def test_backup_with_its_last_changes_beside_it(
     monkeypatch.chdir(here)
     monkeypatch.setattr("tempfile.tempdir", str(here))
     before = sorted(tmp_path.iterdir())
-    assert scratch.look(backup, Reader(backup, runs=0)) == 1
+    assert database.read_snapshot(backup, Reader(backup, runs=0)) == 1
     assert (list(here.iterdir()), sorted(tmp_path.iterdir())) == ([], before)
 
 
@@ -105,7 +105,7 @@ def test_look_at_a_state_at_rest_puts_nothing_beside_it(made: Path) -> None:
         connection.execute(COUNT).fetchall()
         return [file.name for file in made.parent.iterdir()]
 
-    assert scratch.look(made, read) == ["state.db"]
+    assert database.read_snapshot(made, read) == ["state.db"]
 
 
 def test_look_beside_a_run_at_work_is_neither_repeated_nor_of_a_copy(
@@ -124,4 +124,4 @@ def test_look_beside_a_run_at_work_is_neither_repeated_nor_of_a_copy(
                 store.ledger.record([(None, make_closing(matter))], NOW)
             return len(found)
 
-        assert (scratch.look(made, read), found) == (2, [1, 1])
+        assert (database.read_snapshot(made, read), found) == (2, [1, 1])

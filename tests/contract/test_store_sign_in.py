@@ -17,7 +17,7 @@ from parts import NOW
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import SignIn, Store
+from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.store import tokens as module
 
 HOST = "https://app.clio.com"
@@ -48,16 +48,16 @@ def _holding(path: Path, *words: str) -> list[str]:
 
 def test_nobody_has_signed_in(path: Path) -> None:
     """None, with or without a state; and none is made."""
-    assert SignIn(path).read() is None
+    assert TokenStore(path).read() is None
     assert not path.parent.exists()
     with Store.open(path):
-        assert SignIn(path).read() is None
+        assert TokenStore(path).read() is None
 
 
 def test_what_is_saved_is_read(path: Path) -> None:
     """On a fresh install the state is made, and it is private."""
-    SignIn(path).save(GRANT)
-    read = SignIn(path).read()
+    TokenStore(path).save(GRANT)
+    read = TokenStore(path).read()
     assert read == GRANT
     assert read.expires_at.tzinfo is UTC
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
@@ -67,14 +67,14 @@ def test_what_is_saved_is_read(path: Path) -> None:
 @pytest.mark.parametrize("second", [OTHER, replace(OTHER, refresh_token=None)])
 def test_the_second_takes_the_place_of_the_first(state: Path, second: Grant) -> None:
     """All of it: no refresh token of another sign-in is kept."""
-    SignIn(state).save(GRANT)
-    SignIn(state).save(second)
-    assert SignIn(state).read() == second
+    TokenStore(state).save(GRANT)
+    TokenStore(state).save(second)
+    assert TokenStore(state).read() == second
 
 
 def test_firms_do_not_share_a_sign_in(state: Path) -> None:
     """What one saves or erases is nothing to the other."""
-    one, two = SignIn(state), SignIn(state, firm="other")
+    one, two = TokenStore(state), TokenStore(state, firm="other")
     one.save(GRANT)
     assert two.read() is None
     two.save(OTHER)
@@ -85,7 +85,7 @@ def test_firms_do_not_share_a_sign_in(state: Path) -> None:
 
 def test_saving_is_all_or_nothing(state: Path) -> None:
     """A commit that fails leaves the sign-in from before, whole."""
-    SignIn(state).save(GRANT)
+    TokenStore(state).save(GRANT)
     database = sqlite3.connect(state)
     database.execute(
         "CREATE TRIGGER full BEFORE INSERT ON facts WHEN NEW.name = 'sign_in_refresh_token' "
@@ -94,15 +94,15 @@ def test_saving_is_all_or_nothing(state: Path) -> None:
     database.commit()
     database.close()
     with pytest.raises(StorageError):
-        SignIn(state).save(OTHER)
-    assert SignIn(state).read() == GRANT
+        TokenStore(state).save(OTHER)
+    assert TokenStore(state).read() == GRANT
 
 
 def _dead(state: Path) -> None:
     """Leave what a killed run leaves: a -wal that holds the last transaction, and a -shm."""
     copy = state.with_name("copy")
     with Store.open(state):
-        SignIn(state).save(GRANT)
+        TokenStore(state).save(GRANT)
         for end in ("", "-wal", "-shm"):
             shutil.copy(f"{state}{end}", f"{copy}{end}")
     for end in ("", "-wal", "-shm"):
@@ -121,15 +121,15 @@ def test_reading_leaves_every_file_as_it_was(state: Path, left: Callable[[Path],
     left(state)
     before = _files(state)
     assert len(before) > 1
-    assert SignIn(state).read() == GRANT
+    assert TokenStore(state).read() == GRANT
     assert _files(state) == before
 
 
 def test_reading_a_state_at_rest_leaves_nothing_beside_it(state: Path) -> None:
     """No -wal and no -shm appears, not even for a folder that cannot be written to."""
-    SignIn(state).save(GRANT)
+    TokenStore(state).save(GRANT)
     before = _files(state)
-    assert SignIn(state).read() == GRANT
+    assert TokenStore(state).read() == GRANT
     assert _files(state) == before == {state.name: before[state.name]}
 
 
@@ -139,7 +139,7 @@ def test_read_while_a_run_is_at_work(state: Path) -> None:
         store.move_watermark(NOW)
         for grant in (GRANT, OTHER):
             _in_a_child(state, f"sign_in.save({_spelt(grant)})")
-            assert SignIn(state).read() == grant
+            assert TokenStore(state).read() == grant
             assert _in_a_child(state, f"print(sign_in.read() == {_spelt(grant)})") == "True\n"
         store.move_watermark(NOW)
         assert store.watermark == NOW
@@ -156,8 +156,8 @@ def _in_a_child(state: Path, statement: str) -> str:
     program = (
         "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
         "from clio_broadly_sync.domain.model import Grant\n"
-        "from clio_broadly_sync.store import SignIn\n"
-        f"sign_in = SignIn(Path({str(state)!r}))\n{statement}\n"
+        "from clio_broadly_sync.store import TokenStore\n"
+        f"sign_in = TokenStore(Path({str(state)!r}))\n{statement}\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -171,11 +171,11 @@ def test_an_older_state_stays_as_old_as_it_is(state: Path) -> None:
     database.execute("ALTER TABLE changes DROP COLUMN batch")
     database.commit()
     database.close()
-    SignIn(state).save(GRANT)
+    TokenStore(state).save(GRANT)
     database = sqlite3.connect(state)
     assert database.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
     database.close()
-    assert SignIn(state).read() == GRANT
+    assert TokenStore(state).read() == GRANT
 
 
 @pytest.mark.parametrize("left", [None, _dead])
@@ -188,13 +188,13 @@ def test_no_byte_is_left_of_what_is_erased(
     words = []
     for number in range(30):
         words += [f"access-{number:03}-" + "x" * 1500, f"refresh-{number:03}-" + "y" * 50]
-        SignIn(state).save(Grant(HOST, *words[-2:], NOW))
+        TokenStore(state).save(Grant(HOST, *words[-2:], NOW))
     if left is not None:
         left(state)
         words += ["access-one", "refresh-one"]
-    SignIn(state).erase()
+    TokenStore(state).erase()
     assert _holding(state, *words) == []
-    assert SignIn(state).read() is None
+    assert TokenStore(state).read() is None
     with Store.open(state) as store:
         assert store.watermark == NOW
 
@@ -202,14 +202,14 @@ def test_no_byte_is_left_of_what_is_erased(
 def test_erasing_says_when_somebody_reads(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another program still reads cannot be wiped: that is told, and not passed over."""
     monkeypatch.setattr(module, "_PATIENT", "PRAGMA busy_timeout = 0")
-    SignIn(state).save(GRANT)
+    TokenStore(state).save(GRANT)
     reader = sqlite3.connect(state, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM facts").fetchall()
     with pytest.raises(StorageError, match="traces"):
-        SignIn(state).erase()
+        TokenStore(state).erase()
     reader.close()
-    SignIn(state).erase()
+    TokenStore(state).erase()
     assert _holding(state, "access-one", "refresh-one") == []
 
 
@@ -217,8 +217,8 @@ def test_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Across processes, and private; who waits too long is told that it is busy."""
     monkeypatch.setattr(module, "ALONE_SECONDS", 0.0)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom clio_broadly_sync.store import SignIn\n"
-        f"with SignIn(Path({str(path)!r})).alone():\n    print('in', flush=True)\n    input()\n"
+        "import sys\nfrom pathlib import Path\nfrom clio_broadly_sync.store import TokenStore\n"
+        f"with TokenStore(Path({str(path)!r})).alone():\n    print('in', flush=True)\n    input()\n"
     )
     path.parent.mkdir(mode=0o700)
     with subprocess.Popen(
@@ -226,10 +226,10 @@ def test_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(BusyError), SignIn(path).alone():
+        with pytest.raises(BusyError), TokenStore(path).alone():
             pass
         other.communicate("\n")
-    with SignIn(path).alone():
+    with TokenStore(path).alone():
         lock = Path(f"{path}.sign-in.lock")
         assert lock.stat().st_mode & 0o777 == 0o600
 
@@ -237,7 +237,7 @@ def test_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_others_may_not_read_it(state: Path) -> None:
     """Tokens are neither put into nor taken from a state that others can look into."""
     state.chmod(0o644)
-    sign_in = SignIn(state)
+    sign_in = TokenStore(state)
     for use in (sign_in.read, sign_in.erase, lambda: sign_in.save(GRANT)):
         with pytest.raises(StorageError, match="chmod 600"):
             use()
@@ -254,7 +254,7 @@ def test_others_may_not_read_it(state: Path) -> None:
 )
 def test_damaged_sign_in(path: Path, damage: str) -> None:
     """74 and not a bug; it can be erased, and a new one takes its place."""
-    sign_in = SignIn(path)
+    sign_in = TokenStore(path)
     for mend in (sign_in.erase, lambda: sign_in.save(OTHER)):
         sign_in.save(GRANT)
         with closing(sqlite3.connect(path)) as database, database:

@@ -14,8 +14,8 @@ from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Selection, Store, soundness
-from clio_broadly_sync.store.soundness import Flaw
+from clio_broadly_sync.store import Selection, Store, integrity
+from clio_broadly_sync.store.integrity import Flaw
 
 PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
 POLICY = make_policy()
@@ -75,8 +75,8 @@ def _hand_over(store: Store, *matters: int) -> None:
 
 
 def flaws(path: Path, now: datetime = LATER) -> list[Flaw]:
-    with Store.scratch(path) as store:
-        return store.soundness.flaws(now)
+    with Store.snapshot(path) as store:
+        return store.integrity.flaws(now)
 
 
 def names(path: Path, now: datetime = LATER) -> set[str]:
@@ -93,10 +93,10 @@ def sql(path: Path, *statements: str) -> None:
 def test_what_runs_leave_is_sound(path: Path) -> None:
     """Every end of a closing, and rows still on their way."""
     assert flaws(path) == []
-    with Store.scratch(path) as store:
+    with Store.snapshot(path) as store:
         states = {c.state for several in store.ledger.known(range(10)).values() for c in several}
         assert states == set(State)
-        assert store.soundness.sizes() == (9, 24, 2)
+        assert store.integrity.sizes() == (9, 24, 2)
 
 
 def test_new_and_upgraded_states_are_sound(tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def test_firms_do_not_answer_for_each_other(path: Path) -> None:
         other.begin_run("sync", "o1", NOW)
         other.pin(PINS)
         other.ledger.record([(None, make_closing())], NOW)
-        assert other.soundness.flaws(NOW) == []
-        assert other.soundness.sizes() == (1, 1, 1)
+        assert other.integrity.flaws(NOW) == []
+        assert other.integrity.sizes() == (1, 1, 1)
 
 
 BROKEN = {
@@ -316,7 +316,7 @@ UNREADABLE = {
 def test_facts_that_cannot_be_read(path: Path, name: str, value: str) -> None:
     """The state is not opened, for a run neither, and the value is not repeated."""
     sql(path, f"UPDATE facts SET value = '{value}' WHERE name = '{name}'")  # noqa: S608
-    for opening in (Store.open, Store.scratch):
+    for opening in (Store.open, Store.snapshot):
         with pytest.raises(StorageError, match=name) as caught:
             opening(path)
         assert not value or value not in str(caught.value).replace(name, "")
@@ -335,27 +335,27 @@ def test_a_row_that_cannot_be_read_is_no_bug(path: Path, column: str) -> None:
     """74 for whoever meets it, instead of a traceback."""
     value = 2**62 if column == "read_at" else "'2026-02-30'"
     sql(path, f"UPDATE closings SET {column} = {value} WHERE matter_id = 1")  # noqa: S608
-    with Store.scratch(path) as store, pytest.raises(StorageError, match="verify"):
+    with Store.snapshot(path) as store, pytest.raises(StorageError, match="verify"):
         store.ledger.known([WAITS])
 
 
 def test_files_of_the_state_are_private(path: Path) -> None:
     """Each beside it, whatever it is called behind; and the folder, which is not as grave."""
-    assert soundness.files(path) == []
+    assert integrity.files(path) == []
     for name in ("state.db-wal", "state.db.lock", "state.db.old"):
         other = path.parent / name
         other.touch(mode=0o600)
-        assert soundness.files(path) == []
+        assert integrity.files(path) == []
         other.chmod(0o644)
-        (flaw,) = soundness.files(path)
+        (flaw,) = integrity.files(path)
         assert (flaw.name, flaw.grave) == ("mode", True)
         assert name in flaw.sentence
         other.unlink()
     (path.parent / "notes.txt").touch(mode=0o644)
-    assert soundness.files(path) == []
+    assert integrity.files(path) == []
     for mode, grave in ((0o755, False), (0o770, True)):
         path.parent.chmod(mode)
-        (flaw,) = soundness.files(path)
+        (flaw,) = integrity.files(path)
         assert (flaw.name, flaw.grave) == ("folder", grave)
     path.parent.chmod(0o700)
 
@@ -363,4 +363,4 @@ def test_files_of_the_state_are_private(path: Path) -> None:
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     """A sentence, no traceback."""
     with pytest.raises(StorageError):
-        soundness.files(tmp_path / "gone" / "state.db")
+        integrity.files(tmp_path / "gone" / "state.db")

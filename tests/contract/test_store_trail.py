@@ -60,7 +60,7 @@ def test_story_of_a_closing(store: Store) -> None:
     put(store, closing)
     store.begin_run("backfill", "r2", LATER)
     send(store, closing, Outcome.REJECTED, "invalid_email")
-    (story,) = store.trail.of_matter(77)
+    (story,) = store.history.of_matter(77)
     assert (story.closing.state, story.closing.batch) == (State.DEAD, 1)
     assert [(s.at, s.run, s.command) for s in story.steps] == [
         (NOW, 1, "sync"),
@@ -84,7 +84,7 @@ def test_duplicate_is_told_from_accepted(
     """Both are sent; the answer says that it was no news to Broadly."""
     put(store, make_closing(77))
     send(store, make_closing(77), outcome)
-    (story,) = store.trail.of_matter(77)
+    (story,) = store.history.of_matter(77)
     assert (story.closing.state, story.steps[-1].answer) == (State.SENT, answer)
 
 
@@ -92,17 +92,17 @@ def test_closings_of_one_matter(store: Store) -> None:
     """All of them, the one that was noticed last first; nothing of another matter."""
     old = make_closing(77, date(2026, 11, 1), noticed_at=NOW - timedelta(days=9))
     put(store, old, make_closing(77), make_closing(78))
-    found = [story.closing.key for story in store.trail.of_matter(77)]
+    found = [story.closing.key for story in store.history.of_matter(77)]
     assert found == [(77, CLOSED_ON), (77, date(2026, 11, 1))]
-    assert all(len(story.steps) == 1 for story in store.trail.of_matter(77))
-    assert store.trail.of_matter(79) == []
+    assert all(len(story.steps) == 1 for story in store.history.of_matter(77))
+    assert store.history.of_matter(79) == []
 
 
 def test_closings_that_were_noticed_at_once(store: Store) -> None:
     """The one that closed last comes first."""
     days = [date(2026, 11, 2), date(2026, 11, 9)]
     put(store, *(make_closing(77, day) for day in days))
-    found = [story.closing.key.closed_on for story in store.trail.of_matter(77)]
+    found = [story.closing.key.closed_on for story in store.history.of_matter(77)]
     assert found == days[::-1]
 
 
@@ -110,7 +110,7 @@ def test_story_of_a_run_that_is_missing(store: Store) -> None:
     """The change is told all the same, and not which command made it."""
     put(store, make_closing(77))
     store._connection.execute("DELETE FROM runs")
-    (story,) = store.trail.of_matter(77)
+    (story,) = store.history.of_matter(77)
     assert [(step.run, step.command) for step in story.steps] == [(1, None)]
 
 
@@ -120,7 +120,7 @@ def test_moved_closing_keeps_its_story(store: Store) -> None:
     put(store, before)
     after = before._replace(key=before.key._replace(closed_on=date(2026, 11, 19)))
     store.ledger.record([(before, after)], LATER)
-    (story,) = store.trail.of_matter(77)
+    (story,) = store.history.of_matter(77)
     assert story.closing.key.closed_on == date(2026, 11, 19)
     assert [step.state for step in story.steps] == [State.PENDING, State.PENDING]
 
@@ -128,10 +128,10 @@ def test_moved_closing_keeps_its_story(store: Store) -> None:
 def test_closings_of_one_contact(store: Store) -> None:
     """Across matters, in their order where they were noticed at once, with their changes."""
     put(store, make_closing(78), make_closing(77), make_closing(79, contact_id=5))
-    found = store.trail.of_contact(1201)
+    found = store.history.of_contact(1201)
     assert [story.closing.key.matter_id for story in found] == [77, 78]
     assert all(story.steps for story in found)
-    assert store.trail.of_contact(6) == []
+    assert store.history.of_contact(6) == []
 
 
 def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
     with Store.open(path) as store:
         store.begin_run("outbox", "r2", LATER)
         store.outbox.change(Selection(), lifecycle.resent, LATER)
-        (story,) = store.trail.of_matter(77)
+        (story,) = store.history.of_matter(77)
     assert [(step.run, step.state) for step in story.steps] == [
         (1, State.PENDING),
         (1, State.SENDING),
@@ -157,9 +157,9 @@ def test_asked_before(store: Store) -> None:
     """What the claim would find of an earlier hand-over, without claiming."""
     first, second = make_closing(77), make_closing(78)
     put(store, first, second)
-    assert store.trail.asked(make_candidate(second)) == Asked()
+    assert store.history.asked(make_candidate(second)) == Asked()
     send(store, first, Outcome.ACCEPTED)
-    assert store.trail.asked(make_candidate(second)) == Asked(person_at=LATER)
+    assert store.history.asked(make_candidate(second)) == Asked(person_at=LATER)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([3, 20, 100])), ids=str)
@@ -168,9 +168,9 @@ def test_asked_several_times(store: Store, order: tuple[int, ...]) -> None:
     for matter, days in enumerate([*order, 0], 1):
         put(store, make_closing(matter))
         send_at(store, make_closing(matter), NOW - timedelta(days=days))
-    last = store.trail.asked(make_candidate(make_closing(4)))
+    last = store.history.asked(make_candidate(make_closing(4)))
     assert last == Asked(person_at=NOW - timedelta(days=3))
-    assert store.trail.asked(make_candidate(make_closing(5))) == Asked(person_at=NOW)
+    assert store.history.asked(make_candidate(make_closing(5))) == Asked(person_at=NOW)
 
 
 def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: Store) -> None:
@@ -178,7 +178,7 @@ def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: St
     put(store, make_closing(77, None), make_closing(77))
     store.outbox.change(Selection(), lifecycle.dropped, LATER)
     new = make_candidate(make_closing(77, date(2026, 11, 19)))
-    assert store.trail.asked(new) == Asked(matter_at=LATER)
+    assert store.history.asked(new) == Asked(matter_at=LATER)
 
 
 def test_closings_of_one_person(store: Store) -> None:
@@ -191,10 +191,10 @@ def test_closings_of_one_person(store: Store) -> None:
     person = make_request(
         make_closing(80, contact_id=80), email="PAT@example.com", phone="+14155550100"
     )
-    found = store.trail.of_person(person)
+    found = store.history.of_person(person)
     assert [story.closing.key.matter_id for story in found] == [77, 78]
     assert all(story.steps for story in found)
-    assert Store(store._connection, firm="other").trail.of_person(person) == []
+    assert Store(store._connection, firm="other").history.of_person(person) == []
 
 
 def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
@@ -207,10 +207,10 @@ def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
     store.ledger.record([(claimed, back)], LATER)
     _claim(store, back, email="new@example.com", at=LATER + timedelta(hours=1))
     old = make_request(make_closing(80, contact_id=80), email="old@example.com")
-    assert store.trail.of_person(old) == []
+    assert store.history.of_person(old) == []
     (claimed,) = store.ledger.known([77])[77]
     store.ledger.record([(claimed, claimed._replace(marked=True))], LATER)
-    assert len(store.trail.of_person(old)) == 1
+    assert len(store.history.of_person(old)) == 1
 
 
 def _claim(store: Store, closing: Closing, at: datetime = LATER, **who: str | None) -> None:
@@ -224,13 +224,13 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     other.begin_run("backfill", "o1", LATER)
     put(other, make_closing(77, closed_on=date(2026, 11, 2)))
     put(store, make_closing(77))
-    (story,) = store.trail.of_matter(77)
+    (story,) = store.history.of_matter(77)
     assert [(step.run, step.command) for step in story.steps] == [(1, "sync")]
-    assert len(store.trail.of_contact(1201)) == 1
-    (mine,), (theirs,) = store.tally.last_runs(5), other.tally.last_runs(5)
+    assert len(store.history.of_contact(1201)) == 1
+    (mine,), (theirs,) = store.overview.last_runs(5), other.overview.last_runs(5)
     assert (mine.command, theirs.command) == ("sync", "backfill")
-    assert other.tally.last_sync() is None
-    assert [group.closings for group in store.tally.waiting()] == [1]
+    assert other.overview.last_sync() is None
+    assert [group.closings for group in store.overview.waiting()] == [1]
 
 
 def test_runs(store: Store) -> None:
@@ -239,19 +239,19 @@ def test_runs(store: Store) -> None:
     other.begin_run("sync", "o1", NOW)
     store.finish_run(65, LATER)
     store.begin_run("backfill", "r2", LATER)
-    assert store.tally.last_runs(5) == [
+    assert store.overview.last_runs(5) == [
         PastRun(2, "backfill", LATER, None, None),
         PastRun(1, "sync", NOW, LATER, 65),
     ]
-    assert len(store.tally.last_runs(1)) == 1
-    assert other.tally.last_runs(5) == [PastRun(1, "sync", NOW, None, None)]
+    assert len(store.overview.last_runs(1)) == 1
+    assert other.overview.last_runs(5) == [PastRun(1, "sync", NOW, None, None)]
     store.finish_run(0, LATER)
-    assert [run.exit_code for run in store.tally.last_runs(5)] == [0, 65]
-    last = store.tally.last_sync()
+    assert [run.exit_code for run in store.overview.last_runs(5)] == [0, 65]
+    last = store.overview.last_sync()
     assert last is not None
     assert last.run == 1
     store.begin_run("sync", "r3", LATER)
-    assert store.tally.last_sync() == PastRun(3, "sync", LATER, None, None)
+    assert store.overview.last_sync() == PastRun(3, "sync", LATER, None, None)
 
 
 def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
@@ -264,7 +264,7 @@ def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
         make_closing(3, command=Command.BACKFILL),
         make_closing(4, state=State.SKIPPED, reason=Reason.SURGE),
     )
-    assert store.tally.waiting() == [
+    assert store.overview.waiting() == [
         Group(Command.SYNC, Reason.SURGE, 2, old),
         Group(Command.BACKFILL, None, 1, NOW),
     ]
@@ -282,13 +282,13 @@ def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:
         make_closing(5, state=State.SENDING),
         make_closing(6, state=State.PENDING, marked=True, reason=lost),
     )
-    tally = store.tally
-    assert tally.held() == [Group(Command.SYNC, lost, 1, NOW)]
-    assert [(group.reason, group.closings) for group in tally.dead()] == [
+    overview = store.overview
+    assert overview.held() == [Group(Command.SYNC, lost, 1, NOW)]
+    assert [(group.reason, group.closings) for group in overview.dead()] == [
         (None, 1),
         (Reason.RETRY, 1),
     ]
-    assert [group.closings for group in tally.sending()] == [1]
+    assert [group.closings for group in overview.sending()] == [1]
 
 
 def test_hand_overs_between_moments(store: Store) -> None:
@@ -300,17 +300,17 @@ def test_hand_overs_between_moments(store: Store) -> None:
         make_closing(9, state=State.HELD, claimed_at=NOW, marked=True),
     )
     bounds = [NOW, NOW + hour, NOW + 2 * hour, NOW + 3 * hour]
-    assert store.tally.handed_over(bounds) == [2, 2, 0]
+    assert store.overview.handed_over(bounds) == [2, 2, 0]
 
 
 READING: dict[str, tuple[Callable[[Store], object], set[str]]] = {
-    "a matter": (lambda s: s.trail.of_matter(77), {"sqlite_autoindex_closings_1"}),
-    "a person": (lambda s: s.trail.of_person(PERSON), {"sqlite_autoindex_closings_1"}),
-    "waiting": (lambda s: s.tally.waiting(), {"closings_pending"}),
-    "sending": (lambda s: s.tally.sending(), {"closings_sending"}),
-    "held": (lambda s: s.tally.held(), {"closings_marked"}),
-    "dead": (lambda s: s.tally.dead(), {"closings_dead"}),
-    "hand-overs": (lambda s: s.tally.handed_over([NOW, LATER]), {"closings_by_claim"}),
+    "a matter": (lambda s: s.history.of_matter(77), {"sqlite_autoindex_closings_1"}),
+    "a person": (lambda s: s.history.of_person(PERSON), {"sqlite_autoindex_closings_1"}),
+    "waiting": (lambda s: s.overview.waiting(), {"closings_pending"}),
+    "sending": (lambda s: s.overview.sending(), {"closings_sending"}),
+    "held": (lambda s: s.overview.held(), {"closings_marked"}),
+    "dead": (lambda s: s.overview.dead(), {"closings_dead"}),
+    "hand-overs": (lambda s: s.overview.handed_over([NOW, LATER]), {"closings_by_claim"}),
 }
 
 

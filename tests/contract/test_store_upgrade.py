@@ -68,6 +68,6 @@ def test_what_waited_goes_on_waiting(old: Path) -> None:
 def test_a_look_does_not_upgrade(old: Path) -> None:
     """A copy is brought to this version for reading; the state itself stays as it was."""
     before = old.read_bytes()
-    with Store.scratch(old) as store:
+    with Store.snapshot(old) as store:
         assert len(store.ledger.known([1, 2, 3])) == 3
     assert old.read_bytes() == before

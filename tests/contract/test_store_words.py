@@ -15,7 +15,7 @@ from test_store_soundness import BROKEN, flaws, sql
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import SignIn, Store, locked, soundness
+from clio_broadly_sync.store import Store, TokenStore, integrity, locked
 from clio_broadly_sync.store import tokens as module
 
 whole, path = test_store_soundness.whole, test_store_soundness.path
@@ -75,7 +75,7 @@ def test_folder_and_files_that_others_may_look_into(
     beside.touch(mode=0o644)
     path.parent.chmod(0o750)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert soundness.files(path) == [
+    assert integrity.files(path) == [
         ("owner", "state.db.old belongs to another user; give it to this one: chown.", (), True),
         ("mode", "Others may read state.db.old; make it private: chmod 600 on it.", (), True),
         (
@@ -161,7 +161,7 @@ def said(refused: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("spoil", REFUSED, ids=lambda spoil: spoil.__name__)
-@pytest.mark.parametrize("opened", [Store.open, Store.scratch], ids=["open", "scratch"])
+@pytest.mark.parametrize("opened", [Store.open, Store.snapshot], ids=["open", "scratch"])
 def test_state_that_is_refused(
     made: Path, spoil: Callable[[Path], None], opened: Callable[[Path], Store]
 ) -> None:
@@ -174,7 +174,7 @@ def test_state_of_another_user(made: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Not a byte of it is touched: what root writes, its owner may not read any more."""
     before = test_store.listing(made.parent)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    for refused in (lambda: Store.open(made), lambda: Store.scratch(made), SignIn(made).read):
+    for refused in (lambda: Store.open(made), lambda: Store.snapshot(made), TokenStore(made).read):
         assert said(refused) == "The state file belongs to another user; run this as that user."
     assert test_store.listing(made.parent) == before
 
@@ -191,7 +191,7 @@ def test_folder_that_others_may_only_look_into(path: Path) -> None:
     """It does no harm, and is named with what to do all the same."""
     path.parent.chmod(0o750)
     sentence = f"Others may look into {path.parent}; make it private: chmod 700 {path.parent}"
-    assert soundness.files(path) == [("folder", sentence, (), False)]
+    assert integrity.files(path) == [("folder", sentence, (), False)]
 
 
 def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path) -> None:
@@ -212,7 +212,7 @@ def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path)
 def test_closing_that_cannot_be_read(path: Path) -> None:
     """The command that tells more is named."""
     sql(path, "UPDATE closings SET state = 'perhaps' WHERE matter_id = 1")
-    with Store.scratch(path) as store:
+    with Store.snapshot(path) as store:
         assert said(lambda: store.ledger.known([1])) == (
             "The state is damaged: a closing in it cannot be read; "
             "`clio-broadly-sync verify` tells more."
@@ -221,7 +221,7 @@ def test_closing_that_cannot_be_read(path: Path) -> None:
 
 def test_no_state_to_verify(made: Path) -> None:
     """Perhaps there never was one, perhaps it is lost."""
-    assert said(lambda: soundness.files(made.with_name("other.db"))) == (
+    assert said(lambda: integrity.files(made.with_name("other.db"))) == (
         "There is no state to verify; the first `sync` makes it. If there was one, check "
         "SYNC_STATE, or see “The state is lost” in the README."
     )
@@ -236,7 +236,7 @@ def test_another_run_is_at_work(made: Path) -> None:
 
 def test_sign_in_that_cannot_be_used(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damaged; still read by another program when it was to be forgotten; being renewed."""
-    sign_in = SignIn(made)
+    sign_in = TokenStore(made)
     sign_in.save(Grant("https://app.clio.com", "access", None, NOW))
     sql(made, "DELETE FROM facts WHERE name = 'sign_in_host'")
     assert said(sign_in.read) == (
@@ -252,7 +252,7 @@ def test_sign_in_that_cannot_be_used(made: Path, monkeypatch: pytest.MonkeyPatch
             "may be left in its files: end that program, and run this again."
         )
     monkeypatch.setattr(module, "ALONE_SECONDS", 0.0)
-    with sign_in.alone(), pytest.raises(BusyError) as caught, SignIn(made).alone():
+    with sign_in.alone(), pytest.raises(BusyError) as caught, TokenStore(made).alone():
         pass
     assert str(caught.value) == (
         "Another run has been renewing the sign-in to Clio for too long; the next run tries again."

@@ -12,7 +12,7 @@ import requests
 from world import Child, World
 
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import SignIn
+from clio_broadly_sync.store import TokenStore
 
 NO_BROWSER = {"BROWSER": "true"}
 """A browser that does nothing, for tests that go to the page themselves."""
@@ -87,7 +87,7 @@ def keep_sign_in(world: World) -> None:
     by_login(world)
     its = world.clio.oauth.issue()
     grant = Grant(world.clio.url, its.access, its.refresh, its.expires)
-    SignIn(world.state).save(grant)
+    TokenStore(world.state).save(grant)
 
 
 class Pipe:

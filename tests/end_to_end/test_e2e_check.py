@@ -16,7 +16,7 @@ from world import Ran, World, on_post
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.sandbox import faults
 from clio_broadly_sync.sandbox.definitions import Definitions
-from clio_broadly_sync.store import SignIn, locked
+from clio_broadly_sync.store import TokenStore, locked
 
 OUT, IN = "BroadlyOptOut", "SendBroadlyThankYou"
 CLOSED_PORT = "127.0.0.1:1"
@@ -230,7 +230,7 @@ def test_state_that_cannot_be_used(today: World, spoil: str) -> None:
 
 def test_sign_in_that_lies_in_a_state_that_cannot_be_used(today: World) -> None:
     """The cause is said once."""
-    SignIn(today.state).save(_grant(today))
+    TokenStore(today.state).save(_grant(today))
     _loose(today.state)
     today.private = False
     today.settings |= today.sandbox.settings(login=True)
@@ -241,7 +241,7 @@ def test_sign_in_that_lies_in_a_state_that_cannot_be_used(today: World) -> None:
 
 def test_sign_in_that_cannot_be_renewed_beside_a_sound_state(today: World) -> None:
     """What can be read and not written is a failure of its own, and nothing is asked of Clio."""
-    SignIn(today.state).save(replace(_grant(today), expires_at=datetime.now(UTC)))
+    TokenStore(today.state).save(replace(_grant(today), expires_at=datetime.now(UTC)))
     today.settings |= today.sandbox.settings(login=True)
     today.state.with_name("state.db.sign-in.lock").mkdir(0o700)
     ran = today.check("--json", CLIO_ACCESS_TOKEN=None)
@@ -293,7 +293,7 @@ def test_who_is_signed_in(today: World) -> None:
 
 def test_signed_in_by_login(today: World) -> None:
     """By `login`, it is said when the access token ends."""
-    SignIn(today.state).save(_grant(today))
+    TokenStore(today.state).save(_grant(today))
     today.settings |= today.sandbox.settings(login=True)
     zone = {"CLIO_TIME_ZONE": "America/Los_Angeles"}
     ran = today.check("--json", CLIO_ACCESS_TOKEN=None, **zone)

@@ -189,5 +189,5 @@ def test_recovery_is_dated_when_it_was(runs: Runs) -> None:
     runs.store.ledger.record([(None, make_closing(1, state=State.SENDING))], NOW)
     runs.clock.tick(hours=2)
     runs.sync()
-    (story,) = runs.store.trail.of_matter(1)
+    (story,) = runs.store.history.of_matter(1)
     assert story.steps[-1].at == NOW + timedelta(hours=2)

@@ -310,7 +310,7 @@ def test_receipts_are_dated_when_they_came(runs: Runs) -> None:
     runs.close(1)
     runs.broadly.meanwhile("post", runs.clock.after(minutes=3))
     runs.sync()
-    (story,) = runs.store.trail.of_matter(1)
+    (story,) = runs.store.history.of_matter(1)
     assert [(step.state, step.at - NOW) for step in story.steps[-2:]] == [
         (SENDING, timedelta(0)),
         (SENT, timedelta(minutes=3)),

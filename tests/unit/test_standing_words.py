@@ -148,7 +148,7 @@ def test_days_begin_at_the_firms_midnight() -> None:
         asked.extend(bounds)
         return list(range(14))
 
-    store: Any = SimpleNamespace(tally=SimpleNamespace(handed_over=handed_over))
+    store: Any = SimpleNamespace(overview=SimpleNamespace(handed_over=handed_over))
     zone = ZoneInfo("America/Los_Angeles")
     found = standing.by_day(store, datetime(2026, 11, 2, 7, 30, tzinfo=UTC), zone)
     assert found[0] == (date(2026, 11, 1), 13)

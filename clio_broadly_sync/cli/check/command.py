@@ -21,7 +21,7 @@ from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncE
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import SignIn, Store
+from clio_broadly_sync.store import Store, TokenStore
 
 PATIENCE_SECONDS: Final = 60.0
 
@@ -113,7 +113,7 @@ def _end_of_token(settings: Settings, known: Known | None) -> str | None:
     """Return when the access token of `login` ends; nobody tells it of one from the settings."""
     if settings.clio_access_token is not None or known is None:
         return None
-    grant = SignIn(settings.sync_state).read()
+    grant = TokenStore(settings.sync_state).read()
     return times.moment(grant.expires_at, known.standing.zone) if grant is not None else None
 
 

@@ -66,7 +66,7 @@ class _Explaining:
     """One question, and where its answer comes from."""
 
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
-        self._trail = store.trail
+        self._history = store.history
         self._question = question
         zone = times.firm_zone(settings, store)
         self._given = Given(
@@ -117,14 +117,14 @@ class _Explaining:
         return replace(told, more=(*told.more, self._whose(told.story)))
 
     def _of_contact(self, contact_id: int) -> Explanation:
-        told = [self._told(story) for story in self._trail.of_contact(contact_id)]
+        told = [self._told(story) for story in self._history.of_contact(contact_id)]
         if told:
             return Explanation(told, None, contact_id, known=True)
         new = Told(UNKNOWN) if self._question.offline else self._foresight.of_contact(contact_id)
         return Explanation([new], None, contact_id, known=False)
 
     def _known(self, matter_id: int) -> list[Told]:
-        return [self._told(story) for story in self._trail.of_matter(matter_id)]
+        return [self._told(story) for story in self._history.of_matter(matter_id)]
 
     def _told(self, story: Story) -> Told:
         if story.closing.reason is Reason.ASKED_RECENTLY:
@@ -136,7 +136,7 @@ class _Explaining:
     def _asked_before(self, story: Story) -> Told:
         """Say which hand-over came before: of the same matter, or of the same person."""
         closing, zone = story.closing, self._given.zone
-        former = earlier.of_matter(story, self._trail.of_matter(closing.key.matter_id))
+        former = earlier.of_matter(story, self._history.of_matter(closing.key.matter_id))
         if former is not None:
             says, more = earlier.sentence(closing, former, zone), earlier.CORRECTED
         else:
@@ -145,7 +145,7 @@ class _Explaining:
         return Told(says, (more,) if helps is None else (helps, more), story)
 
     def _whose(self, story: Story) -> str:
-        same = self._trail.of_contact(story.closing.contact_id or 0)
+        same = self._history.of_contact(story.closing.contact_id or 0)
         before = earlier.of_person(story, same) or self._same_address(story)
         return earlier.whose(story.closing, before, self._given.zone)
 
@@ -161,7 +161,7 @@ class _Explaining:
             return None
         if request is None:
             return None
-        return earlier.of_person(story, self._trail.of_person(request))
+        return earlier.of_person(story, self._history.of_person(request))
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None
