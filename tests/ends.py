@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.model import (
     Receipt,
     ReviewRequest,
 )
-from clio_broadly_sync.sinks.batches import Refusals
+from clio_broadly_sync.sinks.batches import RefusalGuard
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)
@@ -163,12 +163,12 @@ class Broadly(End):
         self.answers: list[Answer] = []
         self.posts: list[list[ReviewRequest]] = []
         self.at_once = 500
-        self._refusals = Refusals()
+        self._guard = RefusalGuard()
 
     def begin(self) -> None:
         super().begin()
         self.posts.clear()
-        self._refusals = Refusals()
+        self._guard = RefusalGuard()
 
     @property
     def matters(self) -> list[list[int]]:
@@ -183,7 +183,7 @@ class Broadly(End):
                 raise TooLateError("The time in which it might be sent is over.")
             requests = batch[first : first + self.at_once]
             try:
-                receipts = self._refusals.settle(self._post(requests))
+                receipts = self._guard.settle(self._post(requests))
             except UnavailableError as error:
                 if error.outcome_unknown:
                     yield [Receipt(request.key, Outcome.UNKNOWN) for request in requests]
@@ -191,11 +191,11 @@ class Broadly(End):
             if receipts:
                 yield receipts
 
-    def kept_back(self) -> Collection[Key]:
-        return self._refusals.kept()
+    def withheld(self) -> Collection[Key]:
+        return self._guard.withheld()
 
-    def finish(self) -> list[Receipt]:
-        return self._refusals.finish()
+    def flush(self) -> list[Receipt]:
+        return self._guard.flush()
 
     def _post(self, requests: Sequence[ReviewRequest]) -> list[Receipt]:
         self.posts.append(list(requests))

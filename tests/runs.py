@@ -12,7 +12,7 @@ from factories import NOW, TODAY, for_backfill, make_closing, make_contact, make
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.pins import Wanted
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import Store
@@ -27,8 +27,8 @@ class Runs:
     """A firm that closes matters, and what runs make of that.
 
     What a test is about it changes in `clio`, `broadly` and `clock`; what `sync` and `backfill`
-    are given by name is changed in their job. `job` is the last one; `ends_at`: when the time of
-    a run is over; `waits`: for how many seconds runs have waited.
+    are given by name is changed in their context. `context` is the last one; `ends_at`: when the
+    time of a run is over; `waits`: for how many seconds runs have waited.
     """
 
     def __init__(self, store: Store) -> None:
@@ -39,7 +39,7 @@ class Runs:
         self.progress = Watcher()
         self.ends_at: datetime | None = None
         self.waits: list[float] = []
-        self.job: Job | None = None
+        self.context: RunContext | None = None
 
     # The firm
 
@@ -75,10 +75,12 @@ class Runs:
 
     # The program
 
-    def sync(self, policy: Policy | None = None, *, approve: bool = False, **changes: Any) -> Job:
-        job = self._begin(policy or make_policy(), changes)
-        pipeline.sync(job, approve=approve)
-        return job
+    def sync(
+        self, policy: Policy | None = None, *, approve: bool = False, **changes: Any
+    ) -> RunContext:
+        context = self._begin(policy or make_policy(), changes)
+        pipeline.sync(context, approve=approve)
+        return context
 
     def backfill(
         self,
@@ -86,10 +88,10 @@ class Runs:
         *,
         confirm: Callable[[int], bool] = lambda clients: True,
         **changes: Any,
-    ) -> Job:
-        job = self._begin(policy or for_backfill(), changes)
-        pipeline.backfill(job, confirm)
-        return job
+    ) -> RunContext:
+        context = self._begin(policy or for_backfill(), changes)
+        pipeline.backfill(context, confirm)
+        return context
 
     # What came of it
 
@@ -104,16 +106,16 @@ class Runs:
         known = self.store.ledger.known(range(1, 5000))
         return {id_: closing.state for id_, several in known.items() for closing in several}
 
-    def _begin(self, policy: Policy, changes: dict[str, Any]) -> Job:
+    def _begin(self, policy: Policy, changes: dict[str, Any]) -> RunContext:
         self.clio.begin()
         self.broadly.begin()
         self.progress.told.clear()
-        self.job = replace(self._job(policy), **changes)
-        self.job.run = self.store.begin_run(policy.command, "r", self.clock.now)
-        return self.job
+        self.context = replace(self._context(policy), **changes)
+        self.context.run = self.store.begin_run(policy.command, "r", self.clock.now)
+        return self.context
 
-    def _job(self, policy: Policy) -> Job:
-        return Job(
+    def _context(self, policy: Policy) -> RunContext:
+        return RunContext(
             source=self.clio,
             sink=self.broadly,
             store=self.store,

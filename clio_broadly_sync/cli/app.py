@@ -15,10 +15,10 @@ from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import ConfigError, SyncError
 from clio_broadly_sync.domain.model import Command, Pins, Policy
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.context import ReviewSink
+from clio_broadly_sync.pipeline.ports import Sink
 from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
 from clio_broadly_sync.sinks.broadly import Broadly
-from clio_broadly_sync.sinks.dry_run import Rehearsal
+from clio_broadly_sync.sinks.dry_run import DryRun
 from clio_broadly_sync.store import Store, TokenStore, locked
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
@@ -92,9 +92,9 @@ class Ends:
         api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
         return Clio(api, region=self._settings.clio_region)
 
-    def sink(self, *, dry_run: bool) -> ReviewSink:
+    def sink(self, *, dry_run: bool) -> Sink:
         if dry_run:
-            return Rehearsal()
+            return DryRun()
         return Broadly(
             self.broadly,
             self._settings.broadly_url,

@@ -66,7 +66,7 @@ def backfill(
         say("Nobody is handed over.", err=True)
         return False
 
-    run.carry_out(lambda job: pipeline.backfill(job, confirm))
+    run.carry_out(lambda context: pipeline.backfill(context, confirm))
 
 
 def _check(first: date, last: date, *, asks: bool) -> None:

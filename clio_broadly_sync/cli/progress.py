@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from clio_broadly_sync.cli import logs
-from clio_broadly_sync.pipeline import context
+from clio_broadly_sync.pipeline import ports
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ TICK_SECONDS: Final = 0.5
 BAR: Final = 24
 
 
-class Progress(context.Progress, Protocol):
+class Progress(ports.Progress, Protocol):
     """What a run tells of, beside how far it has come."""
 
     def waiting(self, what: str, seconds: float) -> None: ...

@@ -1,4 +1,4 @@
-"""Carry out a run: settings, state, job; then its exit code, and what it says and to whom."""
+"""Carry out a run: settings, state, context; then its exit code, and what it says and to whom."""
 
 import gc
 import logging
@@ -34,7 +34,7 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -86,7 +86,7 @@ class Run:
             return click.confirm(question, err=True)
         return False
 
-    def carry_out(self, walk: Callable[[Job], None]) -> NoReturn:
+    def carry_out(self, walk: Callable[[RunContext], None]) -> NoReturn:
         """Run, say what came of it, and exit with the code of what happened."""
         try:
             code = self._run(walk)
@@ -98,7 +98,7 @@ class Run:
         self._monitor.ended(code, self._said)
         sys.exit(code)
 
-    def _run(self, walk: Callable[[Job], None]) -> int:
+    def _run(self, walk: Callable[[RunContext], None]) -> int:
         try:
             settings = self._settings()
             self._monitor.started()
@@ -129,22 +129,22 @@ class Run:
             self._teller = Teller(notebook, always=self._attended)
             self._monitor = Monitor(ping_url)
 
-    def _walk(self, settings: Settings, store: Store, walk: Callable[[Job], None]) -> int:
+    def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark
         gc.freeze()  # what has been loaded by now stays
         gc.enable()
-        job = self._job(settings, store)
-        job.run = store.begin_run(self.command, self.run_id, app.now())
+        context = self._context(settings, store)
+        context.run = store.begin_run(self.command, self.run_id, app.now())
         failure: SyncError | None = None
         try:
-            walk(job)
+            walk(context)
             self._stop.check()
         except StorageError:
             raise
         except SyncError as error:
             failure = error
-        self.report.waiting = store.ledger.count_pending(pipeline.due(job))
-        self.report.surge_says = surge_words.spoken(job)
+        self.report.waiting = store.ledger.count_pending(pipeline.due(context))
+        self.report.surge_says = surge_words.spoken(context)
         code = self._code(failure)
         store.finish_run(code, app.now())
         self._tell(code, failure, store)
@@ -160,11 +160,11 @@ class Run:
             return stopped.exit_code
         return error.exit_code
 
-    def _job(self, settings: Settings, store: Store) -> Job:
+    def _context(self, settings: Settings, store: Store) -> RunContext:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
         self._ends = app.Ends(settings, self._stop, self._patience, self._progress.waiting)
-        return Job(
+        return RunContext(
             source=self._ends.source(),
             sink=self._ends.sink(dry_run=self.dry_run),
             store=store,

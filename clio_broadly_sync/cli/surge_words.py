@@ -6,18 +6,18 @@ from datetime import datetime, timedelta, tzinfo
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import report_words as words
 from clio_broadly_sync.cli import times
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.store import SurgeFigures
 
 FEWEST_TOGETHER = 10
 """So many edits within minutes, and half of all, are told; fewer are a busy hour."""
 
 
-def spoken(job: Job) -> tuple[str, ...]:
+def spoken(context: RunContext) -> tuple[str, ...]:
     """Return what is to be said after a run; nothing where nobody waits for approval."""
-    if not job.report.surge:
+    if not context.report.surge:
         return ()
-    return tuple(lines(job.store.outbox.surge_figures(pipeline.due(job)), job.zone))
+    return tuple(lines(context.store.outbox.surge_figures(pipeline.due(context)), context.zone))
 
 
 def lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:

@@ -19,4 +19,4 @@ def sync(options: Options, dry_run: bool, as_json: bool, limit: int | None, yes:
     from clio_broadly_sync.domain.model import Command
 
     run = Run(Command.SYNC, options, dry_run=dry_run, as_json=as_json, limit=limit)
-    run.carry_out(lambda job: pipeline.sync(job, approve=yes))
+    run.carry_out(lambda context: pipeline.sync(context, approve=yes))

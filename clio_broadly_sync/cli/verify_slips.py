@@ -68,7 +68,7 @@ class Walk:
         self._zone = times.firm_zone(settings, store)
         self._first_run, watermark = span
         overlap = timedelta(minutes=settings.sync_overlap_minutes)
-        self._read_again = rules.walk_from(watermark, self._first_run, overlap)
+        self._read_again = rules.scan_from(watermark, self._first_run, overlap)
         self._sync = app.policy(settings, Command.SYNC, store)
         self._backfill = app.policy(settings, Command.BACKFILL, store)
 

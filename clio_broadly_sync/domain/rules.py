@@ -136,7 +136,7 @@ def next_watermark(current: datetime, answered_at: datetime, our_clock: datetime
     return max(current, min(answered_at, our_clock))
 
 
-def walk_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
+def scan_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
     """Return `updated_since` for a walk: Clio returns what was updated *after* it, hence less
     a second at the first run's own moment."""
     return max(watermark - overlap, first_run - timedelta(seconds=1))

@@ -6,29 +6,16 @@ has looked (`check --accept`).
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain import checkboxes
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
+from clio_broadly_sync.pipeline.ports import Definitions
 
 log = logging.getLogger(__name__)
-
-
-class Definitions(Protocol):
-    """The part of Clio that is needed here."""
-
-    def now(self) -> datetime: ...
-
-    def account(self) -> Account:
-        """Return whose data the token opens; raise DeniedError 403 where Clio forbids it."""
-
-    def custom_fields(self, *, all_of_them: bool = False) -> Sequence[CustomField]:
-        """Return the checkbox definitions that are not deleted; or every definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +113,7 @@ def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
     return zone
 
 
-def made_with(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
+def current_pins(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
     """Return the pins of what the settings and Clio now say; the account as it was known."""
     account = known.account if known is not None else None
     return Pins(wanted.host, account, wanted.broadly_url, wanted.rule, ids)

@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 
 READ_AT_ONCE = 100
 """Matters or contacts asked for by id in one request."""
@@ -32,94 +32,94 @@ MAX_BUSY = timedelta(hours=1)
 """So long a run waits for a Broadly that is busy and takes nobody, if its own time allows."""
 
 
-def push_once(job: Job, wanted: Due, *, approved_only: bool) -> bool:
+def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
     """Walk once through what is due; tell whether to walk again, because something has changed.
 
     A new walk reads everything again: what was read has grown old, Broadly wants a pause, or a
     checkbox turned up.
     """
-    job.progress.sending(job.store.ledger.line_up(wanted, approved_only=approved_only))
-    candidates = _candidates(job, job.store.ledger.lined_up())
-    fields = job.fields
+    context.progress.sending(context.store.ledger.line_up(wanted, approved_only=approved_only))
+    candidates = _candidates(context, context.store.ledger.lined_up())
+    fields = context.fields
     queue: list[Candidate] = []
     at_end = False
-    while job.seconds_left() > 0 and (size := _batch_size(job)) > 0:
+    while context.seconds_left() > 0 and (size := _batch_size(context)) > 0:
         if not at_end and len(queue) < LOOK_AHEAD:
             added = list(islice(candidates, size))
             at_end = len(added) < size
             queue += added
         if not queue:
             return False
-        if not rules.is_fresh(min(c.read_at for c in queue), job.source.now()):
+        if not rules.is_fresh(min(c.read_at for c in queue), context.source.now()):
             return True
-        check_fields(job, rules.FRESH)
-        if job.fields != fields:  # a box turned up, and the queue was read without it
+        check_fields(context, rules.FRESH)
+        if context.fields != fields:  # a box turned up, and the queue was read without it
             return True
         whole, queued = not at_end and len(queue) < LOOK_AHEAD, len(queue)
-        batch, queue = _claim(job, queue, size, whole=whole)
-        if batch and (again := _send(job, batch)) is not None:
+        batch, queue = _claim(context, queue, size, whole=whole)
+        if batch and (again := _send(context, batch)) is not None:
             return again
         if not whole and len(queue) == queued:  # all wait for a refusal that is kept back
             return False
     return False
 
 
-def check_fields(job: Job, age: timedelta) -> None:
+def check_fields(context: RunContext, age: timedelta) -> None:
     """Hold the definitions of the checkboxes against the pins, unless that was done just now."""
-    known = job.store.pins()
-    if known is None or not job.definitions.older_than(age):
+    known = context.store.pins()
+    if known is None or not context.definitions.older_than(age):
         return
-    found = job.definitions.read(known.fields)
+    found = context.definitions.read(known.fields)
     if found != known.fields:
-        job.store.pin(replace(known, fields=found))
+        context.store.pin(replace(known, fields=found))
 
 
-def give_back(job: Job, reason: Reason | None) -> None:
+def give_back(context: RunContext, reason: Reason | None) -> None:
     """Release what was claimed and not taken; a refusal that is kept back is not released."""
-    released = job.store.ledger.release(
+    released = context.store.ledger.release(
         lambda closing: lifecycle.released(closing, reason),
-        job.source.now(),
-        but=job.sink.kept_back(),
+        context.source.now(),
+        but=context.sink.withheld(),
     )
-    job.report.to_send -= len(released)
+    context.report.to_send -= len(released)
 
 
-def _batch_size(job: Job) -> int:
-    left = job.batch_size if job.limit is None else job.limit - job.report.to_send
-    return min(job.batch_size, left)
+def _batch_size(context: RunContext) -> int:
+    left = context.batch_size if context.limit is None else context.limit - context.report.to_send
+    return min(context.batch_size, left)
 
 
-def _candidates(job: Job, closings: Iterator[Closing]) -> Iterator[Candidate]:
+def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Candidate]:
     """Yield, in the same order, what may be handed over by its matter and its contact."""
-    for chunk in _with_contacts_to_read(_looked_at(job, closings)):
-        check_fields(job, rules.FRESH)
+    for chunk in _with_contacts_to_read(_looked_at(context, closings)):
+        check_fields(context, rules.FRESH)
         ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
-        contacts = job.source.contacts(ids, job.fields)
-        read_at = job.source.asked_at()
-        at = job.at()
+        contacts = context.source.contacts(ids, context.fields)
+        read_at = context.source.asked_at()
+        at = context.at()
         kept, candidates = [], []
         for closing in chunk:
             contact = contacts.get(closing.contact_id or 0)
-            refused = lifecycle.contact_read(closing, contact, job.policy, at)
-            if refused is None and _is_surplus(job, closing):
+            refused = lifecycle.contact_read(closing, contact, context.policy, at)
+            if refused is None and _is_surplus(context, closing):
                 refused = lifecycle.awaiting_approval(closing)
-                job.report.now_awaiting()
+                context.report.now_awaiting()
             if refused is not None:
                 kept.append((closing, refused))
             elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
-                request = lifecycle.request_for(closing, contact, job.policy, at.today)
+                request = lifecycle.request_for(closing, contact, context.policy, at.today)
                 candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
-        job.record(kept)
-        job.progress.settled(len(kept))
+        context.record(kept)
+        context.progress.settled(len(kept))
         yield from candidates
 
 
-def _is_surplus(job: Job, closing: Closing) -> bool:
+def _is_surplus(context: RunContext, closing: Closing) -> bool:
     """Tell whether a closing that could not be read before makes a surge of those that can."""
     if closing.reason not in FAULTS or closing.approval is Approval.GIVEN:
         return False
-    job.spare -= 1
-    return job.spare < 0
+    context.surge_allowance -= 1
+    return context.surge_allowance < 0
 
 
 def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
@@ -137,30 +137,32 @@ def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing
         yield chunk
 
 
-def _looked_at(job: Job, closings: Iterator[Closing]) -> Iterator[Closing]:
+def _looked_at(context: RunContext, closings: Iterator[Closing]) -> Iterator[Closing]:
     """Yield the closings of which this run has just read the matter, or reads it again here."""
-    for chunk in _with_matters_to_read(job, closings):
-        old = {closing.key.matter_id for closing in chunk if not _was_just_read(job, closing)}
+    for chunk in _with_matters_to_read(context, closings):
+        old = {closing.key.matter_id for closing in chunk if not _was_just_read(context, closing)}
         if not old:
             yield from chunk
             continue
-        check_fields(job, rules.FRESH)
-        matters = job.source.matters(old, job.fields)
-        looks = _look_again(job, [c for c in chunk if c.key.matter_id in old], matters)
-        job.record([(closing, _as_kept(closing, look)) for closing, look in looks.items()])
-        job.progress.settled(sum(not look.goes_on for look in looks.values()))
+        check_fields(context, rules.FRESH)
+        matters = context.source.matters(old, context.fields)
+        looks = _look_again(context, [c for c in chunk if c.key.matter_id in old], matters)
+        context.record([(closing, _as_kept(closing, look)) for closing, look in looks.items()])
+        context.progress.settled(sum(not look.goes_on for look in looks.values()))
         for closing in chunk:
             look = looks.get(closing)
             if look is None or look.goes_on:
                 yield closing if look is None else look.closing
 
 
-def _with_matters_to_read(job: Job, closings: Iterator[Closing]) -> Iterator[list[Closing]]:
+def _with_matters_to_read(
+    context: RunContext, closings: Iterator[Closing]
+) -> Iterator[list[Closing]]:
     chunk: list[Closing] = []
     old: set[int] = set()
     for closing in closings:
         chunk.append(closing)
-        if not _was_just_read(job, closing):
+        if not _was_just_read(context, closing):
             old.add(closing.key.matter_id)
         if len(old) >= READ_AT_ONCE or len(chunk) >= LOOK_AHEAD:
             yield chunk
@@ -169,23 +171,23 @@ def _with_matters_to_read(job: Job, closings: Iterator[Closing]) -> Iterator[lis
         yield chunk
 
 
-def _was_just_read(job: Job, closing: Closing) -> bool:
-    fresh = rules.is_fresh(closing.read_at, job.source.now())
-    return closing.read_in_run == job.run and fresh
+def _was_just_read(context: RunContext, closing: Closing) -> bool:
+    fresh = rules.is_fresh(closing.read_at, context.source.now())
+    return closing.read_in_run == context.run and fresh
 
 
 def _look_again(
-    job: Job, closings: Sequence[Closing], matters: Mapping[int, Matter]
+    context: RunContext, closings: Sequence[Closing], matters: Mapping[int, Matter]
 ) -> dict[Closing, lifecycle.MatterRead]:
     """Decide again; a closing that would move to a date which is a closing already is none."""
-    at = job.at()
+    at = context.at()
     looks: dict[Closing, lifecycle.MatterRead] = {}
-    taken = {c.key for several in job.store.ledger.known(matters).values() for c in several}
+    taken = {c.key for several in context.store.ledger.known(matters).values() for c in several}
     for closing in closings:
         matter = matters.get(closing.key.matter_id)
         look = lifecycle.gone(closing)
         if matter is not None:
-            look = lifecycle.matter_read(closing, matter, job.policy, at, again=True)
+            look = lifecycle.matter_read(closing, matter, context.policy, at, again=True)
         if look.closing.key != closing.key and look.closing.key in taken:
             look = lifecycle.gone(closing)
         taken.add(look.closing.key)
@@ -200,25 +202,25 @@ def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
 
 
 def _claim(
-    job: Job, queue: Sequence[Candidate], size: int, *, whole: bool
+    context: RunContext, queue: Sequence[Candidate], size: int, *, whole: bool
 ) -> tuple[list[Candidate], list[Candidate]]:
-    now = job.source.now()
-    claim = job.store.ledger.claim(
+    now = context.source.now()
+    claim = context.store.ledger.claim(
         queue,
         size,
         whole=whole,
-        judge=lambda closing, asked: lifecycle.asked_before(closing, asked, job.policy, now),
+        judge=lambda closing, asked: lifecycle.asked_before(closing, asked, context.policy, now),
         at=now,
     )
     for closing in claim.refused:
-        job.report.decided(None, closing)
-    job.report.to_send += len(claim.batch)
-    job.judged += len(claim.batch) + len(claim.refused)
-    job.progress.settled(len(claim.refused))
+        context.report.decided(None, closing)
+    context.report.to_send += len(claim.batch)
+    context.progressed += len(claim.batch) + len(claim.refused)
+    context.progress.settled(len(claim.refused))
     return claim.batch, claim.rest
 
 
-def _send(job: Job, batch: Sequence[Candidate]) -> bool | None:
+def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
     """Send one batch; None: go on, True: walk again, False: the push ends here.
 
     Where the receiver does not dedupe, a lost answer ends the push: no further POST begins.
@@ -227,53 +229,53 @@ def _send(job: Job, batch: Sequence[Candidate]) -> bool | None:
     lost = False
 
     def seconds_left() -> float:
-        fresh = (oldest + rules.FRESH - job.source.now()).total_seconds()
-        return 0.0 if lost else min(fresh, job.seconds_left())
+        fresh = (oldest + rules.FRESH - context.source.now()).total_seconds()
+        return 0.0 if lost else min(fresh, context.seconds_left())
 
     try:
-        for receipts in job.sink.send([c.request for c in batch], seconds_left):
-            _settle(job, receipts)
+        for receipts in context.sink.send([c.request for c in batch], seconds_left):
+            _settle(context, receipts)
             in_doubt = any(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
-            lost = lost or (in_doubt and not job.policy.dedupes)
+            lost = lost or (in_doubt and not context.policy.dedupes)
     except UnavailableError as error:
         if not lost:
-            return _after_refusal(job, error, seconds_left())
+            return _after_refusal(context, error, seconds_left())
     return False if lost else None
 
 
-def _after_refusal(job: Job, error: UnavailableError, seconds_left: float) -> bool:
+def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: float) -> bool:
     """Tell what to do about a batch that did not reach Broadly; raise where nothing helps now."""
     if isinstance(error, TooLateError):
-        give_back(job, None)
-        return job.seconds_left() > 0
+        give_back(context, None)
+        return context.seconds_left() > 0
     wait = error.retry_after
     if error.outcome_unknown or wait is None:
         raise error
-    now = job.source.now()
-    job.busy_since = job.busy_since or now
-    patience = (job.busy_since + MAX_BUSY - now).total_seconds()
-    too_long = wait > min(patience, job.seconds_left())
-    patient = job.policy.command is Command.BACKFILL or wait > seconds_left
+    now = context.source.now()
+    context.busy_since = context.busy_since or now
+    patience = (context.busy_since + MAX_BUSY - now).total_seconds()
+    too_long = wait > min(patience, context.seconds_left())
+    patient = context.policy.command is Command.BACKFILL or wait > seconds_left
     if too_long or not patient:
         raise error
-    give_back(job, Reason.UNAVAILABLE)
-    job.wait(wait)
+    give_back(context, Reason.UNAVAILABLE)
+    context.wait(wait)
     return True
 
 
-def _settle(job: Job, receipts: Sequence[Receipt]) -> None:
+def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
     """Write receipts down and count them."""
-    settled = job.store.ledger.settle(
+    settled = context.store.ledger.settle(
         receipts,
-        lambda receipt, closing: lifecycle.settled(receipt, closing, job.policy),
-        job.source.now(),
+        lambda receipt, closing: lifecycle.settled(receipt, closing, context.policy),
+        context.source.now(),
     )
-    job.busy_since = None if receipts else job.busy_since
-    job.report.settled(settled)
-    job.progress.settled(len(settled))
+    context.busy_since = None if receipts else context.busy_since
+    context.report.settled(settled)
+    context.progress.settled(len(settled))
 
 
-def end(job: Job, reason: Reason | None) -> None:
+def end(context: RunContext, reason: Reason | None) -> None:
     """End the push: settle the refusals that were kept back, give back what was not taken."""
-    _settle(job, job.sink.finish())
-    give_back(job, reason)
+    _settle(context, context.sink.flush())
+    give_back(context, reason)

@@ -12,7 +12,7 @@ from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncErro
 from clio_broadly_sync.domain.model import Approval, Command, Due, Page
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import check_fields, push_once
 from clio_broadly_sync.pipeline.push import end as end_push
 
@@ -20,87 +20,89 @@ MAX_BARREN_WALKS = 3
 """So often a push may read everything again without a single closing getting further."""
 
 
-def sync(job: Job, *, approve: bool) -> None:
+def sync(context: RunContext, *, approve: bool) -> None:
     """Pull what closed since the watermark, then push; the first time, only set the start."""
-    begin(job)
-    watermark, first_run = job.store.watermark, job.store.first_run
-    if job.report.first_run or watermark is None or first_run is None:
+    begin(context)
+    watermark, first_run = context.store.watermark, context.store.first_run
+    if context.report.first_run or watermark is None or first_run is None:
         return
-    since = rules.walk_from(watermark, first_run, job.overlap)
-    walk = _Walk(job, watermark)
-    pull(job, walk.watched(job.source.closed_since(since, job.fields)))
-    any_due = job.store.ledger.count_due(due(job)) > 0
+    since = rules.scan_from(watermark, first_run, context.overlap)
+    walk = _Walk(context, watermark)
+    pull(context, walk.watched(context.source.closed_since(since, context.fields)))
+    any_due = context.store.ledger.count_due(due(context)) > 0
     if any_due:
-        check_fields(job, timedelta.max)
-        if job.stale and not approve:  # the next run could not tell any more
-            _await_approval(job, due(job))
+        check_fields(context, timedelta.max)
+        if context.stale and not approve:  # the next run could not tell any more
+            _await_approval(context, due(context))
     walk.move_watermark()
     if any_due:
-        push(job, due(job), approve=approve)
+        push(context, due(context), approve=approve)
 
 
-def backfill(job: Job, confirm: Callable[[int], bool]) -> None:
-    """Pull what closed in `job.close_dates`, ask, then push; the watermark stays."""
-    begin(job)
-    pull(job, job.source.closed_between(*job.close_dates, job.fields))
-    lined_up = job.store.ledger.line_up(due(job), approved_only=False)
+def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
+    """Pull what closed in `context.close_dates`, ask, then push; the watermark stays."""
+    begin(context)
+    pull(context, context.source.closed_between(*context.close_dates, context.fields))
+    lined_up = context.store.ledger.line_up(due(context), approved_only=False)
     if not lined_up or confirm(lined_up):
-        push(job, due(job), approve=False)
+        push(context, due(context), approve=False)
 
 
-def begin(job: Job) -> None:
+def begin(context: RunContext) -> None:
     """Hold the pins against settings and Clio, or set them; then recover what was left.
 
     The first `sync` sets pins, start day and watermark, and hands over nobody. A `backfill`
     before it sets the pins only.
     """
-    store, known = job.store, job.store.pins()
+    store, known = context.store, context.store.pins()
     if known is not None:
-        pins.check_settings(known, job.wanted)
-    token = job.token()
+        pins.check_settings(known, context.wanted)
+    token = context.token()
     told = known is not None
-    account = None if store.has_seen(token) else pins.read_account(job.source, told=told)
+    account = None if store.has_seen(token) else pins.read_account(context.source, told=told)
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
         facts = pins.seen(store.hash_of(token), account)
-        job.zone = job.zone or pins.zone_of(account, told=told)
-    job.report.first_run = job.policy.command is Command.SYNC and store.watermark is None
-    if known is None or job.report.first_run:
-        fields = job.definitions.read(known.fields if known is not None else None)
-        known = pins.made_with(job.wanted, known, fields)
-    if job.report.first_run:
-        facts |= _start(job)
+        context.zone = context.zone or pins.zone_of(account, told=told)
+    context.report.first_run = context.policy.command is Command.SYNC and store.watermark is None
+    if known is None or context.report.first_run:
+        fields = context.definitions.read(known.fields if known is not None else None)
+        known = pins.current_pins(context.wanted, known, fields)
+    if context.report.first_run:
+        facts |= _start(context)
     if facts:
         store.pin(pins.with_account(known, account), **facts)
-    _recover(job)
+    _recover(context)
 
 
-def pull(job: Job, pages: Iterable[Page]) -> None:
+def pull(context: RunContext, pages: Iterable[Page]) -> None:
     """Record a decision on every closing of the pages, each page in one transaction."""
     for page in pages:
-        job.report.matters_read += page.received
-        job.progress.read(job.report.matters_read)
+        context.report.matters_read += page.received
+        context.progress.read(context.report.matters_read)
         matters = {matter.id: matter for matter in page.matters}
-        known = job.store.ledger.known(matters)
-        at = job.at()
+        known = context.store.ledger.known(matters)
+        at = context.at()
         noticed = [
-            lifecycle.noticed(matter, known.get(id_, ()), job.policy, at)
+            lifecycle.noticed(matter, known.get(id_, ()), context.policy, at)
             for id_, matter in matters.items()
         ]
         pairs = [pair for pair in noticed if pair is not None]
         if pairs:
-            check_fields(job, timedelta.max)
-            job.record(pairs)
+            check_fields(context, timedelta.max)
+            context.record(pairs)
 
 
-def push(job: Job, wanted: Due, *, approve: bool) -> None:
+def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
     """Hand over what is due, in batches; give back what was claimed and could not be sent."""
-    approved_only = job.policy.command is Command.SYNC and _surge(job, wanted, approve=approve)
+    approved_only = context.policy.command is Command.SYNC and _surge(
+        context, wanted, approve=approve
+    )
     barren = 0
     try:
-        while push_once(job, wanted, approved_only=approved_only):
-            before, job.judged = job.judged, 0
+        while push_once(context, wanted, approved_only=approved_only):
+            before, context.progressed = context.progressed, 0
             barren = 0 if before else barren + 1
             if barren >= MAX_BARREN_WALKS:
                 raise UnavailableError(
@@ -110,43 +112,43 @@ def push(job: Job, wanted: Due, *, approve: bool) -> None:
     except StorageError:
         raise  # what is sending may have arrived: the next run marks it
     except SyncError as error:
-        end_push(job, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
+        end_push(context, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
         raise
-    end_push(job, None)
-    if job.report.in_doubt:
+    end_push(context, None)
+    if context.report.in_doubt:
         raise UnavailableError(
-            f"Broadly gave no result that can be read for {job.report.in_doubt} clients; "
+            f"Broadly gave no result that can be read for {context.report.in_doubt} clients; "
             "the next run tries again."
         )
 
 
-def due(job: Job) -> Due:
+def due(context: RunContext) -> Due:
     """Return what this command may push now: a backfill neither settles nor waits for faults."""
-    now = job.source.now()
-    if job.policy.command is Command.BACKFILL:
-        first, last = job.close_dates
+    now = context.source.now()
+    if context.policy.command is Command.BACKFILL:
+        first, last = context.close_dates
         return Due(Command.BACKFILL, now, faults_until=None, first=first, last=last)
-    settled = now - timedelta(hours=job.policy.settle_hours)
+    settled = now - timedelta(hours=context.policy.settle_hours)
     return Due(Command.SYNC, settled, faults_until=now - rules.LOOK_AGAIN)
 
 
-def _start(job: Job) -> dict[str, str | None]:
+def _start(context: RunContext) -> dict[str, str | None]:
     """Return where it all begins: by Clio's clock, which says when a matter was closed."""
-    now = job.source.now().replace(microsecond=0)
-    watermark = min(now, job.our_clock().replace(microsecond=0))
-    job.report.watermark_to = watermark
+    now = context.source.now().replace(microsecond=0)
+    watermark = min(now, context.our_clock().replace(microsecond=0))
+    context.report.watermark_to = watermark
     return {
         "first_run": now.isoformat(),
         "watermark": watermark.isoformat(),
-        "start_day": job.today(now).isoformat(),
+        "start_day": context.today(now).isoformat(),
     }
 
 
 class _Walk:
     """One walk through what was updated since the watermark."""
 
-    def __init__(self, job: Job, watermark: datetime) -> None:
-        self._job = job
+    def __init__(self, context: RunContext, watermark: datetime) -> None:
+        self._context = context
         self._watermark = watermark
 
     def watched(self, pages: Iterable[Page]) -> Iterator[Page]:
@@ -154,47 +156,47 @@ class _Walk:
         before = self._watermark
         for number, page in enumerate(pages):
             if number == 0:
-                our_clock = self._job.our_clock()
+                our_clock = self._context.our_clock()
                 self._watermark = rules.next_watermark(before, page.answered_at, our_clock)
-                self._job.stale = rules.is_stale(before, page.answered_at)
+                self._context.stale = rules.is_stale(before, page.answered_at)
             yield page
 
     def move_watermark(self) -> None:
         """After the last page: all that closed before is in the ledger."""
-        self._job.store.move_watermark(self._watermark)
-        self._job.report.watermark_to = self._watermark
+        self._context.store.move_watermark(self._watermark)
+        self._context.report.watermark_to = self._watermark
 
 
-def _recover(job: Job) -> None:
+def _recover(context: RunContext) -> None:
     """Put right what an earlier run left in doubt."""
-    dedupes = job.policy.dedupes
-    left = job.store.ledger.recover(
-        lambda closing: lifecycle.recovered(closing, dedupes), job.source.now()
+    dedupes = context.policy.dedupes
+    left = context.store.ledger.recover(
+        lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()
     )
-    job.report.now_held(sum(closing.state is State.HELD for closing in left))
+    context.report.now_held(sum(closing.state is State.HELD for closing in left))
 
 
-def _surge(job: Job, wanted: Due, *, approve: bool) -> bool:
+def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:
     """Tell whether only what a person approved may go; note on the rest that it waits for that."""
-    ledger, now = job.store.ledger, job.source.now()
+    ledger, now = context.store.ledger, context.source.now()
     if approve:
         ledger.set_approval(
-            wanted, Approval.GIVEN, lambda c: lifecycle.approved(c, job.policy, now), now
+            wanted, Approval.GIVEN, lambda c: lifecycle.approved(c, context.policy, now), now
         )
         return False
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
-    job.spare = job.policy.max_new - due_now - recent
-    surge = rules.is_surge(due_now, recent, job.policy) or job.stale
+    context.surge_allowance = context.policy.max_new - due_now - recent
+    surge = rules.is_surge(due_now, recent, context.policy) or context.stale
     surge = surge or ledger.count_awaiting(wanted) > 0
     if surge:
-        _await_approval(job, wanted)
-    job.report.surge = ledger.count_awaiting(wanted)
-    job.report.attention |= job.report.surge > 0
+        _await_approval(context, wanted)
+    context.report.surge = ledger.count_awaiting(wanted)
+    context.report.attention |= context.report.surge > 0
     return surge
 
 
-def _await_approval(job: Job, wanted: Due) -> None:
-    job.store.ledger.set_approval(
-        wanted, Approval.WANTED, lifecycle.awaiting_approval, job.source.now()
+def _await_approval(context: RunContext, wanted: Due) -> None:
+    context.store.ledger.set_approval(
+        wanted, Approval.WANTED, lifecycle.awaiting_approval, context.source.now()
     )

@@ -20,7 +20,7 @@ class StillRunningError(UnavailableError):
     """The first try of this key is still at work."""
 
 
-class Piece:
+class SubBatch:
     """What one POST carries, the idempotency key of it and its repeats, and whether one of them
     may have worked although nobody said so."""
 
@@ -47,18 +47,18 @@ class Piece:
         return [Receipt(request.key, Outcome.UNKNOWN) for request in self.requests]
 
 
-class Refusals:
+class RefusalGuard:
     """Keeps refusals back until something was accepted: it may be the contract, not the items."""
 
     def __init__(self) -> None:
         self._accepted = False
-        self._kept: list[Receipt] = []
+        self._withheld: list[Receipt] = []
 
     def suspect(self, just_refused: int) -> None:
         """Stop where nothing was accepted and a whole POST was refused, item by item or alone."""
-        if self._accepted or len(self._kept) + just_refused < MAX_REFUSED:
+        if self._accepted or len(self._withheld) + just_refused < MAX_REFUSED:
             return
-        self._kept = []
+        self._withheld = []
         raise ConfigError(
             "Broadly refuses every client: its contract and this program's do not fit "
             "(see broadly-batch/1 in the README). Nobody was handed over; all of them wait."
@@ -69,14 +69,14 @@ class Refusals:
         if any(receipt.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE) for receipt in receipts):
             self._accepted = True
         if self._accepted:
-            return self.finish() + receipts
-        self._kept += [r for r in receipts if r.outcome is Outcome.REFUSED]
+            return self.flush() + receipts
+        self._withheld += [r for r in receipts if r.outcome is Outcome.REFUSED]
         return [r for r in receipts if r.outcome is not Outcome.REFUSED]
 
-    def kept(self) -> set[Key]:
-        return {receipt.key for receipt in self._kept}
+    def withheld(self) -> set[Key]:
+        return {receipt.key for receipt in self._withheld}
 
-    def finish(self) -> list[Receipt]:
+    def flush(self) -> list[Receipt]:
         """Return the refusals that were kept back."""
-        kept, self._kept = self._kept, []
-        return kept
+        withheld, self._withheld = self._withheld, []
+        return withheld

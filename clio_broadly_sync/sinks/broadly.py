@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 
 from clio_broadly_sync.domain.errors import RefusedError, SyncError, UnavailableError
 from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
-from clio_broadly_sync.sinks.batches import Batch, Piece, Refusals, StillRunningError
+from clio_broadly_sync.sinks.batches import Batch, RefusalGuard, StillRunningError, SubBatch
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 
 SOURCE: Final = "clio"
@@ -40,7 +40,7 @@ _UNPRINTABLE: Final = ("Cc", "Cs")
 
 
 class Broadly:
-    """A review sink: `send` for each batch, `finish` once at the end of the push.
+    """A review sink: `send` for each batch, `flush` once at the end of the push.
 
     `dedupes`: the receiver refuses for ever a transactionId that it accepted, so that a POST
     whose outcome is unknown may be repeated.
@@ -54,7 +54,7 @@ class Broadly:
         self._headers = dict(headers)
         self._dedupes = dedupes
         self._max_items: int | None = None
-        self._refusals = Refusals()
+        self._guard = RefusalGuard()
 
     def send(self, batch: Batch, seconds_left: Callable[[], float]) -> Iterator[list[Receipt]]:
         """Hand a batch over; yield the receipts of each POST, also of those in doubt.
@@ -63,65 +63,65 @@ class Broadly:
         the requests without a receipt were then not taken. A refusal that comes before the
         first acceptance is kept back: it may be the contract, and not the item.
         """
-        pieces = deque([Piece(batch)] if batch else [])
-        while pieces:
-            piece = pieces.popleft()
-            if self._max_items is not None and len(piece.requests) > self._max_items:
-                pieces.extendleft(reversed(_cut(piece, self._max_items)))
+        to_send = deque([SubBatch(batch)] if batch else [])
+        while to_send:
+            sub_batch = to_send.popleft()
+            if self._max_items is not None and len(sub_batch.requests) > self._max_items:
+                to_send.extendleft(reversed(_cut(sub_batch, self._max_items)))
                 continue
             try:
-                receipts, again = self._deliver(piece, seconds_left)
+                receipts, again = self._deliver(sub_batch, seconds_left)
             except SyncError:
-                if piece.in_doubt:
-                    yield piece.unknown()
+                if sub_batch.in_doubt:
+                    yield sub_batch.unknown()
                 raise
-            pieces.extendleft(reversed(again))
-            if settled := self._refusals.settle(receipts):
+            to_send.extendleft(reversed(again))
+            if settled := self._guard.settle(receipts):
                 yield settled
 
-    def kept_back(self) -> set[Key]:
+    def withheld(self) -> set[Key]:
         """Return what was refused before anything was accepted; it is told later."""
-        return self._refusals.kept()
+        return self._guard.withheld()
 
-    def finish(self) -> list[Receipt]:
+    def flush(self) -> list[Receipt]:
         """Return the refusals that were kept back; nothing more will be sent."""
-        return self._refusals.finish()
+        return self._guard.flush()
 
     def _deliver(
-        self, piece: Piece, seconds_left: Callable[[], float]
-    ) -> tuple[list[Receipt], list[Piece]]:
+        self, sub_batch: SubBatch, seconds_left: Callable[[], float]
+    ) -> tuple[list[Receipt], list[SubBatch]]:
         """Return the receipts of one POST (and its repeats), and what is to go in further ones."""
         try:
-            receipts = self._post(piece, seconds_left)
+            receipts = self._post(sub_batch, seconds_left)
         except RefusedError as refusal:
             if refusal.status not in _ABOUT_ITEMS:
                 raise
-            if piece.in_doubt:
-                return piece.unknown(), []
-            return self._narrow(piece, refusal)
+            if sub_batch.in_doubt:
+                return sub_batch.unknown(), []
+            return self._narrow(sub_batch, refusal)
         except _NoResultError:
-            return piece.unknown(), []
-        return self._sort(piece, receipts) if self._dedupes else (receipts, [])
+            return sub_batch.unknown(), []
+        return self._sort(sub_batch, receipts) if self._dedupes else (receipts, [])
 
-    def _post(self, piece: Piece, seconds_left: Callable[[], float]) -> list[Receipt]:
-        body = _body(piece.requests)
+    def _post(self, sub_batch: SubBatch, seconds_left: Callable[[], float]) -> list[Receipt]:
+        body = _body(sub_batch.requests)
         once_more = iter((True,))
 
         def may_be_repeated(error: UnavailableError) -> bool:
             if isinstance(error, _NoResultError):
                 return next(once_more, False)
-            return self._dedupes or piece.may_be_repeated(error)
+            return self._dedupes or sub_batch.may_be_repeated(error)
 
         def call() -> list[Receipt]:
-            headers = {**self._headers, **_JSON, "Idempotency-Key": piece.key}
+            headers = {**self._headers, **_JSON, "Idempotency-Key": sub_batch.key}
             try:
                 answer = self._transport.request(
                     "POST", self._url, headers=headers, body=body, limit=seconds_left
                 )
-                return self._read(answer, piece.requests)
+                return self._read(answer, sub_batch.requests)
             except SyncError as raised:
                 error = _waiting(raised)
-                piece.note(error)
+                sub_batch.note(error)
                 raise error from None
 
         return self._transport.retry(call, repeat=may_be_repeated, limit=seconds_left)
@@ -132,46 +132,50 @@ class Broadly:
             raise _NoResultError("no result", outcome_unknown=True, answered=True)
         return receipts
 
-    def _sort(self, piece: Piece, receipts: list[Receipt]) -> tuple[list[Receipt], list[Piece]]:
+    def _sort(
+        self, sub_batch: SubBatch, receipts: list[Receipt]
+    ) -> tuple[list[Receipt], list[SubBatch]]:
         """Ask again about the items that got no result; `retry` does not undo an earlier doubt."""
         lost = {r.key for r in receipts if r.outcome is Outcome.UNKNOWN}
-        again = [request for request in piece.requests if request.key in lost]
+        again = [request for request in sub_batch.requests if request.key in lost]
         told = [receipt for receipt in receipts if receipt.key not in lost]
-        if piece.in_doubt:
+        if sub_batch.in_doubt:
             told = [
                 replace(r, outcome=Outcome.UNKNOWN) if r.outcome is Outcome.RETRY else r
                 for r in told
             ]
-        return told, [Piece(again, in_doubt=True)] if again else []
+        return told, [SubBatch(again, in_doubt=True)] if again else []
 
-    def _narrow(self, piece: Piece, refusal: RefusedError) -> tuple[list[Receipt], list[Piece]]:
+    def _narrow(
+        self, sub_batch: SubBatch, refusal: RefusedError
+    ) -> tuple[list[Receipt], list[SubBatch]]:
         """Tell which items a refusal is about, and what goes again as new batches."""
-        requests = piece.requests
+        requests = sub_batch.requests
         half = (len(requests) + 1) // 2
         if refusal.status == _TOO_LARGE and len(requests) > 1:
             self._max_items = half
-            return [], [Piece(requests)]
+            return [], [SubBatch(requests)]
         named = _named(refusal.body, len(requests)) if refusal.status != _TOO_LARGE else {}
         if len(requests) == 1 and not named:
             named = {0: _code(_object(refusal.body).get("code"))}
         if not named:
-            return [], _cut(piece, half)
+            return [], _cut(sub_batch, half)
         receipts = [
             Receipt(requests[index].key, Outcome.REFUSED, code) for index, code in named.items()
         ]
         rest = [request for index, request in enumerate(requests) if index not in named]
         if not rest:
-            self._refusals.suspect(len(receipts))
-        return receipts, [Piece(rest)] if rest else []
+            self._guard.suspect(len(receipts))
+        return receipts, [SubBatch(rest)] if rest else []
 
 
 class _NoResultError(UnavailableError):
     """A complete and readable answer, without a result that fits any item."""
 
 
-def _cut(piece: Piece, size: int) -> list[Piece]:
-    starts = range(0, len(piece.requests), size)
-    return [Piece(piece.requests[n : n + size], in_doubt=piece.in_doubt) for n in starts]
+def _cut(sub_batch: SubBatch, size: int) -> list[SubBatch]:
+    starts = range(0, len(sub_batch.requests), size)
+    return [SubBatch(sub_batch.requests[n : n + size], in_doubt=sub_batch.in_doubt) for n in starts]
 
 
 def _waiting(error: SyncError) -> SyncError:

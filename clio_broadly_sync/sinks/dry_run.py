@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
 
 
-class Rehearsal:
+class DryRun:
     """Takes every batch whole, sends nothing."""
 
     def send(
@@ -13,8 +13,8 @@ class Rehearsal:
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
 
-    def kept_back(self) -> Collection[Key]:
+    def withheld(self) -> Collection[Key]:
         return ()
 
-    def finish(self) -> list[Receipt]:
+    def flush(self) -> list[Receipt]:
         return []

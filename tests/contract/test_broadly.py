@@ -337,7 +337,7 @@ def test_only_codes_are_kept(code: Any, kept: str | None) -> None:
     item = {"index": 0, "status": "rejected", "error": {"code": code, "message": "Ada"}}
     push = Push((200, {"results": [item]}), (422, _named(0, code=code)), (400, {"code": code}))
     push.send(1).send(2).send(3)
-    push.receipts.append(push.sink.finish())
+    push.receipts.append(push.sink.flush())
     assert push.codes == [kept, kept, kept]
 
 
@@ -446,18 +446,18 @@ def test_refusals_are_kept_back_until_one_is_accepted() -> None:
     """Then they are settled, before it."""
     push = Push(422, 422).send(1).send(2)
     assert push.receipts == []
-    assert push.sink.kept_back() == {review_request(1).key, review_request(2).key}
+    assert push.sink.withheld() == {review_request(1).key, review_request(2).key}
     push.send(3)
     assert push.outcomes == {1: REFUSED, 2: REFUSED, 3: ACCEPTED}
-    assert push.sink.finish() == []
-    assert push.sink.kept_back() == set()
+    assert push.sink.flush() == []
+    assert push.sink.withheld() == set()
 
 
 def test_refusals_are_settled_at_the_end() -> None:
     """Two are too few to blame the contract."""
     push = Push(422, 422).send(1).send(2)
-    assert [receipt.outcome for receipt in push.sink.finish()] == [REFUSED, REFUSED]
-    assert push.sink.finish() == []
+    assert [receipt.outcome for receipt in push.sink.flush()] == [REFUSED, REFUSED]
+    assert push.sink.flush() == []
 
 
 @pytest.mark.parametrize("numbers", [[[1], [2], [3]], [[1, 2, 3]], [[1], [2, 3]]])
@@ -468,7 +468,7 @@ def test_third_refusal_stops(numbers: list[list[int]]) -> None:
     for batch in numbers[:-1]:
         push.send(*batch)
     push.fails(ConfigError, *numbers[-1])
-    assert (push.receipts, push.sink.finish()) == ([], [])
+    assert (push.receipts, push.sink.flush()) == ([], [])
 
 
 def test_all_refused_by_halving_stops() -> None:
@@ -476,7 +476,7 @@ def test_all_refused_by_halving_stops() -> None:
     push = Push(*[422] * 20)
     push.fails(ConfigError, *range(1, 9))
     assert push.receiver.numbers[-1] == [3]
-    assert (push.receipts, push.sink.finish()) == ([], [])
+    assert (push.receipts, push.sink.flush()) == ([], [])
 
 
 def test_three_named_among_others_are_the_items() -> None:

@@ -24,7 +24,7 @@ from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import ConfigError, UnavailableError
 from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sandbox import Response, faults
 from clio_broadly_sync.sandbox.faults import Fault, Turn
@@ -42,9 +42,9 @@ NO_LIMIT = float("inf")
 
 
 @contextmanager
-def _job(
+def _context(
     world: World, command: Command = Command.SYNC, *, seconds: float = NO_LIMIT, **settings: str
-) -> Iterator[Job]:
+) -> Iterator[RunContext]:
     """A run in this process, wired as the program is, by the firm's clock: a wait takes no time.
 
     `seconds`: how long it may last.
@@ -79,7 +79,7 @@ def _job(
         broadly, given.broadly_url, given.broadly_headers(), dedupes=given.broadly_dedupes
     )
     with Store.open(world.state) as store:
-        job = Job(
+        context = RunContext(
             source=source,
             sink=sink,
             store=store,
@@ -97,9 +97,9 @@ def _job(
             progress=Logged(),
             report=Report(),
         )
-        job.run = store.begin_run(command, "in this process", clock.now())
+        context.run = store.begin_run(command, "in this process", clock.now())
         try:
-            yield job
+            yield context
         finally:
             clio.close()
             broadly.close()
@@ -223,10 +223,10 @@ def test_refusals_before_a_wait_count_after_it(world: World) -> None:
     busy = faults.answer(429, headers={"Retry-After": "1"})
     world.broadly.faults.add(busy, skip=2, times=5)
     with (
-        _job(world, Command.BACKFILL, BROADLY_BATCH_SIZE="1") as job,
+        _context(world, Command.BACKFILL, BROADLY_BATCH_SIZE="1") as context,
         pytest.raises(ConfigError, match="every client"),
     ):
-        pipeline.backfill(job, lambda closings: True)
+        pipeline.backfill(context, lambda closings: True)
     one, two, three = ([matter] for matter in matters[:3])
     assert world.posts == [one, two, *[three] * 6]
     assert {state for state, _ in _states(world)} == {"pending"}
@@ -299,8 +299,8 @@ def test_runs_of_retry_do_not_count_towards_an_unknown_outcome(world: World) -> 
     world.broadly.rule("perhaps")
     unknown = [("pending", "unknown_outcome")] * 9 + [("held", "unknown_outcome")]
     for expected in [("pending", "retry")] * 9 + unknown:
-        with _job(world) as job, suppress(UnavailableError):
-            pipeline.sync(job, approve=False)
+        with _context(world) as context, suppress(UnavailableError):
+            pipeline.sync(context, approve=False)
         assert _states(world) == [expected]
 
 
@@ -352,8 +352,8 @@ def test_rate_limit_of_broadly_within_a_long_run(world: World) -> None:
     first, out, last = (world.closing() for _ in range(3))
     world.broadly.faults.add(_rates(world, resets_in=1500))
     world.broadly.after = on_post(lambda: world.firm.set_opt_out(out.contact))
-    with _job(world, seconds=3600, BROADLY_BATCH_SIZE="1") as job:
-        pipeline.sync(job, approve=False)
+    with _context(world, seconds=3600, BROADLY_BATCH_SIZE="1") as context:
+        pipeline.sync(context, approve=False)
     assert world.posts == [[first.matter], [last.matter]]
     assert world.ledger()[out.matter].reason == "opted_out"
     one, other = world.broadly.posts

@@ -318,8 +318,8 @@ def test_account_is_pinned_once() -> None:
 
 def test_made_with() -> None:
     """The pins are what settings and Clio say; a known account is kept."""
-    assert pins.made_with(make_wanted(), make_pins(), PINNED) == make_pins()
-    assert pins.made_with(make_wanted(), None, PINNED).account is None
+    assert pins.current_pins(make_wanted(), make_pins(), PINNED) == make_pins()
+    assert pins.current_pins(make_wanted(), None, PINNED).account is None
 
 
 @pytest.mark.parametrize(

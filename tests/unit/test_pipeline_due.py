@@ -33,10 +33,10 @@ def test_backfill_asks_how_many_before_it_hands_over(runs: Runs) -> None:
     runs.close(4, opted_in=Box.UNCHECKED)
     runs.clock.tick(hours=1)
     asked: list[int] = []
-    job = runs.backfill(confirm=yes(asked))
+    context = runs.backfill(confirm=yes(asked))
     assert asked == [2]
     assert runs.states == {1: SENT, 2: SENT, 4: SKIPPED}
-    assert (runs.store.watermark, job.report.watermark_to) == (NOW, None)
+    assert (runs.store.watermark, context.report.watermark_to) == (NOW, None)
 
 
 def test_backfill_that_is_declined_hands_over_nobody(runs: Runs) -> None:

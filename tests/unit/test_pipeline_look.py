@@ -25,7 +25,7 @@ def test_matter_that_waited_is_read_again(runs: Runs) -> None:
     runs.edit(1, closed=False, updated_at=YESTERDAY)
     runs.edit(2, opted_in=Box.UNCHECKED, updated_at=YESTERDAY)
     runs.client(1003, opted_out=Box.CHECKED)
-    job = runs.sync(overlap=timedelta(0))
+    context = runs.sync(overlap=timedelta(0))
     assert runs.broadly.matters == [[4]]
     reasons = {n: runs.row(n).reason for n in (1, 2, 3, 5)}
     assert reasons == {
@@ -34,7 +34,7 @@ def test_matter_that_waited_is_read_again(runs: Runs) -> None:
         3: Reason.OPTED_OUT,
         5: Reason.NOT_CLOSED,
     }
-    assert job.report.skipped == {"not_closed": 2, "not_opted_in": 1, "opted_out": 1}
+    assert context.report.skipped == {"not_closed": 2, "not_opted_in": 1, "opted_out": 1}
     assert runs.clio.asked_by_id == [[1, 2, 3, 4, 5], [1003, 1004]]
 
 

@@ -40,10 +40,10 @@ def test_watermark_is_the_time_of_the_first_answer(runs: Runs) -> None:
     runs.clio.page = 2
     runs.clock.tick(hours=1)
     runs.clio.meanwhile("page", *[runs.clock.after(minutes=1)] * 3)
-    job = runs.sync()
+    context = runs.sync()
     first_answer = NOW + HOUR + timedelta(minutes=1)
-    assert runs.store.watermark == job.report.watermark_to == first_answer
-    assert job.report.matters_read == 5
+    assert runs.store.watermark == context.report.watermark_to == first_answer
+    assert context.report.matters_read == 5
     assert [n for told, n in runs.progress.told if told == "read"] == [2, 4, 5]
 
 
@@ -99,8 +99,8 @@ def test_run_with_nothing_new_is_one_request(runs: Runs) -> None:
     runs.sync()
     runs.sync()
     assert runs.clio.requests == ["page"]
-    assert runs.job is not None
-    assert runs.job.report.matters_read == 1
+    assert runs.context is not None
+    assert runs.context.report.matters_read == 1
 
 
 def test_missing_checkbox_leaves_everything_as_it_was(runs: Runs) -> None:
@@ -145,19 +145,19 @@ def test_decisions_are_recorded_and_counted(runs: Runs) -> None:
     runs.close(1, 2, 3, opted_in=Box.UNCHECKED)
     runs.close(4, closed_on=None)
     runs.close(5)
-    job = runs.sync(limit=0)
-    assert job.report.skipped == {"not_opted_in": 3, "no_close_date": 1}
+    context = runs.sync(limit=0)
+    assert context.report.skipped == {"not_opted_in": 3, "no_close_date": 1}
     assert (runs.row(1).state, runs.row(1).reason) == (SKIPPED, Reason.NOT_OPTED_IN)
-    assert (runs.row(5).state, runs.row(5).read_in_run) == (PENDING, job.run)
+    assert (runs.row(5).state, runs.row(5).read_in_run) == (PENDING, context.run)
 
 
 def test_matter_that_cannot_be_read_is_for_a_person_to_know(runs: Runs) -> None:
     """Also where somebody else goes in that run."""
     runs.close(1, opted_in=Box.UNREADABLE)
     runs.close(2)
-    job = runs.sync()
+    context = runs.sync()
     assert runs.states == {1: PENDING, 2: SENT}
-    assert (job.report.faults, job.report.attention) == (1, True)
+    assert (context.report.faults, context.report.attention) == (1, True)
     assert not runs.sync().report.attention
 
 
@@ -185,9 +185,9 @@ def test_watermark_that_is_old_lets_everything_wait_for_a_person(runs: Runs) -> 
     runs.clock.tick(hours=73)
     runs.close(1, 2)
     runs.clio.page = 1
-    job = runs.sync()
+    context = runs.sync()
     assert {runs.row(n).approval for n in (1, 2)} == {Approval.WANTED}
-    assert (job.report.surge, job.report.attention) == (2, True)
+    assert (context.report.surge, context.report.attention) == (2, True)
     assert runs.broadly.posts == []
 
 

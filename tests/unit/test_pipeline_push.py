@@ -37,18 +37,18 @@ def test_batches_fill_across_those_who_may_not_go(runs: Runs) -> None:
     runs.close(*range(1, 8))
     runs.client(1002, opted_out=Box.CHECKED)
     runs.client(1003, opted_out=Box.CHECKED)
-    job = runs.sync(batch_size=2)
+    context = runs.sync(batch_size=2)
     assert runs.broadly.matters == [[1, 4], [5, 6], [7]]
-    assert (job.report.to_send, job.report.sent) == (5, 5)
-    assert job.report.skipped == {"opted_out": 2}
+    assert (context.report.to_send, context.report.sent) == (5, 5)
+    assert context.report.skipped == {"opted_out": 2}
 
 
 def test_limit_ends_the_run(runs: Runs) -> None:
     """So many are handed over and the rest waits, without a reason."""
     runs.close(*range(1, 6))
-    job = runs.sync(batch_size=2, limit=3)
+    context = runs.sync(batch_size=2, limit=3)
     assert runs.broadly.matters == [[1, 2], [3]]
-    assert (job.report.to_send, runs.row(4).state, runs.row(4).reason) == (3, PENDING, None)
+    assert (context.report.to_send, runs.row(4).state, runs.row(4).reason) == (3, PENDING, None)
 
 
 def test_time_that_is_over_lets_the_rest_wait(runs: Runs) -> None:
@@ -56,9 +56,9 @@ def test_time_that_is_over_lets_the_rest_wait(runs: Runs) -> None:
     runs.close(*range(1, 6))
     runs.ends_at = NOW + timedelta(minutes=2)
     runs.broadly.meanwhile("post", *[runs.clock.after(minutes=1)] * 2)
-    job = runs.sync(batch_size=2)
+    context = runs.sync(batch_size=2)
     assert runs.broadly.matters == [[1, 2], [3, 4]]
-    assert (runs.states[5], job.report.attention) == (PENDING, False)
+    assert (runs.states[5], context.report.attention) == (PENDING, False)
 
 
 def test_clients_are_read_a_hundred_at_a_time_with_all_their_closings(runs: Runs) -> None:
@@ -93,10 +93,10 @@ def test_second_closing_of_a_client_waits_for_the_first(runs: Runs) -> None:
     """Accepted, the client was asked, and the second is skipped; its place is another's."""
     runs.close(1, 2, client_id=1001)
     runs.close(3)
-    job = runs.sync(batch_size=2)
+    context = runs.sync(batch_size=2)
     assert runs.broadly.matters == [[1, 3]]
     assert (runs.states[2], runs.row(2).reason) == (SKIPPED, Reason.ASKED_RECENTLY)
-    assert job.report.skipped == {"asked_recently": 1}
+    assert context.report.skipped == {"asked_recently": 1}
 
 
 def test_second_closing_goes_where_the_first_was_rejected(runs: Runs) -> None:
@@ -123,9 +123,13 @@ def test_refusal_that_is_kept_back_keeps_the_clients_other_closing_waiting(runs:
     """It is settled at the end of the push; the other one is the next run's."""
     runs.close(1, 2, client_id=1001)
     runs.broadly.answers = [Outcome.REFUSED]
-    job = runs.sync()
+    context = runs.sync()
     assert runs.states == {1: DEAD, 2: PENDING}
-    assert (job.report.to_send, job.report.rejected, job.report.attention) == (1, 1, True)
+    assert (context.report.to_send, context.report.rejected, context.report.attention) == (
+        1,
+        1,
+        True,
+    )
     runs.sync()
     assert runs.states == {1: DEAD, 2: SENT}
 

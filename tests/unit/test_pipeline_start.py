@@ -23,13 +23,13 @@ def test_first_sync_hands_over_nobody_and_sets_the_start(new: Runs) -> None:
     """Whatever was closed before is a backfill's; pins, start day and watermark are set."""
     new.close(1, 2)
     new.clock.tick(microseconds=5)
-    job = new.sync()
-    assert (job.report.first_run, job.report.matters_read, new.states) == (True, 0, {})
+    context = new.sync()
+    assert (context.report.first_run, context.report.matters_read, new.states) == (True, 0, {})
     assert new.broadly.posts == []
     assert new.store.pins() == PINNED
     assert (new.store.first_run, new.store.watermark) == (NOW, NOW)
     assert new.store.start_day == TODAY
-    assert job.report.watermark_to == NOW
+    assert context.report.watermark_to == NOW
 
 
 def test_start_day_is_the_firms_own(new: Runs) -> None:
@@ -44,16 +44,16 @@ def test_start_day_is_the_firms_own(new: Runs) -> None:
 def test_watermark_begins_at_the_earlier_of_two_clocks(new: Runs, behind: timedelta) -> None:
     """Where the clocks differ, nothing is left out between them."""
     ours = NOW - behind + timedelta(microseconds=7)
-    job = new.sync(our_clock=lambda: ours)
+    context = new.sync(our_clock=lambda: ours)
     assert new.store.first_run == NOW
-    assert new.store.watermark == min(NOW, NOW - behind) == job.report.watermark_to
+    assert new.store.watermark == min(NOW, NOW - behind) == context.report.watermark_to
 
 
 def test_second_sync_is_no_first_run(runs: Runs) -> None:
     """It keeps the start, and what was pinned."""
     runs.clock.tick(days=1)
-    job = runs.sync()
-    assert not job.report.first_run
+    context = runs.sync()
+    assert not context.report.first_run
     assert (runs.store.first_run, runs.store.start_day) == (NOW, TODAY)
     assert runs.store.pins() == PINNED
 
@@ -61,19 +61,19 @@ def test_second_sync_is_no_first_run(runs: Runs) -> None:
 def test_backfill_before_the_first_sync_sets_the_pins_only(new: Runs) -> None:
     """It hands over; where `sync` starts is still for the first `sync` to say."""
     new.close(1)
-    job = new.backfill()
+    context = new.backfill()
     assert new.states == {1: State.SENT}
     assert new.store.pins() == PINNED
     assert (new.store.watermark, new.store.first_run, new.store.start_day) == (None, None, None)
-    assert not job.report.first_run
+    assert not context.report.first_run
 
 
 def test_first_sync_after_a_backfill_sets_the_start(new: Runs) -> None:
     """The pins are there already; it looks at the checkboxes all the same."""
     new.backfill()
     new.clock.tick(hours=1)
-    job = new.sync()
-    assert (job.report.first_run, new.store.first_run) == (True, NOW + timedelta(hours=1))
+    context = new.sync()
+    assert (context.report.first_run, new.store.first_run) == (True, NOW + timedelta(hours=1))
     assert new.clio.requests == ["custom_fields"]
     assert new.store.pins() == PINNED
 
@@ -178,10 +178,12 @@ def test_closing_found_sending_is_one_whose_outcome_is_unknown(
 ) -> None:
     """Held, where it cannot be found out what became of it; a person is told."""
     runs.store.ledger.record([(None, make_closing(1, state=State.SENDING))], NOW)
-    job = runs.sync(make_policy(dedupes=dedupes), limit=0)
+    context = runs.sync(make_policy(dedupes=dedupes), limit=0)
     row = runs.row(1)
     assert (row.state, row.reason, row.marked) == (state, Reason.UNKNOWN_OUTCOME, True)
-    assert (job.report.held, job.report.attention) == ((1, True) if not dedupes else (0, False))
+    assert (context.report.held, context.report.attention) == (
+        (1, True) if not dedupes else (0, False)
+    )
 
 
 def test_recovery_is_dated_when_it_was(runs: Runs) -> None:

@@ -15,18 +15,18 @@ AT_MOST_TWO = make_policy(max_new=2)
 def test_so_many_as_are_allowed_go(runs: Runs) -> None:
     """Up to SYNC_MAX_NEW is an ordinary day."""
     runs.close(1, 2)
-    job = runs.sync(AT_MOST_TWO)
+    context = runs.sync(AT_MOST_TWO)
     assert runs.states == {1: SENT, 2: SENT}
-    assert (job.report.surge, job.report.attention) == (0, False)
+    assert (context.report.surge, context.report.attention) == (0, False)
 
 
 def test_more_than_that_wait_all_together(runs: Runs) -> None:
     """Nobody goes, and each of them says why it waits."""
     runs.close(1, 2, 3)
-    job = runs.sync(AT_MOST_TWO)
+    context = runs.sync(AT_MOST_TWO)
     assert runs.broadly.posts == []
     assert {runs.row(n).reason for n in (1, 2, 3)} == {Reason.SURGE}
-    assert (job.report.surge, job.report.attention) == (3, True)
+    assert (context.report.surge, context.report.attention) == (3, True)
 
 
 def test_those_of_the_last_day_count_too(runs: Runs) -> None:
@@ -75,9 +75,9 @@ def test_surge_stays_one_until_somebody_approves(runs: Runs) -> None:
     runs.sync(AT_MOST_TWO)
     runs.clock.tick(days=1)
     runs.close(4)
-    job = runs.sync(make_policy(max_new=50))
+    context = runs.sync(make_policy(max_new=50))
     assert runs.broadly.posts == []
-    assert (job.report.surge, job.report.attention) == (4, True)
+    assert (context.report.surge, context.report.attention) == (4, True)
 
 
 def test_a_single_one_that_waits_keeps_the_others_waiting(runs: Runs) -> None:
@@ -95,9 +95,9 @@ def test_approved_ones_go_and_later_ones_are_counted_anew(runs: Runs) -> None:
     """The yes is for those that were due; and they do not count as unapproved afterwards."""
     runs.close(1, 2, 3)
     runs.sync(AT_MOST_TWO)
-    job = runs.sync(AT_MOST_TWO, approve=True)
+    context = runs.sync(AT_MOST_TWO, approve=True)
     assert runs.states == {1: SENT, 2: SENT, 3: SENT}
-    assert (job.report.surge, job.report.attention) == (0, False)
+    assert (context.report.surge, context.report.attention) == (0, False)
     assert runs.row(1).approval is Approval.GIVEN
     runs.close(4)
     runs.sync(AT_MOST_TWO)
@@ -110,18 +110,18 @@ def test_approved_ones_that_could_not_go_need_no_second_yes(runs: Runs) -> None:
     runs.sync(AT_MOST_TWO, approve=True, limit=1)
     assert (runs.row(2).state, runs.row(2).reason) == (PENDING, None)
     runs.close(4, 5, 6)
-    job = runs.sync(AT_MOST_TWO)
+    context = runs.sync(AT_MOST_TWO)
     assert runs.broadly.matters == [[2, 3]]
-    assert job.report.surge == 3
+    assert context.report.surge == 3
 
 
 def test_nobody_approves_what_is_settling(runs: Runs) -> None:
     """It is not due, so it is judged when it is."""
     policy = make_policy(max_new=2, settle_hours=24)
     runs.close(1, 2, 3)
-    job = runs.sync(policy, approve=True)
+    context = runs.sync(policy, approve=True)
     assert runs.row(1).approval is Approval.NONE
-    assert job.report.surge == 0
+    assert context.report.surge == 0
     runs.clock.tick(hours=24)
     assert runs.sync(policy).report.surge == 3
 
@@ -129,9 +129,9 @@ def test_nobody_approves_what_is_settling(runs: Runs) -> None:
 def test_backfill_is_no_surge(runs: Runs) -> None:
     """A person has said how much it may be."""
     runs.close(1, 2, 3)
-    job = runs.backfill(for_backfill(max_new=2))
+    context = runs.backfill(for_backfill(max_new=2))
     assert set(runs.states.values()) == {SENT}
-    assert (job.report.surge, job.report.attention) == (0, False)
+    assert (context.report.surge, context.report.attention) == (0, False)
 
 
 def test_backfill_does_not_make_a_surge_of_a_days_closings(runs: Runs) -> None:
@@ -161,17 +161,17 @@ def hidden(runs: Runs) -> Runs:
 def test_clients_that_stay_hidden_are_no_surge(hidden: Runs) -> None:
     """They cannot go, however many they are."""
     hidden.clio.people.clear()
-    job = hidden.sync(AT_MOST_TWO)
+    context = hidden.sync(AT_MOST_TWO)
     assert {hidden.row(n).reason for n in (1, 2, 3, 4)} == {Reason.CONTACT_HIDDEN}
-    assert (job.report.surge, job.report.attention) == (0, False)
+    assert (context.report.surge, context.report.attention) == (0, False)
 
 
 def test_clients_that_turn_up_go_as_far_as_the_day_allows(hidden: Runs) -> None:
     """The others wait for a person, like any that are too many."""
-    job = hidden.sync(AT_MOST_TWO)
+    context = hidden.sync(AT_MOST_TWO)
     assert hidden.states == {1: SENT, 2: SENT, 3: PENDING, 4: PENDING}
     assert {hidden.row(n).reason for n in (3, 4)} == {Reason.SURGE}
-    assert (job.report.surge, job.report.attention) == (2, True)
+    assert (context.report.surge, context.report.attention) == (2, True)
 
 
 def test_clients_that_turn_up_are_counted_beside_the_new_ones(hidden: Runs) -> None:
@@ -196,24 +196,24 @@ def test_clients_that_turn_up_are_counted_beside_those_of_the_last_day(runs: Run
 def test_clients_that_turn_up_wait_where_there_is_room_for_none(hidden: Runs) -> None:
     """The new ones of the day are as many as may be."""
     hidden.close(8, 9)
-    job = hidden.sync(AT_MOST_TWO)
+    context = hidden.sync(AT_MOST_TWO)
     assert hidden.broadly.matters == [[8, 9]]
-    assert job.report.surge == 4
+    assert context.report.surge == 4
 
 
 def test_hidden_clients_are_not_looked_for_in_a_surge(hidden: Runs) -> None:
     """Nobody could go who turned up; so they wait for what they waited for."""
     hidden.close(7, 8, 9)
-    job = hidden.sync(AT_MOST_TWO)
+    context = hidden.sync(AT_MOST_TWO)
     assert hidden.broadly.posts == []
-    assert (job.report.surge, hidden.row(1).reason) == (3, Reason.CONTACT_HIDDEN)
+    assert (context.report.surge, hidden.row(1).reason) == (3, Reason.CONTACT_HIDDEN)
 
 
 def test_approval_lets_all_go_that_turn_up(hidden: Runs) -> None:
     """A person has looked at this run."""
-    job = hidden.sync(AT_MOST_TWO, approve=True)
+    context = hidden.sync(AT_MOST_TWO, approve=True)
     assert set(hidden.states.values()) == {SENT}
-    assert job.report.surge == 0
+    assert context.report.surge == 0
 
 
 def test_client_that_turns_up_and_opted_out_takes_nobodys_place(hidden: Runs) -> None:
@@ -231,6 +231,6 @@ def test_closing_noticed_after_a_long_silence_waits_also_where_it_was_hidden(run
     runs.sync()
     runs.clio.people[1001] = client
     runs.clock.tick(hours=20)
-    job = runs.sync()
+    context = runs.sync()
     assert (runs.row(1).reason, runs.row(1).approval) == (Reason.SURGE, Approval.WANTED)
-    assert job.report.attention
+    assert context.report.attention

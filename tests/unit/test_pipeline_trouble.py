@@ -64,8 +64,8 @@ def test_what_did_not_arrive_waits(runs: Runs, error: SyncError, reason: Reason 
     assert runs.states == {1: SENT, 2: PENDING, 3: PENDING, 4: PENDING, 5: PENDING}
     assert [runs.row(n).reason for n in (2, 3, 4)] == [reason, reason, None]
     assert runs.row(2).tries == 0
-    assert runs.job is not None
-    assert (runs.job.report.to_send, runs.job.report.sent) == (1, 1)
+    assert runs.context is not None
+    assert (runs.context.report.to_send, runs.context.report.sent) == (1, 1)
 
 
 @pytest.mark.parametrize("dedupes", [False, True])
@@ -102,10 +102,10 @@ def test_retry_is_for_a_later_run(runs: Runs) -> None:
     """Broadly put it off: it is not tried again in this run, and the run counts as a try."""
     runs.close(1, 2)
     runs.broadly.answers = [[Outcome.RETRY, Outcome.ACCEPTED]]
-    job = runs.sync()
+    context = runs.sync()
     row = runs.row(1)
     assert (row.state, row.reason, row.tries) == (PENDING, Reason.RETRY, 1)
-    assert not job.report.attention
+    assert not context.report.attention
     runs.sync()
     assert runs.states == {1: SENT, 2: SENT}
 
@@ -120,12 +120,12 @@ def test_lost_answer_ends_the_push(runs: Runs, lost: UnavailableError | Outcome)
     runs.close(*range(1, 6))
     runs.broadly.at_once = 2
     runs.broadly.answers = [lost]
-    job = runs.sync(batch_size=4)
+    context = runs.sync(batch_size=4)
     assert runs.broadly.matters == [[1, 2]]
     assert runs.states == {1: HELD, 2: HELD, 3: PENDING, 4: PENDING, 5: PENDING}
     assert [runs.row(n).reason for n in (1, 3, 5)] == [Reason.UNKNOWN_OUTCOME, None, None]
-    assert (job.report.held, job.report.attention, job.report.in_doubt) == (2, True, 0)
-    assert job.report.to_send == 2
+    assert (context.report.held, context.report.attention, context.report.in_doubt) == (2, True, 0)
+    assert context.report.to_send == 2
 
 
 def test_lost_answer_for_one_item_ends_the_push_too(runs: Runs) -> None:
@@ -192,10 +192,10 @@ def test_sync_waits_longer_than_its_readings_last_and_reads_again(runs: Runs) ->
         meanwhile.append((runs.row(1).state, runs.row(1).reason))
         runs.clock.tick(seconds=seconds)
 
-    job = runs.sync(wait=wait)
+    context = runs.sync(wait=wait)
     assert meanwhile == [(PENDING, Reason.UNAVAILABLE)]
     assert runs.clio.requests.count("matters") == 1
-    assert (runs.states, job.report.to_send, job.report.sent) == ({1: SENT}, 1, 1)
+    assert (runs.states, context.report.to_send, context.report.sent) == ({1: SENT}, 1, 1)
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1000, [1000]), (1001, [])])
@@ -258,10 +258,10 @@ def test_batch_that_took_too_long_is_read_again(runs: Runs) -> None:
     runs.close(1, 2, 3)
     runs.broadly.at_once = 1
     runs.broadly.meanwhile("post", runs.clock.after(minutes=16))
-    job = runs.sync()
+    context = runs.sync()
     assert runs.broadly.matters == [[1], [2], [3]]
     assert runs.clio.asked_by_id == [[1001, 1002, 1003], [2, 3], [1002, 1003]]
-    assert (job.report.to_send, job.report.sent) == (3, 3)
+    assert (context.report.to_send, context.report.sent) == (3, 3)
 
 
 def test_batch_that_outlasts_the_run_waits(runs: Runs) -> None:
@@ -270,9 +270,13 @@ def test_batch_that_outlasts_the_run_waits(runs: Runs) -> None:
     runs.broadly.at_once = 1
     runs.ends_at = NOW + timedelta(minutes=5)
     runs.broadly.meanwhile("post", runs.clock.after(minutes=5))
-    job = runs.sync()
+    context = runs.sync()
     assert runs.states == {1: SENT, 2: PENDING}
-    assert (runs.row(2).reason, job.report.to_send, job.report.attention) == (None, 1, False)
+    assert (runs.row(2).reason, context.report.to_send, context.report.attention) == (
+        None,
+        1,
+        False,
+    )
 
 
 def test_readings_that_grow_old_at_once_end_the_run(runs: Runs) -> None:

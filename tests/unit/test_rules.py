@@ -562,7 +562,7 @@ def test_walk_starts_at_the_overlap_but_not_before_the_first_run(
 ) -> None:
     """`updated_since` means after, so the first run's own second is asked for as well."""
     watermark = first_run + since_then
-    start = rules.walk_from(watermark, first_run, timedelta(minutes=overlap))
+    start = rules.scan_from(watermark, first_run, timedelta(minutes=overlap))
     assert start < watermark
     assert start >= first_run - timedelta(seconds=1)
     assert start <= max(watermark - timedelta(minutes=5), first_run - timedelta(seconds=1))

@@ -128,7 +128,7 @@ def take_over(settings: Settings, store: Store, ends: app.Ends) -> Iterator[str]
     if known is None:
         yield "Nothing is pinned before the first `sync`: there was nothing to take over."
         return
-    found = pins.made_with(wanted, known, ids)
+    found = pins.current_pins(wanted, known, ids)
     facts = pins.seen(store.hash_of(ends.tokens.access_token()), account)
     if found.rule is not known.rule and store.start_day is not None:
         zone = times.firm_zone(settings, store) or pins.zone_of(account)

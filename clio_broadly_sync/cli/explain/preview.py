@@ -132,7 +132,7 @@ class Foresight:
             return True, "The ledger does not know it yet."
         edited = f"The ledger does not know it: it was edited last on {self._on(matter.updated_at)}"
         overlap = timedelta(minutes=self._settings.sync_overlap_minutes)
-        if matter.updated_at > rules.walk_from(watermark, first_run, overlap):
+        if matter.updated_at > rules.scan_from(watermark, first_run, overlap):
             return True, f"{edited}, and the last `sync` looked on {self._on(watermark)}."
         if matter.updated_at < first_run:
             return False, f"{edited}, before the first `sync` ({self._on(first_run)})."

@@ -24,7 +24,7 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push, run
-from clio_broadly_sync.pipeline.context import Job
+from clio_broadly_sync.pipeline.context import RunContext
 
 
 def watermark_of_edits() -> None:
@@ -57,15 +57,15 @@ def no_overlap() -> None:
     def walk_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
         return max(watermark, first_run - timedelta(seconds=1))
 
-    rules.walk_from = walk_from
+    rules.scan_from = walk_from
 
 
 def settle_first() -> None:
     """The receipt is written before Broadly has been asked."""
 
-    def send(job: Job, batch: Sequence[Candidate]) -> None:
-        push._settle(job, [Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
-        for _ in job.sink.send([c.request for c in batch], job.seconds_left):
+    def send(context: RunContext, batch: Sequence[Candidate]) -> None:
+        push._settle(context, [Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
+        for _ in context.sink.send([c.request for c in batch], context.seconds_left):
             pass
 
     push._send = send
