@@ -8,11 +8,13 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.transport.client import Transport
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +53,17 @@ class Monitor:
             call.join(WHOLE_CALL_SECONDS)
 
 
+def transport_to_monitor(stop: Stop) -> "Transport":
+    """Return what speaks to a monitor, and waits for none; the libraries are loaded only here."""
+    from clio_broadly_sync.transport.client import Transport
+
+    return Transport("The monitor", patience=lambda: 0.0, stop=stop, whole_call=WHOLE_CALL_SECONDS)
+
+
 def _call(url: str, body: bytes) -> None:
     # Signals are for the main thread, which they may have to wake.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    # A Stop and a pace of its own: it is told of a run that a signal ended, too.
-    transport = Transport(
-        "The monitor", patience=lambda: 0.0, stop=Stop(), whole_call=WHOLE_CALL_SECONDS
-    )
+    transport = transport_to_monitor(Stop())  # it is told of a run that a signal ended, too
     try:
         transport.request("POST", url, headers=_HEADERS, body=body)
     except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)

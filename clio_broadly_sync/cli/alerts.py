@@ -56,7 +56,7 @@ Memory = Mapping[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Alert:
     """Whether to say what there is to say; `outage_since` where that is of an outage that lasts."""
 
     aloud: bool
@@ -87,7 +87,7 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
     return {key: entry for key, entry in memory.items() if key in lasting}
 
 
-class Notebook:
+class AlertLog:
     """The file, readable by nobody else. Both methods may raise OSError."""
 
     def __init__(self, path: Path) -> None:
@@ -121,45 +121,45 @@ class Notebook:
             raise
 
 
-class Teller:
+class AlertThrottle:
     """Decides for a run whether what it has to say is printed.
 
-    `notebook`: where it is remembered, None where there is no place for one. `always`: a person
+    `alert_log`: where it is remembered, None where there is no place for one. `always`: a person
     asked, on a terminal or for more words, and gets an answer each time.
     """
 
-    def __init__(self, notebook: Notebook | None, *, always: bool) -> None:
-        self._notebook = notebook
+    def __init__(self, alert_log: AlertLog | None, *, always: bool) -> None:
+        self._notebook = alert_log
         self._always = always
 
-    def hear(self, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Telling:
+    def hear(self, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Alert:
         """Decide, and remember what was told to cron's reader, or that a success ended it."""
         if any(trouble.code == BusyError.exit_code for trouble in troubles):
-            return Telling(self._always)
+            return Alert(self._always)
         if self._notebook is None:
-            return Telling(aloud=True)
+            return Alert(aloud=True)
         try:
             return self._hear(self._notebook, troubles, now, success)
         except OSError:
-            return Telling(aloud=True)
+            return Alert(aloud=True)
 
     def _hear(
-        self, notebook: Notebook, troubles: Sequence[Trouble], now: datetime, success: bool
-    ) -> Telling:
-        before = notebook.read()
+        self, alert_log: AlertLog, troubles: Sequence[Trouble], now: datetime, success: bool
+    ) -> Alert:
+        before = alert_log.read()
         memory = kept(before, troubles, now, success=success)
         due = []
         for trouble in () if self._always else troubles:
             is_due, memory = tell(memory, trouble, now)
             due += [trouble] if is_due else []
         if memory != before:
-            notebook.write(memory)
+            alert_log.write(memory)
         since = [
             memory[trouble.key].since
             for trouble in due
             if trouble.code == UnavailableError.exit_code
         ]
-        return Telling(self._always or bool(due), since[0] if since else None)
+        return Alert(self._always or bool(due), since[0] if since else None)
 
 
 def _as_json(entry: Entry) -> dict[str, str | None]:

@@ -1,29 +1,24 @@
-"""Settings turned into the parts that a run is made of."""
+"""What every command begins with: settings, state, signals, the policy, and how it fails."""
 
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.clio.api import AccessTokens, Api
-from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
-from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.errors import ConfigError, SyncError
-from clio_broadly_sync.domain.model import Command, Pins, Policy
+from clio_broadly_sync.domain.model import Command, Policy
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.ports import Sink
 from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
-from clio_broadly_sync.sinks.broadly import Broadly
-from clio_broadly_sync.sinks.dry_run import DryRun
-from clio_broadly_sync.store import Store, TokenStore, locked
-from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.store import Store, locked
 from clio_broadly_sync.transport.signals import Stop
 
-GRACE_SECONDS = 90.0
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
 
 
 def settings_of(options: Options) -> Settings:
@@ -61,50 +56,29 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def now() -> datetime:
-    """Return this machine's time."""
+def connect(
+    settings: Settings,
+    stop: Stop,
+    patience: Callable[[], float],
+    waiting: Callable[[str, float], object] = lambda what, seconds: None,
+    *,
+    makes_progress: bool = True,
+) -> "Clients":
+    """Return what speaks to Clio and to Broadly. It is loaded only here: the libraries for HTTP
+    take longer than all the rest, and `--help` does without."""
+    from clio_broadly_sync.cli.clients import Clients
+
+    return Clients(settings, stop, patience, waiting, our_clock, makes_progress=makes_progress)
+
+
+def our_clock() -> datetime:
+    """Return this machine's time, in aware UTC."""
     return datetime.now(UTC)
 
 
-class Ends:
-    """The two ends of a run, Clio and Broadly, and the transports that lead to them."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        stop: Stop,
-        patience: Callable[[], float],
-        waiting: Callable[[str, float], object] = lambda what, seconds: None,
-        *,
-        grace: float = GRACE_SECONDS,
-    ) -> None:
-        self._settings = settings
-        # A walk through Clio that makes progress goes on, its waits for the rate limit with it.
-        self.clio = Transport("Clio", patience=patience, stop=stop, grace=grace, waiting=waiting)
-        self.broadly = Transport("Broadly", patience=patience, stop=stop, waiting=waiting)
-        self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=now)
-        sign_in = TokenStore(settings.sync_state)
-        self.saved_token = LoginToken(sign_in, self.oauth, stop, now=now)
-        given = settings.clio_access_token
-        self.tokens: AccessTokens = GivenToken(given) if given is not None else self.saved_token
-
-    def source(self) -> Clio:
-        api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=now)
-        return Clio(api, region=self._settings.clio_region)
-
-    def sink(self, *, dry_run: bool) -> Sink:
-        if dry_run:
-            return DryRun()
-        return Broadly(
-            self.broadly,
-            self._settings.broadly_url,
-            self._settings.broadly_headers(),
-            dedupes=self._settings.broadly_dedupes,
-        )
-
-
-def _app(settings: Settings) -> App:
-    return App(settings.clio_client_id, settings.clio_client_secret, settings.clio_redirect_uri)
+def firm_zone(settings: Settings, store: Store) -> tzinfo | None:
+    """Return the firm's zone; None is this machine's."""
+    return settings.clio_time_zone or pins.zone_named(store.time_zone)
 
 
 def wanted(settings: Settings) -> pins.Wanted:
@@ -116,12 +90,6 @@ def wanted(settings: Settings) -> pins.Wanted:
         opt_out_name=settings.sync_opt_out_field,
         opt_in_name=settings.sync_opt_in_field,
     )
-
-
-def check_account(known: Pins, store: Store, tokens: AccessTokens, source: Clio) -> None:
-    """Raise ConfigError where the sign-in opens another account than the state's."""
-    if not store.has_seen(tokens.access_token()):
-        pins.check_account(known, pins.read_account(source, told=True))
 
 
 def policy(settings: Settings, command: Command, store: Store) -> Policy:

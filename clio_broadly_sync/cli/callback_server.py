@@ -57,7 +57,7 @@ def reply_of(query: str, state: str) -> Reply | None:
     return Reply(given.get("code"), given.get("error"))
 
 
-class Loopback:
+class CallbackServer:
     """Listens on the address of CLIO_REDIRECT_URI, and on no other, as a context manager."""
 
     def __init__(self, redirect_uri: str, state: str) -> None:
@@ -145,9 +145,9 @@ class _Listener(ThreadingHTTPServer):
     allow_reuse_port = False
 
     def __init__(
-        self, loopback: Loopback, family: socket.AddressFamily, address: tuple[str, int]
+        self, server: CallbackServer, family: socket.AddressFamily, address: tuple[str, int]
     ) -> None:
-        self.loopback = loopback
+        self.site = server
         self.address_family = family
         super().__init__(address, _Handler)
 
@@ -166,8 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
-        if path == self.server.loopback.path:
-            self.server.loopback.take(query, self._show)
+        if path == self.server.site.path:
+            self.server.site.take(query, self._show)
         else:
             self._show(404, "Nothing is here", _ANOTHER)
 

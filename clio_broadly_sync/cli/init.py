@@ -1,33 +1,106 @@
-"""What `init` does: each answer is checked by the settings' own rules as soon as it is given."""
+"""`init`: a settings file after a few questions.
+
+Each answer is checked by the settings' own rules as soon as it is given.
+"""
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
-from clio_broadly_sync.cli import init_writing
-from clio_broadly_sync.cli.init_questions import QUESTIONS, Question
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.domain.errors import OK, ConfigError, SyncError
-from clio_broadly_sync.settings import NAMES, load_settings, settings_path
+from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.domain.errors import OK, WRONG_USAGE, ConfigError, SyncError
+from clio_broadly_sync.settings import NAMES, Settings, load_settings, settings_path
 
 INTERRUPTED: Final = 130
-WRONG_USAGE: Final = 2
+_PLAIN = re.compile(r"[\w.:/@%&?+=,~-]+", re.ASCII)
+_REDIRECT: Final = Settings.clio_redirect_uri
 
 
-def carry_out(options: Options) -> NoReturn:
-    """Ask, write the file, say what comes next; or write nothing at all."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One setting; `asked_if` sees what is known by then, from the environment too."""
+
+    name: str
+    text: str
+    default: str = ""
+    secret: bool = False
+    asked_if: Callable[[Mapping[str, str]], bool] = lambda known: True
+
+
+QUESTIONS: Final = (
+    Question(
+        "CLIO_REGION",
+        """\
+Where is your account with Clio: us, ca (Canada), eu or au (Australia)?
+To practise, give the CLIO_BASE_URL that `clio-broadly-sync sandbox` prints.""",
+        default="us",
+    ),
+    Question(
+        "SYNC_RULE",
+        """\
+Which checkbox in Clio decides who receives a thank-you and a review request?
+  opt-out   everybody, unless BroadlyOptOut is checked on the contact
+  opt-in    where SendBroadlyThankYou is checked on the matter, and
+            BroadlyOptOut (where you have it) is not checked on the contact
+  both      as opt-in, but both fields must exist""",
+    ),
+    Question(
+        "CLIO_CLIENT_ID",
+        f"""\
+The key of your app in Clio's developer portal. The app needs the permission
+to read Matters, Contacts, Custom fields and Users, and this redirect address:
+  {_REDIRECT}
+Without an app, leave it empty: you are then asked for an access token.""",
+    ),
+    Question(
+        "CLIO_CLIENT_SECRET",
+        "The secret of that app.",
+        secret=True,
+        asked_if=lambda known: "CLIO_CLIENT_ID" in known,
+    ),
+    Question(
+        "CLIO_ACCESS_TOKEN",
+        "The access token for Clio. Leave it empty to fill it in later.",
+        secret=True,
+        asked_if=lambda known: "CLIO_CLIENT_ID" not in known,
+    ),
+    Question("BROADLY_URL", "The address to which Broadly receives customers in batches."),
+    Question("BROADLY_API_KEY", "Your key for it, from Broadly.", secret=True),
+    Question(
+        "SYNC_SETTLE_HOURS",
+        """\
+How many hours does a closed matter rest before its client is handed over?
+We recommend 24: a matter that was closed by mistake can then be reopened, and
+a forgotten box be checked, before anybody is asked. With 0, it is minutes.""",
+        default="24",
+    ),
+)
+
+
+@click.command()
+@common
+def init(options: Options) -> None:
+    """Write a settings file after a few questions; every other setting is explained in it.
+
+    A file that is there already is never changed. What the environment sets is not asked.
+
+    Example: clio-broadly-sync init
+    """
     path = settings_path(options.config_file, os.environ, Path.cwd())
     try:
-        init_writing.check_place(path)
+        check_place(path)
         say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
         answers = _ask_all(os.environ)
-        init_writing.write(path, answers)
+        write_settings_file(path, answers)
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nclio-broadly-sync: Not all was answered, so nothing was written.", err=True)
         sys.exit(INTERRUPTED if sys.stdin.isatty() else WRONG_USAGE)
@@ -92,3 +165,64 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
         yield f"    {program} login   (sign in to Clio in the browser)"
     yield f"    {program} check   (is everything in order?)"
     yield f"    {program} sync    (the first one hands over nobody)"
+
+
+# The file: the example that comes with the program, with answers put in place.
+
+
+def check_place(path: Path) -> None:
+    """Raise before anything is asked, where a file cannot be written or is there already."""
+    if os.path.lexists(path):
+        raise _there_already(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: make its folder, or name another file.")
+
+
+def write_settings_file(path: Path, answers: Mapping[str, str]) -> None:
+    """Write the whole file, for its owner's eyes only, or none."""
+    text = filled_in(answers)
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise _there_already(path) from None
+    except OSError as error:
+        raise _unwritten(path, error) from None
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        path.unlink()
+        raise _unwritten(path, error) from None
+    except KeyboardInterrupt:
+        path.unlink()
+        raise
+
+
+def filled_in(answers: Mapping[str, str]) -> str:
+    """Return the example's text; each answer stands on its setting's line, as it is read back."""
+    text = resources.files("clio_broadly_sync").joinpath("config.example.env").read_text("utf-8")
+    for name, value in answers.items():
+        text = _put(text, name, _spelled(value))
+    return text
+
+
+def _put(text: str, name: str, value: str) -> str:
+    before, after = re.split(f"^#?{name}=.*$", text, flags=re.MULTILINE)
+    return f"{before}{name}={value}{after}"
+
+
+def _spelled(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _there_already(path: Path) -> click.UsageError:
+    return click.UsageError(
+        f"{path} is there already and stays as it is: edit it, or name another with --config."
+    )
+
+
+def _unwritten(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be written ({error.strerror}): name another with --config.")

@@ -1,4 +1,4 @@
-"""What `login` and `logout` do."""
+"""`login` and `logout`: sign in to Clio, in the browser or by a pasted code; and out again."""
 
 import secrets
 import sys
@@ -7,17 +7,17 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import click
 
-from clio_broadly_sync.cli import app, asking, logs, times
-from clio_broadly_sync.cli.callback_server import Loopback, Reply, is_loopback, reply_of
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.clio.auth import LOGIN, GivenToken
+from clio_broadly_sync.cli import app, logs, output
+from clio_broadly_sync.cli.callback_server import CallbackServer, Reply, is_loopback, reply_of
+from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.errors import (
+    LOGIN,
     OK,
     ConfigError,
     DeniedError,
@@ -25,11 +25,14 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     shown,
 )
-from clio_broadly_sync.domain.model import Account, Grant, Pins, Secret
+from clio_broadly_sync.domain.model import Account, Grant, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, TokenStore, locked
 from clio_broadly_sync.transport.signals import Stop
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
 
 PATIENCE_SECONDS: Final = 20.0
 LOGOUT_PATIENCE_SECONDS: Final = 3.0
@@ -38,13 +41,28 @@ WAIT_SECONDS = 300.0
 _PASTE: Final = "run `clio-broadly-sync login --paste`"
 
 
-def log_in(options: Options, *, paste: bool) -> NoReturn:
-    """Sign in; exit with the code of what happened."""
+@click.command()
+@click.option(
+    "--paste",
+    is_flag=True,
+    help="For a machine without a browser: use one anywhere, and paste what it ended on.",
+)
+@common
+def login(options: Options, paste: bool) -> None:
+    """Sign in to Clio in the browser; the tokens are kept in the state, and nowhere else.
+
+    Example: clio-broadly-sync login
+    """
     sys.exit(_code_of(options, partial(_log_in, paste=paste)))
 
 
-def log_out(options: Options) -> NoReturn:
-    """Sign out; exit with 0 once the tokens are gone from here, whatever Clio says."""
+@click.command()
+@common
+def logout(options: Options) -> None:
+    """Sign out of Clio and erase the tokens here, also when Clio does not answer.
+
+    Example: clio-broadly-sync logout
+    """
     sys.exit(_code_of(options, _log_out))
 
 
@@ -73,9 +91,9 @@ class _LogIn:
         self._settings = settings
         self._stop = stop
         self._sign_in = TokenStore(settings.sync_state)
-        self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
+        self._clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
         self._state = secrets.token_urlsafe(32)
-        self._url = self._ends.oauth.authorize_url(self._state)
+        self._url = self._clients.oauth.authorize_url(self._state)
 
     def carry_out(self, paste: bool) -> None:
         if not paste and not is_loopback(self._settings.clio_redirect_uri):
@@ -86,7 +104,7 @@ class _LogIn:
         with locked(self._settings.sync_state):
             known = self._pins()
             code = self._pasted() if paste else self._from_browser()
-            grant = self._ends.oauth.exchange(code)
+            grant = self._clients.oauth.exchange(code)
             account = self._account(grant, known)
             self._save(grant)
         self._say(grant, account)
@@ -102,13 +120,13 @@ class _LogIn:
     def _from_browser(self) -> str:
         """Listen, and only then open the browser; return the code that it brings."""
         redirect_uri = self._settings.clio_redirect_uri
-        with Loopback(redirect_uri, self._state) as loopback:
+        with CallbackServer(redirect_uri, self._state) as server:
             say("Opening Clio in the browser. If no page appears, open this address there:")
             click.echo(self._url)
             say("(Without a browser on this machine: Ctrl-C, then `login --paste`.)")
             threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
             with self._stop.at_once():
-                reply = loopback.wait(WAIT_SECONDS, strayed=lambda: logs.error(_STRAY))
+                reply = server.wait(WAIT_SECONDS, strayed=lambda: logs.error(_STRAY))
         if reply is None:
             raise DeniedError(
                 "Nobody finished the sign-in within 5 minutes. If Clio showed an error page of its "
@@ -125,7 +143,7 @@ class _LogIn:
             "whose address holds it.",
         )
         try:
-            with asking.patience(self._stop):
+            with output.patience(self._stop):
                 text = click.prompt("Paste the code, or that whole address", err=True).strip()
         except click.Abort:
             click.echo(err=True)  # the question's line is still open
@@ -139,8 +157,8 @@ class _LogIn:
 
     def _account(self, grant: Grant, known: Pins | None) -> Account:
         """Return whose data the new token opens; raise ConfigError where it is not the state's."""
-        self._ends.tokens = GivenToken(Secret(grant.access_token))
-        account = pins.read_account(self._ends.source())
+        self._clients.use_token(grant.access_token)
+        account = pins.read_account(self._clients.source())
         pins.check_account(known, account)
         return account
 
@@ -155,7 +173,7 @@ class _LogIn:
         firm = f" of {shown(account.firm)}" if account.firm else ""
         say(f"Signed in to Clio{user}{firm}.")
         if grant.refresh_token is None:
-            ends = times.day(grant.expires_at.astimezone().date())
+            ends = output.day(grant.expires_at.astimezone().date())
             say(f"Clio gave nothing to renew it with: it ends on {ends}; then sign in again.")
         if self._settings.clio_access_token is not None:
             say(
@@ -195,9 +213,9 @@ def _log_out(settings: Settings, stop: Stop) -> None:
     if sign_in.read() is None:
         say("Not signed in to Clio: there was nothing to forget.")
     else:
-        ends = app.Ends(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, grace=0.0)
+        clients = app.connect(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, makes_progress=False)
         with locked(settings.sync_state):
-            told = _tell_clio(ends)
+            told = _tell_clio(clients)
             with sign_in.alone():
                 sign_in.erase()
         say("Signed out of Clio; the tokens are erased here." if told else _NOT_TOLD)
@@ -211,11 +229,11 @@ _NOT_TOLD: Final = (
 )
 
 
-def _tell_clio(ends: app.Ends) -> bool:
+def _tell_clio(clients: "Clients") -> bool:
     """Withdraw the sign-in at Clio, renewing it first where it has ended; tell whether that
     worked. A person who interrupts it is still signed in."""
     try:
-        _withdraw(ends)
+        _withdraw(clients)
     except StoppedError:
         raise
     except SyncError:
@@ -223,11 +241,11 @@ def _tell_clio(ends: app.Ends) -> bool:
     return True
 
 
-def _withdraw(ends: app.Ends) -> None:
-    tokens = ends.saved_token
+def _withdraw(clients: "Clients") -> None:
+    tokens = clients.login_token
     token = tokens.access_token()
     try:
-        ends.oauth.withdraw(token)
+        clients.oauth.withdraw(token)
     except DeniedError:
         tokens.refresh()
-        ends.oauth.withdraw(tokens.access_token())
+        clients.oauth.withdraw(tokens.access_token())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, TextIO
 
-from clio_broadly_sync.cli import folding
+from clio_broadly_sync.cli import output
 
 _LOG = logging.getLogger("clio_broadly_sync")
 
@@ -46,7 +46,7 @@ class _Text(logging.Formatter):
         """An error is a sentence for a person, who needs no word before it."""
         level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
         lines = f"clio-broadly-sync: {level}{record.getMessage()}".splitlines()
-        return "\n".join(folding.fold(line, folding.width(sys.stderr)) for line in lines)
+        return "\n".join(output.fold(line, output.width(sys.stderr)) for line in lines)
 
 
 class _Json(logging.Formatter):

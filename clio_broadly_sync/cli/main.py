@@ -1,4 +1,4 @@
-"""The group of commands, its options, and the last resort for bugs."""
+"""The group of commands, what they have in common, completion, and the last resort for bugs."""
 
 import gc
 import importlib
@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+)
 
 from clio_broadly_sync import __version__
-from clio_broadly_sync.cli import bugs, logs
+from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
 from clio_broadly_sync.domain.errors import StorageError
@@ -32,17 +38,24 @@ COMMANDS = {
     "completion": "Print the shell's completion for this program.",
 }
 
-ROOMS = {
-    "sync": "sync_command",
-    "init": "init_command",
-    "login": "login_command",
-    "status": "status_command",
-    "verify": "verify_command",
-    "outbox": "outbox_command",
-    "sandbox": "practice_sandbox",
+_MODULES = {
+    "backfill": "sync",
+    "logout": "login",
+    "check": "check.command",
+    "explain": "explain.command",
+    "sandbox": "practice",
     "demo": "practice",
+    "completion": "main",
 }
-"""The modules of commands that are not named after them."""
+"""Where the commands are whose module bears another name."""
+_SHELLS: dict[str, type[ShellComplete]] = {
+    "bash": BashComplete,
+    "zsh": ZshComplete,
+    "fish": FishComplete,
+}
+_PROGRAM = "clio-broadly-sync"
+_VARIABLE = "_CLIO_BROADLY_SYNC_COMPLETE"
+"""How the script tells the program that it is asked for completions; click's own naming."""
 
 
 class _LazyGroup(click.Group):
@@ -59,8 +72,7 @@ class _LazyGroup(click.Group):
             if near and not context.resilient_parsing:
                 context.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
             return None
-        room = ROOMS.get(name, name)
-        module = importlib.import_module(f"clio_broadly_sync.cli.{room}")
+        module = importlib.import_module(f"clio_broadly_sync.cli.{_MODULES.get(name, name)}")
         command: click.Command = getattr(module, name)
         return command
 
@@ -98,6 +110,24 @@ def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None
         context.color = False
 
 
+@click.command()
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
+def completion(shell: str) -> None:
+    """Print the script that lets a shell complete commands, options and file names.
+
+    \b
+    bash: put the example into ~/.bashrc
+    zsh:  the same with zsh instead of bash into ~/.zshrc, after compinit
+    fish: write what is printed to
+          ~/.config/fish/completions/clio-broadly-sync.fish
+
+    Example: eval "$(clio-broadly-sync completion bash)"
+    """
+    complete = _SHELLS[shell](click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
+    # Not `complete.source()`: for bash, that runs whichever bash there is, to ask its version.
+    click.echo(ShellComplete.source(complete))
+
+
 def main() -> None:
     """Run the command line; a bug prints where it is, and never the data that met it."""
     gc.disable()  # loading makes no garbage, and to look for some took a sixth of an idle run
@@ -116,4 +146,4 @@ def main() -> None:
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    logs.error("\n".join(bugs.lines(error)))
+    logs.error("\n".join(output.bug_lines(error)))

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any, Final
 import click
 
 from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.domain.model import MAX_ID, Command
+from clio_broadly_sync.domain.reasons import FINAL, Reason, State
 
 
 class _Day(click.DateTime):
@@ -26,7 +29,11 @@ class _Day(click.DateTime):
             self.fail(f"{wrong}; write dates as 2026-01-31.", param, ctx)
 
 
+STATES: Final = {"waiting": State.PENDING, "held": State.HELD, "dead": State.DEAD}
+"""The states of the outbox, by the words of the command line."""
+REASONS: Final = [reason.value for reason in Reason if reason not in FINAL]
 DAY: Final = _Day()
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,57 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
             metavar="N",
             help="Hand over at most N closings; the rest waits.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        json_option,
         click.option(
             "--dry-run", is_flag=True, help="Decide everything; hand over nobody and write nothing."
         ),
     ):
         command = option(command)
     return common(command)
+
+
+class _Batch(click.ParamType[tuple[int, int]]):
+    """A batch as this program names it."""
+
+    name = "RUN.BATCH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", value)
+        if found is None:
+            self.fail("a batch is named by its run and its number, e.g. 12.3.", param, context)
+        return int(found[1]), int(found[2])
+
+
+def choosing_rows(command: Callable[..., None]) -> Callable[..., None]:
+    """The ways to say which rows are meant; several of them together mean what fits all."""
+    for option in (
+        click.option(
+            "--command",
+            type=click.Choice([one.value for one in Command]),
+            help="What belongs to this command.",
+        ),
+        click.option(
+            "--batch", type=_Batch(), metavar="RUN.BATCH", help="Last handed over in this batch."
+        ),
+        click.option(
+            "--reason",
+            type=click.Choice(REASONS),
+            metavar="REASON",
+            help="With this reason, e.g. surge.",
+        ),
+        click.option("--state", type=click.Choice(list(STATES)), help="In this state."),
+        click.argument("matters", nargs=-1, type=click.IntRange(1, MAX_ID), metavar="[MATTER]..."),
+    ):
+        command = option(command)
+    return command
+
+
+def changing_rows(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `resend` and `drop`."""
+    everything = click.option("--all", "everything", is_flag=True, help="Everything there is.")
+    yes = click.option("--yes", is_flag=True, help="Do it; do not ask.")
+    return choosing_rows(everything(yes(json_option(common(command)))))

@@ -1,35 +1,195 @@
-"""What `outbox resend` and `outbox drop` do: say how many, ask, change all of them or none."""
+"""`outbox`: what waits, is held or was rejected, listed and put right by a person."""
 
 import json
+import shutil
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import partial
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
-from clio_broadly_sync.cli import app, asking
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.outbox_listing import SHOWN
-from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli.options import (
+    STATES,
+    Options,
+    changing_rows,
+    choosing_rows,
+    common,
+    json_option,
+)
+from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, say, table_line
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError, SyncError, outcome_of
-from clio_broadly_sync.domain.model import Closing
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.model import Closing, Command
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Selection, Store
+from clio_broadly_sync.store import Listed, Selection, Store
 from clio_broadly_sync.transport.signals import Stop
+
+SHOWN: Final = {state: word for word, state in STATES.items()}
+COLUMNS: Final = (
+    Column("matter", 11, 9, lambda row: row["matter_id"]),
+    Column("client", 11, 2, lambda row: row["contact_id"]),
+    Column("closed on", 11, 7, lambda row: row["closed_on"]),
+    Column("state", 7, 8, lambda row: row["state"]),
+    Column("reason", 16, 6, lambda row: row["reason"]),
+    Column("since", 11, 5, lambda row: row["since"]),
+    Column("batch", 6, 4, lambda row: row["batch"]),
+    Column("tries", 5, 3, lambda row: row["tries"]),
+    Column("code", 4, 1, lambda row: row["code"]),
+)
+
+
+@click.group()
+def outbox() -> None:
+    """List, resend or drop what waits, is held, or was rejected.
+
+    waiting: goes by itself, or once a person says yes (surge). held: may already have been asked,
+    so it does not go by itself. dead: Broadly rejected it, or put it off ten times.
+
+    Example: clio-broadly-sync outbox list
+    """
+
+
+@outbox.command("list")
+@choosing_rows
+@json_option
+@common
+def list_(options: Options, as_json: bool, **chosen: Any) -> None:
+    """Show what is in the outbox, and why. Nothing is changed.
+
+    Example: clio-broadly-sync outbox list --state held
+    """
+    selection = _selection(**chosen)
+    code = OK
+    if as_json:  # in pieces, because the rows may be many: how it ended is known last
+        click.echo('{"command": "outbox list", "rows": [', nl=False)
+    try:
+        settings = app.settings_of(options)
+        with app.opened(settings, writes=False) as store:
+            zone = app.firm_zone(settings, store)
+            pieces = _json(store, selection) if as_json else _table(store, selection, zone)
+            for piece in pieces:
+                click.echo(piece, nl=not as_json)
+    except SyncError as error:
+        code = app.fail(error)
+    if as_json:
+        click.echo(f'], "outcome": {json.dumps(outcome_of(code))}}}')
+    sys.exit(code)
+
+
+@outbox.command()
+@changing_rows
+def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
+    """Send held and dead ones again, by the next `sync`.
+
+    Each is read in Clio again and decided again before it goes: an opt-out still wins. A held one
+    may already have been asked, and Broadly may ask that client twice.
+
+    Example: clio-broadly-sync outbox resend 1234567
+    """
+    _check(chosen, everything=everything, asks=not yes)
+    _change(options, RESEND, _selection(**chosen), as_json=as_json, asks=not yes)
+
+
+@outbox.command(short_help="Let them go for good.")
+@changing_rows
+def drop(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
+    """Drop for good: these clients are not asked for these closings any more.
+
+    A held one that is dropped counts as asked.
+
+    Example: clio-broadly-sync outbox drop --reason surge
+    """
+    _check(chosen, everything=everything, asks=not yes)
+    _change(options, DROP, _selection(**chosen), as_json=as_json, asks=not yes)
+
+
+def _selection(
+    matters: tuple[int, ...],
+    state: str | None,
+    reason: str | None,
+    batch: tuple[int, int] | None,
+    command: str | None,
+) -> Selection:
+    return Selection(
+        states=frozenset({STATES[state]} if state else STATES.values()),
+        matters=matters,
+        reason=Reason(reason) if reason else None,
+        batch=batch,
+        command=Command(command) if command else None,
+    )
+
+
+def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
+    if any(chosen.values()) == everything:
+        raise click.UsageError(
+            "Say which: matter ids, --state, --reason, --batch, --command; or --all alone."
+        )
+    if asks and (sys.stdin is None or not sys.stdin.isatty()):
+        raise click.UsageError("There is no terminal to ask on: add --yes.")
+
+
+# The list.
+
+
+def _json(store: Store, chosen: Selection) -> Iterator[str]:
+    for number, listed in enumerate(store.outbox.listed(chosen)):
+        entry = _entry(listed) | {"since": output.iso(listed.since)}
+        yield (", " if number else "") + json.dumps(entry)
+
+
+def _entry(listed: Listed) -> dict[str, Any]:
+    closing = listed.closing
+    return {
+        "matter_id": closing.key.matter_id,
+        "contact_id": closing.contact_id,
+        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
+        "state": SHOWN[closing.state],
+        "reason": closing.reason and str(closing.reason),
+        "command": str(closing.command),
+        "batch": batch_of(closing.claimed_in_run, closing.batch),
+        "tries": closing.tries,
+        "code": listed.code,
+    }
+
+
+def _table(store: Store, chosen: Selection, zone: tzinfo | None) -> Iterator[str]:
+    columns = fitting(COLUMNS, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    rows = 0
+    for listed in store.outbox.listed(chosen):
+        if not rows:
+            yield table_line((column.title, column.width) for column in columns)
+        closed_on = output.day(listed.closing.key.closed_on)
+        since = output.day(listed.since.astimezone(zone).date())
+        entry = _entry(listed) | {"closed_on": closed_on, "since": since}
+        yield table_line((column.text(entry), column.width) for column in columns)
+        rows += 1
+    if not rows:
+        yield "Nothing in the outbox fits." if chosen != Selection() else "The outbox is empty."
+    elif left_out := [column.title for column in COLUMNS if column not in columns]:
+        yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
+    if sending := store.outbox.count_sending():
+        yield folded(
+            f"{output.count(sending, 'more is', 'more are')} being handed over, or left so by a "
+            "run that was cut short: the next run finds out."
+        )
+
+
+# What is changed.
 
 Counts = Counter[State]
 """How many of the chosen rows there are in each state."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Remedy:
     """A way to put right the rows in these states."""
 
     name: str
@@ -73,7 +233,7 @@ def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
         yield "Whoever is held may already have been asked, and counts as asked from now on."
 
 
-RESEND: Final = Change(
+RESEND: Final = Remedy(
     name="resend",
     states=frozenset({State.HELD, State.DEAD}),
     after=lifecycle.resent,
@@ -81,7 +241,7 @@ RESEND: Final = Change(
     question="Send them again?",
     done="will be sent again by the next `sync`.",
 )
-DROP: Final = Change(
+DROP: Final = Remedy(
     name="drop",
     states=frozenset(SHOWN),
     after=lifecycle.dropped,
@@ -99,22 +259,6 @@ _UNSEEN: Final = (
 )
 
 
-def carry_out(
-    options: Options, change: Change, chosen: Selection, *, as_json: bool, asks: bool
-) -> NoReturn:
-    """Change what was chosen; exit with the code of what happened."""
-    stop = app.stop_on_signals()
-    task = _Task(change, chosen, stop, asks=asks, as_json=as_json)
-    try:
-        settings = app.settings_of(options)
-        with app.opened(settings, writes=True) as store:
-            code = task.carry_out(settings, store)
-    except SyncError as error:
-        code = app.fail(error)
-        task.print(code, None)
-    sys.exit(code)
-
-
 def _check_there(store: Store, matters: Sequence[int]) -> None:
     """Whoever mistyped one of several ids means to change another one, which would be left."""
     known = store.ledger.known(matters)
@@ -126,13 +270,29 @@ def _check_there(store: Store, matters: Sequence[int]) -> None:
         )
 
 
+def _change(
+    options: Options, remedy: Remedy, chosen: Selection, *, as_json: bool, asks: bool
+) -> NoReturn:
+    """Change what was chosen; exit with the code of what happened."""
+    stop = app.stop_on_signals()
+    task = _Task(remedy, chosen, stop, asks=asks, as_json=as_json)
+    try:
+        settings = app.settings_of(options)
+        with app.opened(settings, writes=True) as store:
+            code = task.carry_out(settings, store)
+    except SyncError as error:
+        code = app.fail(error)
+        task.print(code, None)
+    sys.exit(code)
+
+
 class _Task:
     """One call of `resend` or `drop`."""
 
     def __init__(
-        self, change: Change, chosen: Selection, stop: Stop, *, asks: bool, as_json: bool
+        self, remedy: Remedy, chosen: Selection, stop: Stop, *, asks: bool, as_json: bool
     ) -> None:
-        self._change = change
+        self._remedy = remedy
         self._chosen = chosen
         self._stop = stop
         self._asks = asks
@@ -146,19 +306,19 @@ class _Task:
         Raise UsageError, and change nothing, where a matter that was named is not there.
         """
         _check_there(store, self._chosen.matters)
-        store.begin_run("outbox", uuid.uuid4().hex, app.now())
+        store.begin_run("outbox", uuid.uuid4().hex, app.our_clock())
         try:
             held = self._recover(store, settings.broadly_dedupes)
             self._counts = store.outbox.count(self._chosen)
-            if held and self._change is RESEND and not self._asks:
+            if held and self._remedy is RESEND and not self._asks:
                 self._say(_UNSEEN)
             elif self._agreed(settings.broadly_dedupes):
-                mine = replace(self._chosen, states=self._chosen.states & self._change.states)
-                self._changed = store.outbox.change(mine, self._change.after, app.now())
+                mine = replace(self._chosen, states=self._chosen.states & self._remedy.states)
+                self._changed = store.outbox.change(mine, self._remedy.after, app.our_clock())
             code = ATTENTION if held else OK
         except StoppedError as error:
             code = app.fail(error)
-        store.finish_run(code, app.now())
+        store.finish_run(code, app.our_clock())
         self.print(code, store)
         return code
 
@@ -168,12 +328,12 @@ class _Task:
             for piece in self._json(code, store):
                 click.echo(piece, nl=False)
         elif self._changed:
-            click.echo(f"{self._changed} {self._change.done}")
+            click.echo(f"{self._changed} {self._remedy.done}")
 
     def _json(self, code: int, store: Store | None) -> Iterator[str]:
         """Yield the object in pieces: the closings may be many."""
         figures = {
-            "command": f"outbox {self._change.name}",
+            "command": f"outbox {self._remedy.name}",
             "outcome": outcome_of(code),
             "found": {word: self._counts[state] for state, word in SHOWN.items()},
             "changed": self._changed,
@@ -187,7 +347,7 @@ class _Task:
 
     def _recover(self, store: Store, dedupes: bool) -> int:
         """Return how many became held: a run had handed them over when it was cut short."""
-        left = store.ledger.recover(partial(lifecycle.recovered, dedupes=dedupes), app.now())
+        left = store.ledger.recover(partial(lifecycle.recovered, dedupes=dedupes), app.our_clock())
         held = sum(closing.state is State.HELD for closing in left)
         if held:
             self._say(
@@ -198,15 +358,15 @@ class _Task:
 
     def _agreed(self, dedupes: bool) -> bool:
         """Say what is about to happen and ask; False where there is nothing to do, or a no."""
-        for line in self._change.foretold(self._counts, dedupes):
+        for line in self._remedy.foretold(self._counts, dedupes):
             self._say(line)
-        if not any(self._counts[state] for state in self._change.states):
+        if not any(self._counts[state] for state in self._remedy.states):
             fits = self._counts.total() > 0
             self._say("Nothing was changed" + ("." if fits else ": nothing in the outbox fits."))
             return False
         agreed = not self._asks
-        with suppress(click.Abort), asking.patience(self._stop):  # no answer is a no
-            agreed = agreed or click.confirm(self._change.question, err=True)
+        with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
+            agreed = agreed or click.confirm(self._remedy.question, err=True)
         if not agreed:
             self._say("Nothing was changed.")
         return agreed

@@ -1,6 +1,38 @@
-"""stdout and stderr: what cannot be written there is told, and is no bug."""
+"""What is printed: written or told why not, folded, dated, asked; in one place for all commands."""
 
-from typing import Any, TextIO
+import re
+import shutil
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta, tzinfo
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple, TextIO
+
+import click
+
+from clio_broadly_sync.domain.errors import StoppedError
+from clio_broadly_sync.transport.signals import Stop, time_limit
+
+GAP: Final = "  "
+PROGRAM: Final = "clio-broadly-sync"
+PATIENCE_SECONDS: Final = 600.0
+"""So long a question is left open: meanwhile it keeps the state from cron's runs."""
+FRAMES: Final = 18
+"""Of a bug; with a line before them and one after, no more than cron's mail may hold."""
+WIDEST: Final = 100
+"""Longer lines are hard to read, however wide the terminal is."""
+
+_COMMAND: Final = re.compile(r"`[^`]*`")
+_KEPT: Final = "\x1f"
+"""Stands for a blank at which no line may break."""
+_INDENT: Final = re.compile(r" *(?:\S+(?: \S+){0,3} {2,})?")
+_DEEPEST: Final = 24
+
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class OutputError(OSError):
@@ -40,3 +72,151 @@ class Output:
     def _lost(self, error: OSError) -> OutputError:
         self._is_lost = True
         return OutputError(error.errno, error.strerror)
+
+
+# Lines for a person: folded at the width of the terminal; what is no terminal gets each line whole.
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line, folded where a terminal is too narrow for it."""
+    click.echo(folded(line, err=err), err=err)
+
+
+def folded(line: str, *, err: bool = False) -> str:
+    """Return a line as `say` prints it."""
+    return fold(line, width(sys.stderr if err else sys.stdout))
+
+
+def width(stream: TextIO | None) -> int | None:
+    """Return how wide a line may be; None where no terminal shows it."""
+    if stream is None or not stream.isatty():
+        return None
+    return min(shutil.get_terminal_size().columns, WIDEST)
+
+
+def fold(line: str, columns: int | None) -> str:
+    """Break between words, but not inside a `command`, which is there to be copied.
+
+    What is folded stands below the text that follows the indent, or a label and its gap.
+    """
+    if columns is None or len(line) <= columns:
+        return line
+    folded = textwrap.fill(
+        _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), line),
+        columns,
+        subsequent_indent=" " * _indent(line),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return folded.replace(_KEPT, " ")
+
+
+def _indent(line: str) -> int:
+    found = _INDENT.match(line)
+    indent = len(found[0]) if found is not None else 0
+    return indent if indent <= _DEEPEST else 0
+
+
+# Tables.
+
+
+class Column(NamedTuple):
+    """A column of the table; where not all fit, those with the least `worth` are left out."""
+
+    title: str
+    width: int
+    worth: int
+    text: Callable[[dict[str, Any]], Any]
+
+
+def fitting(columns: Iterable[Column], width: int | None) -> list[Column]:
+    """Return the columns that fit into the width; those with the least worth are left out."""
+    columns = list(columns)
+    while width is not None and len(columns) > 1 and _width_of(columns) > width:
+        columns.remove(min(columns, key=lambda column: column.worth))
+    return columns
+
+
+def _width_of(columns: Iterable[Column]) -> int:
+    widths = [column.width for column in columns]
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def table_line(cells: Iterable[tuple[Any, int]]) -> str:
+    texts = (f"{'-' if value is None else value!s:<{width}}" for value, width in cells)
+    return GAP.join(texts).rstrip()
+
+
+# Numbers, moments and lengths of time as a person reads them.
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Write `1 closing waits` or `3 closings wait`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def batch_of(run: int, batch: int | None) -> str | None:
+    """Name a batch, `12.3`: the run, and which of its batches."""
+    return None if batch is None else f"{run}.{batch}"
+
+
+def moment(at: datetime, zone: tzinfo | None) -> str:
+    """Write `20 Nov 2026, 14:05`."""
+    there = at.astimezone(zone)
+    return f"{day(there)}, {there:%H:%M}"
+
+
+def day(on: date | None) -> str:
+    """Write `20 Nov 2026`, whatever the machine's language is."""
+    return "no date" if on is None else f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
+
+
+def length(time: timedelta) -> str:
+    """Write how long, in the largest unit of which there are two: `40 minutes`, `3 days`."""
+    seconds = max(0, int(time.total_seconds()))
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}s"
+    return f"{seconds} second" + ("" if seconds == 1 else "s")
+
+
+def iso(at: datetime | None) -> str | None:
+    """Write a moment for another program."""
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+# Questions, and bugs.
+
+
+@contextmanager
+def patience(stop: Stop) -> Iterator[None]:
+    """Let a signal end the wait for an answer at once, and ten minutes without one as well: that
+    is click.Abort, as the end of the input is."""
+    try:
+        with time_limit(PATIENCE_SECONDS), stop.at_once():
+            yield
+    except StoppedError:
+        click.echo(err=True)  # the question's line is still open
+        raise
+    except TimeoutError:
+        raise click.Abort from None
+
+
+def bug_lines(bug: BaseException) -> list[str]:
+    """Return where it is and the kind of error; its message may hold a client's data.
+
+    Output that could not be written is no bug, and has a sentence of its own.
+    """
+    if isinstance(bug, OutputError):
+        return [str(bug)]
+    kind = type(bug)
+    return [
+        "A bug in clio-broadly-sync; nothing more was done. Please report these lines:",
+        *map(_line, traceback.extract_tb(bug.__traceback__)[-FRAMES:]),
+        f"{kind.__module__}.{kind.__qualname__}",
+    ]
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    file = PurePath(*PurePath(frame.filename).parts[-3:])
+    return f"  {file}:{frame.lineno} in {frame.name}"

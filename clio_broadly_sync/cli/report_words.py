@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from clio_broadly_sync.cli import times
+from clio_broadly_sync import pipeline
+from clio_broadly_sync.cli import output
 from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
 from clio_broadly_sync.domain.model import Closing, Command, Verdict
+from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report, decision_of
+from clio_broadly_sync.store import SurgeFigures
 
+FEWEST_TOGETHER = 10
+"""So many edits within minutes, and half of all, are told; fewer are a busy hour."""
 _LIST: Final = "clio-broadly-sync outbox list"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """Write `1 closing waits` or `3 closings wait`."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def cut(lines: Sequence[str], number: int) -> list[str]:
 def outage(since: datetime) -> str:
     """Say what to do about a Clio or a Broadly that has not been there for hours."""
     return (
-        f"No run has come through since {times.moment(since, None)}: see that this "
+        f"No run has come through since {output.moment(since, None)}: see that this "
         "machine reaches the internet, and whether Clio or Broadly report an outage."
     )
 
@@ -104,7 +104,7 @@ def _summary(report: Report, *, dry_run: bool) -> str:
     skipped = sum(report.skipped.values())
     why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
     return (
-        f"{count(report.matters_read, 'matter')} read: {number} {would}, {skipped} skipped"
+        f"{output.count(report.matters_read, 'matter')} read: {number} {would}, {skipped} skipped"
         + (f" ({why})" if why else "")
         + f", {report.waiting} waiting."
     )
@@ -119,19 +119,19 @@ def needs(report: Report) -> Iterator[str]:
             f"asked already. A person decides: `{_LIST} --state held`."
         )
     if report.rejected:
-        rejected = count(report.rejected, "closing")
+        rejected = output.count(report.rejected, "closing")
         yield (
             f"Broadly rejected {rejected}: put the client's data right in Clio, then send it "
             f"again. Which: `{_LIST} --state dead`."
         )
     if report.suppressed:
-        suppressed = count(report.suppressed, "closing")
+        suppressed = output.count(report.suppressed, "closing")
         yield f"Broadly suppressed {suppressed}: the client does not want to be asked."
     if report.faults:
+        wait = output.count(report.faults, "closing waits", "closings wait")
         yield (
-            f"{count(report.faults, 'closing waits', 'closings wait')} because the client is "
-            "hidden from this sign-in, or a box cannot be read: give the Clio user of this sign-in "
-            "access to it."
+            f"{wait} because the client is hidden from this sign-in, or a box cannot be read: "
+            "give the Clio user of this sign-in access to it."
         )
 
 
@@ -139,7 +139,7 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
     """Say that nothing but the same `backfill` goes on with what one has left."""
     again = "`sync` does not go on with a backfill: run the same one again"
     if report.waiting:
-        wait = count(report.waiting, "closing waits", "closings wait")
+        wait = output.count(report.waiting, "closing waits", "closings wait")
         drop = "clio-broadly-sync outbox drop --command backfill"
         yield f"{wait}, and {again}, or let them go with `{drop}`."
     elif outcome_of(code) in ("unavailable", "interrupted"):
@@ -156,9 +156,73 @@ def table(closings: Iterable[Closing]) -> Iterator[str]:
         verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
         yield (
             f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-            f"{times.day(closing.key.closed_on):<11}  {verdict}{why}"
+            f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
         )
 
 
 def _moment(value: datetime | None) -> str | None:
     return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
+
+
+# A surge: how many wait, how far back they reach, whether they were closed in one go, what to do.
+
+
+def surge_of(context: RunContext) -> tuple[str, ...]:
+    """Return what is to be said after a run; nothing where nobody waits for approval."""
+    if not context.report.surge:
+        return ()
+    return tuple(
+        surge_lines(context.store.outbox.surge_figures(pipeline.due(context)), context.zone)
+    )
+
+
+def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
+    """Say what to do, and then what a person needs to know to do it; moments in the firm's zone."""
+    wait = output.count(surge.waiting, "closing waits", "closings wait")
+    yield (
+        f"{wait} for a person's yes. Look: `clio-broadly-sync outbox list --reason surge`, or "
+        "`clio-broadly-sync sync --dry-run --yes`. If they are right: `clio-broadly-sync sync "
+        "--yes`; if not, drop them for good: `clio-broadly-sync outbox drop --reason surge`."
+    )
+    yield _why_surge(surge)
+    if surge.oldest is not None and surge.newest is not None:
+        reach = f"dates reach from {output.day(surge.oldest)} to {output.day(surge.newest)}"
+        if surge.oldest == surge.newest:
+            reach = f"date is {output.day(surge.oldest)}"
+        yield f"Their close {reach}."
+    if surge.first_edit is not None and surge.last_edit is not None and _is_in_one_go(surge):
+        who = "All" if surge.together == surge.waiting else f"{surge.together}"
+        when = _when_edited(surge.first_edit, surge.last_edit, zone)
+        yield (
+            f"{who} of them were last edited in Clio {when}: somebody seems "
+            "to have closed them in one go."
+        )
+
+
+def _why_surge(surge: SurgeFigures) -> str:
+    """A silence is told apart from a crowd: then cron had stopped, and nobody closed too many."""
+    too_many = "Counted with the day before, they are more than SYNC_MAX_NEW lets through in a day"
+    if not surge.after_silence:
+        return f"{too_many}."
+    silence = (
+        "noticed after a silence of more than three days (cron had stopped, or an old copy of "
+        "the state is in use)."
+    )
+    if surge.after_silence == surge.waiting:
+        return f"They were {silence}"
+    return f"{too_many}; {surge.after_silence} of them were {silence}"
+
+
+def _is_in_one_go(surge: SurgeFigures) -> bool:
+    return surge.together >= FEWEST_TOGETHER and 2 * surge.together >= surge.waiting
+
+
+def _when_edited(first: datetime, last: datetime, zone: tzinfo | None) -> str:
+    """Write `within 4 minutes (21 Nov 2026, 09:12 to 09:16)`."""
+    if last - first <= timedelta(minutes=1):
+        return f"within a minute ({output.moment(first, zone)})"
+    minutes = -((first - last) // timedelta(minutes=1))
+    until = last.astimezone(zone)
+    same_day = until.date() == first.astimezone(zone).date()
+    end = f"{until:%H:%M}" if same_day else output.moment(last, zone)
+    return f"within {minutes} minutes ({output.moment(first, zone)} to {end})"

@@ -1,18 +1,28 @@
-"""How the state stands, in short lines for a person and as JSON."""
+"""`status`: how far it has come, what waits, and what needs a person. Reads the state alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from clio_broadly_sync.cli import report_words as words
-from clio_broadly_sync.cli import times
-from clio_broadly_sync.cli.explain.sentences import PROGRAM
-from clio_broadly_sync.cli.status_standing import Standing
-from clio_broadly_sync.domain.errors import is_failure, outcome_of
-from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import Reason
+import click
+
+from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.output import PROGRAM, say
+from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
+from clio_broadly_sync.domain.model import Command, SyncRule
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store, at_work
 from clio_broadly_sync.store.overview import Group, PastRun
 
+RUNS: Final = 5
+DAYS: Final = 14
+SILENCE: Final = timedelta(hours=2)
+"""After so long without a `sync`, cron does not seem to run it."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
 _ACCESS: Final = "give the Clio user of this sign-in access to it"
 
@@ -40,99 +50,209 @@ TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
 """What a person does about what waits for one."""
 
 
-def lines(standing: Standing) -> Iterator[str]:
+@click.command()
+@json_option
+@common
+def status(options: Options, as_json: bool) -> None:
+    """Say how far it has come, what waits and why, and what needs a person.
+
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something waits for a
+    person, else with 0.
+
+    Example: clio-broadly-sync status
+    """
+    found = None
+    try:
+        settings = app.settings_of(options)
+        with app.opened(settings, writes=False) as store:
+            found = read_status(settings, store, app.our_clock())
+        code = ATTENTION if found.for_a_person else OK
+    except SyncError as error:
+        code = app.fail(error)
+    if as_json:
+        click.echo(json.dumps(as_object(found, outcome_of(code))))
+    elif found is not None:
+        for line in lines(found):
+            say(line)
+    sys.exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` says, as of `now`. `runs`, `days`: the latest first. `at_work`: the last run,
+    which has not come to its end, is under way."""
+
+    now: datetime
+    zone: tzinfo | None
+    rule: SyncRule
+    first_run: datetime | None
+    start_day: date | None
+    watermark: datetime | None
+    last_sync: PastRun | None
+    runs: list[PastRun]
+    at_work: bool
+    waiting: list[Group]
+    sending: list[Group]
+    held: list[Group]
+    dead: list[Group]
+    days: list[tuple[date, int]]
+
+    @property
+    def is_silent(self) -> bool:
+        """Cron does not seem to run `sync`."""
+        return self.last_sync is not None and self.now - self.last_sync.started_at > SILENCE
+
+    @property
+    def for_a_person(self) -> int:
+        """How many closings go no further until a person has done something."""
+        waiting = [group for group in self.waiting if self._needs_a_person(group)]
+        return closings_in([*self.held, *self.dead, *waiting])
+
+    def _needs_a_person(self, group: Group) -> bool:
+        """What a backfill left goes no further by itself; one that is at work may still take it."""
+        backfills = self.at_work and self.runs[0].command == Command.BACKFILL
+        left = group.command is Command.BACKFILL and not backfills
+        return left or group.reason is Reason.SURGE or group.reason in FAULTS
+
+
+def read_status(settings: Settings, store: Store, now: datetime) -> Status:
+    """Return how the state stands."""
+    overview, known = store.overview, store.pins()
+    zone = app.firm_zone(settings, store)
+    last_runs = overview.last_runs(RUNS)
+    unfinished = bool(last_runs) and last_runs[0].finished_at is None
+    return Status(
+        now=now,
+        zone=zone,
+        rule=settings.sync_rule if known is None else known.rule,
+        first_run=store.first_run,
+        start_day=store.start_day,
+        watermark=store.watermark,
+        last_sync=overview.last_sync(),
+        runs=last_runs,
+        at_work=unfinished and at_work(settings.sync_state),
+        waiting=overview.waiting(),
+        sending=overview.sending(),
+        held=overview.held(),
+        dead=overview.dead(),
+        days=by_day(store, now, zone),
+    )
+
+
+def closings_in(groups: Iterable[Group]) -> int:
+    return sum(group.closings for group in groups)
+
+
+def by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[date, int]]:
+    """Count the hand-overs of the last days in the firm's zone, where a day may have 23 hours."""
+    today = now.astimezone(zone).date()
+    days = [today - timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
+    bounds = [_midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
+    return list(zip(days, store.overview.handed_over(bounds), strict=True))[::-1]
+
+
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
+    """Return when the day begins; without a zone by this machine's."""
+    begins = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return begins.astimezone(zone)
+
+
+# In short lines for a person, and as JSON.
+
+
+def lines(status: Status) -> Iterator[str]:
     """Yield what needs a person first, then how far it has come."""
-    yield from _summary(standing)
-    yield from _how_far(standing)
-    yield from _runs(standing)
-    yield from _waiting(standing)
-    yield from _outcomes(standing)
-    yield from _days(standing)
+    yield from _summary(status)
+    yield from _how_far(status)
+    yield from _runs(status)
+    yield from _waiting(status)
+    yield from _outcomes(status)
+    yield from _days(status)
 
 
-def as_object(standing: Standing | None, outcome: str) -> dict[str, Any]:
+def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
     """Return the JSON object; nothing but the outcome where the state could not be read."""
     head = {"command": "status", "outcome": outcome}
-    if standing is None:
+    if status is None:
         return head
-    mark, last = standing.watermark, standing.last_sync
+    mark, last = status.watermark, status.last_sync
     return head | {
-        "for_a_person": standing.for_a_person,
-        "rule": standing.rule,
-        "first_run": times.iso(standing.first_run),
-        "start_day": standing.start_day and standing.start_day.isoformat(),
-        "watermark": times.iso(mark),
-        "watermark_age_seconds": mark and int((standing.now - mark).total_seconds()),
-        "last_sync": last and times.iso(last.started_at),
-        "cron_seems_to_run": None if last is None else not standing.is_silent,
-        "at_work": standing.at_work,
-        "runs": [_run_object(run) for run in standing.runs],
-        "waiting": [_group_object(group) for group in standing.waiting],
-        "sending": [_group_object(group) for group in standing.sending],
-        "held": [_group_object(group) for group in standing.held],
-        "dead": [_group_object(group) for group in standing.dead],
+        "for_a_person": status.for_a_person,
+        "rule": status.rule,
+        "first_run": output.iso(status.first_run),
+        "start_day": status.start_day and status.start_day.isoformat(),
+        "watermark": output.iso(mark),
+        "watermark_age_seconds": mark and int((status.now - mark).total_seconds()),
+        "last_sync": last and output.iso(last.started_at),
+        "cron_seems_to_run": None if last is None else not status.is_silent,
+        "at_work": status.at_work,
+        "runs": [_run_object(run) for run in status.runs],
+        "waiting": [_group_object(group) for group in status.waiting],
+        "sending": [_group_object(group) for group in status.sending],
+        "held": [_group_object(group) for group in status.held],
+        "dead": [_group_object(group) for group in status.dead],
         "handed_over": [
-            {"day": day.isoformat(), "closings": closings} for day, closings in standing.days
+            {"day": day.isoformat(), "closings": closings} for day, closings in status.days
         ],
     }
 
 
-def _summary(standing: Standing) -> Iterator[str]:
-    if not standing.runs:
+def _summary(status: Status) -> Iterator[str]:
+    if not status.runs:
         yield "No run yet: the first `sync` notes where to start, and hands over nobody."
-    elif standing.for_a_person:
-        waits = words.count(standing.for_a_person, "closing waits", "closings wait")
+    elif status.for_a_person:
+        waits = output.count(status.for_a_person, "closing waits", "closings wait")
         yield f"{waits} for a person: see → below."
     else:
         yield "No closing waits for a person."
-    last = standing.last_sync
+    last = status.last_sync
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"{outcome_of(last.exit_code)} ({last.exit_code})"
         yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
-    if standing.is_silent:
+    if status.is_silent:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
 
 
-def _how_far(standing: Standing) -> Iterator[str]:
+def _how_far(status: Status) -> Iterator[str]:
     yield ""
-    if standing.watermark is None:
+    if status.watermark is None:
         yield "Watermark  none yet: no `sync` has run"
     else:
-        yield f"Watermark  {_ago(standing.watermark, standing)}; all before it is recorded"
-    since = standing.start_day
-    yield f"Rule       {standing.rule}" + (f", start day {times.day(since)}" if since else "")
-    if standing.last_sync is not None:
-        yield f"Last sync  {_ago(standing.last_sync.started_at, standing)}"
+        yield f"Watermark  {_ago(status.watermark, status)}; all before it is recorded"
+    since = status.start_day
+    yield f"Rule       {status.rule}" + (f", start day {output.day(since)}" if since else "")
+    if status.last_sync is not None:
+        yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
 
 
-def _runs(standing: Standing) -> Iterator[str]:
-    if standing.runs:
+def _runs(status: Status) -> Iterator[str]:
+    if status.runs:
         yield from ("", "Last runs")
-    for number, run in enumerate(standing.runs):
-        began = times.moment(run.started_at, standing.zone)
-        yield f"  {began:<18}  {run.command:<8}  {_ended(run, standing.at_work and not number)}"
+    for number, run in enumerate(status.runs):
+        began = output.moment(run.started_at, status.zone)
+        yield f"  {began:<18}  {run.command:<8}  {_ended(run, status.at_work and not number)}"
 
 
 def _ended(run: PastRun, at_work: bool) -> str:
     if run.exit_code is None or run.finished_at is None:
         return "at work" if at_work else "cut short; the next run puts its work in order"
-    took = times.length(run.finished_at - run.started_at)
+    took = output.length(run.finished_at - run.started_at)
     code = f" ({run.exit_code})" if run.exit_code else ""
     return f"{outcome_of(run.exit_code)}{code}, {took}"
 
 
-def _waiting(standing: Standing) -> Iterator[str]:
-    if standing.waiting or standing.sending:
+def _waiting(status: Status) -> Iterator[str]:
+    if status.waiting or status.sending:
         yield from ("", "Waiting")
-    for group in standing.waiting:
+    for group in status.waiting:
         yield _row(group, _why(group))
-        yield _since(group, standing)
+        yield _since(group, status)
         if group.command is Command.BACKFILL:
             yield _do("run the same backfill again: no other run takes them; or drop them:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in TO_DO.get(group.reason, ()):
             yield _do(text)
-    for group in standing.sending:
+    for group in status.sending:
         yield _row(group, "on their way; if no run is at work, the next one settles it")
 
 
@@ -143,16 +263,16 @@ def _why(group: Group) -> str:
     return WAITS.get(group.reason, str(group.reason))
 
 
-def _outcomes(standing: Standing) -> Iterator[str]:
+def _outcomes(status: Status) -> Iterator[str]:
     for name, groups, text in (
-        ("Held", standing.held, "perhaps handed over: Broadly's answer was lost"),
-        ("Dead letters", standing.dead, "rejected by Broadly, or put off too often"),
+        ("Held", status.held, "perhaps handed over: Broadly's answer was lost"),
+        ("Dead letters", status.dead, "rejected by Broadly, or put off too often"),
     ):
         if groups:
             yield from ("", name)
         for group in groups:
             yield _row(group, text)
-            yield _since(group, standing)
+            yield _since(group, status)
         if groups:
             word = "held" if name == "Held" else "dead"
             yield _do(f"look at them: `{_OUTBOX} list --state {word}`")
@@ -160,33 +280,33 @@ def _outcomes(standing: Standing) -> Iterator[str]:
             yield _do(f"or let them go: `{_OUTBOX} drop --state {word}`")
 
 
-def _days(standing: Standing) -> Iterator[str]:
-    total = sum(closings for _, closings in standing.days)
-    yield from ("", f"Handed over in the last {len(standing.days)} days: {total}")
-    for day, closings in standing.days if total else ():
-        yield f"  {times.day(day):>11}  {closings:>6}"
+def _days(status: Status) -> Iterator[str]:
+    total = sum(closings for _, closings in status.days)
+    yield from ("", f"Handed over in the last {len(status.days)} days: {total}")
+    for day, closings in status.days if total else ():
+        yield f"  {output.day(day):>11}  {closings:>6}"
 
 
 def _row(group: Group, text: str) -> str:
     return f"{group.closings:>6}  {text}"
 
 
-def _since(group: Group, standing: Standing) -> str:
+def _since(group: Group, status: Status) -> str:
     reason = f"{group.reason}, " if group.reason is not None else ""
-    return f"        {reason}{group.command}; the oldest since {_on(group.oldest, standing)}"
+    return f"        {reason}{group.command}; the oldest since {_on(group.oldest, status)}"
 
 
 def _do(text: str) -> str:
     return f"      → {text}"
 
 
-def _ago(at: datetime, standing: Standing) -> str:
-    passed: timedelta = standing.now - at
-    return f"{_on(at, standing)} ({times.length(passed)} ago)"
+def _ago(at: datetime, status: Status) -> str:
+    passed: timedelta = status.now - at
+    return f"{_on(at, status)} ({output.length(passed)} ago)"
 
 
-def _on(at: datetime, standing: Standing) -> str:
-    return times.moment(at, standing.zone)
+def _on(at: datetime, status: Status) -> str:
+    return output.moment(at, status.zone)
 
 
 def _run_object(run: PastRun) -> dict[str, Any]:
@@ -194,8 +314,8 @@ def _run_object(run: PastRun) -> dict[str, Any]:
     return {
         "run": run.run,
         "command": run.command,
-        "started_at": times.iso(run.started_at),
-        "finished_at": times.iso(ended),
+        "started_at": output.iso(run.started_at),
+        "finished_at": output.iso(ended),
         "seconds": None if ended is None else int((ended - run.started_at).total_seconds()),
         "exit_code": run.exit_code,
         "outcome": None if run.exit_code is None else outcome_of(run.exit_code),
@@ -207,5 +327,5 @@ def _group_object(group: Group) -> dict[str, Any]:
         "command": group.command,
         "reason": group.reason,
         "closings": group.closings,
-        "oldest": times.iso(group.oldest),
+        "oldest": output.iso(group.oldest),
     }

@@ -1,22 +1,21 @@
-"""What `verify` does: the state looked through, and what closed in Clio held against its ledger."""
+"""`verify`: is the state sound, and did a closing slip through? Only reads."""
 
 import json
 import shlex
 import sys
-from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from clio_broadly_sync.cli import app, findings, progress, times
-from clio_broadly_sync.cli import report_words as words
-from clio_broadly_sync.cli import verify_slips as slips
+from clio_broadly_sync.cli import app, findings, output, progress
 from clio_broadly_sync.cli.findings import Finding
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.terminal import say
-from clio_broadly_sync.cli.verify_slips import Count, Slip
-from clio_broadly_sync.clio.api import AccessTokens
-from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.cli.progress import Progress
+from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     ConfigError,
@@ -25,18 +24,50 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import FieldIds, Pins
+from clio_broadly_sync.domain.model import (
+    Closing,
+    Command,
+    Decision,
+    FieldIds,
+    Matter,
+    Pins,
+    Verdict,
+)
 from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, at_work, integrity
 from clio_broadly_sync.store.integrity import Flaw
 
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
+
 PATIENCE_SECONDS: Final = 60.0
 _STATE, _CLIO = "state", "Clio"
+_WOULD: Final = {
+    Verdict.SEND: "hand the client over, unless the contact's own box or details speak against it",
+    Verdict.SKIP: "skip it",
+    Verdict.WAIT: "let it wait",
+}
 
 
-def carry_out(options: Options, days: int | None, *, as_json: bool) -> NoReturn:
-    """Say what is found, line by line; exit with the code of the worst."""
+@click.command()
+@click.option(
+    "--against-clio",
+    "days",
+    type=click.IntRange(1, 3650),
+    metavar="DAYS",
+    help="Read what closed in the last DAYS days from Clio once more; name what was never noticed.",
+)
+@json_option
+@common
+def verify(options: Options, days: int | None, as_json: bool) -> None:
+    """Look whether the state is whole, private and free of contradictions. Nothing is changed.
+
+    Ends with 74 where the state is damaged, and with 65 where a closing slipped through.
+
+    Example: clio-broadly-sync verify --against-clio 14
+    """
     verification = _Verification(options, days)
     said = _Json() if as_json else _Text()
     found: list[Finding] = []
@@ -53,6 +84,130 @@ def carry_out(options: Options, days: int | None, *, as_json: bool) -> NoReturn:
     sys.exit(code)
 
 
+# Closings that slipped through: what closed in Clio, held against the ledger.
+
+
+class MissedClosing(NamedTuple):
+    """A closing that the ledger never saw and should have; `decision`: what `backfill` would do
+    by the matter alone."""
+
+    matter_id: int
+    closed_on: date | None
+    decision: Decision
+
+
+@dataclass(slots=True)
+class Count:
+    """What was read since a close date, and what came of it. `coming`: the next `sync` notices
+    them; `before_start`, `too_old`: rightly not in the ledger. `dates`: of the slips, the first
+    and the last."""
+
+    since: date
+    read: int = 0
+    slipped: int = 0
+    coming: int = 0
+    before_start: int = 0
+    too_old: int = 0
+    dates: tuple[date, date] | None = None
+
+    def add(self, missed: MissedClosing, today: date) -> None:
+        """Count one; what has no date that can be read could lie on any."""
+        self.slipped += 1
+        known = self.dates or (date.max, date.min)
+        on = missed.closed_on
+        days = (self.since, today) if on is None else (on, on)
+        self.dates = min(known[0], days[0]), max(known[1], days[1])
+
+
+class Scan:
+    """One walk through what closed in the last days. `span`: first run and watermark."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        source: Source,
+        progress: Progress,
+        span: tuple[datetime, datetime],
+    ) -> None:
+        self._store = store
+        self._progress = progress
+        self._source = source
+        self._zone = app.firm_zone(settings, store)
+        self._first_run, watermark = span
+        overlap = timedelta(minutes=settings.sync_overlap_minutes)
+        self._read_again = rules.scan_from(watermark, self._first_run, overlap)
+        self._sync = app.policy(settings, Command.SYNC, store)
+        self._backfill = app.policy(settings, Command.BACKFILL, store)
+
+    def begin(self, days: int) -> Count:
+        """Return the count, with its first day by Clio's clock."""
+        return Count(since=self._day(self._source.now()) - timedelta(days=days))
+
+    def missed_closings(self, count: Count, fields: FieldIds) -> Iterator[MissedClosing]:
+        """Yield what slipped through, and count everything; future close dates are read as well."""
+        for page in self._source.closed_between(count.since, date.max, fields):
+            known = self._store.ledger.known(matter.id for matter in page.matters)
+            count.read += len(page.matters)
+            self._progress.read(count.read)
+            for matter in page.matters:
+                if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
+                    today = self._day(self._source.now())
+                    decision = rules.by_matter(matter, self._backfill, today)
+                    missed = MissedClosing(matter.id, matter.closed_on, decision)
+                    count.add(missed, today)
+                    yield missed
+
+    def _slipped(self, matter: Matter, count: Count) -> bool:
+        """Tell whether `sync` should have noticed it, judged by the day of its last edit."""
+        edited = matter.updated_at
+        if edited is not None and edited > self._read_again:
+            count.coming += 1
+        elif edited is not None and edited < self._first_run:
+            count.before_start += 1
+        else:
+            on = self._day(edited or self._source.now())
+            if rules.closed_before_start(matter, self._sync, on):
+                count.before_start += 1
+            elif rules.closed_too_long_ago(matter, self._sync, on):
+                count.too_old += 1
+            else:
+                return True
+        return False
+
+    def _day(self, at: datetime) -> date:
+        return at.astimezone(self._zone).date()
+
+
+def _is_known(matter: Matter, closings: Sequence[Closing]) -> bool:
+    """What cannot be read now may be in the ledger under the date that could."""
+    if not matter.readable:
+        return bool(closings)
+    return any(closing.key.closed_on == matter.closed_on for closing in closings)
+
+
+def sentence_of(missed: MissedClosing) -> str:
+    """Say which, and what `backfill` would do with it."""
+    why = f" ({missed.decision.reason})" if missed.decision.reason else ""
+    would = _WOULD[missed.decision.verdict]
+    return f"Matter {missed.matter_id}, closed on {missed.closed_on or 'no date'}: " + (
+        f"`backfill` would {would}{why}."
+    )
+
+
+def object_of(missed: MissedClosing) -> dict[str, Any]:
+    decision = missed.decision
+    return {
+        "matter_id": missed.matter_id,
+        "closed_on": missed.closed_on and missed.closed_on.isoformat(),
+        "backfill": str(decision.verdict),
+        "reason": decision.reason and str(decision.reason),
+    }
+
+
+# The whole of `verify`.
+
+
 class _Verification:
     """One call of `verify`. Settings that cannot be used, or a signal, end it with a SyncError."""
 
@@ -62,14 +217,14 @@ class _Verification:
         self._days = days
         self._stop = app.stop_on_signals()
 
-    def results(self) -> Iterator[Finding | Slip]:
+    def results(self) -> Iterator[Finding | MissedClosing]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through."""
         settings = app.settings_of(self._options)
         try:
             flaws = integrity.files(settings.sync_state)
             yield from map(_finding, flaws)
             with app.opened(settings, writes=False) as store:
-                within = store.integrity.flaws(app.now())
+                within = store.integrity.flaws(app.our_clock())
                 self._stop.check()
                 yield from map(_finding, within)
                 if not any(flaw.grave for flaw in flaws + within):
@@ -81,7 +236,7 @@ class _Verification:
 
     def _of_clio(
         self, settings: Settings, store: Store, flaws: list[Flaw], days: int
-    ) -> Iterator[Finding | Slip]:
+    ) -> Iterator[Finding | MissedClosing]:
         known, first_run, watermark = store.pins(), store.first_run, store.watermark
         if any(flaw.name == "database" for flaw in flaws):
             yield findings.untested(_CLIO, "the state must be whole first.")
@@ -89,15 +244,15 @@ class _Verification:
             yield findings.untested(_CLIO, "no `sync` has run yet.")
         else:
             line = progress.of_a_run("Reading what closed", drawn=sys.stderr.isatty())
-            ends = app.Ends(settings, self._stop, lambda: PATIENCE_SECONDS, line.waiting)
-            source = ends.source()
+            clients = app.connect(settings, self._stop, lambda: PATIENCE_SECONDS, line.waiting)
+            source = clients.source()
             try:
-                fields = _fields(settings, store, known, source, ends.tokens)
-                walk = slips.Walk(settings, store, source, line, (first_run, watermark))
-                self.count = walk.begin(days)
-                for slip in walk.slips(self.count, fields):
+                fields = _fields(settings, store, known, source, clients)
+                scan = Scan(settings, store, source, line, (first_run, watermark))
+                self.count = scan.begin(days)
+                for missed in scan.missed_closings(self.count, fields):
                     line.finish()
-                    yield slip
+                    yield missed
                 line.finish()
                 yield from _of_count(self.count, self._options)
             except (ConfigError, DeniedError, UnavailableError) as error:
@@ -116,36 +271,36 @@ def _finding(flaw: Flaw) -> Finding:
 def _all_well(settings: Settings, store: Store) -> Iterator[Finding]:
     closings, changes, runs = store.integrity.sizes()
     sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
-    says = f"It is whole and consistent: {', '.join(words.count(*size) for size in sizes)}."
+    says = f"It is whole and consistent: {', '.join(output.count(*size) for size in sizes)}."
     yield findings.ok(_STATE, says)
     yield from _of_sending(settings, store.outbox.count_sending())
 
 
 def _of_sending(settings: Settings, closings: int) -> Iterator[Finding]:
     if closings and at_work(settings.sync_state):
-        says = words.count(closings, "closing is", "closings are")
+        says = output.count(closings, "closing is", "closings are")
         yield findings.ok("sending", f"{says} being handed over at this moment.")
     elif closings:
+        says = output.count(closings, "closing was", "closings were")
         yield findings.warning(
             "sending",
-            f"{words.count(closings, 'closing was', 'closings were')} being handed over when a run "
-            "was cut short; the next run puts that in order.",
+            f"{says} being handed over when a run was cut short; the next run puts that in order.",
         )
 
 
 def _fields(
-    settings: Settings, store: Store, known: Pins, source: Clio, tokens: AccessTokens
+    settings: Settings, store: Store, known: Pins, source: Source, clients: "Clients"
 ) -> FieldIds:
     """Return the ids of the boxes; raise ConfigError where a run would end with a pin or field."""
     wanted = app.wanted(settings)
     pins.check_settings(known, wanted)
-    app.check_account(known, store, tokens, source)
+    clients.check_account(known, store, source)
     return pins.Fields(source, wanted).read(known.fields)
 
 
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     """Say how many slipped through and what to run; or that none did."""
-    read = f"Read {words.count(count.read, 'matter')} that closed since {times.day(count.since)}"
+    read = f"Read {output.count(count.read, 'matter')} that closed since {output.day(count.since)}"
     if count.dates is not None:
         first, last = count.dates
         file = f"--config {shlex.quote(str(options.config_file))} " if options.config_file else ""
@@ -164,7 +319,7 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
 
 def _left_out(count: Count) -> Iterator[str]:
     if count.coming:
-        yield f"{words.count(count.coming, 'is', 'are')} so new that only the next `sync` notices"
+        yield f"{output.count(count.coming, 'is', 'are')} so new that only the next `sync` notices"
     if count.before_start:
         yield f"{count.before_start} closed before the start day"
     if count.too_old:
@@ -174,9 +329,9 @@ def _left_out(count: Count) -> Iterator[str]:
 class _Text:
     """Says everything at once, a line each."""
 
-    def say(self, what: Finding | Slip) -> None:
-        if isinstance(what, Slip):
-            what = findings.failed("slipped through", slips.sentence(what), ATTENTION)
+    def say(self, what: Finding | MissedClosing) -> None:
+        if isinstance(what, MissedClosing):
+            what = findings.failed("slipped through", sentence_of(what), ATTENTION)
         say(findings.line(what))
 
     def end(self, found: list[Finding], code: int, count: Count | None) -> None:
@@ -190,9 +345,9 @@ class _Json:
         self._slips = 0
         click.echo('{"command": "verify", "slipped": [', nl=False)
 
-    def say(self, what: Finding | Slip) -> None:
-        if isinstance(what, Slip):
-            click.echo((", " if self._slips else "") + json.dumps(slips.as_object(what)), nl=False)
+    def say(self, what: Finding | MissedClosing) -> None:
+        if isinstance(what, MissedClosing):
+            click.echo((", " if self._slips else "") + json.dumps(object_of(what)), nl=False)
             self._slips += 1
 
     def end(self, found: list[Finding], code: int, count: Count | None) -> None:

@@ -13,7 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from clio_broadly_sync.domain.errors import ConfigError, DeniedError, RefusedError, UnavailableError
+from clio_broadly_sync.domain.errors import (
+    LOGIN,
+    ConfigError,
+    DeniedError,
+    RefusedError,
+    UnavailableError,
+)
 from clio_broadly_sync.domain.model import Grant, Secret
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 from clio_broadly_sync.transport.signals import Stop
@@ -26,7 +32,6 @@ USUAL_SECONDS: Final = 3600.0
 """What a token without an `expires_in` that can be read is given: the shortest life that was ever
 seen of one. Too short costs a refresh; too long, nothing: it is renewed when Clio refuses it."""
 LONGEST_SECONDS: Final = 10 * 365 * 86400.0
-LOGIN: Final = "run `clio-broadly-sync login`"
 
 _FORM: Final = {
     "Content-Type": "application/x-www-form-urlencoded",

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.domain.errors import UnavailableError
-from clio_broadly_sync.domain.model import Account, Box, Contact, CustomField, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
 
 ACCOUNT_FIELDS: Final = "id,name,time_zone,account{id,name}"
 DEFINITION_FIELDS: Final = "id,name,parent_type,field_type,deleted,displayed,required"
@@ -25,7 +25,6 @@ NAME_FIELDS: Final = "id,name"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
 CHECKBOX: Final = "checkbox"
-MAX_ID: Final = 2**63 - 1
 PAGE_ROWS: Final = 200
 
 Params = list[tuple[str, str]]

@@ -26,6 +26,8 @@ ATTENTION: Final = 65
 """Everything that is safe was done, and something new waits for a person."""
 WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
 """Which exit code counts where several would fit."""
+LOGIN: Final = "run `clio-broadly-sync login`"
+"""How a sentence ends that wants a person to sign in."""
 
 # ECMA-48: a sequence with its parameters, a string up to its end, or two characters.
 _ESCAPE: Final = re.compile(

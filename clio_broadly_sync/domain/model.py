@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.reasons import Reason, State
+
+MAX_ID: Final = 2**63 - 1
+"""The largest id that a database keeps as a number."""
 
 
 class Secret:

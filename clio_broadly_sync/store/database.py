@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import filelock
-
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.store import schema
 
@@ -44,6 +42,8 @@ SHARED = stat.S_ISVTX | stat.S_ISGID
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the state for one run; raise BusyError at once where another run does."""
+    import filelock  # which takes long to load, and looking needs no lock
+
     with storage_errors():
         _make_folder(path.parent)
         lock = filelock.FileLock(f"{path}.lock", mode=0o600, blocking=False)

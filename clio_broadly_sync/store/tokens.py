@@ -11,8 +11,6 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import filelock
-
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database
@@ -81,6 +79,8 @@ class TokenStore:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one process at a time change the sign-in; raise BusyError where another stays."""
+        import filelock  # which takes long to load, and reading needs no lock
+
         with database.storage_errors():
             lock = filelock.FileLock(f"{self._path}.sign-in.lock", mode=0o600)
             try:

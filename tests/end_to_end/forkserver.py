@@ -23,9 +23,9 @@ from typing import IO, Any, NoReturn, Self
 
 MAX_ORDER = 1 << 16
 NEEDED = (
-    "clio_broadly_sync.cli.run", "clio_broadly_sync.cli.check.command",
-    "clio_broadly_sync.cli.explain.command", "clio_broadly_sync.cli.outbox",
-    "clio_broadly_sync.cli.status_work", "clio_broadly_sync.cli.verify",
+    "clio_broadly_sync.cli.sync", "clio_broadly_sync.cli.outbox", "clio_broadly_sync.cli.status",
+    "clio_broadly_sync.cli.verify", "clio_broadly_sync.cli.check.command",
+    "clio_broadly_sync.cli.explain.command", "clio_broadly_sync.cli.clients",
     "email_validator", "phonenumbers", "time_machine",
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import signing
 from terminal import on_terminal
 from world import PACKAGE, World
 
-HASTE = "from clio_broadly_sync.cli import asking\nasking.PATIENCE_SECONDS = 0.3\n"
+HASTE = "from clio_broadly_sync.cli import output\noutput.PATIENCE_SECONDS = 0.3\n"
 
 
 @pytest.fixture

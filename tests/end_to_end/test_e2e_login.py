@@ -15,8 +15,8 @@ from browser import chromium
 from world import Ran, World
 
 from clio_broadly_sync.cli import login
-from clio_broadly_sync.cli.callback_server import Loopback, Reply
-from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.callback_server import CallbackServer, Reply
+from clio_broadly_sync.cli.main import cli
 from clio_broadly_sync.sandbox import faults
 
 ANSWERED = "Clio has answered"
@@ -182,7 +182,7 @@ def test_a_signal_is_not_slept_through() -> None:
                 raise queue.Empty
             return Reply("code", None)
 
-    with Loopback(f"http://127.0.0.1:{signing.free_port()}/callback", "state") as loopback:
+    with CallbackServer(f"http://127.0.0.1:{signing.free_port()}/callback", "state") as loopback:
         loopback._came = Silent()
         assert loopback.wait(300.0, strayed=list) == Reply("code", None)
     assert max(waits) <= 1.0
@@ -201,7 +201,7 @@ def test_nobody_comes(
     for name, value in {**unsigned.settings, **signing.NO_BROWSER}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
-        login.log_in(Options(), paste=False)
+        cli(["login"])
     for number, handler in before.items():
         signal.signal(number, handler)
     assert ended.value.code == 77

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from clio_broadly_sync.cli import practice_sandbox as command
-from clio_broadly_sync.cli.init_questions import QUESTIONS
+from clio_broadly_sync.cli import practice as command
+from clio_broadly_sync.cli.init import QUESTIONS
 from clio_broadly_sync.sandbox import Firm, Sandbox
 
 

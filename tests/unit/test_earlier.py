@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from factories import NOW, make_closing
 
-from clio_broadly_sync.cli.explain import earlier
+from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.domain.model import Closing
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
@@ -44,7 +44,7 @@ def former(ago: timedelta, state: State = State.SENT, **more: Any) -> Story:
 )
 def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> None:
     """As in the rule; and what was handed over after the turn was not its cause."""
-    found = earlier.of_matter(passed_over(), [former(ago)])
+    found = sentences.related_by_matter(passed_over(), [former(ago)])
     assert (found is not None) is counts
 
 
@@ -52,23 +52,23 @@ def test_closing_is_not_its_own_cause() -> None:
     """A marked one was claimed once itself."""
     own = passed_over(state=State.HELD, marked=True)
     own = Story(own.closing, (changed(-timedelta(days=1), State.SENDING), *own.steps))
-    assert earlier.of_matter(own, [own]) is None
-    assert earlier.of_person(own, [own]) is None
+    assert sentences.related_by_matter(own, [own]) is None
+    assert sentences.related_by_person(own, [own]) is None
 
 
 @pytest.mark.parametrize("state", [State.DEAD, State.PENDING, State.SKIPPED])
 def test_what_never_reached_the_client_is_no_cause(state: State) -> None:
     """Rejected, given back, or passed over after a claim."""
     others = [former(timedelta(days=1), state)]
-    assert earlier.of_matter(passed_over(), others) is None
-    assert earlier.of_person(passed_over(), others) is None
+    assert sentences.related_by_matter(passed_over(), others) is None
+    assert sentences.related_by_person(passed_over(), others) is None
 
 
 def test_dropped_one_keeps_its_matter_but_not_its_contact() -> None:
     """It never was handed over; but a corrected date does not bring it back."""
     others = [former(timedelta(days=1), State.SKIPPED, reason=DROPPED)]
-    assert earlier.of_matter(passed_over(), others) is not None
-    assert earlier.of_person(passed_over(), others) is None
+    assert sentences.related_by_matter(passed_over(), others) is not None
+    assert sentences.related_by_person(passed_over(), others) is None
 
 
 def test_last_one_of_several_is_named() -> None:
@@ -77,7 +77,7 @@ def test_last_one_of_several_is_named() -> None:
         Story(make_closing(matter, state=State.SENT), former(timedelta(days=ago)).steps)
         for matter, ago in ((1, 20), (2, 10), (3, 15))
     ]
-    found = earlier.of_person(passed_over(), others)
+    found = sentences.related_by_person(passed_over(), others)
     assert found is not None
     assert found.closing.key.matter_id == 2
 
@@ -85,7 +85,7 @@ def test_last_one_of_several_is_named() -> None:
 def test_foreseen_one_comes_after_everything() -> None:
     """Whatever this machine's clock says: the ledger's times are those of Clio."""
     foreseen = Story(passed_over().closing, ())
-    assert earlier.of_person(foreseen, [former(-timedelta(hours=1))]) is not None
+    assert sentences.related_by_person(foreseen, [former(-timedelta(hours=1))]) is not None
 
 
 SENT = make_closing(77, FORMER_DATE, state=State.SENT)
@@ -107,15 +107,15 @@ SAID = [
 @pytest.mark.parametrize(("closing", "says"), SAID)
 def test_sentence_begins_with_what_became_of_the_matter(closing: Closing, says: str) -> None:
     """Not with what became of the second close date."""
-    found = earlier.Earlier(NOW, closing)
-    assert earlier.sentence(passed_over().closing, found, UTC) == says
+    found = sentences.Related(NOW, closing)
+    assert sentences.related_sentence(passed_over().closing, found, UTC) == says
 
 
 def test_lost_one_that_was_dropped_tells_when_it_was_sent() -> None:
     """Not when a person took it out of the outbox, perhaps days later."""
     claimed = NOW - timedelta(days=2)
-    found = earlier.Earlier(NOW, OUT._replace(marked=True, claimed_at=claimed))
-    text = earlier.sentence(passed_over().closing, found, UTC)
+    found = sentences.Related(NOW, OUT._replace(marked=True, claimed_at=claimed))
+    text = sentences.related_sentence(passed_over().closing, found, UTC)
     assert text.startswith("Perhaps handed over on 18 Nov 2026, 18:00, under the close date")
 
 
@@ -126,26 +126,28 @@ def test_lost_one_that_was_dropped_tells_when_it_was_sent() -> None:
 def test_held_one_names_the_former_date(closing: Closing, became: str) -> None:
     """Its own answer was lost, too, which comes first."""
     own = passed_over(state=State.HELD, marked=True).closing
-    text = earlier.sentence(own, earlier.Earlier(NOW, closing), UTC)
+    text = sentences.related_sentence(own, sentences.Related(NOW, closing), UTC)
     assert text.startswith("Perhaps handed over, for Broadly's answer was lost; and it is not sent")
     assert text.endswith(f"because this matter was {became} {UNDER}.")
 
 
 def test_former_closing_without_a_date() -> None:
     """What waited as unreadable and was dropped may have none."""
-    found = earlier.Earlier(NOW, make_closing(77, None, state=State.SKIPPED, reason=DROPPED))
-    assert "18:00, without a close date" in earlier.sentence(passed_over().closing, found, UTC)
+    found = sentences.Related(NOW, make_closing(77, None, state=State.SKIPPED, reason=DROPPED))
+    assert "18:00, without a close date" in sentences.related_sentence(
+        passed_over().closing, found, UTC
+    )
 
 
 def test_whose() -> None:
     """The matter is named wherever it is known, and whether it was the same contact."""
     when = "for matter 77 on 20 Nov 2026, 18:00."
     same, other = passed_over().closing, passed_over(contact_id=5).closing
-    sent, lost = earlier.Earlier(NOW, SENT), earlier.Earlier(NOW, LOST)
-    assert earlier.whose(same, sent, UTC) == f"The same contact was handed over {when}"
-    assert earlier.whose(same, lost, UTC) == f"The same contact was perhaps handed over {when}"
+    sent, lost = sentences.Related(NOW, SENT), sentences.Related(NOW, LOST)
+    assert sentences.whose(same, sent, UTC) == f"The same contact was handed over {when}"
+    assert sentences.whose(same, lost, UTC) == f"The same contact was perhaps handed over {when}"
     address = "with the same e-mail address or phone number"
-    assert earlier.whose(other, sent, UTC) == (
+    assert sentences.whose(other, sent, UTC) == (
         f"Another contact in Clio, {address}, was handed over {when}"
     )
-    assert earlier.whose(same, None, UTC) == f"It was another contact in Clio, {address}."
+    assert sentences.whose(same, None, UTC) == f"It was another contact in Clio, {address}."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clio_broadly_sync.cli.folding import fold
+from clio_broadly_sync.cli.output import fold
 
 PATH = "/var/lib/" + "x" * 60
 

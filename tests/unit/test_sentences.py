@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import NOW, TODAY, make_closing, make_policy
 
-from clio_broadly_sync.cli import times
+from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.explain import answer as explanation
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
@@ -280,10 +280,10 @@ def test_decided_under_another_rule(reason: Reason) -> None:
 
 def test_times() -> None:
     """In the firm's zone, with English months; lengths in a unit of which there are two."""
-    assert times.moment(datetime(2026, 3, 1, 7, 5, tzinfo=UTC), ZONE) == "28 Feb 2026, 23:05"
-    assert times.day(date(2026, 1, 9)) == "9 Jan 2026"
-    assert times.day(None) == "no date"
+    assert output.moment(datetime(2026, 3, 1, 7, 5, tzinfo=UTC), ZONE) == "28 Feb 2026, 23:05"
+    assert output.day(date(2026, 1, 9)) == "9 Jan 2026"
+    assert output.day(None) == "no date"
     lengths = {0: "0 seconds", 1: "1 second", 119: "119 seconds", 120: "2 minutes"}
     lengths |= {7199: "119 minutes", 7200: "2 hours", 172_800: "2 days", -5: "0 seconds"}
     for seconds, words in lengths.items():
-        assert times.length(timedelta(seconds=seconds)) == words
+        assert output.length(timedelta(seconds=seconds)) == words

@@ -10,8 +10,8 @@ import pytest
 from factories import NOW, TODAY
 
 from clio_broadly_sync.cli import status
-from clio_broadly_sync.cli import status_standing as standing
-from clio_broadly_sync.cli.status_standing import Standing
+from clio_broadly_sync.cli import status as standing
+from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.store.overview import Group, PastRun
@@ -26,8 +26,8 @@ WAITS = (
 )  # fmt: skip
 
 
-def make_standing(**changes: Any) -> Standing:
-    made = Standing(
+def make_standing(**changes: Any) -> Status:
+    made = Status(
         now=NOW,
         zone=None,
         rule=SyncRule.BOTH,

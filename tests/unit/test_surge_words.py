@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from clio_broadly_sync.cli import surge_words
+from clio_broadly_sync.cli import report_words
 from clio_broadly_sync.store import SurgeFigures
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -16,7 +16,7 @@ NINE = datetime(2026, 11, 21, 17, 12, tzinfo=UTC)
 
 def said(waiting: int = 62, **figures: Any) -> str:
     dates = {"oldest": date(2024, 1, 2), "newest": date(2026, 11, 21)}
-    return "\n".join(surge_words.lines(SurgeFigures(waiting, **(dates | figures)), ZONE))
+    return "\n".join(report_words.surge_lines(SurgeFigures(waiting, **(dates | figures)), ZONE))
 
 
 def edited(together: int, first: datetime = NINE, **time: float) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from clio_broadly_sync.cli.alerts import SURGE, Memory, Notebook, Teller, Telling, Trouble, tell
+from clio_broadly_sync.cli.alerts import (
+    SURGE,
+    Alert,
+    AlertLog,
+    AlertThrottle,
+    Memory,
+    Trouble,
+    tell,
+)
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -34,8 +42,8 @@ def _hear(
     always: bool = False,
 ) -> bool:
     """Let a run of its own tell of the troubles; return whether they are printed."""
-    notebook = Notebook(file) if file is not None else None
-    return Teller(notebook, always=always).hear(troubles, now, success=success).aloud
+    notebook = AlertLog(file) if file is not None else None
+    return AlertThrottle(notebook, always=always).hear(troubles, now, success=success).aloud
 
 
 def _said(trouble: Trouble, *, days: int) -> list[timedelta]:
@@ -82,10 +90,10 @@ def test_another_trouble_does_not_begin_the_six_hours_anew(file: Path) -> None:
 
 def test_since_when_is_told_of_an_outage_only(file: Path) -> None:
     """The person reads how long it has lasted."""
-    teller = Teller(Notebook(file), always=False)
-    assert teller.hear([DOWN], START, success=False) == Telling(aloud=False)
-    assert teller.hear([DENIED], START, success=False) == Telling(aloud=True)
-    assert teller.hear([DOWN], _at(hours=7), success=False) == Telling(True, START)
+    teller = AlertThrottle(AlertLog(file), always=False)
+    assert teller.hear([DOWN], START, success=False) == Alert(aloud=False)
+    assert teller.hear([DENIED], START, success=False) == Alert(aloud=True)
+    assert teller.hear([DOWN], _at(hours=7), success=False) == Alert(True, START)
 
 
 def test_busy_is_never_told_and_touches_nothing(file: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clio_broadly_sync.cli import init_writing
+from clio_broadly_sync.cli import init
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.settings import NAMES, read_file
 
@@ -23,7 +23,7 @@ values = st.one_of(printable, awkward).filter(str.strip)
 def test_whatever_is_put_in_comes_out(answers: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.env")
-        init_writing.write(path, answers)
+        init.write_settings_file(path, answers)
         assert read_file(path) == (answers, [])
 
 
@@ -31,7 +31,7 @@ def test_a_file_that_came_in_between_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "config.env"
     path.write_text("mine")
     with pytest.raises(Exception, match="is there already"):
-        init_writing.write(path, IN_PLACE)
+        init.write_settings_file(path, IN_PLACE)
     assert path.read_text() == "mine"
 
 
@@ -47,7 +47,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         os.close(opened(path, *how))
         return opened(full, os.O_WRONLY)
 
-    monkeypatch.setattr(init_writing.os, "open", on_full_disk)
+    monkeypatch.setattr(init.os, "open", on_full_disk)
     with pytest.raises(ConfigError, match="No space left"):
-        init_writing.write(tmp_path / "config.env", IN_PLACE)
+        init.write_settings_file(tmp_path / "config.env", IN_PLACE)
     assert list(tmp_path.iterdir()) == []

@@ -4,9 +4,9 @@ boxes; and whether all of it is what the state was made with."""
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from clio_broadly_sync.cli import app, findings, times
+from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.clio.records import Sample
@@ -25,6 +25,9 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
 
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
@@ -61,19 +64,19 @@ class Answers:
         return _ends_it(self.account)
 
 
-def ask(settings: Settings, ends: app.Ends, known: Known | None) -> Answers:
+def ask(settings: Settings, clients: "Clients", known: Known | None) -> Answers:
     """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
-    source = ends.source()
+    source = clients.source()
     account = _tried(source.account)
     if isinstance(account, SyncError) and _ends_it(account):
         return Answers(account, None, account, account, account, NO_IDS)
     definitions = _tried(lambda: source.custom_fields(all_of_them=True))
     told = isinstance(account, Account) or not isinstance(definitions, SyncError)
-    ahead = source.now() - app.now() if told else None
+    ahead = source.now() - app.our_clock() if told else None
     ids = _ids(settings, definitions, known)
     matters = _tried(lambda: source.sample_matters(ids.opt_in))
-    clients = matters.clients if isinstance(matters, Sample) else ()
-    contacts = _tried(lambda: source.sample_contacts(clients, ids.opt_out))
+    ids_of_clients = matters.clients if isinstance(matters, Sample) else ()
+    contacts = _tried(lambda: source.sample_contacts(ids_of_clients, ids.opt_out))
     return Answers(account, ahead, definitions, matters, contacts, ids)
 
 
@@ -88,7 +91,7 @@ def clock(answers: Answers) -> Iterator[Finding]:
         side = "behind" if ahead > timedelta(0) else "ahead of"
         yield findings.warning(
             about,
-            f"This machine's clock is {times.length(abs(ahead))} {side} Clio's: set it right. "
+            f"This machine's clock is {output.length(abs(ahead))} {side} Clio's: set it right. "
             "From 48 hours on, no run does anything.",
         )
     else:

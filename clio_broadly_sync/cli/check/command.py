@@ -1,4 +1,4 @@
-"""What `check` does: every finding in its order, and before them what `--accept` takes over."""
+"""`check`: every finding in its order, and before them what `--accept` takes over."""
 
 import json
 import sys
@@ -6,16 +6,16 @@ import time
 import uuid
 from collections.abc import Generator, Iterator
 from functools import partial
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from clio_broadly_sync.cli import app, findings, times
-from clio_broadly_sync.cli.check import addresses, clio, here
+from clio_broadly_sync.cli import app, findings, output
+from clio_broadly_sync.cli.check import clio, here
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
 from clio_broadly_sync.domain.model import Closing, Pins
@@ -23,15 +23,32 @@ from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, TokenStore
 
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
+
+
 PATIENCE_SECONDS: Final = 60.0
 
 
-def carry_out(options: Options, *, accept: bool, as_json: bool) -> NoReturn:
-    """Say what is found, line by line; exit with the code of the worst."""
-    check = _Check(options, accept=accept)
+@click.command()
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Take over a changed Broadly address, rule or custom field.",
+)
+@json_option
+@common
+def check(options: Options, accept: bool, as_json: bool) -> None:
+    """Look whether everything is in order, from the settings to cron; hand over nobody.
+
+    Nothing is changed without --accept. The exit code is that of the worst that was found.
+
+    Example: clio-broadly-sync check
+    """
+    look = _Check(options, accept=accept)
     found: list[Finding] = []
     try:
-        for finding in check.findings():
+        for finding in look.findings():
             found.append(finding)
             if not as_json:
                 say(findings.line(finding))
@@ -68,31 +85,31 @@ class _Check:
             yield from self._taken_over(settings)
         known = yield from _state(settings)
         yield from self._clio(settings, known)
-        yield from addresses.broadly(settings, self._ends(settings).broadly)
-        yield addresses.ping(settings, self._stop)
+        yield from here.broadly(settings, self._connected(settings).broadly)
+        yield here.ping(settings, self._stop)
         if known is not None:
-            yield from here.runs(known.standing)
-            yield here.outbox(known.standing)
+            yield from here.runs(known.status)
+            yield here.outbox(known.status)
         else:
             yield findings.untested("last run", "the state comes first.")
 
     def _clio(self, settings: Settings, known: Known | None) -> Iterator[Finding]:
-        ends = self._ends(settings)
-        answers = clio.ask(settings, ends, known)
+        clients = self._connected(settings)
+        answers = clio.ask(settings, clients, known)
         yield from clio.clock(answers)
         yield from clio.sign_in(settings, answers, known, _end_of_token(settings, known))
         yield from clio.readings(answers)
         yield from clio.custom_fields(settings, answers, known)
         yield from clio.boxes(settings, answers)
-        yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, ends))
+        yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, clients))
 
     def _taken_over(self, settings: Settings) -> Iterator[Finding]:
         with app.opened(settings, writes=True) as store:
-            for line in take_over(settings, store, self._ends(settings)):
+            for line in take_over(settings, store, self._connected(settings)):
                 yield findings.ok("accept", line)
 
-    def _ends(self, settings: Settings) -> app.Ends:
-        return app.Ends(settings, self._stop, self._patience)
+    def _connected(self, settings: Settings) -> "Clients":
+        return app.connect(settings, self._stop, self._patience)
 
     def _patience(self) -> float:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)
@@ -114,12 +131,12 @@ def _end_of_token(settings: Settings, known: Known | None) -> str | None:
     if settings.clio_access_token is not None or known is None:
         return None
     grant = TokenStore(settings.sync_state).read()
-    return times.moment(grant.expires_at, known.standing.zone) if grant is not None else None
+    return output.moment(grant.expires_at, known.status.zone) if grant is not None else None
 
 
-def take_over(settings: Settings, store: Store, ends: app.Ends) -> Iterator[str]:
+def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[str]:
     """Pin what settings and Clio now say, where that may be; say what was not so before."""
-    wanted, known, source = app.wanted(settings), store.pins(), ends.source()
+    wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
         pins.check_host(known, wanted)
     account = pins.read_account(source)
@@ -129,9 +146,9 @@ def take_over(settings: Settings, store: Store, ends: app.Ends) -> Iterator[str]
         yield "Nothing is pinned before the first `sync`: there was nothing to take over."
         return
     found = pins.current_pins(wanted, known, ids)
-    facts = pins.seen(store.hash_of(ends.tokens.access_token()), account)
+    facts = pins.seen(store.hash_of(clients.tokens.access_token()), account)
     if found.rule is not known.rule and store.start_day is not None:
-        zone = times.firm_zone(settings, store) or pins.zone_of(account)
+        zone = app.firm_zone(settings, store) or pins.zone_of(account)
         facts["start_day"] = source.now().astimezone(zone).date().isoformat()
     if found.broadly_url != known.broadly_url:
         _hold_what_is_in_doubt(store)
@@ -142,7 +159,7 @@ def take_over(settings: Settings, store: Store, ends: app.Ends) -> Iterator[str]
 def _hold_what_is_in_doubt(store: Store) -> None:
     """Another receiver knows nothing of what the one before may have accepted; nor was it meant
     when a person sent it again."""
-    at = app.now()
+    at = app.our_clock()
     store.begin_run("check", uuid.uuid4().hex, at)
     store.ledger.recover(_held, at)
     store.finish_run(OK, at)

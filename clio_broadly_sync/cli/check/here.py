@@ -1,4 +1,5 @@
-"""What `check` finds on this machine: the settings file, the state, its runs, and what waits.
+"""What `check` finds on this machine: the settings file, the state, its runs, and what waits; and
+from here, at the addresses of Broadly and of the monitor.
 
 The state is read once, from a copy: nothing is written beside it.
 """
@@ -6,29 +7,45 @@ The state is read once, from a copy: nothing is written beside it.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from clio_broadly_sync.cli import app, findings, times
-from clio_broadly_sync.cli import report_words as words
-from clio_broadly_sync.cli import status_standing as standing
+from clio_broadly_sync.cli import app, findings, output, status
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.status_standing import Standing
-from clio_broadly_sync.domain.errors import ATTENTION, OK, StorageError, outcome_of
+from clio_broadly_sync.cli.status import Status, closings_in
+from clio_broadly_sync.domain.errors import (
+    ATTENTION,
+    OK,
+    AddressError,
+    DeniedError,
+    RefusedError,
+    StoppedError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+    outcome_of,
+)
 from clio_broadly_sync.domain.model import Pins
+from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, settings_path
 from clio_broadly_sync.store.overview import PastRun
+from clio_broadly_sync.transport.signals import Stop
 
 _DAMAGED: Final = (
     "The state file is damaged: put the last good copy of it in its place before the next `sync`."
 )
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
+    from clio_broadly_sync.transport.client import Transport
 
 
 class Known(NamedTuple):
     """What the state says."""
 
     pins: Pins | None
-    standing: Standing
+    status: Status
 
 
 def where_settings_are(options: Options) -> Finding:
@@ -54,13 +71,13 @@ def read_state(settings: Settings) -> Known:
         if not store.is_sound():
             raise StorageError(_DAMAGED)
         check_writable(path)
-        return Known(store.pins(), standing.read(settings, store, app.now()))
+        return Known(store.pins(), status.read_status(settings, store, app.our_clock()))
 
 
-def is_seen(settings: Settings, ends: app.Ends) -> bool:
+def is_seen(settings: Settings, clients: "Clients") -> bool:
     """Tell whether a run has checked the account of this sign-in."""
     with app.opened(settings, writes=False) as store:
-        return store.has_seen(ends.tokens.access_token())
+        return store.has_seen(clients.tokens.access_token())
 
 
 def state(settings: Settings) -> Finding:
@@ -71,30 +88,30 @@ def state(settings: Settings) -> Finding:
     return findings.ok("state", f"It is private, sound, and of this version: {path}")
 
 
-def runs(stands: Standing) -> Iterator[Finding]:
+def runs(status: Status) -> Iterator[Finding]:
     """Say how the last `sync` ended, what was cut short, and whether cron seems to run at all."""
-    latest, sync = next(iter(stands.runs), None), stands.last_sync
+    latest, sync = next(iter(status.runs), None), status.last_sync
     if latest is not None and latest.finished_at is None and latest != sync:
-        yield _ended(latest, stands)
+        yield _ended(latest, status)
     if sync is None:
         yield findings.ok("last run", "There was no `sync` yet; the first one sets the start day.")
         return
-    yield _ended(sync, stands)
-    if stands.is_silent:
+    yield _ended(sync, status)
+    if status.is_silent:
         yield findings.warning(
             "cron",
-            f"The last `sync` began {times.length(stands.now - sync.started_at)} ago: cron does "
+            f"The last `sync` began {output.length(status.now - sync.started_at)} ago: cron does "
             "not seem to run it. Look at its line with `crontab -l`.",
         )
 
 
-def outbox(stands: Standing) -> Finding:
+def outbox(status: Status) -> Finding:
     """Say how much waits, for a person or for a later run."""
-    if stands.for_a_person:
-        waits = words.count(stands.for_a_person, "closing waits", "closings wait")
+    if status.for_a_person:
+        waits = output.count(status.for_a_person, "closing waits", "closings wait")
         return findings.warning("outbox", f"{waits} for a person: see `clio-broadly-sync status`.")
-    if later := standing.count(stands.waiting):
-        waits = words.count(later, "closing waits", "closings wait")
+    if later := closings_in(status.waiting):
+        waits = output.count(later, "closing waits", "closings wait")
         return findings.ok("outbox", f"Nothing waits for a person; {waits} for a later run.")
     return findings.ok("outbox", "Nothing waits.")
 
@@ -103,8 +120,8 @@ def _settings_file(options: Options) -> Path:
     return settings_path(options.config_file, os.environ, Path.cwd())
 
 
-def _ended(run: PastRun, stands: Standing) -> Finding:
-    name = f"`{run.command}` of {times.moment(run.started_at, stands.zone)}"
+def _ended(run: PastRun, status: Status) -> Finding:
+    name = f"`{run.command}` of {output.moment(run.started_at, status.zone)}"
     if run.exit_code == OK:
         return findings.ok("last run", f"The {name} ended well.")
     if run.exit_code == ATTENTION:
@@ -116,7 +133,7 @@ def _ended(run: PastRun, stands: Standing) -> Finding:
             f"The {name} ended with exit code {run.exit_code} ({outcome_of(run.exit_code)}): "
             "if nothing above explains it, run it once by hand.",
         )
-    if stands.at_work and run == stands.runs[0]:
+    if status.at_work and run == status.runs[0]:
         return findings.ok("last run", f"The {name} is at work.")
     return findings.warning(
         "last run",
@@ -136,3 +153,90 @@ def check_writable(path: Path) -> None:
             f"The state could not be written here: {path}; run this as the user that owns it, "
             "or check SYNC_STATE."
         )
+
+
+# Two addresses to which nothing may be sent, Broadly's and the monitor's: a batch would ask a
+# client, and a ping would count as a sign of life. So one GET each has to tell what it can, and
+# what it cannot tell is said.
+
+_NOT_THERE: Final = (404, 410)
+_UNKNOWN: Final = (
+    "whether it takes the key and a batch cannot be tested without handing somebody over"
+)
+
+
+def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
+    """Say whether Broadly's address answers, and does not refuse the key."""
+    about, host = "Broadly", _origin(settings.broadly_url)
+    try:
+        status = _status(transport, settings.broadly_url, settings.broadly_headers())
+    except DeniedError as error:
+        mend = "put the right one into BROADLY_API_KEY, or mend BROADLY_AUTH_HEADER."
+        code = error.exit_code
+        yield findings.failed(about, f"{host} refuses the key ({error.status}): {mend}", code)
+    except StoppedError:
+        raise
+    except SyncError as error:
+        yield from findings.failures(about, error)
+    else:
+        yield _answered(about, host, status)
+
+
+def ping(settings: Settings, stop: Stop) -> Finding:
+    """Say whether the monitor's host can be reached; its address itself is left alone."""
+    about = "ping address"
+    if settings.ping_url is None:
+        return findings.ok(
+            about, "PING_URL is not set: if cron itself stops one day, nobody is told."
+        )
+    host = _origin(settings.ping_url)
+    if _is_reached(transport_to_monitor(stop), host):
+        return findings.ok(
+            about,
+            f"{host} can be reached; the address itself is not tested, because every request to "
+            "it counts as a sign of life.",
+        )
+    return findings.warning(
+        about, f"{host} could not be reached: pings would be lost. Check PING_URL."
+    )
+
+
+def _answered(about: str, host: str, status: int) -> Finding:
+    if status in _NOT_THERE:
+        return findings.warning(
+            about,
+            f"{host} answers with {status}: the address may be wrong, or take batches only. "
+            f"Compare BROADLY_URL with what Broadly gave you; {_UNKNOWN}.",
+        )
+    return findings.ok(about, f"{host} answers (status {status}); {_UNKNOWN}.")
+
+
+def _status(transport: "Transport", url: str, headers: dict[str, str]) -> int:
+    """Return the status of an answer to a GET, whatever it means but for a redirect."""
+    try:
+        return transport.request("GET", url, headers=headers).status
+    except (AddressError, RefusedError) as error:
+        if error.status < 400:
+            raise
+        return error.status
+
+
+def _is_reached(transport: "Transport", host: str) -> bool:
+    """Tell whether anybody answers, whatever it is."""
+    try:
+        transport.request("GET", f"{host}/", headers={})
+    except (AddressError, RefusedError, DeniedError):
+        return True
+    except UnavailableError as error:
+        return error.answered
+    except StoppedError:
+        raise
+    except SyncError:
+        return False
+    return True
+
+
+def _origin(url: str) -> str:
+    """Leave away what may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.cli import times
+from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store.history import Step, Story
@@ -50,7 +51,7 @@ class Names:
     missing: str | None = None
 
 
-def lines(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[str]:
+def lines_of(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[str]:
     """Yield the sentence first, then what helps, then how it came to that."""
     for number, told in enumerate(answer.told):
         if number:
@@ -66,7 +67,7 @@ def lines(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[st
         yield f"No name is shown: {names.missing}"
 
 
-def as_object(answer: Explanation | None, outcome: str) -> dict[str, Any]:
+def object_of(answer: Explanation | None, outcome: str) -> dict[str, Any]:
     """Return the JSON object; an answer that failed is empty."""
     told = answer.told if answer is not None else []
     return {
@@ -81,11 +82,6 @@ def as_object(answer: Explanation | None, outcome: str) -> dict[str, Any]:
     }
 
 
-def batch_of(run: int, batch: int | None) -> str | None:
-    """Name a batch, `12.3`: the run, and which of its batches."""
-    return None if batch is None else f"{run}.{batch}"
-
-
 def _about(answer: Explanation, told: Told, names: Names) -> str:
     """Say which matter and client it is; names where there are any."""
     closing = told.story.closing if told.story is not None else None
@@ -97,7 +93,7 @@ def _about(answer: Explanation, told: Told, names: Names) -> str:
     if contact_id is not None:
         parts.append(f"client {contact_id}" + _in_brackets(names.clients.get(contact_id)))
     if closing is not None and closing.key.closed_on is not None:
-        parts.append(f"close date {times.day(closing.key.closed_on)}")
+        parts.append(f"close date {output.day(closing.key.closed_on)}")
     return ", ".join(parts)
 
 
@@ -116,7 +112,7 @@ def _change(step: Step, zone: tzinfo | None) -> str:
         f", batch {batch_of(step.run, step.batch)}" if step.batch is not None else "",
         f", Broadly's answer: {step.answer}" if step.answer is not None else "",
     ]
-    return f"{times.moment(step.at, zone):<18}  {run}: {change}{''.join(details)}"
+    return f"{output.moment(step.at, zone):<18}  {run}: {change}{''.join(details)}"
 
 
 def _closing(told: Told, story: Story) -> dict[str, Any]:
@@ -130,8 +126,8 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "says": told.says,
         "more": list(told.more),
         "command": closing.command,
-        "noticed_at": times.iso(closing.noticed_at),
-        "read_at": times.iso(closing.read_at),
+        "noticed_at": output.iso(closing.noticed_at),
+        "read_at": output.iso(closing.read_at),
         "batch": batch_of(closing.claimed_in_run, closing.batch),
         "changes": [_step(step) for step in story.steps],
     }
@@ -139,7 +135,7 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     return {
-        "at": times.iso(step.at),
+        "at": output.iso(step.at),
         "run": step.run,
         "command": step.command,
         "from": step.before,

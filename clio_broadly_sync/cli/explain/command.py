@@ -1,29 +1,30 @@
-"""What `explain` does: asks the ledger, and Clio for what the ledger does not know. Only reads."""
+"""`explain`: asks the ledger, and Clio for what the ledger does not know. Only reads."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn
 
 import click
 
-from clio_broadly_sync.cli import app, times
-from clio_broadly_sync.cli.explain import answer as explanation
-from clio_broadly_sync.cli.explain import earlier, sentences
-from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told
-from clio_broadly_sync.cli.explain.earlier import Earlier
-from clio_broadly_sync.cli.explain.preview import Foresight
-from clio_broadly_sync.cli.explain.sentences import Given
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli.explain import sentences
+from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
+from clio_broadly_sync.cli.explain.preview import Preview
+from clio_broadly_sync.cli.explain.sentences import Given, Related
+from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
-from clio_broadly_sync.domain.model import Command, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Command, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
 
+LONGEST_NUMBER = 255
+_IN_ADDRESS: Final = re.compile(r"/matters/(\d+)(?!\w)", re.ASCII)
 UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
 NO_MATTER: Final = (
     "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
@@ -44,7 +45,56 @@ class Question(NamedTuple):
     offline: bool
 
 
-def carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
+@click.command()
+@click.argument("matter", required=False, metavar="[ID]")
+@click.option(
+    "--contact",
+    type=int,
+    metavar="ID",
+    help="All closings of this contact, instead of one matter.",
+)
+@click.option("--offline", is_flag=True, help="Ask the ledger only, not Clio.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, without names.")
+@common
+def explain(
+    options: Options, matter: str | None, contact: int | None, offline: bool, as_json: bool
+) -> None:
+    """Say why the client of a matter was handed over, or not.
+
+    ID is the matter's id (the number in its address in Clio), that address, or its display
+    number. Says it in one sentence, and then how it came to that. Changes nothing.
+
+    Example: clio-broadly-sync explain 1234567890
+    """
+    if (matter is None) == (contact is None):
+        raise click.UsageError("Name one matter, or one contact with --contact.")
+    if contact is not None and not 0 < contact <= MAX_ID:
+        raise click.UsageError("--contact wants the contact's id, a number.")
+    number = (matter or "").strip()
+    if matter is not None and not _is_number(number):
+        raise click.UsageError("ID is a matter's id or its display number, as Clio shows it.")
+    if offline and contact is None and _id_in(number) is None:
+        raise click.UsageError(
+            "The ledger knows a matter by its id only: give that, or leave out --offline."
+        )
+    question = Question(_id_in(number), number, contact, offline)
+    _carry_out(options, question, as_json=as_json)
+
+
+def _is_number(text: str) -> bool:
+    return bool(text) and text.isprintable() and len(text) <= LONGEST_NUMBER
+
+
+def _id_in(text: str) -> int | None:
+    """Return the id that a text may be, or that stands in the pasted address of a matter; a
+    display number may be all digits, too."""
+    address = _IN_ADDRESS.search(text)
+    text = address[1] if address else text
+    is_id = text.isascii() and text.isdecimal() and len(text) < 20
+    return int(text) if is_id and 0 < int(text) <= MAX_ID else None
+
+
+def _carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
     """Explain, and exit with the code of what happened."""
     code, answer, stop = OK, None, app.stop_on_signals()
     try:
@@ -58,7 +108,7 @@ def carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetur
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(json.dumps(explanation.as_object(answer, outcome_of(code))))
+        click.echo(json.dumps(object_of(answer, outcome_of(code))))
     sys.exit(code)
 
 
@@ -68,15 +118,15 @@ class _Explaining:
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._history = store.history
         self._question = question
-        zone = times.firm_zone(settings, store)
+        zone = app.firm_zone(settings, store)
         self._given = Given(
             policy=app.policy(settings, Command.SYNC, store),
             opt_out=settings.sync_opt_out_field,
             opt_in=settings.sync_opt_in_field,
             zone=zone,
-            today=app.now().astimezone(zone).date(),
+            today=app.our_clock().astimezone(zone).date(),
         )
-        self._foresight = Foresight(settings, store, self._given, stop)
+        self._preview = Preview(settings, store, self._given, stop)
 
     def answer(self) -> Explanation:
         """Ask the ledger; Clio only where the ledger does not know."""
@@ -92,12 +142,12 @@ class _Explaining:
     def say(self, answer: Explanation) -> None:
         """Print for a person; with names on a terminal only."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        for line in explanation.lines(answer, names, self._given.zone):
+        for line in lines_of(answer, names, self._given.zone):
             say(line)
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question
-        found = self._foresight.find(asked.matter_id, asked.number)
+        found = self._preview.find(asked.matter_id, asked.number)
         if not found:
             says = NO_NUMBER if asked.matter_id is None else NO_MATTER
             return Explanation([Told(says)], asked.matter_id, None, known=False)
@@ -111,7 +161,7 @@ class _Explaining:
         return Explanation([self._foreseen(matter)], matter.id, None, known=False)
 
     def _foreseen(self, matter: Matter) -> Told:
-        told = self._foresight.of_matter(matter)
+        told = self._preview.of_matter(matter)
         if told.story is None or told.story.closing.reason is not Reason.ASKED_RECENTLY:
             return told
         return replace(told, more=(*told.more, self._whose(told.story)))
@@ -120,7 +170,7 @@ class _Explaining:
         told = [self._told(story) for story in self._history.of_contact(contact_id)]
         if told:
             return Explanation(told, None, contact_id, known=True)
-        new = Told(UNKNOWN) if self._question.offline else self._foresight.of_contact(contact_id)
+        new = Told(UNKNOWN) if self._question.offline else self._preview.of_contact(contact_id)
         return Explanation([new], None, contact_id, known=False)
 
     def _known(self, matter_id: int) -> list[Told]:
@@ -136,9 +186,9 @@ class _Explaining:
     def _asked_before(self, story: Story) -> Told:
         """Say which hand-over came before: of the same matter, or of the same person."""
         closing, zone = story.closing, self._given.zone
-        former = earlier.of_matter(story, self._history.of_matter(closing.key.matter_id))
+        former = sentences.related_by_matter(story, self._history.of_matter(closing.key.matter_id))
         if former is not None:
-            says, more = earlier.sentence(closing, former, zone), earlier.CORRECTED
+            says, more = sentences.related_sentence(closing, former, zone), sentences.CORRECTED
         else:
             says, more = sentences.sentence(story, self._given), self._whose(story)
         helps = sentences.helps(story, self._given)
@@ -146,22 +196,22 @@ class _Explaining:
 
     def _whose(self, story: Story) -> str:
         same = self._history.of_contact(story.closing.contact_id or 0)
-        before = earlier.of_person(story, same) or self._same_address(story)
-        return earlier.whose(story.closing, before, self._given.zone)
+        before = sentences.related_by_person(story, same) or self._same_address(story)
+        return sentences.whose(story.closing, before, self._given.zone)
 
-    def _same_address(self, story: Story) -> Earlier | None:
+    def _same_address(self, story: Story) -> Related | None:
         """Ask Clio for the address, which the ledger does not hold; the answer stands without."""
         if self._question.offline:
             return None
         try:
-            request = self._foresight.request(story.closing)
+            request = self._preview.request(story.closing)
         except StoppedError:
             raise
         except SyncError:
             return None
         if request is None:
             return None
-        return earlier.of_person(story, self._history.of_person(request))
+        return sentences.related_by_person(story, self._history.of_person(request))
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None
@@ -174,8 +224,8 @@ class _Explaining:
         number = None
         try:
             if answer.matter_id is not None:
-                number = self._foresight.number(answer.matter_id)
-            names = {id_: self._foresight.name(id_) for id_ in ids}
+                number = self._preview.number(answer.matter_id)
+            names = {id_: self._preview.name(id_) for id_ in ids}
         except StoppedError:
             raise
         except SyncError as error:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from clio_broadly_sync.cli import app, times
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.answer import Told
 from clio_broadly_sync.cli.explain.sentences import Given
@@ -35,7 +35,7 @@ _NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden f
 _NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
 
 
-class Foresight:
+class Preview:
     """Clio as it is now, seen with the eyes of the next `sync`; may raise any SyncError."""
 
     def __init__(self, settings: Settings, store: Store, given: Given, stop: Stop) -> None:
@@ -43,8 +43,8 @@ class Foresight:
         self._store = store
         self._given = given
         self._is_ours = False
-        self._ends = app.Ends(settings, stop, lambda: PATIENCE_SECONDS)
-        self._source = self._ends.source()
+        self._clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
+        self._source = self._clients.source()
 
     def find(self, matter_id: int | None, number: str) -> list[Numbered]:
         """Return the matter of that id; where there is none, those of that display number."""
@@ -80,7 +80,7 @@ class Foresight:
         says = "Not handed over: no closed matter of this contact has come up so far."
         if reason is None:
             return Told(says, ("Nothing on the contact speaks against it, should a matter close.",))
-        why = sentences.of_contact(reason, app.now(), self._given)
+        why = sentences.of_contact(reason, app.our_clock(), self._given)
         return Told(says, (f"Nor would it be now, should a matter close: {why}.",))
 
     def of_matter(self, matter: Matter) -> Told:
@@ -103,7 +103,7 @@ class Foresight:
 
     def _decided(self, matter: Matter) -> Closing:
         """Go through the rules: by the matter, by the contact, by earlier hand-overs."""
-        policy, now = self._given.policy, app.now()
+        policy, now = self._given.policy, app.our_clock()
         at = Moment(run=0, now=now, today=self._given.today)
         pair = lifecycle.noticed(matter, (), policy, at)
         assert pair is not None  # noqa: S101  (what is not known yet is always noticed)
@@ -142,7 +142,7 @@ class Foresight:
         )
 
     def _on(self, at: datetime) -> str:
-        return times.moment(at, self._given.zone)
+        return output.moment(at, self._given.zone)
 
     @cached_property
     def _fields(self) -> FieldIds:
@@ -158,5 +158,5 @@ class Foresight:
         known = self._store.pins()
         if known is not None and not self._is_ours:
             pins.check_host(known, app.wanted(self._settings))
-            app.check_account(known, self._store, self._ends.tokens, self._source)
+            self._clients.check_account(known, self._store, self._source)
         self._is_ours = True

@@ -4,11 +4,13 @@ Pure words: what is said depends on the closing, its last change and the setting
 every state and every reason there is a sentence, and for most a way on.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
-from typing import Final
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final, NamedTuple
 
-from clio_broadly_sync.cli import times
+from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
 from clio_broadly_sync.domain.reasons import (
@@ -22,7 +24,11 @@ from clio_broadly_sync.domain.reasons import (
 )
 from clio_broadly_sync.store.history import Step, Story
 
-PROGRAM: Final = "clio-broadly-sync"
+CORRECTED: Final = (
+    f"Another close date within {rules.SAME_MATTER.days} days is taken as a correction, not as a "
+    "new closing."
+)
+_BY_ADDRESS: Final = "with the same e-mail address or phone number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def helps(story: Story, given: Given) -> str | None:
 
 def of_contact(reason: Reason, read_at: datetime, given: Given) -> str:
     """Say what speaks against a contact that has no closing, as the part of a sentence."""
-    parts = {"read": times.moment(read_at, given.zone), "opt_out": given.opt_out}
+    parts = {"read": output.moment(read_at, given.zone), "opt_out": given.opt_out}
     return WHY[reason].format_map(parts)
 
 
@@ -198,13 +204,13 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
     changed = last.at if last is not None else closing.read_at
     settled = closing.noticed_at + timedelta(hours=policy.settle_hours)
     return {
-        "read": times.moment(closing.read_at, zone),
-        "changed": times.moment(changed, zone),
-        "latest": times.moment(max(changed, closing.read_at), zone),
-        "claimed": times.moment(closing.claimed_at or changed, zone),
-        "settled": times.moment(settled, zone),
-        "closed_on": times.day(closing.key.closed_on),
-        "start_day": times.day(policy.start_day),
+        "read": output.moment(closing.read_at, zone),
+        "changed": output.moment(changed, zone),
+        "latest": output.moment(max(changed, closing.read_at), zone),
+        "claimed": output.moment(closing.claimed_at or changed, zone),
+        "settled": output.moment(settled, zone),
+        "closed_on": output.day(closing.key.closed_on),
+        "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,
         "opt_in": given.opt_in,
         "max_age": policy.max_age_days,
@@ -227,3 +233,99 @@ def _backfill(on: date | None) -> str:
     """Return the command for just this day; a closing without a date has none to ask for."""
     dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
     return f"`{PROGRAM} backfill {dates}`."
+
+
+# The closing for whose sake another was passed over later (`asked_recently`): of the same matter
+# under another close date, or of the same person.
+
+
+class Related(NamedTuple):
+    """Another closing, and when it began to keep others from going: by a claim, or dropped."""
+
+    at: datetime
+    closing: Closing
+
+    def moment(self) -> datetime:
+        """Return when it was handed over, or perhaps was; what never was, when it was dropped."""
+        claimed = self.closing.claimed_at if _counts(self.closing) else None
+        return claimed or self.at
+
+
+def related_by_matter(story: Story, others: Iterable[Story]) -> Related | None:
+    """Return what became of the same matter under another close date, where it still counted."""
+    since = _turn(story) - rules.SAME_MATTER
+    return _latest(found for found in _before(story, others) if found.at > since)
+
+
+def related_by_person(story: Story, others: Iterable[Story]) -> Related | None:
+    """Return the last hand-over of the same person; what was dropped before is none."""
+    return _latest(found for found in _before(story, others) if _counts(found.closing))
+
+
+def related_sentence(closing: Closing, former: Related, zone: tzinfo | None) -> str:
+    """Say what became of the matter, which is what counts, and that a new date changes nothing."""
+    when = _when(former, zone)
+    new = f"the new one, {output.day(closing.key.closed_on)},"
+    if closing.state is State.HELD:
+        return (
+            "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
+            f"this matter was {_became(former.closing)} {when}."
+        )
+    if former.closing.state is State.SENT:
+        return f"Handed over to Broadly {when}; under {new} it is not asked again."
+    if _counts(former.closing):
+        return (
+            f"Perhaps handed over {when}, for Broadly's answer was lost; under {new} it is not "
+            "asked."
+        )
+    return f"Not handed over: a person took it out of the outbox {when}, and {new} changes nothing."
+
+
+def whose(closing: Closing, before: Related | None, zone: tzinfo | None) -> str:
+    """Name the matter with which the person was handed over; None: it is not known which."""
+    if before is None:
+        return f"It was another contact in Clio, {_BY_ADDRESS}."
+    is_same = before.closing.contact_id == closing.contact_id
+    who = "The same contact" if is_same else f"Another contact in Clio, {_BY_ADDRESS},"
+    became, when = _became(before.closing), output.moment(before.moment(), zone)
+    return f"{who} was {became} for matter {before.closing.key.matter_id} on {when}."
+
+
+def _when(former: Related, zone: tzinfo | None) -> str:
+    on = former.closing.key.closed_on
+    under = "without a close date" if on is None else f"under the close date {output.day(on)}"
+    return f"on {output.moment(former.moment(), zone)}, {under}"
+
+
+def _became(closing: Closing) -> str:
+    if closing.state is State.SENT:
+        return "handed over"
+    return "perhaps handed over" if _counts(closing) else "taken out of the outbox"
+
+
+def _counts(closing: Closing) -> bool:
+    """Tell whether the client was handed over, or perhaps was."""
+    return closing.state in (State.SENT, State.HELD) or closing.marked
+
+
+def _before(story: Story, others: Iterable[Story]) -> Iterator[Related]:
+    for other in others:
+        moments = [step.at for step in other.steps if _is_cause(step, other.closing)]
+        past = [at for at in moments if at <= _turn(story)]
+        if other.closing.key != story.closing.key and past:
+            yield Related(max(past), other.closing)
+
+
+def _is_cause(step: Step, closing: Closing) -> bool:
+    """Tell whether this change of a closing keeps others from being handed over."""
+    claimed = step.state is State.SENDING and _counts(closing)
+    return claimed or step.reason is Reason.DROPPED
+
+
+def _turn(story: Story) -> datetime:
+    """Return when the closing was passed over; one that is only foreseen, at the end of time."""
+    return story.steps[-1].at if story.steps else datetime.max.replace(tzinfo=UTC)
+
+
+def _latest(found: Iterable[Related]) -> Related | None:
+    return max(found, key=lambda one: one.at, default=None)

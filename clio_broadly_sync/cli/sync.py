@@ -1,4 +1,4 @@
-"""Carry out a run: settings, state, context; then its exit code, and what it says and to whom."""
+"""`sync` and `backfill`: a run, its exit code, and what it says and to whom."""
 
 import gc
 import logging
@@ -8,19 +8,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import app, asking, bugs, logs, progress, surge_words
-from clio_broadly_sync.cli import report_words as words
-from clio_broadly_sync.cli.alerts import SURGE, Notebook, Teller, Telling, Trouble
-from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.output import OutputError
-from clio_broadly_sync.cli.terminal import say
+from clio_broadly_sync.cli import app, logs, output, progress, report_words
+from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertLog, AlertThrottle, Trouble
+from clio_broadly_sync.cli.options import DAY, Options, for_a_run
+from clio_broadly_sync.cli.output import OutputError, say
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     BUG,
@@ -39,11 +37,90 @@ from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 
+if TYPE_CHECKING:
+    from clio_broadly_sync.cli.clients import Clients
+
+
 log = logging.getLogger(__name__)
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
 MAIL_LINES = 20
 """So long may be what cron sends by mail."""
+
+
+@click.command()
+@for_a_run
+def sync(options: Options, dry_run: bool, as_json: bool, limit: int | None, yes: bool) -> None:
+    """Hand over the clients of matters closed since the last run.
+
+    The first run hands over nobody: it notes where to start. Run it every 15 minutes (cron/).
+
+    Example: clio-broadly-sync sync --dry-run
+    """
+    run = Run(Command.SYNC, options, dry_run=dry_run, as_json=as_json, limit=limit)
+    run.carry_out(lambda context: pipeline.sync(context, approve=yes))
+
+
+@click.command()
+@click.option(
+    "--from",
+    "first",
+    type=DAY,
+    required=True,
+    metavar="DATE",
+    help="The first close date, e.g. 2026-01-01.",
+)
+@click.option(
+    "--to",
+    "last",
+    type=DAY,
+    required=True,
+    metavar="DATE",
+    help="The last close date; it is included.",
+)
+@for_a_run
+def backfill(
+    options: Options,
+    first: datetime,
+    last: datetime,
+    dry_run: bool,
+    as_json: bool,
+    limit: int | None,
+    yes: bool,
+) -> None:
+    """Hand over the clients of matters closed in a range of dates, both ends included.
+
+    Says how many there are and asks before it hands anybody over. Walking a range again is
+    harmless: whoever was handed over is not handed over again.
+
+    Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31
+    """
+    _check_dates(first.date(), last.date(), asks=not (yes or dry_run))
+
+    run = Run(
+        Command.BACKFILL,
+        options,
+        dry_run=dry_run,
+        as_json=as_json,
+        limit=limit,
+        close_dates=(first.date(), last.date()),
+    )
+
+    def confirm(closings: int) -> bool:
+        question = f"{output.count(closings, 'closing')} may be handed over. Go on?"
+        if yes or dry_run or run.ask(question):
+            return True
+        say("Nobody is handed over.", err=True)
+        return False
+
+    run.carry_out(lambda context: pipeline.backfill(context, confirm))
+
+
+def _check_dates(first: date, last: date, *, asks: bool) -> None:
+    if first > last:
+        raise click.UsageError("--from is later than --to: swap the two dates.")
+    if asks and (sys.stdin is None or not sys.stdin.isatty()):
+        raise click.UsageError("There is no terminal to ask on: add --yes, or --dry-run to look.")
 
 
 class Run:
@@ -70,19 +147,19 @@ class Run:
         self._stop = app.stop_on_signals()
         self._started = time.monotonic()
         self._seconds = float("inf")
-        self._ends: app.Ends | None = None
+        self._clients: Clients | None = None
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
         asked = options.verbose or as_json or _has_terminal()
         self._attended = asked or not self._is_real_sync
-        self._teller = Teller(None, always=True)
+        self._throttle = AlertThrottle(None, always=True)
         self._monitor = Monitor(None)
         self._said: Sequence[str] = ()
 
     def ask(self, question: str) -> bool:
         """Ask on the terminal; a signal ends the run there and then."""
         self._progress.finish()
-        with suppress(click.Abort), asking.patience(self._stop):  # no answer is a no
+        with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
             return click.confirm(question, err=True)
         return False
 
@@ -125,8 +202,8 @@ class Run:
 
     def _tell_by(self, state: Path | None, ping_url: str | None) -> None:
         if self._is_real_sync:
-            notebook = Notebook(Path(f"{state}.told")) if state is not None else None
-            self._teller = Teller(notebook, always=self._attended)
+            alert_log = AlertLog(Path(f"{state}.told")) if state is not None else None
+            self._throttle = AlertThrottle(alert_log, always=self._attended)
             self._monitor = Monitor(ping_url)
 
     def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
@@ -134,7 +211,7 @@ class Run:
         gc.freeze()  # what has been loaded by now stays
         gc.enable()
         context = self._context(settings, store)
-        context.run = store.begin_run(self.command, self.run_id, app.now())
+        context.run = store.begin_run(self.command, self.run_id, app.our_clock())
         failure: SyncError | None = None
         try:
             walk(context)
@@ -144,9 +221,9 @@ class Run:
         except SyncError as error:
             failure = error
         self.report.waiting = store.ledger.count_pending(pipeline.due(context))
-        self.report.surge_says = surge_words.spoken(context)
+        self.report.surge_says = report_words.surge_of(context)
         code = self._code(failure)
-        store.finish_run(code, app.now())
+        store.finish_run(code, app.our_clock())
         self._tell(code, failure, store)
         return code
 
@@ -163,14 +240,14 @@ class Run:
     def _context(self, settings: Settings, store: Store) -> RunContext:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
-        self._ends = app.Ends(settings, self._stop, self._patience, self._progress.waiting)
+        self._clients = app.connect(settings, self._stop, self._patience, self._progress.waiting)
         return RunContext(
-            source=self._ends.source(),
-            sink=self._ends.sink(dry_run=self.dry_run),
+            source=self._clients.source(),
+            sink=self._clients.sink(dry_run=self.dry_run),
             store=store,
             policy=app.policy(settings, self.command, store),
             wanted=app.wanted(settings),
-            token=self._ends.tokens.access_token,
+            token=self._clients.tokens.access_token,
             zone=settings.clio_time_zone or pins.zone_named(store.time_zone),
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
             batch_size=settings.broadly_batch_size,
@@ -178,7 +255,7 @@ class Run:
             close_dates=self._close_dates,
             seconds_left=self._seconds_left,
             wait=self._wait,
-            our_clock=app.now,
+            our_clock=app.our_clock,
             progress=self._progress,
             report=self.report,
         )
@@ -192,42 +269,42 @@ class Run:
     def _wait(self, seconds: float) -> None:
         """Wait for a Broadly that asked for it."""
         self._progress.waiting("Broadly", seconds)
-        if self._ends is not None:
-            self._ends.broadly.wait(seconds)
+        if self._clients is not None:
+            self._clients.broadly.wait(seconds)
 
     def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
         """Say what went wrong, then what there is to do, then what was done."""
         self._progress.finish()
         errors = str(error).splitlines() if error is not None else []
-        results = words.results(self.report, code, self.command, dry_run=self.dry_run)
+        results = report_words.results(self.report, code, self.command, dry_run=self.dry_run)
         self._said = [*errors, *results]
-        telling = self._hear(code, error)
-        if telling.outage_since is not None:
-            errors.insert(0, words.outage(telling.outage_since))
+        alert = self._hear(code, error)
+        if alert.outage_since is not None:
+            errors.insert(0, report_words.outage(alert.outage_since))
         if not self._attended:
-            errors = words.cut(errors, MAIL_LINES - len(results))
+            errors = report_words.cut(errors, MAIL_LINES - len(results))
         for line in errors:
-            (logs.error if telling.aloud else log.info)(line)
-        self._print(code, store, results, aloud=telling.aloud)
+            (logs.error if alert.aloud else log.info)(line)
+        self._print(code, store, results, aloud=alert.aloud)
 
-    def _hear(self, code: int, error: SyncError | None) -> Telling:
+    def _hear(self, code: int, error: SyncError | None) -> Alert:
         """Decide whether it is said; off a terminal, what went well is at most worth log lines."""
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
             troubles.append(Trouble(code, str(error)))
         success = code in (OK, ATTENTION)
-        telling = self._teller.hear(troubles, app.now(), success=success)
+        alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:
-            return Telling(self.dry_run or self.report.first_run or sys.stdout.isatty())
-        return replace(telling, aloud=telling.aloud or self.report.news)
+            return Alert(self.dry_run or self.report.first_run or sys.stdout.isatty())
+        return replace(alert, aloud=alert.aloud or self.report.news)
 
     def _has_to_show(self, bug: Exception, code: int) -> bool:
         """Tell the monitor of a bug; return whether it is to be shown, as any trouble is."""
         self._progress.finish()
-        self._said = bugs.lines(bug)
+        self._said = output.bug_lines(bug)
         trouble = Trouble(code, "\n".join(self._said))
         self._monitor.ended(code, self._said)
-        return self._teller.hear([trouble], app.now(), success=False).aloud
+        return self._throttle.hear([trouble], app.our_clock(), success=False).aloud
 
     def _print(
         self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
@@ -235,31 +312,35 @@ class Run:
         """Print the results on stdout, as one object or for a person."""
         decided = store.ledger.decided(self.command) if store and self._wants_decisions() else None
         if self.as_json:
-            for piece in words.as_json(self._counters(code), decided):
+            for piece in report_words.as_json(self._counters(code), decided):
                 sys.stdout.write(piece)
         else:
             tell = say if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
-            for line in words.table(decided) if decided and has_table else ():
+            for line in report_words.table(decided) if decided and has_table else ():
                 tell(line)
             for line in results:
                 tell(line)
         sys.stdout.flush()
 
     def _counters(self, code: int) -> dict[str, Any]:
-        ends = self._ends
+        clients = self._clients
         return {
             "run_id": self.run_id,
             "command": str(self.command),
             "dry_run": self.dry_run,
             "outcome": outcome_of(code),
-            "watermark": words.watermark(self.report) if self.command is Command.SYNC else None,
-            **words.as_object(self.report, dry_run=self.dry_run),
+            "watermark": report_words.watermark(self.report)
+            if self.command is Command.SYNC
+            else None,
+            **report_words.as_object(self.report, dry_run=self.dry_run),
             "requests": {
-                "clio": ends.clio.requests if ends else 0,
-                "broadly": ends.broadly.requests if ends else 0,
-                "bytes": ends.clio.bytes + ends.broadly.bytes if ends else 0,
-                "waited": round(ends.clio.waited + ends.broadly.waited, 3) if ends else 0.0,
+                "clio": clients.clio.requests if clients else 0,
+                "broadly": clients.broadly.requests if clients else 0,
+                "bytes": clients.clio.bytes + clients.broadly.bytes if clients else 0,
+                "waited": round(clients.clio.waited + clients.broadly.waited, 3)
+                if clients
+                else 0.0,
             },
             "seconds": round(time.monotonic() - self._started, 3),
         }
