@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ PRAGMAS = (
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 """Changes the file for good, so only one that is known to be ours."""
 
+LOCK_POLL_SECONDS = 0.05
 SHARED = stat.S_ISVTX | stat.S_ISGID
 """Who sets one of these on a folder means it for several users, as /tmp is."""
 
@@ -42,19 +44,40 @@ SHARED = stat.S_ISVTX | stat.S_ISGID
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the state for one run; raise BusyError at once where another run does."""
-    import filelock  # which takes long to load, and looking needs no lock
-
-    with storage_errors():
-        _make_folder(path.parent)
-        lock = filelock.FileLock(f"{path}.lock", mode=0o600, blocking=False)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise BusyError("Another run is at work on this state; it was left alone.") from None
+    lock = take_lock(f"{path}.lock", "Another run is at work on this state; it was left alone.")
     try:
         yield
     finally:
-        lock.release()
+        os.close(lock)
+
+
+def take_lock(path: str, busy: str, *, patience: float = 0.0) -> int:
+    """Return the handle of a lock that was taken; whoever closes it, or is killed, lets it go.
+
+    Raise BusyError with the sentence `busy` where another process holds it for longer than
+    `patience` seconds.
+    """
+    until = time.monotonic() + patience
+    with storage_errors():
+        _make_folder(Path(path).parent)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            while not _is_taken(lock):
+                if time.monotonic() >= until:
+                    raise BusyError(busy)
+                time.sleep(LOCK_POLL_SECONDS)
+        except BaseException:
+            os.close(lock)
+            raise
+    return lock
+
+
+def _is_taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def at_work(path: Path) -> bool:

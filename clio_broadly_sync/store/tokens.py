@@ -5,13 +5,14 @@ renew them. So this works by the path of the state, beside the run's own store, 
 transactions of its own, and touches nothing there but the tokens.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.state import FIRM
@@ -79,21 +80,15 @@ class TokenStore:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one process at a time change the sign-in; raise BusyError where another stays."""
-        import filelock  # which takes long to load, and reading needs no lock
-
-        with database.storage_errors():
-            lock = filelock.FileLock(f"{self._path}.sign-in.lock", mode=0o600)
-            try:
-                lock.acquire(timeout=ALONE_SECONDS)
-            except filelock.Timeout:
-                raise BusyError(
-                    "Another run has been renewing the sign-in to Clio for too long; "
-                    "the next run tries again."
-                ) from None
+        busy = (
+            "Another run has been renewing the sign-in to Clio for too long; "
+            "the next run tries again."
+        )
+        lock = database.take_lock(f"{self._path}.sign-in.lock", busy, patience=ALONE_SECONDS)
         try:
             yield
         finally:
-            lock.release()
+            os.close(lock)
 
     def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
         return dict(connection.execute(_READ, (self._firm, *NAMES)).fetchall())

@@ -10,12 +10,12 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-import filelock
 import pytest
 from terminal import on_terminal
 from world import Child, Closing, Ran, World, on_post
 
 from clio_broadly_sync.sandbox import faults
+from clio_broadly_sync.store import locked
 
 FEW = {"SYNC_MAX_NEW": "2"}
 
@@ -151,7 +151,7 @@ def test_list_writes_nothing_and_waits_for_nobody(world: World) -> None:
     """While another run is at work, and before the first one; the state is left byte for byte."""
     _dead(world)
     before = world.files()
-    with filelock.FileLock(f"{world.state}.lock"):
+    with locked(world.state):
         assert len(_listed(world)) == 1
     assert world.files() == before
     elsewhere = str(world.folder / "none" / "state.db")
@@ -485,7 +485,7 @@ def test_interrupted_at_the_question(world: World) -> None:
 def test_another_run_is_at_work(world: World, verb: str) -> None:
     """75, and nothing is changed."""
     dead = _dead(world)
-    with filelock.FileLock(f"{world.state}.lock"):
+    with locked(world.state):
         ran = _outbox(world, verb, "--all", "--yes", "--json")
     assert (ran.code, ran.json["changed"]) == (75, 0)
     assert world.ledger()[dead.matter].state == "dead"

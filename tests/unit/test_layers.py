@@ -27,10 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {
-    "requests", "urllib3", "phonenumbers", "email_validator", "tenacity",
-    "filelock",
-}  # fmt: skip
+HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip
@@ -111,14 +108,13 @@ def test_decisions_are_pure(path: Path) -> None:
     assert ".today(" not in source
 
 
-@pytest.mark.parametrize("library", ["sqlite3", "filelock"])
-def test_database_is_known_to_the_store_alone(library: str) -> None:
-    """Nobody else speaks SQL, or holds the lock."""
+def test_database_is_known_to_the_store_alone() -> None:
+    """Nobody else speaks SQL."""
     knowing = {
         room
         for room in rooms()
         for path in files_of(room)
-        if any(imported.split(".")[0] == library for imported in imports(path))
+        if any(imported.split(".")[0] == "sqlite3" for imported in imports(path))
     }
     assert knowing == {"store"}
 

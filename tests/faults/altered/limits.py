@@ -5,6 +5,7 @@ import time
 
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.signals import Stop
 
 
 def no_waits() -> None:
@@ -14,10 +15,11 @@ def no_waits() -> None:
     def jumping() -> float:
         return monotonic() + waited[0]
 
-    def sleep(seconds: float) -> None:
+    def sleep(stop: Stop, seconds: float) -> None:
+        stop.check()
         waited[0] += seconds
 
-    time.monotonic, time.sleep = jumping, sleep
+    time.monotonic, Stop.sleep = jumping, sleep  # type: ignore[method-assign]
     for kind in (Transport, Api):
         kind.__init__.__kwdefaults__["monotonic"] = jumping  # type: ignore[misc]
 
