@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 import requests
+from rig import Clio
 
-from clio_broadly_sync.sandbox import Clio, Request
+from clio_broadly_sync.sandbox import Request
 
 CONTRACT = Path(__file__).parents[2] / "shared" / "clio-contract.json"
 API = "/api/v4/"

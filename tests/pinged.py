@@ -2,15 +2,15 @@
 
 from typing import Self
 
+from rig import Rigged
+
 from clio_broadly_sync.sandbox import Response
-from clio_broadly_sync.sandbox.clock import Clock
-from clio_broadly_sync.sandbox.server import Server
-from clio_broadly_sync.sandbox.wire import Request
+from clio_broadly_sync.sandbox.server import Clock, Request
 
 PATH, QUERY = "/ping/0b1c-2d3e", "create=1&key=a%2Fb"
 
 
-class Pinged(Server):
+class Pinged(Rigged):
     """Use it as a context manager."""
 
     def __init__(self) -> None:

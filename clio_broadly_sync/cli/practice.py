@@ -89,7 +89,7 @@ def _heading(text: str) -> None:
 
 
 def _posts(servers: Sandbox) -> str:
-    posts = len(servers.broadly.posts)
+    posts = servers.broadly.batches
     return f"{posts} batch" if posts == 1 else f"{posts} batches"
 
 

@@ -1,16 +1,18 @@
 """A Clio and a Broadly that run on this machine: for the demo, for practice, for the tests.
 
 They speak real HTTP on loopback, need nothing but the standard library, and know nothing of the
-program that talks to them. `Sandbox` starts both; `faults` holds what may go wrong on the way.
+program that talks to them. `Sandbox` starts both.
 """
 
-from clio_broadly_sync.sandbox import faults
+import secrets
+from types import TracebackType
+from typing import ClassVar, Self
+
 from clio_broadly_sync.sandbox.broadly import Accepted, Broadly
 from clio_broadly_sync.sandbox.clio import Clio
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.records import MISSING, Box
-from clio_broadly_sync.sandbox.sandbox import Sandbox
-from clio_broadly_sync.sandbox.wire import Exchange, Request, Response
+from clio_broadly_sync.sandbox.server import Request, Response
 
 __all__ = [
     "MISSING",
@@ -18,10 +20,97 @@ __all__ = [
     "Box",
     "Broadly",
     "Clio",
-    "Exchange",
     "Firm",
     "Request",
     "Response",
     "Sandbox",
-    "faults",
 ]
+
+
+class Sandbox:
+    """A Clio and a Broadly on loopback, as a context manager.
+
+    Leaving it stops both without a trace. An error of the sandbox itself is raised then, for the
+    client only got a 500.
+    """
+
+    clio_server: ClassVar[type[Clio]] = Clio
+    broadly_server: ClassVar[type[Broadly]] = Broadly
+
+    def __init__(
+        self,
+        firm: Firm | None = None,
+        *,
+        seed: int = 1,
+        contacts: int = 40,
+        matters: int = 60,
+        rule: str = "both",
+        dedupes: bool = True,
+        rate_limit: int = 100_000,
+        access_token: str | None = None,
+        api_key: str | None = None,
+        auth_header: str = "Authorization: Bearer {key}",
+        clio_port: int = 0,
+        broadly_port: int = 0,
+    ) -> None:
+        self.firm = firm or Firm(seed, contacts, matters)
+        self.rule = rule
+        self.clio = self.clio_server(
+            self.firm, port=clio_port, rate_limit=rate_limit, token=access_token
+        )
+        self.broadly = self.broadly_server(
+            self.firm.clock,
+            port=broadly_port,
+            key=api_key or f"broadly-key-{secrets.token_hex(16)}",
+            auth_header=auth_header,
+            dedupes=dedupes,
+        )
+
+    def start(self) -> Self:
+        self.clio.start()
+        self.broadly.start()
+        return self
+
+    def stop(self) -> None:
+        self.clio.stop()
+        self.broadly.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        errors = [*self.clio.errors, *self.broadly.errors]
+        if errors and error is None:
+            raise RuntimeError("the sandbox failed:\n" + "\n".join(errors))
+
+    def settings(self, *, login: bool = False, **changes: str) -> dict[str, str]:
+        """Return the environment for a program that is to run against the sandbox.
+
+        With `login` it holds the app's id, secret and redirect URI instead of a token.
+        """
+        oauth = self.clio.oauth
+        app = {
+            "CLIO_CLIENT_ID": oauth.client_id,
+            "CLIO_CLIENT_SECRET": oauth.client_secret,
+            "CLIO_REDIRECT_URI": min(oauth.redirect_uris),
+        }
+        return {
+            "CLIO_BASE_URL": self.clio.url,
+            **(app if login else {"CLIO_ACCESS_TOKEN": self.clio.token}),
+            "SYNC_RULE": self.rule,
+            "BROADLY_URL": self.broadly.endpoint,
+            "BROADLY_API_KEY": self.broadly.key,
+            "BROADLY_AUTH_HEADER": self.broadly.auth_header,
+            "BROADLY_DEDUPES": "true" if self.broadly.dedupes else "false",
+            **changes,
+        }
+
+    def people(self) -> set[str]:
+        """Return every name, e-mail address and phone number of the firm's contacts."""
+        return self.firm.people()

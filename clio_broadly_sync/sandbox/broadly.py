@@ -1,16 +1,16 @@
 """The sandbox's Broadly: a receiver of `broadly-batch/1`, as strict as the contract allows."""
 
+import json
+import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeAlias
+from datetime import date, datetime
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from clio_broadly_sync.sandbox.clock import Clock
-from clio_broadly_sync.sandbox.profile import Problem, parse, problems
-from clio_broadly_sync.sandbox.server import Server
-from clio_broadly_sync.sandbox.wire import Exchange, Request, Response
+from clio_broadly_sync.sandbox.server import Clock, Request, Response, Server
 
 Item: TypeAlias = Mapping[str, Any]
 ItemTest: TypeAlias = Callable[[Item], bool]
@@ -64,11 +64,8 @@ class Broadly(Server):
     """Accepts batches; `accepted` holds every accepted item in order.
 
     `dedupes`: a transactionId that was accepted is a `duplicate` for ever after; otherwise it is
-    accepted again, and the client asked twice. `working(request)` is called while a key is at work
-    and nothing has been accepted yet.
+    accepted again, and the client asked twice.
     """
-
-    keep_answers = True
 
     def __init__(
         self,
@@ -89,21 +86,15 @@ class Broadly(Server):
         self.dedupes = dedupes
         self.success_status = 200
         self.accepted: list[Accepted] = []
-        self.working: Callable[[Request], object] | None = None
         self._rules: list[Rule] = []
         self._used: dict[str, _Used] = {}
         self._taken: set[str] = set()
         self._lock = threading.RLock()
-        self._batches = 0
+        self.batches = 0
 
     @property
     def endpoint(self) -> str:
         return self.url + self.path
-
-    @property
-    def posts(self) -> list[Exchange]:
-        """Return every POST with headers, bytes and the answer that was sent."""
-        return [exchange for exchange in self.history if exchange.method == "POST"]
 
     def rule(
         self, status: str, *, when: ItemTest | None = None, times: int | None = None, **more: Any
@@ -144,6 +135,9 @@ class Broadly(Server):
             return _refusal(400, "idempotency_key_invalid")
         return self._once(request, key)
 
+    def begin_work(self, request: Request) -> None:
+        """Called while a key is at work and nothing has been accepted yet."""
+
     def _once(self, request: Request, key: str) -> Response:
         """Replay what was answered to this key; do the work if it is new."""
         with self._lock:
@@ -157,8 +151,7 @@ class Broadly(Server):
             else:
                 return _replayed(used.response)
         try:
-            if self.working is not None:
-                self.working(request)
+            self.begin_work(request)
             with self._lock:
                 mine.response = self._batch(request, key)
             return mine.response
@@ -188,8 +181,8 @@ class Broadly(Server):
         if refused:
             named = [i for i in refused if (rule := verdicts[i]) and rule.status == REFUSE]
             return _refusal(422, "invalid_batch", [Problem(i, "", "refused") for i in named])
-        self._batches += 1
-        batch_id = f"b_{self._batches}"
+        self.batches += 1
+        batch_id = f"b_{self.batches}"
         results = [
             {
                 "index": index,
@@ -233,7 +226,7 @@ def _replayed(response: Response) -> Response:
     )
 
 
-def _refusal(status: int, code: str, found: Iterable[Problem] = ()) -> Response:
+def _refusal(status: int, code: str, found: "Iterable[Problem]" = ()) -> Response:
     errors = [
         ({} if problem.at is None else {"index": problem.at})
         | {"field": problem.field, "code": problem.code}
@@ -242,3 +235,104 @@ def _refusal(status: int, code: str, found: Iterable[Problem] = ()) -> Response:
     ]
     body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code}
     return Response.of_json(status, body | ({"errors": errors} if errors else {}), PROBLEM)
+
+
+# What is accepted: the rules of `broadly-batch/1`, item by item.
+
+REQUIRED = ("externalId", "transactionId", "transactionDate")
+LENGTHS = {"firstName": 255, "lastName": 255, "companyName": 255, "email": 254}
+KNOWN = (*REQUIRED, *LENGTHS, "phone")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PHONE = re.compile(r"\+[1-9]\d{6,14}")
+_EMAIL = re.compile(r"[^@\s]+@(?:[^@\s.A-Z]+\.)+[^@\s.A-Z]{2,}")
+
+
+class Problem(NamedTuple):
+    at: int | None
+    field: str
+    code: str
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON; a ValueError where it is none, or names a key twice."""
+    return json.loads(body, object_pairs_hook=_unique)
+
+
+def problems(document: Any) -> Iterator[Problem]:
+    """Yield everything that is wrong with a batch, the whole first, then each item."""
+    if not isinstance(document, dict):
+        yield Problem(None, "", "not_an_object")
+        return
+    for key in document.keys() - {"source", "customers"}:
+        yield Problem(None, key, "unknown_field")
+    if not isinstance(document.get("source"), str) or not document["source"]:
+        yield Problem(None, "source", "missing")
+    customers = document.get("customers")
+    if not isinstance(customers, list) or not customers:
+        yield Problem(None, "customers", "missing")
+        return
+    seen: set[Any] = set()
+    for index, item in enumerate(customers):
+        for field, code in _item(item):
+            yield Problem(index, field, code)
+        external = item.get("externalId") if isinstance(item, dict) else None
+        if isinstance(external, str) and external in seen:
+            yield Problem(index, "externalId", "twice_in_batch")
+        seen.add(external if isinstance(external, str) else None)
+
+
+def _item(item: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(item, dict):
+        yield "", "not_an_object"
+        return
+    yield from ((key, "missing") for key in REQUIRED if key not in item)
+    for key, value in item.items():
+        code = _flaw(key, value)
+        if code is not None:
+            yield key, code
+    if "companyName" in item and ("firstName" in item or "lastName" in item):
+        yield "companyName", "company_and_person"
+
+
+def _flaw(key: str, value: Any) -> str | None:
+    if key not in KNOWN:
+        return "unknown_field"
+    if value is None or value == "":
+        return "empty"
+    if not isinstance(value, str):
+        return "not_a_string"
+    if len(value) > LENGTHS.get(key, 255):
+        return "too_long"
+    if not _clean(value):
+        return "not_clean"
+    return _malformed(key, value)
+
+
+def _malformed(key: str, value: str) -> str | None:
+    if key == "transactionDate" and not _is_date(value):
+        return "invalid_date"
+    if key == "phone" and not _PHONE.fullmatch(value):
+        return "invalid_phone"
+    if key == "email" and not _EMAIL.fullmatch(value):
+        return "invalid_email"
+    return None
+
+
+def _clean(value: str) -> bool:
+    """Is the text trimmed, NFC, and free of control characters?"""
+    control = any(unicodedata.category(char) == "Cc" for char in value)
+    return value == value.strip() and not control and unicodedata.is_normalized("NFC", value)
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return _DATE.fullmatch(value) is not None and bool(date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found

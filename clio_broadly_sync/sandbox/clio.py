@@ -10,13 +10,10 @@ from typing import Any
 
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.oauth import OAuth
-from clio_broadly_sync.sandbox.paging import Pager
-from clio_broadly_sync.sandbox.queries import ApiError, integers
+from clio_broadly_sync.sandbox.queries import ApiError, Pager, integers
 from clio_broadly_sync.sandbox.records import Row, Sight, etag
-from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Renderer, parse_fields
-from clio_broadly_sync.sandbox.server import Server
-from clio_broadly_sync.sandbox.shapes import Named
-from clio_broadly_sync.sandbox.wire import Request, Response
+from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Named, Renderer, parse_fields
+from clio_broadly_sync.sandbox.server import Request, Response, Server
 
 API = "/api/v4/"
 VERSIONS = ("4.0.9", "4.0.10", "4.0.11", "4.0.12", "4.0.13")

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from clio_broadly_sync.sandbox.clock import Clock
-from clio_broadly_sync.sandbox.wire import Request, Response
+from clio_broadly_sync.sandbox.server import Clock, Request, Response
 
 CODE_LIFE = timedelta(minutes=10)
 HTML = {"Content-Type": "text/html; charset=utf-8"}

@@ -8,8 +8,9 @@ from contextlib import suppress
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from rig import Sandbox
 
-from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.sandbox import Firm
 from clio_broadly_sync.transport.signals import Stop
 
 __all__ = ["requests_fit_clios_contract"]

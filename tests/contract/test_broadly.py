@@ -11,6 +11,7 @@ import pytest
 import requests
 import responses
 from parts import Clock, review_request, transport
+from rig import Sandbox, faults
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from clio_broadly_sync.domain.errors import (
@@ -23,7 +24,6 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
-from clio_broadly_sync.sandbox import Sandbox, faults
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.transport.session import HandshakeError
 from clio_broadly_sync.transport.signals import Stop

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import responses
 from parts import DATE, DAY, NOW, Clock, Tokens, transport
+from rig import Sandbox, faults
 
 from clio_broadly_sync.clio import api
 from clio_broadly_sync.clio.api import MAX_PAGES_WITHOUT_PROGRESS, Api
@@ -22,7 +23,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import Account, Box, CustomField, FieldIds, Matter
-from clio_broadly_sync.sandbox import Firm, Sandbox, faults
+from clio_broadly_sync.sandbox import Firm
 
 BASE = "https://app.clio.example"
 API = f"{BASE}/api/v4"

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import responses
 from parts import NOW, Clock, transport
+from rig import Sandbox
 
 from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.domain.errors import (
@@ -21,7 +22,6 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import Grant, Secret
-from clio_broadly_sync.sandbox import Sandbox
 from clio_broadly_sync.transport.signals import Stop
 
 BASE = "https://app.clio.com"

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import responses
 from parts import DATE, NOW, Clock, Tokens, transport
+from rig import Sandbox
 
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.model import Box, FieldIds
-from clio_broadly_sync.sandbox import Sandbox
-from clio_broadly_sync.sandbox.definitions import THANK_YOU
+from clio_broadly_sync.sandbox.firm import THANK_YOU
 
 BASE = "https://app.clio.example"
 API = f"{BASE}/api/v4"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from pinged import Pinged
+from rig import faults
 
 from clio_broadly_sync import monitor as module
 from clio_broadly_sync.monitor import Monitor
-from clio_broadly_sync.sandbox import faults
 
 Listen = Callable[[Callable[[socket.socket], object]], int]
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import clio_contract
 import pytest
 from parts import Tokens, transport
+from rig import Sandbox
 
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.model import FieldIds
-from clio_broadly_sync.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(
     not clio_contract.CONTRACT.exists(), reason="no clio-contract.json beside the checkout"

@@ -22,6 +22,8 @@ import requests
 import responses
 from parts import BEARER, DATE, NOW, Clock, served, transport
 from requests.adapters import HTTPAdapter
+from rig import Sandbox, faults
+from rig.faults import Delivery
 
 from clio_broadly_sync.domain.errors import (
     AddressError,
@@ -32,8 +34,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.sandbox import Sandbox, faults
-from clio_broadly_sync.sandbox.wire import Delivery, Response
+from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.transport import client as module
 from clio_broadly_sync.transport.client import Answer, Transport
 from clio_broadly_sync.transport.session import REFUSAL_BYTES

@@ -10,7 +10,9 @@ from pathlib import Path
 from random import SystemRandom
 from zoneinfo import ZoneInfo
 
-from clio_broadly_sync.sandbox import Firm, Sandbox
+from rig import Sandbox
+
+from clio_broadly_sync.sandbox import Firm
 
 
 class Ground:

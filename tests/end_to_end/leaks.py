@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import cache
 from urllib.parse import quote
 
-from clio_broadly_sync.sandbox import Sandbox
+from rig import Sandbox
 
 
 class Kind(StrEnum):

@@ -5,9 +5,8 @@ import pty
 from datetime import date, datetime, timedelta
 
 import pytest
+from rig import faults
 from world import Ran, World
-
-from clio_broadly_sync.sandbox import faults
 
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
 

@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Any
 
+from rig import faults
 from world import World, customers
 
-from clio_broadly_sync.sandbox import faults
 from clio_broadly_sync.sandbox.records import MISSING
 
 SEND, WAITS = ("send", None), ("wait", "unreadable_field")

@@ -4,9 +4,8 @@ from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+from rig import faults
 from world import HURRY, QUICK, World
-
-from clio_broadly_sync.sandbox import faults
 
 NAMED, UNNAMED = "refuse", "refuse_unnamed"
 PENDING = {"pending"}
@@ -87,7 +86,7 @@ def test_many_posts_in_a_row_lose_nothing(world: World) -> None:
     answer would swallow the next POST, and clients would be held for nothing."""
     matters = world.closings(8)
     world.broadly.batch_limit = 1
-    world.broadly.sent = lambda request, response: world.broadly._nap(0.05)
+    world.broadly.sent = lambda request, response: world.broadly.stopping.wait(0.05)
     ran = world.sync("--json")
     assert (ran.code, ran.delivery) == (0, {"sent": 8})
     assert world.asked == matters
@@ -166,7 +165,7 @@ def test_busy_until_the_time_is_over(world: World) -> None:
     """The last answer comes when the run's time is up: 69 all the same, for nobody was served."""
     world.closing()
     busy = faults.answer(503, headers={"Retry-After": "1"})
-    world.broadly.before = lambda request: world.broadly._nap(0.8)
+    world.broadly.before = lambda request: world.broadly.stopping.wait(0.8)
     world.broadly.faults.add(busy, times=None)
     ran = world.sync("--json", **HURRY)
     assert (ran.code, ran.delivery) == (69, {"waiting": 1})

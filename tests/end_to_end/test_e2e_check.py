@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rig import faults
 from terminal import on_terminal
 from world import Ran, World, on_post
 
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.sandbox import faults
-from clio_broadly_sync.sandbox.definitions import Definitions
+from clio_broadly_sync.sandbox.firm import Definitions
 from clio_broadly_sync.store import TokenStore, locked
 
 OUT, IN = "BroadlyOptOut", "SendBroadlyThankYou"

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rig import Sandbox, faults
+from rig.faults import Fault
 from world import HURRY, World
 
-from clio_broadly_sync.sandbox import Firm, Sandbox, faults
-from clio_broadly_sync.sandbox.faults import Fault
+from clio_broadly_sync.sandbox import Firm
 
 MATTERS, CONTACTS, FIELDS = (
     faults.on(name) for name in ("/matters", "/contacts", "/custom_fields")

@@ -4,10 +4,9 @@ import re
 from typing import Any
 
 import pytest
+from rig import faults
 from terminal import on_terminal
 from world import HURRY, Closing, World
-
-from clio_broadly_sync.sandbox import faults
 
 NAMED = {"first_name": "Ada", "last_name": "Weatherby"}
 

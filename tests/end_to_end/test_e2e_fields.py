@@ -6,7 +6,7 @@ from datetime import date
 from world import World
 
 from clio_broadly_sync.sandbox import Box
-from clio_broadly_sync.sandbox.definitions import Definitions
+from clio_broadly_sync.sandbox.firm import Definitions
 
 OUT, IN = "BroadlyOptOut", "SendBroadlyThankYou"
 Act = Callable[[Definitions], object]

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig import Sandbox, faults
+from rig.faults import Fault
 from world import HURRY, Ran, World
 
-from clio_broadly_sync.sandbox import Firm, Sandbox, faults
-from clio_broadly_sync.sandbox.faults import Fault
+from clio_broadly_sync.sandbox import Firm
 
 GIB = 2**30
 LITTLE = 256 * 1024

@@ -4,9 +4,8 @@ import re
 from datetime import date
 from typing import Any
 
+from rig import faults
 from world import NOBODY, World
-
-from clio_broadly_sync.sandbox import faults
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 

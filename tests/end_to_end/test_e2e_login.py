@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 import signing
 from browser import chromium
+from rig import faults
 from world import Ran, World
 
 from clio_broadly_sync.cli import login
 from clio_broadly_sync.cli.callback_server import CallbackServer, Reply
 from clio_broadly_sync.cli.main import cli
-from clio_broadly_sync.sandbox import faults
 
 ANSWERED = "Clio has answered"
 AGAIN = "run `clio-broadly-sync login --paste`"

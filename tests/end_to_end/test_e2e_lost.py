@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from rig import faults
+from rig.faults import Fault
 from world import QUICK, World, customers, in_pairs
 
-from clio_broadly_sync.sandbox import Response, faults
-from clio_broadly_sync.sandbox.faults import Fault
+from clio_broadly_sync.sandbox import Response
 
 HTML = "<html><body>It works!</body></html>"
 NO_ANSWER: dict[str, Fault] = {

@@ -11,10 +11,10 @@ from queue import Queue
 from typing import Any
 
 import pytest
+from rig import faults
 from terminal import on_terminal
 from world import Child, Closing, Ran, World, on_post
 
-from clio_broadly_sync.sandbox import faults
 from clio_broadly_sync.store import locked
 
 FEW = {"SYNC_MAX_NEW": "2"}

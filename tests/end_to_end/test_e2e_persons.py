@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from rig import faults
 from world import World, matter_of
-
-from clio_broadly_sync.sandbox import faults
 
 ASKED = ("skip", "asked_recently")
 SEND = ("send", None)

@@ -10,9 +10,8 @@ from datetime import date
 
 import pytest
 from pinged import Pinged
+from rig import faults
 from world import Ran, World
-
-from clio_broadly_sync.sandbox import faults
 
 CRASHING = """
 import sys

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
+from rig import faults
 from world import Ran, World
-
-from clio_broadly_sync.sandbox import faults
 
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
 MARCH = date(2025, 3, 10)

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 import signing
+from rig import faults
 from world import Child, Ran, World
 
-from clio_broadly_sync.sandbox import Request, faults
+from clio_broadly_sync.sandbox import Request
 
 TOKEN = "/oauth/token"
 

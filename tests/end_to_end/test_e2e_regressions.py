@@ -13,6 +13,8 @@ from queue import Queue
 from typing import Any
 
 import pytest
+from rig import faults
+from rig.faults import Delivery, Fault, Turn
 from world import Ran, World, on_post
 
 from clio_broadly_sync import pipeline
@@ -26,9 +28,7 @@ from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
-from clio_broadly_sync.sandbox import Response, faults
-from clio_broadly_sync.sandbox.faults import Fault, Turn
-from clio_broadly_sync.sandbox.wire import Delivery
+from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.settings import load_settings
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from rig import faults
 from world import Ran, World, on_post
-
-from clio_broadly_sync.sandbox import faults
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rig import faults
 from world import World
-
-from clio_broadly_sync.sandbox import faults
 
 KEYS = {
     "command", "outcome", "for_a_person", "rule", "first_run", "start_day", "watermark",

@@ -139,7 +139,7 @@ def test_limit_hands_over_so_many_and_keeps_the_rest(world: World) -> None:
 def test_time_over_ends_cleanly(world: World) -> None:
     """No POST begins after the run's time; what waits goes with the next run."""
     matters = world.closings(3)
-    world.broadly.before = lambda request: world.broadly._nap(0.7)
+    world.broadly.before = lambda request: world.broadly.stopping.wait(0.7)
     ran = world.sync("--json", BROADLY_BATCH_SIZE="1", SYNC_RUN_MINUTES="0.01")
     assert ran.code == 0
     assert len(world.asked) < 3

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import signing
+from rig import faults
 from world import QUICK, Ran, World
-
-from clio_broadly_sync.sandbox import faults
 
 FEW = {"SYNC_MAX_NEW": "1"}
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig import Sandbox, faults
 from world import World
-
-from clio_broadly_sync.sandbox import Sandbox, faults
 
 
 def _forget(world: World, *matters: int) -> None:

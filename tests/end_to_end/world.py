@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import leaks
 from forkserver import ForkServer
+from rig import Sandbox, faults
 
 import clio_broadly_sync
-from clio_broadly_sync.sandbox import Box, Request, Sandbox, faults
+from clio_broadly_sync.sandbox import Box, Request
 
 T = TypeVar("T")
 Child: TypeAlias = "subprocess.Popen[str]"

@@ -13,9 +13,10 @@ import books
 from books import Books, Row
 from circumstances import Circumstances
 from readings import CHECKED, UNCHECKED, Reading, Readings
+from rig import Exchange
 from world import Ran, World, customers, matter_of
 
-from clio_broadly_sync.sandbox import Accepted, Exchange
+from clio_broadly_sync.sandbox import Accepted
 from clio_broadly_sync.sandbox.broadly import Item
 
 FRESH = timedelta(minutes=15)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from drill import Drill
+from rig import Rigged, faults
+from rig.faults import Fault
 
-from clio_broadly_sync.sandbox import Request, faults
-from clio_broadly_sync.sandbox.faults import Fault
-from clio_broadly_sync.sandbox.server import Server
+from clio_broadly_sync.sandbox import Request
 
 FOR_EVER = None
 GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
@@ -52,7 +52,7 @@ def _of_a_client(status: str, *codes: int) -> Mishap:
     return Mishap(arm, codes)
 
 
-def _late(server_of: Callable[[Drill], Server]) -> Mishap:
+def _late(server_of: Callable[[Drill], Rigged]) -> Mishap:
     """Let the server do the work when the run has long given up."""
 
     def arm(drill: Drill, number: int) -> Callable[[], object]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from clio_broadly_sync.sandbox import Exchange
+from rig import Exchange
 
 Record = Mapping[str, Any]
 LISTS = {"/api/v4/contacts.json": "contact", "/api/v4/matters.json": "matter"}

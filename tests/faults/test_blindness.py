@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 from drill import DONE, Drill, MakeDrill
+from rig import faults
 from world import on_post
 
-from clio_broadly_sync.sandbox import Request, faults
+from clio_broadly_sync.sandbox import Request
 
 Scenario = Callable[[Drill], None]
 

@@ -12,8 +12,7 @@ from typing import Any
 import checker
 import pytest
 from drill import Drill, MakeDrill
-
-from clio_broadly_sync.sandbox import Exchange
+from rig import Exchange
 
 Falsify = Callable[[Drill], object]
 Show = Callable[[dict[str, Any]], object]

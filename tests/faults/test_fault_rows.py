@@ -23,8 +23,9 @@ import pytest
 import signing
 from drill import DONE, Drill, MakeDrill, told
 from histories import play
+from rig import faults
 
-from clio_broadly_sync.sandbox import Request, faults
+from clio_broadly_sync.sandbox import Request
 from clio_broadly_sync.transport.rate_limit import Pace
 
 UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 69, 74, 75, 77, 78

@@ -3,15 +3,33 @@
 import json
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
-from clio_broadly_sync.sandbox.wire import Delivery, Request, Response
+from clio_broadly_sync.sandbox import Request, Response
 
 When: TypeAlias = Callable[[Request], bool]
 BLOCK = 65_536
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How much of a response reaches the client, and in what manner.
+
+    No response: the connection is cut without an answer. `chunks` replace the body; `length` is
+    the Content-Length then given, None gives none and ends by closing; `chunked` says so in the
+    headers. With `cut` the connection ends after the last chunk, complete or not.
+    """
+
+    response: Response | None
+    chunks: Iterable[bytes] | None = None
+    length: int | None = None
+    chunked: bool = False
+    pause: float = 0.0
+    cut: bool = False
+    reset: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import requests
+from rig import Sandbox
 
-from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.sandbox import Firm
 
 Ask = Callable[..., requests.Response]
 

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 import requests
+from rig import Sandbox
 
-from clio_broadly_sync.sandbox import Broadly, Request, Sandbox
+from clio_broadly_sync.sandbox import Broadly, Request
 from clio_broadly_sync.sandbox.broadly import REFUSE, REFUSE_UNNAMED
 
 Post = Callable[..., requests.Response]

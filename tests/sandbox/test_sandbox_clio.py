@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import requests
+from rig import Sandbox
 
-from clio_broadly_sync.sandbox import MISSING, Box, Sandbox
+from clio_broadly_sync.sandbox import MISSING, Box
 
 Ask = Callable[..., requests.Response]
 BOX = "id,custom_field_values{id,field_name,field_type,value,soft_deleted,custom_field}"

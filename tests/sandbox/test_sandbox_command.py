@@ -4,10 +4,11 @@ import io
 import sys
 
 import pytest
+from rig import Sandbox
 
 from clio_broadly_sync.cli import practice as command
 from clio_broadly_sync.cli.init import QUESTIONS
-from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.sandbox import Firm
 
 
 def test_says_which_setting_init_does_not_ask_for(

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-
-from clio_broadly_sync.sandbox import Sandbox
+from rig import Sandbox
 
 CONTRACT = Path(__file__).parents[3] / "shared" / "clio-contract.json"
 pytestmark = pytest.mark.skipif(not CONTRACT.exists(), reason="no clio-contract.json beside us")
@@ -94,8 +93,7 @@ def test_refusals_fit_the_contract(
 
 def test_parameters_and_orders_are_those_of_the_contract(document: Any) -> None:
     """Every filter the sandbox honours is documented, and so is every order."""
-    from clio_broadly_sync.sandbox.paging import ORDERS
-    from clio_broadly_sync.sandbox.queries import FILTERS
+    from clio_broadly_sync.sandbox.queries import FILTERS, ORDERS
 
     for kind, path in (
         ("matter", "matters"),
@@ -112,7 +110,7 @@ def test_parameters_and_orders_are_those_of_the_contract(document: Any) -> None:
 
 def test_fields_are_those_of_the_contract(document: Any) -> None:
     """The sandbox's own tables know the names that the document knows, and no others."""
-    from clio_broadly_sync.sandbox.shapes import SHAPES
+    from clio_broadly_sync.sandbox.render import SHAPES
 
     schemas = document["components"]["schemas"]
     pairs = {

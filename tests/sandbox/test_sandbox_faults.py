@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import requests
+from rig import Sandbox, faults
 
-from clio_broadly_sync.sandbox import Request, Response, Sandbox, faults
+from clio_broadly_sync.sandbox import Request, Response
 
 Ask = Callable[..., requests.Response]
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)

@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-
-from clio_broadly_sync.sandbox import Sandbox
+from rig import Sandbox
 
 CALLBACK = "http://127.0.0.1:8765/callback"
 

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig import Sandbox
 
-from clio_broadly_sync.sandbox import Firm, Sandbox
-from clio_broadly_sync.sandbox.records import Matter
-from clio_broadly_sync.sandbox.table import Table
+from clio_broadly_sync.sandbox import Firm
+from clio_broadly_sync.sandbox.records import Matter, Table
 
 Ask = Callable[..., requests.Response]
 

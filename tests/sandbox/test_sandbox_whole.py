@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from rig import Sandbox, faults
 
 import clio_broadly_sync.sandbox as package
-from clio_broadly_sync.sandbox import Firm, Sandbox, faults
+from clio_broadly_sync.sandbox import Firm
 
 
 def test_it_starts_and_stops_without_a_trace() -> None:
