@@ -183,7 +183,7 @@ class Broadly(End):
                 raise TooLateError("The time in which it might be sent is over.")
             requests = batch[first : first + self.at_once]
             try:
-                receipts = self._guard.settle(self._post(requests))
+                receipts = self._guard.admit(self._post(requests))
             except UnavailableError as error:
                 if error.outcome_unknown:
                     yield [Receipt(request.key, Outcome.UNKNOWN) for request in requests]
@@ -213,11 +213,11 @@ class Watcher:
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
 
-    def read(self, matters: int) -> None:
+    def matters_read(self, matters: int) -> None:
         self.told.append(("read", matters))
 
-    def sending(self, closings: int) -> None:
+    def closings_due(self, closings: int) -> None:
         self.told.append(("sending", closings))
 
-    def settled(self, closings: int) -> None:
+    def closings_done(self, closings: int) -> None:
         self.told.append(("settled", closings))

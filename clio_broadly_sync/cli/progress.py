@@ -53,13 +53,13 @@ class Logged:
     def __init__(self) -> None:
         self._done = self._all = 0
 
-    def read(self, matters: int) -> None:
+    def matters_read(self, matters: int) -> None:
         log.info("%d matters read so far", matters)
 
-    def sending(self, closings: int) -> None:
+    def closings_due(self, closings: int) -> None:
         self._done, self._all = 0, closings
 
-    def settled(self, closings: int) -> None:
+    def closings_done(self, closings: int) -> None:
         self._done += closings
         if closings:
             log.info("%d of %d closings done", self._done, self._all)
@@ -98,14 +98,14 @@ class Drawn:
         self._done = self._all = 0
         self._shown = ""
 
-    def read(self, matters: int) -> None:
+    def matters_read(self, matters: int) -> None:
         self._say(f"Read {matters} matters")
 
-    def sending(self, closings: int) -> None:
+    def closings_due(self, closings: int) -> None:
         self._done, self._all = 0, closings
-        self.settled(0)
+        self.closings_done(0)
 
-    def settled(self, closings: int) -> None:
+    def closings_done(self, closings: int) -> None:
         self._done = min(self._done + closings, self._all)
         filled = BAR * self._done // self._all if self._all else 0
         bar = "#" * filled + "." * (BAR - filled)

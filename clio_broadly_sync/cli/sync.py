@@ -310,7 +310,9 @@ class Run:
         self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
     ) -> None:
         """Print the results on stdout, as one object or for a person."""
-        decided = store.ledger.decided(self.command) if store and self._wants_decisions() else None
+        decided = (
+            store.ledger.decided_in_run(self.command) if store and self._wants_decisions() else None
+        )
         if self.as_json:
             for piece in report_words.as_json(self._counters(code), decided):
                 sys.stdout.write(piece)

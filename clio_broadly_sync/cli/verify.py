@@ -149,7 +149,7 @@ class Scan:
         for page in self._source.closed_between(count.since, date.max, fields):
             known = self._store.ledger.known(matter.id for matter in page.matters)
             count.read += len(page.matters)
-            self._progress.read(count.read)
+            self._progress.matters_read(count.read)
             for matter in page.matters:
                 if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
                     today = self._day(self._source.now())

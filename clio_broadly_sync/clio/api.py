@@ -63,7 +63,7 @@ class Api:
         self._monotonic = monotonic
         self._first_answer: tuple[datetime, float] | None = None
 
-    def now(self) -> datetime:
+    def clio_time(self) -> datetime:
         """Return the `Date` of the first answer plus the time passed since; ours before it."""
         if self._first_answer is None:
             return self._wall_clock()
@@ -72,7 +72,7 @@ class Api:
 
     def asked_at(self) -> datetime:
         """Return when the last request began, by the clock of `now`."""
-        return self.now() - timedelta(seconds=self._monotonic() - self._transport.began)
+        return self.clio_time() - timedelta(seconds=self._monotonic() - self._transport.began)
 
     def get(self, path: str, params: Params) -> tuple[Row, Answer]:
         """Return the JSON object of one resource."""

@@ -28,8 +28,8 @@ class Clio:
         self._region = region
 
     def now(self) -> datetime:
-        """Return Clio's time (`Api.now`)."""
-        return self._api.now()
+        """Return Clio's time (`Api.clio_time`)."""
+        return self._api.clio_time()
 
     def asked_at(self) -> datetime:
         """Return when the last request began, by the clock of `now`."""

@@ -46,13 +46,13 @@ class Change:
 
     state: State
     reason: Reason | None = None
-    marked: bool = False
+    in_doubt: bool = False
     tried: bool = False
 
 
 def change_not_sent(closing: Closing, reason: Reason | None) -> Change:
     """Skip it; but a marked row is never skipped: the client may have been asked."""
-    return Change(State.HELD if closing.marked else State.SKIPPED, reason, closing.marked)
+    return Change(State.HELD if closing.in_doubt else State.SKIPPED, reason, closing.in_doubt)
 
 
 def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
@@ -64,9 +64,9 @@ def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
             return Change(State.SKIPPED, Reason.SUPPRESSED)
         case Outcome.REJECTED:
             return Change(State.DEAD)
-        case Outcome.REFUSED if not closing.marked:
+        case Outcome.REFUSED if not closing.in_doubt:
             return Change(State.DEAD)
-        case Outcome.RETRY if not closing.marked:
+        case Outcome.RETRY if not closing.in_doubt:
             last = closing.tries + 1 >= MAX_TRIES
             return Change(State.DEAD if last else State.PENDING, Reason.RETRY, tried=True)
     return change_in_doubt(closing, dedupes=policy.dedupes)
@@ -74,16 +74,16 @@ def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
 
 def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
     """Mark for good: the client may have been asked, whatever comes later."""
-    unknown_before = closing.tries if closing.marked else 0
+    unknown_before = closing.tries if closing.in_doubt else 0
     again = dedupes and unknown_before + 1 < MAX_TRIES
     state = State.PENDING if again else State.HELD
-    return Change(state, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
+    return Change(state, Reason.UNKNOWN_OUTCOME, in_doubt=True, tried=True)
 
 
 def change_released(closing: Closing, reason: Reason | None) -> Change:
     """Give back what was claimed and never reached Broadly; what was unknown stays unknown."""
     return Change(
-        State.PENDING, Reason.UNKNOWN_OUTCOME if closing.marked else reason, closing.marked
+        State.PENDING, Reason.UNKNOWN_OUTCOME if closing.in_doubt else reason, closing.in_doubt
     )
 
 
@@ -157,7 +157,7 @@ def not_sent(closing: Closing, decision: Decision) -> Closing:
 
 def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
     """Return why a closing that nothing speaks against is not handed over yet."""
-    if closing.marked:
+    if closing.in_doubt:
         return Reason.UNKNOWN_OUTCOME
     if closing.approval is Approval.WANTED:
         return Reason.SURGE
@@ -207,7 +207,7 @@ def resent(closing: Closing) -> Closing:
     """Return a held or dead closing as a person sends it again: the next `sync` decides on it."""
     return closing._replace(
         state=State.PENDING,
-        reason=Reason.UNKNOWN_OUTCOME if closing.marked else None,
+        reason=Reason.UNKNOWN_OUTCOME if closing.in_doubt else None,
         command=Command.SYNC,
         approval=Approval.GIVEN,
         resent=True,
@@ -226,7 +226,7 @@ def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
 
 
 def awaiting_approval(closing: Closing) -> Closing:
-    reason = closing.reason if closing.marked else Reason.SURGE
+    reason = closing.reason if closing.in_doubt else Reason.SURGE
     return closing._replace(approval=Approval.WANTED, reason=reason)
 
 
@@ -234,10 +234,10 @@ def applied(closing: Closing, change: Change) -> Closing:
     return closing._replace(
         state=change.state,
         reason=change.reason,
-        marked=closing.marked or change.marked,
+        in_doubt=closing.in_doubt or change.in_doubt,
         resent=closing.resent and change.state is State.PENDING,
         # Runs of `retry` and runs without an answer are counted apart: a mark begins anew.
-        tries=change.tried + (0 if change.marked and not closing.marked else closing.tries),
+        tries=change.tried + (0 if change.in_doubt and not closing.in_doubt else closing.tries),
     )
 
 
@@ -282,14 +282,14 @@ def _decided_anew(closing: Closing, matter: Matter, policy: Policy, at: Moment) 
 
 def _moves(closing: Closing, command: Command) -> bool:
     own = closing.state is State.PENDING and closing.command is command
-    return own and not closing.marked
+    return own and not closing.in_doubt
 
 
 def _key(closing: Closing, matter: Matter, decision: Decision) -> Key:
     """A marked closing keeps its transactionId, and a reopened matter's close date says nothing;
     nor does a missing one of what a person resent."""
     date_is_gone = closing.resent and matter.closed_on is None
-    if closing.marked or decision.reason is Reason.NOT_CLOSED or not matter.readable:
+    if closing.in_doubt or decision.reason is Reason.NOT_CLOSED or not matter.readable:
         return closing.key
     return closing.key if date_is_gone else Key(matter.id, matter.closed_on)
 

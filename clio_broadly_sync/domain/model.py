@@ -172,7 +172,7 @@ class Closing(NamedTuple):
     """A row of the ledger.
 
     `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read
-    and decided on. `marked`: its outcome at Broadly was unknown once, so the client may have been
+    and decided on. `in_doubt`: its outcome at Broadly was unknown once, so the client may have been
     asked. `resent`: a person sent it again. `tries`: runs that count towards giving up.
     `claimed_at`, `claimed_in_run`: its last claim; `batch`: which of that run's batches it was in.
     `updated_at`: when its matter was last edited, by what was read then.
@@ -188,7 +188,7 @@ class Closing(NamedTuple):
     noticed_at: datetime
     read_at: datetime
     read_in_run: int
-    marked: bool = False
+    in_doubt: bool = False
     resent: bool = False
     approval: Approval = Approval.NONE
     tries: int = 0

@@ -70,8 +70,8 @@ class RunContext:
         """Return the firm's date at that moment."""
         return now.astimezone(self.zone).date()
 
-    def record(self, pairs: Sequence[tuple[Closing | None, Closing]]) -> None:
+    def record_decisions(self, pairs: Sequence[tuple[Closing | None, Closing]]) -> None:
         """Write decisions down and count them."""
         self.store.ledger.record(pairs, self.source.now())
         for old, new in pairs:
-            self.report.decided(old, new)
+            self.report.count_decision(old, new)

@@ -38,7 +38,7 @@ def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
     A new walk reads everything again: what was read has grown old, Broadly wants a pause, or a
     checkbox turned up.
     """
-    context.progress.sending(context.store.ledger.line_up(wanted, approved_only=approved_only))
+    context.progress.closings_due(context.store.ledger.line_up(wanted, approved_only=approved_only))
     candidates = _candidates(context, context.store.ledger.lined_up())
     fields = context.fields
     queue: list[Candidate] = []
@@ -103,14 +103,14 @@ def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Ca
             refused = lifecycle.contact_read(closing, contact, context.policy, at)
             if refused is None and _is_surplus(context, closing):
                 refused = lifecycle.awaiting_approval(closing)
-                context.report.now_awaiting()
+                context.report.count_awaiting()
             if refused is not None:
                 kept.append((closing, refused))
             elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
                 request = lifecycle.request_for(closing, contact, context.policy, at.today)
                 candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
-        context.record(kept)
-        context.progress.settled(len(kept))
+        context.record_decisions(kept)
+        context.progress.closings_done(len(kept))
         yield from candidates
 
 
@@ -147,8 +147,10 @@ def _looked_at(context: RunContext, closings: Iterator[Closing]) -> Iterator[Clo
         check_fields(context, rules.FRESH)
         matters = context.source.matters(old, context.fields)
         looks = _look_again(context, [c for c in chunk if c.key.matter_id in old], matters)
-        context.record([(closing, _as_kept(closing, look)) for closing, look in looks.items()])
-        context.progress.settled(sum(not look.goes_on for look in looks.values()))
+        context.record_decisions(
+            [(closing, _as_kept(closing, look)) for closing, look in looks.items()]
+        )
+        context.progress.closings_done(sum(not look.goes_on for look in looks.values()))
         for closing in chunk:
             look = looks.get(closing)
             if look is None or look.goes_on:
@@ -213,10 +215,10 @@ def _claim(
         at=now,
     )
     for closing in claim.refused:
-        context.report.decided(None, closing)
+        context.report.count_decision(None, closing)
     context.report.to_send += len(claim.batch)
     context.progressed += len(claim.batch) + len(claim.refused)
-    context.progress.settled(len(claim.refused))
+    context.progress.closings_done(len(claim.refused))
     return claim.batch, claim.rest
 
 
@@ -271,8 +273,8 @@ def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
         context.source.now(),
     )
     context.busy_since = None if receipts else context.busy_since
-    context.report.settled(settled)
-    context.progress.settled(len(settled))
+    context.report.count_receipts(settled)
+    context.progress.closings_done(len(settled))
 
 
 def end(context: RunContext, reason: Reason | None) -> None:

@@ -36,12 +36,12 @@ class Report:
     faults: int = 0
     attention: bool = False
 
-    def decided(self, old: Closing | None, new: Closing) -> None:
+    def count_decision(self, old: Closing | None, new: Closing) -> None:
         """Count a decision that was recorded."""
         if new.state is State.SKIPPED:
             self.skipped[str(new.reason)] += 1
         elif new.state is State.HELD:
-            self.now_held(1)
+            self.count_held(1)
         elif new.reason in FAULTS and (old is None or old.reason is not new.reason):
             self.faults += 1
             self.attention = True
@@ -51,16 +51,16 @@ class Report:
         """Whether something came about in this run that a person has to know, and reads once."""
         return bool(self.held or self.rejected or self.faults)
 
-    def now_held(self, closings: int) -> None:
+    def count_held(self, closings: int) -> None:
         self.held += closings
         self.attention = self.attention or closings > 0
 
-    def now_awaiting(self) -> None:
+    def count_awaiting(self) -> None:
         """Count a closing that waits for a person's approval from now on."""
         self.surge += 1
         self.attention = True
 
-    def settled(self, settled: Iterable[tuple[Receipt, Closing]]) -> None:
+    def count_receipts(self, settled: Iterable[tuple[Receipt, Closing]]) -> None:
         """Count receipts and what became of their closings."""
         for receipt, closing in settled:
             self.sent += closing.state is State.SENT
@@ -68,7 +68,7 @@ class Report:
             self.suppressed += closing.state is State.SKIPPED
             self.rejected += closing.state is State.DEAD
             self.held += closing.state is State.HELD
-            self.in_doubt += closing.marked and closing.state is State.PENDING
+            self.in_doubt += closing.in_doubt and closing.state is State.PENDING
             self.attention |= closing.state in (State.DEAD, State.HELD)
 
 

@@ -80,7 +80,7 @@ def pull(context: RunContext, pages: Iterable[Page]) -> None:
     """Record a decision on every closing of the pages, each page in one transaction."""
     for page in pages:
         context.report.matters_read += page.received
-        context.progress.read(context.report.matters_read)
+        context.progress.matters_read(context.report.matters_read)
         matters = {matter.id: matter for matter in page.matters}
         known = context.store.ledger.known(matters)
         at = context.at()
@@ -91,7 +91,7 @@ def pull(context: RunContext, pages: Iterable[Page]) -> None:
         pairs = [pair for pair in noticed if pair is not None]
         if pairs:
             check_fields(context, timedelta.max)
-            context.record(pairs)
+            context.record_decisions(pairs)
 
 
 def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
@@ -173,7 +173,7 @@ def _recover(context: RunContext) -> None:
     left = context.store.ledger.recover(
         lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()
     )
-    context.report.now_held(sum(closing.state is State.HELD for closing in left))
+    context.report.count_held(sum(closing.state is State.HELD for closing in left))
 
 
 def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:

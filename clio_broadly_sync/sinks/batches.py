@@ -64,7 +64,7 @@ class RefusalGuard:
             "(see broadly-batch/1 in the README). Nobody was handed over; all of them wait."
         )
 
-    def settle(self, receipts: list[Receipt]) -> list[Receipt]:
+    def admit(self, receipts: list[Receipt]) -> list[Receipt]:
         """Return what may be settled now."""
         if any(receipt.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE) for receipt in receipts):
             self._accepted = True

@@ -76,7 +76,7 @@ class Broadly:
                     yield sub_batch.unknown()
                 raise
             to_send.extendleft(reversed(again))
-            if settled := self._guard.settle(receipts):
+            if settled := self._guard.admit(receipts):
                 yield settled
 
     def withheld(self) -> set[Key]:

@@ -220,7 +220,7 @@ class Ledger:
                 chunk, place = queue.chunk(connection, self._firm, place)
             yield from (closing for closing in chunk if closing.state is State.PENDING)
 
-    def decided(self, command: Command) -> Iterator[Closing]:
+    def decided_in_run(self, command: Command) -> Iterator[Closing]:
         """Yield what the run decided on, in that order; and then what waits for approval."""
         values = {"firm": self._firm, "run": self.run, "command": command.value}
         with self._transaction() as connection:

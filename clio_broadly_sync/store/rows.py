@@ -93,7 +93,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         noticed_at=moment(noticed_at),
         read_at=moment(read_at),
         read_in_run=read_in_run,
-        marked=bool(marked),
+        in_doubt=bool(marked),
         resent=bool(resent),
         approval=_APPROVALS[approval],
         tries=tries,

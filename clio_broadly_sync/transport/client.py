@@ -19,7 +19,7 @@ import urllib3
 
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.transport import failures
-from clio_broadly_sync.transport.rate_limit import Pace
+from clio_broadly_sync.transport.rate_limit import RateLimit
 from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
@@ -95,7 +95,7 @@ class Transport:
         self._monotonic = monotonic
         self.began = monotonic()
         self._session = open_session()
-        self._pace = Pace(monotonic)
+        self._rate_limit = RateLimit(monotonic)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -168,7 +168,7 @@ class Transport:
 
     def _await_turn(self, limit: Callable[[], float]) -> None:
         """Wait for the rate limit; raise where that, or a signal, leaves no time to begin."""
-        wait = self._pace.seconds()
+        wait = self._rate_limit.seconds()
         if wait > 0 and wait > min(self._may_wait(), limit()):
             raise UnavailableError(
                 f"{self.peer}'s rate limit is used up for longer than this run may wait; "
@@ -184,7 +184,7 @@ class Transport:
             raise TooLateError(
                 f"What was to be sent to {self.peer} has grown old; the next run reads it again."
             )
-        self._pace.count()
+        self._rate_limit.count_request()
         self.began = self._monotonic()
 
     def _may_wait(self) -> float:
@@ -210,7 +210,7 @@ class Transport:
 
     def _answer(self, response: requests.Response) -> Answer:
         status, date = response.status_code, failures.http_date(response.headers.get("Date"))
-        self._pace.note(response.headers, date)
+        self._rate_limit.note_answer(response.headers, date)
         body = beginning(response) if failures.is_decided_by(status) else self._read(response)
         retry_after = response.headers.get("Retry-After")
         error = failures.of_status(self.peer, status, body, retry_after, date)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 
-class Pace:
+class RateLimit:
     """What is left of the window, counted on from the last answer that told."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -27,14 +27,14 @@ class Pace:
         # A second more, because `Reset` is in whole seconds.
         return max(0.0, self._reset + 1 - self._ahead - self._monotonic())
 
-    def count(self) -> None:
+    def count_request(self) -> None:
         """Count a request that begins; its answer may be lost."""
         if self._remaining is None or self._remaining > 0:
             self._remaining = self._remaining and self._remaining - 1
         else:
             self._remaining, self._ahead = None, -math.inf
 
-    def note(self, headers: Mapping[str, str], date: datetime | None) -> None:
+    def note_answer(self, headers: Mapping[str, str], date: datetime | None) -> None:
         """Note what an answer tells; `date` is its `Date`."""
         remaining = _whole(headers.get("X-RateLimit-Remaining"))
         reset = _whole(headers.get("X-RateLimit-Reset"))

@@ -113,7 +113,7 @@ def next_run(store: Store) -> None:
         make_closing(),
         make_closing(closed_on=None, contact_id=None, state=SKIPPED, reason=Reason.NO_CLIENT),
         make_closing(
-            marked=True,
+            in_doubt=True,
             resent=True,
             approval=Approval.GIVEN,
             tries=3,
@@ -318,7 +318,7 @@ def test_marked_closing_does_not_stand_against_itself(store: Store) -> None:
     put(store, A)
     claim(store, [make_candidate(A)])
     settle(store, Outcome.UNKNOWN, 1, dedupes=True)
-    assert row(store, 1).marked
+    assert row(store, 1).in_doubt
     assert claim(store, [make_candidate(row(store, 1))]).batch
 
 
@@ -348,8 +348,8 @@ def test_address_of_an_earlier_claim_counts_for_nothing(store: Store) -> None:
 SAME_MATTER = {
     "sent": ({"state": SENT, "claimed_at": NOW - timedelta(days=29)}, False),
     "sent long ago": ({"state": SENT, "claimed_at": NOW - timedelta(days=31)}, True),
-    "held": ({"state": HELD, "marked": True, "claimed_at": NOW}, False),
-    "marked": ({"marked": True, "claimed_at": NOW}, False),
+    "held": ({"state": HELD, "in_doubt": True, "claimed_at": NOW}, False),
+    "marked": ({"in_doubt": True, "claimed_at": NOW}, False),
     "dropped": ({"state": SKIPPED, "reason": Reason.DROPPED}, False),
     "dropped long after its claim": (
         {"state": SKIPPED, "reason": Reason.DROPPED, "claimed_at": NOW - timedelta(days=99)},
@@ -411,14 +411,14 @@ def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> No
             return store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes), NOW)
 
         (left,) = recovered()
-        assert (left.key, left.state, left.marked) == (A.key, state, True)
+        assert (left.key, left.state, left.in_doubt) == (A.key, state, True)
         assert recovered() == []
         assert lined_up(store) == ([1, 2] if dedupes else [2])
 
 
 def test_recovery_looks_at_what_is_in_doubt_only(store: Store) -> None:
     """At each once: rows found sending, and marked ones that wait."""
-    marked = {"marked": True, "claimed_at": NOW}
+    marked = {"in_doubt": True, "claimed_at": NOW}
     put(
         store,
         make_closing(1, state=SENDING),
@@ -580,7 +580,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     assert store.ledger.known([1]) == {}
     assert store.ledger.recover(lambda c: lifecycle.recovered(c, dedupes=False), NOW) == []
     assert (store.ledger.count_pending(make_due()), store.pins()) == (0, None)
-    assert list(store.ledger.decided(Command.SYNC)) == []
+    assert list(store.ledger.decided_in_run(Command.SYNC)) == []
     put(store, make_closing(1))
     assert lined_up(store) == [1]
     assert claim(store, [make_candidate(row(store, 1))]).batch
@@ -646,7 +646,7 @@ def test_handed_over_is_counted_within_the_window(store: Store) -> None:
     put(
         store,
         make_closing(1, state=SENT, **at),
-        make_closing(2, state=HELD, marked=True, **at),
+        make_closing(2, state=HELD, in_doubt=True, **at),
         make_closing(3, state=SENT, approval=Approval.GIVEN, **at),
         make_closing(4, state=SENT, command=Command.BACKFILL, **at),
         make_closing(5, state=SENT, claimed_at=NOW - timedelta(hours=25)),
@@ -703,7 +703,7 @@ def test_approval_meets_each_closing_once(store: Store) -> None:
 
 
 def decisions(store: Store) -> list[int]:
-    return [closing.key.matter_id for closing in store.ledger.decided(Command.SYNC)]
+    return [closing.key.matter_id for closing in store.ledger.decided_in_run(Command.SYNC)]
 
 
 def test_decided_in_the_order_of_deciding(store: Store) -> None:
@@ -732,7 +732,7 @@ def test_decided_names_what_waits_for_approval_once(store: Store) -> None:
     assert decisions(store) == [1, 2]
     next_run(store)
     assert decisions(store) == [1, 2]
-    assert list(store.ledger.decided(Command.BACKFILL)) == []
+    assert list(store.ledger.decided_in_run(Command.BACKFILL)) == []
 
 
 def test_decided_holds_what_was_found_in_doubt(store: Store) -> None:

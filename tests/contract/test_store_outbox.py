@@ -58,11 +58,11 @@ def rejected(store: Store, matter: int, code: str = "bad_email", at: datetime = 
 
 ROWS = (
     make_closing(1, reason=Reason.SURGE),
-    make_closing(2, state=HELD, marked=True, reason=Reason.OPTED_OUT, claimed_in_run=3, batch=1),
+    make_closing(2, state=HELD, in_doubt=True, reason=Reason.OPTED_OUT, claimed_in_run=3, batch=1),
     make_closing(3, state=DEAD, command=Command.BACKFILL, claimed_in_run=3, batch=2),
-    make_closing(4, command=Command.BACKFILL, marked=True, reason=Reason.UNKNOWN_OUTCOME),
-    make_closing(5, state=State.SENT, marked=True, claimed_in_run=3, batch=1),
-    make_closing(6, state=State.SKIPPED, reason=Reason.OPTED_OUT, marked=True),
+    make_closing(4, command=Command.BACKFILL, in_doubt=True, reason=Reason.UNKNOWN_OUTCOME),
+    make_closing(5, state=State.SENT, in_doubt=True, claimed_in_run=3, batch=1),
+    make_closing(6, state=State.SKIPPED, reason=Reason.OPTED_OUT, in_doubt=True),
     make_closing(7, state=State.SENDING),
 )
 

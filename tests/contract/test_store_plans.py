@@ -30,7 +30,7 @@ def store(
         ):
             opened.begin_run("sync", "r", NOW)
             made = [
-                make_closing(n, contact_id=n, state=state, claimed_at=NOW, marked=n == MATTERS)
+                make_closing(n, contact_id=n, state=state, claimed_at=NOW, in_doubt=n == MATTERS)
                 for n in ids
             ]
             opened.ledger.record([(None, closing) for closing in made], NOW)
@@ -58,7 +58,7 @@ def settle(ledger: Ledger) -> None:
 
 
 def hold(closing: Closing) -> Closing:
-    return closing._replace(state=State.HELD, marked=True)
+    return closing._replace(state=State.HELD, in_doubt=True)
 
 
 def approve(closing: Closing) -> Closing:
@@ -109,7 +109,7 @@ WORK: dict[str, tuple[Callable[[Ledger], object], set[str]]] = {
         {"closings_pending", "sqlite_autoindex_closings_1"},
     ),
     "decided": (
-        lambda ledger: list(ledger.decided(Command.SYNC)),
+        lambda ledger: list(ledger.decided_in_run(Command.SYNC)),
         {"closings_by_run", "closings_pending"},
     ),
 }

@@ -209,7 +209,7 @@ def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
     old = make_request(make_closing(80, contact_id=80), email="old@example.com")
     assert store.history.of_person(old) == []
     (claimed,) = store.ledger.known([77])[77]
-    store.ledger.record([(claimed, claimed._replace(marked=True))], LATER)
+    store.ledger.record([(claimed, claimed._replace(in_doubt=True))], LATER)
     assert len(store.history.of_person(old)) == 1
 
 
@@ -275,12 +275,12 @@ def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:
     lost = Reason.UNKNOWN_OUTCOME
     put(
         store,
-        make_closing(1, state=State.HELD, marked=True, reason=lost),
-        make_closing(2, state=State.PENDING, marked=True, reason=lost),
+        make_closing(1, state=State.HELD, in_doubt=True, reason=lost),
+        make_closing(2, state=State.PENDING, in_doubt=True, reason=lost),
         make_closing(3, state=State.DEAD),
         make_closing(4, state=State.DEAD, reason=Reason.RETRY),
         make_closing(5, state=State.SENDING),
-        make_closing(6, state=State.PENDING, marked=True, reason=lost),
+        make_closing(6, state=State.PENDING, in_doubt=True, reason=lost),
     )
     overview = store.overview
     assert overview.held() == [Group(Command.SYNC, lost, 1, NOW)]
@@ -297,7 +297,7 @@ def test_hand_overs_between_moments(store: Store) -> None:
     put(
         store,
         *(make_closing(n, state=State.SENT, claimed_at=NOW + n * hour / 2) for n in range(4)),
-        make_closing(9, state=State.HELD, claimed_at=NOW, marked=True),
+        make_closing(9, state=State.HELD, claimed_at=NOW, in_doubt=True),
     )
     bounds = [NOW, NOW + hour, NOW + 2 * hour, NOW + 3 * hour]
     assert store.overview.handed_over(bounds) == [2, 2, 0]

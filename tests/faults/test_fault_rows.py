@@ -26,7 +26,7 @@ from histories import play
 from rig import faults
 
 from clio_broadly_sync.sandbox import Request
-from clio_broadly_sync.transport.rate_limit import Pace
+from clio_broadly_sync.transport.rate_limit import RateLimit
 
 UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 69, 74, 75, 77, 78
 TOKEN = "/oauth/token"
@@ -222,16 +222,16 @@ def test_row_08_rate_limit_is_never_run_into() -> None:
     """10,000 matters at 50 requests a minute: `test_long_backfill_never_meets_a_429`, by a clock
     of its own. Here the pace alone, for 300 requests."""
     now, left, window = [0.0], 50, 0
-    pace = Pace(lambda: now[0])
+    limit = RateLimit(lambda: now[0])
     for _ in range(300):
-        now[0] += pace.seconds() + 0.1
+        now[0] += limit.seconds() + 0.1
         left, window = (left, window) if now[0] // 60 == window else (50, int(now[0] // 60))
-        pace.count()
+        limit.count_request()
         left -= 1
         assert left >= 0
         date = datetime.fromtimestamp(int(now[0]), UTC)
         reset = str((window + 1) * 60)
-        pace.note({"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": reset}, date)
+        limit.note_answer({"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": reset}, date)
     assert now[0] < 7 * 60
 
 

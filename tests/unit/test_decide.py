@@ -139,7 +139,7 @@ def test_moved_closing_is_decided_by_its_new_date() -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        make_closing(marked=True),
+        make_closing(in_doubt=True),
         make_closing(state=SENT),
         make_closing(state=HELD),
         make_closing(state=DEAD),
@@ -227,14 +227,14 @@ SPEAKS_AGAINST = [
 @pytest.mark.parametrize("matter", SPEAKS_AGAINST, ids=str)
 def test_marked_closing_is_held_instead_of_skipped(matter: dict[str, Any]) -> None:
     """What may no longer be sent, and may have been, waits for a person, under its own date."""
-    look = lifecycle.matter_read(make_closing(marked=True), make_matter(**matter), POLICY, AT)
-    assert (look.closing.state, look.closing.marked) == (HELD, True)
+    look = lifecycle.matter_read(make_closing(in_doubt=True), make_matter(**matter), POLICY, AT)
+    assert (look.closing.state, look.closing.in_doubt) == (HELD, True)
     assert look.closing.key == Key(77, CLOSED_ON)
 
 
 def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
     """Opted out, asked elsewhere or gone meanwhile: held, not skipped."""
-    marked = make_closing(marked=True)
+    marked = make_closing(in_doubt=True)
     opted_out = lifecycle.contact_read(marked, make_contact(opted_out=Box.CHECKED), POLICY, AT)
     asked = lifecycle.asked_before(marked, Asked(person_at=NOW), POLICY, NOW)
     gone = lifecycle.gone(marked).closing
@@ -244,20 +244,20 @@ def test_marked_closing_is_held_for_its_contact_or_an_earlier_request() -> None:
         (gone, Reason.NOT_CLOSED),
     ):
         assert row is not None
-        assert (row.state, row.reason, row.marked) == (HELD, reason, True)
+        assert (row.state, row.reason, row.in_doubt) == (HELD, reason, True)
 
 
 def test_marked_closing_waits_for_what_cannot_be_read() -> None:
     """A fault is no decision: it keeps waiting, and keeps its mark."""
-    hidden = lifecycle.contact_read(make_closing(marked=True), None, POLICY, AT)
+    hidden = lifecycle.contact_read(make_closing(in_doubt=True), None, POLICY, AT)
     assert hidden is not None
-    assert (hidden.state, hidden.reason, hidden.marked) == (PENDING, Reason.CONTACT_HIDDEN, True)
+    assert (hidden.state, hidden.reason, hidden.in_doubt) == (PENDING, Reason.CONTACT_HIDDEN, True)
 
 
 def test_marked_closing_keeps_its_date_when_the_matter_gets_another() -> None:
     """It is tried again under the same transactionId."""
     look = lifecycle.matter_read(
-        make_closing(marked=True), make_matter(closed_on=OTHER_DATE), POLICY, AT, again=True
+        make_closing(in_doubt=True), make_matter(closed_on=OTHER_DATE), POLICY, AT, again=True
     )
     assert (look.closing.key.closed_on, look.closing.reason) == (CLOSED_ON, Reason.UNKNOWN_OUTCOME)
     assert look.goes_on
@@ -267,14 +267,14 @@ def test_marked_closing_keeps_its_date_when_the_matter_gets_another() -> None:
 def test_mark_stays(outcomes: list[Outcome], dedupes: bool) -> None:
     """Once the outcome was unknown, nothing that follows takes the mark away, and only a result
     for the item ends the doubt."""
-    closing = make_closing(marked=True)
+    closing = make_closing(in_doubt=True)
     policy = make_policy(dedupes=dedupes)
     for outcome in outcomes:
         if closing.state is not PENDING:
             break
         sending = closing._replace(state=SENDING, reason=None)
         closing = lifecycle.settled(make_receipt(sending, outcome), sending, policy)
-        assert closing.marked
+        assert closing.in_doubt
         if outcome in (Outcome.RETRY, Outcome.REFUSED, Outcome.UNKNOWN):
             assert closing.state in (PENDING, HELD)
             assert closing.reason is Reason.UNKNOWN_OUTCOME
@@ -364,7 +364,7 @@ def test_approval_is_sticky() -> None:
     """Once approved, a closing stays so through claim, release and a second look."""
     approved = lifecycle.approved(make_closing(reason=Reason.SURGE), POLICY, NOW)
     assert (approved.approval, approved.reason) == (Approval.GIVEN, None)
-    doubted = lifecycle.approved(make_closing(marked=True), POLICY, NOW)
+    doubted = lifecycle.approved(make_closing(in_doubt=True), POLICY, NOW)
     assert (doubted.approval, doubted.reason) == (Approval.GIVEN, Reason.UNKNOWN_OUTCOME)
     released = lifecycle.released(approved, Reason.UNAVAILABLE)
     look = lifecycle.matter_read(
@@ -375,15 +375,15 @@ def test_approval_is_sticky() -> None:
 
 def test_surge_does_not_hide_a_doubt() -> None:
     """A marked closing in a surge still says that its outcome is unknown."""
-    marked = make_closing(marked=True, reason=Reason.UNKNOWN_OUTCOME)
+    marked = make_closing(in_doubt=True, reason=Reason.UNKNOWN_OUTCOME)
     waits = lifecycle.awaiting_approval(marked)
     assert (waits.approval, waits.reason) == (Approval.WANTED, Reason.UNKNOWN_OUTCOME)
 
 
 def test_released_in_doubt_stays_in_doubt() -> None:
     """What was marked before it was claimed is marked after it was given back."""
-    released = lifecycle.released(make_closing(marked=True, tries=2), Reason.UNAVAILABLE)
-    assert (released.reason, released.marked, released.tries) == (Reason.UNKNOWN_OUTCOME, True, 2)
+    released = lifecycle.released(make_closing(in_doubt=True, tries=2), Reason.UNAVAILABLE)
+    assert (released.reason, released.in_doubt, released.tries) == (Reason.UNKNOWN_OUTCOME, True, 2)
 
 
 @pytest.mark.parametrize(
@@ -392,12 +392,12 @@ def test_released_in_doubt_stays_in_doubt() -> None:
         (make_closing(state=SENDING), False, HELD, 1),
         (make_closing(state=SENDING), True, PENDING, 1),
         (make_closing(state=SENDING, tries=9), True, PENDING, 1),
-        (make_closing(state=SENDING, tries=9, marked=True), True, HELD, 10),
+        (make_closing(state=SENDING, tries=9, in_doubt=True), True, HELD, 10),
         (make_closing(state=SENDING, resent=True), False, HELD, 1),
-        (make_closing(marked=True), True, PENDING, 0),
-        (make_closing(marked=True), False, HELD, 0),
-        (make_closing(marked=True, resent=True), False, PENDING, 0),
-        (make_closing(marked=True, resent=True, tries=1), False, HELD, 1),
+        (make_closing(in_doubt=True), True, PENDING, 0),
+        (make_closing(in_doubt=True), False, HELD, 0),
+        (make_closing(in_doubt=True, resent=True), False, PENDING, 0),
+        (make_closing(in_doubt=True, resent=True, tries=1), False, HELD, 1),
     ],
 )
 def test_recovered(left: Closing, dedupes: bool, state: State, tries: int) -> None:
@@ -405,13 +405,13 @@ def test_recovered(left: Closing, dedupes: bool, state: State, tries: int) -> No
     resent has one try."""
     closing = lifecycle.recovered(left._replace(reason=Reason.UNKNOWN_OUTCOME), dedupes)
     assert (closing.state, closing.tries) == (state, tries)
-    assert (closing.marked, closing.reason) == (True, Reason.UNKNOWN_OUTCOME)
+    assert (closing.in_doubt, closing.reason) == (True, Reason.UNKNOWN_OUTCOME)
 
 
 def test_recovered_closing_says_that_its_outcome_is_unknown() -> None:
     """Whatever it waited for before it was claimed."""
     for state in (SENDING, PENDING):
-        left = make_closing(state=state, marked=state is PENDING, reason=Reason.SURGE)
+        left = make_closing(state=state, in_doubt=state is PENDING, reason=Reason.SURGE)
         row = lifecycle.recovered(left, dedupes=False)
         assert (row.state, row.reason) == (HELD, Reason.UNKNOWN_OUTCOME)
 
@@ -420,7 +420,7 @@ def test_recovered_closing_says_that_its_outcome_is_unknown() -> None:
 
 NOT_AT_ITS_END = [
     make_closing(state=DEAD, reason=Reason.RETRY, tries=10, command=Command.BACKFILL),
-    make_closing(state=HELD, reason=Reason.OPTED_OUT, tries=2, marked=True),
+    make_closing(state=HELD, reason=Reason.OPTED_OUT, tries=2, in_doubt=True),
     make_closing(state=DEAD, approval=Approval.WANTED, noticed_at=NOW),
 ]
 
@@ -430,17 +430,17 @@ def test_resent_waits_for_nothing_but_the_next_sync(left: Closing) -> None:
     """Approved, of `sync`, its tries begun anew; a doubt stays one, and settling is over."""
     row = lifecycle.resent(left)
     assert (row.state, row.command, row.approval) == (PENDING, Command.SYNC, Approval.GIVEN)
-    assert (row.resent, row.tries, row.marked) == (True, 0, left.marked)
+    assert (row.resent, row.tries, row.in_doubt) == (True, 0, left.in_doubt)
     policy = make_policy(settle_hours=24)
     assert row.reason is lifecycle.waits_for(row, policy, NOW)
-    assert row.reason is (Reason.UNKNOWN_OUTCOME if left.marked else None)
+    assert row.reason is (Reason.UNKNOWN_OUTCOME if left.in_doubt else None)
     assert lifecycle.recovered(row, dedupes=False) == row
 
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -> None:
     """Its transactionId is that of the closing which a person resent."""
-    row = lifecycle.resent(make_closing(state=DEAD, marked=marked))
+    row = lifecycle.resent(make_closing(state=DEAD, in_doubt=marked))
     look = lifecycle.matter_read(row, make_matter(closed_on=None), POLICY, AT, again=True)
     assert (look.goes_on, look.closing.key) == (True, Key(77, CLOSED_ON))
 
@@ -449,8 +449,8 @@ def test_resent_closing_keeps_its_date_where_the_matter_has_none(marked: bool) -
 @pytest.mark.parametrize("marked", [True, False])
 def test_dropped_is_final(state: State, marked: bool) -> None:
     """Nothing decides on it anew, and the mark by which it counts as asked stays."""
-    row = lifecycle.dropped(make_closing(state=state, marked=marked, resent=state is PENDING))
-    assert (row.state, row.reason, row.marked) == (SKIPPED, Reason.DROPPED, marked)
+    row = lifecycle.dropped(make_closing(state=state, in_doubt=marked, resent=state is PENDING))
+    assert (row.state, row.reason, row.in_doubt) == (SKIPPED, Reason.DROPPED, marked)
     assert row.resent is False
     for policy in (POLICY, for_backfill()):
         assert notice(make_matter(), [row], policy) is None

@@ -50,7 +50,7 @@ def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> Non
 
 def test_closing_is_not_its_own_cause() -> None:
     """A marked one was claimed once itself."""
-    own = passed_over(state=State.HELD, marked=True)
+    own = passed_over(state=State.HELD, in_doubt=True)
     own = Story(own.closing, (changed(-timedelta(days=1), State.SENDING), *own.steps))
     assert sentences.related_by_matter(own, [own]) is None
     assert sentences.related_by_person(own, [own]) is None
@@ -89,7 +89,7 @@ def test_foreseen_one_comes_after_everything() -> None:
 
 
 SENT = make_closing(77, FORMER_DATE, state=State.SENT)
-LOST = make_closing(77, FORMER_DATE, state=State.HELD, marked=True)
+LOST = make_closing(77, FORMER_DATE, state=State.HELD, in_doubt=True)
 OUT = make_closing(77, FORMER_DATE, state=State.SKIPPED, reason=DROPPED)
 UNDER = "on 20 Nov 2026, 18:00, under the close date 10 Nov 2026"
 NEW = "under the new one, 18 Nov 2026, it is not asked"
@@ -114,7 +114,7 @@ def test_sentence_begins_with_what_became_of_the_matter(closing: Closing, says: 
 def test_lost_one_that_was_dropped_tells_when_it_was_sent() -> None:
     """Not when a person took it out of the outbox, perhaps days later."""
     claimed = NOW - timedelta(days=2)
-    found = sentences.Related(NOW, OUT._replace(marked=True, claimed_at=claimed))
+    found = sentences.Related(NOW, OUT._replace(in_doubt=True, claimed_at=claimed))
     text = sentences.related_sentence(passed_over().closing, found, UTC)
     assert text.startswith("Perhaps handed over on 18 Nov 2026, 18:00, under the close date")
 
@@ -125,7 +125,7 @@ def test_lost_one_that_was_dropped_tells_when_it_was_sent() -> None:
 )
 def test_held_one_names_the_former_date(closing: Closing, became: str) -> None:
     """Its own answer was lost, too, which comes first."""
-    own = passed_over(state=State.HELD, marked=True).closing
+    own = passed_over(state=State.HELD, in_doubt=True).closing
     text = sentences.related_sentence(own, sentences.Related(NOW, closing), UTC)
     assert text.startswith("Perhaps handed over, for Broadly's answer was lost; and it is not sent")
     assert text.endswith(f"because this matter was {became} {UNDER}.")

@@ -180,7 +180,7 @@ def test_closing_found_sending_is_one_whose_outcome_is_unknown(
     runs.store.ledger.record([(None, make_closing(1, state=State.SENDING))], NOW)
     context = runs.sync(make_policy(dedupes=dedupes), limit=0)
     row = runs.row(1)
-    assert (row.state, row.reason, row.marked) == (state, Reason.UNKNOWN_OUTCOME, True)
+    assert (row.state, row.reason, row.in_doubt) == (state, Reason.UNKNOWN_OUTCOME, True)
     assert (context.report.held, context.report.attention) == (
         (1, True) if not dedupes else (0, False)
     )

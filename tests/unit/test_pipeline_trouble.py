@@ -86,7 +86,7 @@ def test_what_could_not_be_settled_is_in_doubt(
     fails(runs, StorageError)
     assert runs.states == {1: SENDING, 2: SENDING}
     runs.sync(make_policy(dedupes=dedupes))
-    assert all(runs.row(n).marked for n in (1, 2))
+    assert all(runs.row(n).in_doubt for n in (1, 2))
     assert runs.broadly.matters == ([[1, 2]] if dedupes else [])
 
 
@@ -144,7 +144,7 @@ def test_item_without_a_result_is_tried_in_the_next_run_where_that_is_safe(runs:
         runs.sync(DEDUPES, batch_size=2)
     assert runs.broadly.matters == [[1, 2], [3]]
     assert runs.states == {1: PENDING, 2: SENT, 3: SENT}
-    assert (runs.row(1).marked, runs.row(1).reason) == (True, Reason.UNKNOWN_OUTCOME)
+    assert (runs.row(1).in_doubt, runs.row(1).reason) == (True, Reason.UNKNOWN_OUTCOME)
     runs.sync(DEDUPES)
     assert runs.broadly.matters == [[1]]
     assert runs.states[1] is SENT
@@ -157,7 +157,7 @@ def test_lost_answer_ends_the_run_where_repeats_are_safe(runs: Runs) -> None:
     runs.broadly.answers = [lost]
     fails(runs, UnavailableError, policy=DEDUPES, batch_size=1)
     assert runs.waits == []
-    assert (runs.row(1).marked, runs.states) == (True, {1: PENDING, 2: PENDING})
+    assert (runs.row(1).in_doubt, runs.states) == (True, {1: PENDING, 2: PENDING})
 
 
 def test_doubt_of_an_earlier_run_outlives_an_outage(runs: Runs) -> None:
@@ -167,7 +167,7 @@ def test_doubt_of_an_earlier_run_outlives_an_outage(runs: Runs) -> None:
     fails(runs, UnavailableError, policy=DEDUPES)
     fails(runs, UnavailableError, policy=DEDUPES)
     row = runs.row(1)
-    assert (row.state, row.marked, row.reason) == (PENDING, True, Reason.UNKNOWN_OUTCOME)
+    assert (row.state, row.in_doubt, row.reason) == (PENDING, True, Reason.UNKNOWN_OUTCOME)
 
 
 # Busy.

@@ -46,9 +46,9 @@ class _Terminal:
 def test_nothing_before_two_seconds() -> None:
     """A run that is over by then leaves no trace on the terminal."""
     terminal = _Terminal()
-    terminal.line.read(200)
-    terminal.line.sending(5)
-    terminal.line.settled(5)
+    terminal.line.matters_read(200)
+    terminal.line.closings_due(5)
+    terminal.line.closings_done(5)
     terminal.line.waiting("Clio", 0.5)
     terminal.after(1.9)
     terminal.line.finish()
@@ -65,24 +65,24 @@ def test_how_far_it_has_come() -> None:
     """Matters are counted, then closings; a new walk begins the bar anew."""
     terminal = _Terminal()
     terminal.after(2)
-    terminal.line.read(200)
+    terminal.line.matters_read(200)
     assert terminal.seen == "Read 200 matters"
-    terminal.line.sending(4)
+    terminal.line.closings_due(4)
     assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 4"
-    terminal.line.settled(1)
+    terminal.line.closings_done(1)
     assert terminal.seen == f"Handing over [{'#' * 6}{'.' * 18}] 1 of 4"
-    terminal.line.settled(9)
+    terminal.line.closings_done(9)
     assert terminal.seen == f"Handing over [{'#' * 24}] 4 of 4"
-    terminal.line.sending(2)
+    terminal.line.closings_due(2)
     assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 2"
-    terminal.line.sending(0)
+    terminal.line.closings_due(0)
     assert terminal.seen == ""
 
 
 def test_a_wait_says_until_when() -> None:
     """A long one at once; when it is over, the line is what it was before."""
     terminal = _Terminal()
-    terminal.line.read(200)
+    terminal.line.matters_read(200)
     terminal.line.waiting("Clio's rate limit", 48)
     assert terminal.seen == "Waiting for Clio's rate limit until 12:00:48"
     assert terminal.after(47.9) == "Waiting for Clio's rate limit until 12:00:48"
@@ -93,7 +93,7 @@ def test_what_comes_meanwhile_ends_the_wait() -> None:
     """Nobody waits any more once something was read."""
     terminal = _Terminal()
     terminal.line.waiting("Broadly", 60)
-    terminal.line.read(400)
+    terminal.line.matters_read(400)
     assert terminal.seen == "Read 400 matters"
 
 
@@ -106,7 +106,7 @@ def test_finished_line_is_wiped_out() -> None:
     assert terminal.seen == ""
     assert terminal.written.endswith("\r")
     assert terminal.after(5) == ""
-    terminal.line.sending(1)
+    terminal.line.closings_due(1)
     assert terminal.seen.startswith("Handing over")
 
 
@@ -132,5 +132,5 @@ def test_narrow_terminal() -> None:
     """A line that would break could not be wiped out."""
     terminal = _Terminal(width=20)
     terminal.after(2)
-    terminal.line.sending(300)
+    terminal.line.closings_due(300)
     assert len(terminal.seen) == 19

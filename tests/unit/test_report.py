@@ -22,13 +22,13 @@ HIDDEN = make_closing(reason=Reason.CONTACT_HIDDEN)
         (HIDDEN, make_closing(), False),
         (None, make_closing(reason=Reason.SETTLING), False),
         (None, make_closing(state=State.SKIPPED, reason=Reason.OPTED_OUT), False),
-        (make_closing(marked=True), make_closing(state=State.HELD, marked=True), True),
+        (make_closing(in_doubt=True), make_closing(state=State.HELD, in_doubt=True), True),
     ],
 )
 def test_attention_for_what_is_new(old: Closing | None, new: Closing, attention: bool) -> None:
     """A fault wants a person once, when it is new; what became held does, too."""
     report = Report()
-    report.decided(old, new)
+    report.count_decision(old, new)
     assert report.attention is attention
 
 
@@ -36,8 +36,8 @@ def test_skipped_are_counted_by_reason() -> None:
     """Each reason has its figure; who waits has none."""
     report = Report()
     for reason in (Reason.OPTED_OUT, Reason.OPTED_OUT, Reason.NO_CHANNEL):
-        report.decided(None, make_closing(state=State.SKIPPED, reason=reason))
-    report.decided(None, HIDDEN)
+        report.count_decision(None, make_closing(state=State.SKIPPED, reason=reason))
+    report.count_decision(None, HIDDEN)
     assert report.skipped == {"opted_out": 2, "no_channel": 1}
 
 
@@ -57,7 +57,7 @@ def test_receipts(outcome: Outcome) -> None:
     state, counted, attention = RECEIPTS[outcome]
     report = Report()
     closing = make_closing(state=state)
-    report.settled([(make_receipt(closing, outcome), closing)])
+    report.count_receipts([(make_receipt(closing, outcome), closing)])
     names = ("sent", "duplicate", "suppressed", "rejected", "held")
     assert {name: n for name in names if (n := getattr(report, name))} == counted
     assert report.attention is attention
@@ -66,7 +66,7 @@ def test_receipts(outcome: Outcome) -> None:
 def test_nothing_held_wants_nobody() -> None:
     """A recovery that found nothing is no news."""
     report = Report()
-    report.now_held(0)
+    report.count_held(0)
     assert not report.attention
 
 
@@ -82,7 +82,7 @@ def test_nothing_held_wants_nobody() -> None:
         ({"reason": Reason.SURGE}, Decision(Verdict.WAIT, Reason.SURGE)),
         ({}, Decision(Verdict.WAIT)),
         (
-            {"state": State.HELD, "reason": Reason.OPTED_OUT, "marked": True},
+            {"state": State.HELD, "reason": Reason.OPTED_OUT, "in_doubt": True},
             Decision(Verdict.WAIT, Reason.OPTED_OUT),
         ),
     ],

@@ -502,11 +502,11 @@ def test_asked_recently(asked: Asked, reask_days: int, reason: Reason | None) ->
 )
 def test_receipt(outcome: Outcome, marked: bool, dedupes: bool, state: State, marks: bool) -> None:
     """Only a result for the item settles a marked closing; any other ending leaves it unknown."""
-    closing = make_closing(state=State.SENDING, marked=marked)
+    closing = make_closing(state=State.SENDING, in_doubt=marked)
     change = lifecycle.change_after(
         make_receipt(closing, outcome), closing, make_policy(dedupes=dedupes)
     )
-    assert (change.state, change.marked) == (state, marks)
+    assert (change.state, change.in_doubt) == (state, marks)
 
 
 @pytest.mark.parametrize(
@@ -532,12 +532,12 @@ def test_what_was_not_tried_does_not_count() -> None:
 
 def test_mark_goes_with_every_change() -> None:
     """What was unknown is held instead of skipped, and as unknown as before when given back."""
-    marked = make_closing(marked=True)
+    marked = make_closing(in_doubt=True)
     assert lifecycle.change_not_sent(marked, Reason.OPTED_OUT) == lifecycle.Change(
-        State.HELD, Reason.OPTED_OUT, marked=True
+        State.HELD, Reason.OPTED_OUT, in_doubt=True
     )
     assert lifecycle.change_released(marked, Reason.UNAVAILABLE) == lifecycle.Change(
-        State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True
+        State.PENDING, Reason.UNKNOWN_OUTCOME, in_doubt=True
     )
 
 

@@ -57,7 +57,7 @@ def test_one_sentence_for_everything(
 ) -> None:
     """It begins with what became of the client, ends once, and leaves nothing to fill in."""
     for resent in (False, True):
-        told = story(state, reason, command=command, marked=marked, resent=resent)
+        told = story(state, reason, command=command, in_doubt=marked, resent=resent)
         text = sentences.sentence(told, given())
         assert text.startswith(OPENINGS)
         assert re.search(r"[{}\n]|None|Reason|State|\.\.|\. [A-Z]", text) is None
@@ -145,7 +145,7 @@ def test_rests_until_the_settle_time_is_over() -> None:
 
 def test_pending_in_doubt() -> None:
     """What the next run does depends on whether Broadly knows what it has taken."""
-    told = story(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tries=2)
+    told = story(State.PENDING, Reason.UNKNOWN_OUTCOME, in_doubt=True, tries=2)
     assert "asks again" in sentences.sentence(told, given(dedupes=True))
     assert "2 of 10" in sentences.sentence(told, given(dedupes=True))
     assert "for a person to decide" in sentences.sentence(told, given(dedupes=False))
@@ -154,7 +154,7 @@ def test_pending_in_doubt() -> None:
 def test_resent_by_a_person() -> None:
     """It says so, whether or not the client may have been asked."""
     for reason, opening in ((None, "Not handed over yet"), (Reason.UNKNOWN_OUTCOME, "Perhaps")):
-        text = said(State.PENDING, reason, resent=True, marked=reason is not None)
+        text = said(State.PENDING, reason, resent=True, in_doubt=reason is not None)
         assert text.startswith(opening)
         assert f"a person sent it again on {CHANGED}" in text
 
@@ -188,19 +188,19 @@ def test_dead() -> None:
 
 def test_held() -> None:
     """Lost; and lost, and then opted out."""
-    lost = said(State.HELD, Reason.UNKNOWN_OUTCOME, marked=True)
+    lost = said(State.HELD, Reason.UNKNOWN_OUTCOME, in_doubt=True)
     assert lost.startswith("Perhaps handed over: Broadly's answer was lost")
-    out = said(State.HELD, Reason.OPTED_OUT, marked=True)
+    out = said(State.HELD, Reason.OPTED_OUT, in_doubt=True)
     assert "because the contact's BroadlyOptOut box was checked" in out
     for reason in (Reason.UNKNOWN_OUTCOME, Reason.OPTED_OUT):
-        helps = sentences.helps(story(State.HELD, reason, marked=True), given()) or ""
+        helps = sentences.helps(story(State.HELD, reason, in_doubt=True), given()) or ""
         assert "outbox drop 77" in helps
         assert "outbox resend 77" in helps
 
 
 def test_dropped_after_a_lost_answer() -> None:
     """The client may have been asked all the same."""
-    assert said(State.SKIPPED, Reason.DROPPED, marked=True).startswith("Perhaps handed over")
+    assert said(State.SKIPPED, Reason.DROPPED, in_doubt=True).startswith("Perhaps handed over")
 
 
 def test_fields_have_the_names_of_the_settings() -> None:

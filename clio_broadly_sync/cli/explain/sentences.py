@@ -127,7 +127,7 @@ def _skipped(closing: Closing) -> str:
         return "Not handed over: it was passed over on {changed}."
     if reason is Reason.SUPPRESSED:
         return f"Not asked: {WHY[reason]}."
-    if reason is Reason.DROPPED and closing.marked:
+    if reason is Reason.DROPPED and closing.in_doubt:
         return (
             f"Perhaps handed over: Broadly's answer was lost, and {WHY[reason]}, so it is not sent "
             "again."
@@ -305,7 +305,7 @@ def _became(closing: Closing) -> str:
 
 def _counts(closing: Closing) -> bool:
     """Tell whether the client was handed over, or perhaps was."""
-    return closing.state in (State.SENT, State.HELD) or closing.marked
+    return closing.state in (State.SENT, State.HELD) or closing.in_doubt
 
 
 def _before(story: Story, others: Iterable[Story]) -> Iterator[Related]:

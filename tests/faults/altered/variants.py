@@ -75,10 +75,10 @@ def send_again() -> None:
     """What has an unknown outcome goes again, although Broadly may ask twice."""
 
     def unknown(closing: Closing, *, dedupes: bool) -> lifecycle.Change:
-        return lifecycle.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, marked=True, tried=True)
+        return lifecycle.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, in_doubt=True, tried=True)
 
     def recovered(closing: Closing, dedupes: bool) -> Closing:
-        return closing._replace(state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, marked=True)
+        return closing._replace(state=State.PENDING, reason=Reason.UNKNOWN_OUTCOME, in_doubt=True)
 
     lifecycle.change_in_doubt, lifecycle.recovered = unknown, recovered
 
