@@ -234,6 +234,22 @@ def test_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert lock.stat().st_mode & 0o777 == 0o600
 
 
+def test_waits_for_another_that_is_soon_done(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again and again who has the lock, until it is free."""
+    path.parent.mkdir(mode=0o700)
+    other = TokenStore(path).alone()
+    other.__enter__()
+    waits: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waits.append(seconds)
+        other.__exit__(None, None, None)
+
+    monkeypatch.setattr("time.sleep", let_go)
+    with TokenStore(path).alone():
+        assert len(waits) == 1
+
+
 def test_others_may_not_read_it(state: Path) -> None:
     """Tokens are neither put into nor taken from a state that others can look into."""
     state.chmod(0o644)

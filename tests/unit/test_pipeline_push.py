@@ -9,6 +9,7 @@ from runs import YESTERDAY, Runs
 from clio_broadly_sync.domain.model import Box, Key, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push
+from clio_broadly_sync.sinks.dry_run import DryRun
 
 PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD
 
@@ -170,3 +171,11 @@ def test_push_goes_on_where_all_that_is_in_memory_was_skipped(
     runs.sync(batch_size=2)
     assert runs.broadly.matters == [[1], [7]]
     assert runs.states[7] is SENT
+
+
+def test_dry_run_accepts_everybody_and_sends_nobody(runs: Runs) -> None:
+    """What it works on is a copy of the state, so that may say "sent"."""
+    runs.close(1, 2)
+    context = runs.sync(sink=DryRun())
+    assert runs.states == {1: State.SENT, 2: State.SENT}
+    assert (context.report.to_send, runs.broadly.posts) == (2, [])

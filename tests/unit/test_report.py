@@ -90,3 +90,12 @@ def test_nothing_held_wants_nobody() -> None:
 def test_decision_of_a_row(row: dict[str, Any], decision: Decision) -> None:
     """A row says whether its client was handed over, left out, or waits, and why."""
     assert decision_of(make_closing(**row)) == decision
+
+
+@pytest.mark.parametrize("counted", ["held", "rejected", "faults"])
+def test_news_is_what_a_person_reads_once(counted: str) -> None:
+    """A surge is told in each run, and what was sent needs nobody."""
+    report = Report(surge=3, sent=2, suppressed=1)
+    assert not report.news
+    setattr(report, counted, 1)
+    assert report.news
