@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import test_store
-import test_store_soundness
+import test_store_integrity
 from factories import NOW
-from test_store_soundness import BROKEN, flaws, sql
+from test_store_integrity import BROKEN, flaws, sql
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import Store, TokenStore, integrity, locked
 from clio_broadly_sync.store import tokens as module
 
-whole, path = test_store_soundness.whole, test_store_soundness.path
+whole, path = test_store_integrity.whole, test_store_integrity.path
 made = test_store.made
 MEND = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
 OWN_FOLDER = "give the state a folder of its own, with SYNC_STATE."
