@@ -1,6 +1,7 @@
-"""Requests to Clio Manage's API v4, read only: the token, paging, and Clio's time.
+"""Requests to Clio Manage's API v4, which only read: the token, paging, and Clio's time.
 
-Source: Clio's paging, authorization and rate limit guides.
+What the parameters and the answers mean is in `clio/records.py`. Source: Clio's paging,
+authorization and rate limit guides.
 """
 
 import time
@@ -18,9 +19,11 @@ from clio_broadly_sync.domain.errors import ClockError, ConfigError, DeniedError
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 
 MAX_SKEW: Final = timedelta(hours=48)
+"""The clocks of Clio and of this machine may be no further apart than this."""
 MAX_PAGES_WITHOUT_PROGRESS: Final = 10
+"""After so many pages in a row without a higher id, the pages are taken to lead in a circle."""
 MAX_PAGES: Final = 50_000
-"""Ten million records: no firm has so many, and a chain of pages that is longer has no end."""
+"""That is ten million records: no firm has so many, so a longer chain of pages has no end."""
 
 
 class AccessTokens(Protocol):
@@ -30,7 +33,7 @@ class AccessTokens(Protocol):
         """Return the token to use; raise DeniedError where there is none."""
 
     def refresh(self) -> bool:
-        """Get a new token in place of one that was refused; False where there is no way to."""
+        """Get a new token in place of one that was refused; return False where that cannot be."""
 
 
 class Rows(NamedTuple):
@@ -38,13 +41,16 @@ class Rows(NamedTuple):
 
     rows: list[Row]
     next_url: str | None
+    """The address of the next page; None after the last one."""
     answer: Answer
 
 
 class Api:
     """One firm's Clio as it answers, and the time by its clock.
 
-    `base_url`: scheme and host. `wall_clock` returns aware UTC by this machine.
+    `base_url` is scheme and host. `wall_clock` returns this machine's time in aware UTC, and
+    `monotonic` returns seconds by a clock that is never set. Every method that asks Clio may raise
+    SyncError; a request that Clio refuses as such ends in ConfigError.
     """
 
     def __init__(
@@ -64,22 +70,28 @@ class Api:
         self._first_answer: tuple[datetime, float] | None = None
 
     def clio_time(self) -> datetime:
-        """Return the `Date` of the first answer plus the time passed since; ours before it."""
+        """Return Clio's time (aware UTC): the first answer's `Date` plus the time passed since.
+
+        Before the first answer, return this machine's time.
+        """
         if self._first_answer is None:
             return self._wall_clock()
         date_then, monotonic_then = self._first_answer
         return date_then + timedelta(seconds=self._monotonic() - monotonic_then)
 
     def asked_at(self) -> datetime:
-        """Return when the last request began, by the clock of `now`."""
+        """Return when the last request began, by the same clock as `clio_time`."""
         return self.clio_time() - timedelta(seconds=self._monotonic() - self._transport.began)
 
     def get(self, path: str, params: Params) -> tuple[Row, Answer]:
-        """Return the JSON object of one resource."""
+        """Return the JSON object of one resource, and the answer that held it."""
         return self._get(f"{self._base}/{path}", params)
 
     def by_id(self, path: str, ids: Iterable[int], params: Params) -> dict[int, Row]:
-        """Return the rows of the ids; of one that comes twice, and not the same, only the id."""
+        """Return the rows of those ids that Clio shows, by id.
+
+        Of a row that comes twice and is not the same both times, return only the id.
+        """
         wanted = set(ids)
         found: dict[int, Row] = {}
         asked = records.with_ids(wanted)
@@ -93,9 +105,10 @@ class Api:
         return found
 
     def pages(self, path: str, params: Params) -> Iterator[Rows]:
-        """Yield a list's pages, by id.
+        """Yield the pages of a list, in the order of ids.
 
-        `next` is followed as given (Clio paging guide: a rebuilt address is refused).
+        The address in `next` is followed as it is given (Clio's paging guide: a rebuilt address is
+        refused). Raise UnavailableError where the pages have no end.
         """
         url: str | None = f"{self._base}/{path}"
         query: Params | None = [*params, *records.BY_ID]
@@ -120,7 +133,10 @@ class Api:
         return Rows(rows, None if next_url is None else self._of_ours(next_url), answer)
 
     def _of_ours(self, url: object) -> str:
-        """Return the address of a next page; the token goes to the host of the settings only."""
+        """Return the address of a next page; raise ConfigError where it is on another host.
+
+        The token goes to the host that the settings name, and to no other.
+        """
         if not isinstance(url, str):
             raise unreadable("the address of the next page is none")
         if _origins(url) != _origins(self._base):
@@ -139,7 +155,7 @@ class Api:
         return self._get_once(url, params)
 
     def _get_once(self, url: str, params: Params | None) -> tuple[Row, Answer]:
-        # Not with every attempt: a token that cannot be renewed was tried for already.
+        # Outside of `call`, which is repeated: renewing the token has repeats of its own.
         headers = {"Authorization": f"Bearer {self._tokens.access_token()}"}
 
         def call() -> tuple[Row, Answer]:
@@ -173,8 +189,11 @@ class Api:
 
 
 def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
-    """Return scheme, host and port in two readings: requests goes by one, and an address that is
-    made to be read in two ways must not pass."""
+    """Return scheme, host and port, as two libraries read them.
+
+    requests goes by one of the readings only, and an address that is made to be read in two ways
+    must not pass. Raise UnavailableError where it is no address.
+    """
     try:
         ours, theirs = urlsplit(url), parse_url(url)
         if not ours.netloc:
@@ -188,7 +207,7 @@ def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
 
 
 def _word(body: bytes) -> str:
-    """Return Clio's word for an error, as the end of a bracket; nothing where it is none."""
+    """Return Clio's word for an error, as the end of a bracket; an empty text where it has none."""
     try:
         word = records.error_word(read_json(body))
     except ValueError:

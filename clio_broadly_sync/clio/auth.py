@@ -1,7 +1,8 @@
 """Signing in to Clio: OAuth's authorization code, and the tokens that come of it.
 
-Secrets go to the host of the settings, in the body of a POST; the address that the browser is sent
-to holds none. Source: Clio's authorization guide.
+Secrets go only to the host of the settings, and only in a POST; the address to which the browser is
+sent holds none. Where the tokens are kept is in `store/tokens.py`. Source: Clio's authorization
+guide.
 """
 
 import logging
@@ -27,11 +28,13 @@ from clio_broadly_sync.transport.signals import Stop
 log = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=1)
-"""So long before its end a token is renewed: a request must not be overtaken by it."""
+"""A token is renewed so long before its end, because it must not end during a request."""
 USUAL_SECONDS: Final = 3600.0
-"""What a token without an `expires_in` that can be read is given: the shortest life that was ever
-seen of one. Too short costs a refresh; too long, nothing: it is renewed when Clio refuses it."""
+"""The life of a token whose `expires_in` cannot be read: the shortest that was ever seen of one. If
+that is too short, it costs a refresh. If it is too long, it costs nothing, because the token is
+renewed when Clio refuses it."""
 LONGEST_SECONDS: Final = 10 * 365 * 86400.0
+"""Ten years; a longer life is cut down to this."""
 
 _FORM: Final = {
     "Content-Type": "application/x-www-form-urlencoded",
@@ -41,14 +44,17 @@ _WORD: Final = re.compile("[!-~]+")
 
 
 class App(NamedTuple):
-    """The firm's app in Clio's developer portal, as the settings name it."""
+    """The firm's app in Clio's developer portal, as the settings name it (None: not set)."""
 
     client_id: str | None
     client_secret: Secret | None
     redirect_uri: str
 
     def secrets(self) -> dict[str, str]:
-        """Return what proves that it is the app who asks; raise ConfigError where it is not set."""
+        """Return what proves that the app is asking; raise ConfigError where it is not set.
+
+        It is the part of the form that every request for tokens carries.
+        """
         if self.client_id is None or self.client_secret is None:
             names = ("CLIO_CLIENT_ID", self.client_id), ("CLIO_CLIENT_SECRET", self.client_secret)
             missing = [name for name, value in names if value is None]
@@ -63,24 +69,28 @@ class App(NamedTuple):
 
 
 class InvalidGrantError(DeniedError):
-    """Clio does not take this code, or this refresh token, any more."""
+    """Clio no longer takes this code or this refresh token (RFC 6749, 5.2: `invalid_grant`)."""
 
 
 class TokenKeeper(Protocol):
     """Where the tokens are kept. Every method may raise StorageError."""
 
     def read(self) -> Grant | None:
-        """Return what is kept now, by whichever process; None where nobody has signed in."""
+        """Return what is kept now, whichever process saved it; None where nobody has signed in."""
 
     def save(self, grant: Grant) -> None:
-        """Keep this instead of what was kept before, in one commit."""
+        """Keep this grant instead of what was kept before, in one commit."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other processes from changing it; raise BusyError where one stays too long."""
+        """Keep other processes from changing the grant; raise BusyError if one stays too long."""
 
 
 class OAuth:
-    """The four requests of a sign-in to the Clio at `base_url`."""
+    """The four requests of a sign-in to the Clio at `base_url`, which is scheme and host.
+
+    `now` returns this machine's time in aware UTC. Every method may raise SyncError; where the app
+    has to be set and is not, that is ConfigError.
+    """
 
     def __init__(
         self, transport: Transport, app: App, base_url: str, *, now: Callable[[], datetime]
@@ -91,7 +101,10 @@ class OAuth:
         self._now = now
 
     def authorize_url(self, state: str) -> str:
-        """Return where a person allows the app to read; it holds no secret."""
+        """Return the address where a person allows the app to read; it holds no secret.
+
+        Clio sends `state` back with its answer, so that an answer to another sign-in shows.
+        """
         query = {
             "response_type": "code",
             "client_id": self._app.secrets()["client_id"],
@@ -102,7 +115,11 @@ class OAuth:
         return f"{self.host}/oauth/authorize?{urlencode(query)}"
 
     def exchange(self, code: str) -> Grant:
-        """Return what the code is good for, once."""
+        """Return the grant that the code, which works only once, is good for.
+
+        So the request is repeated only where the one before never arrived. Raise DeniedError where
+        Clio does not take the code.
+        """
         form = {"code": code, "redirect_uri": self._app.redirect_uri}
         try:
             return self._tokens("authorization_code", form, repeat=_never_arrived)
@@ -116,16 +133,17 @@ class OAuth:
     def refresh(self, old: Grant) -> Grant:
         """Return a new access token, and the refresh token that counts from now on.
 
-        Repeated even where Clio may have acted on it: that gives another token, or, where the
-        refresh token is spent, InvalidGrantError, which is what not repeating would end in.
+        The request is repeated even where Clio may have acted on it. That gives another token or,
+        where the refresh token is spent, InvalidGrantError; without the repeat it would end in that
+        error as well.
         """
         form = {"refresh_token": old.refresh_token or ""}
         new = self._tokens("refresh_token", form, repeat=lambda error: True)
-        # Clio's FAQ: a refresh token can be used again and again; so an answer need not hold one.
+        # Clio's FAQ: a refresh token can be used again and again, so an answer need not hold one.
         return replace(new, refresh_token=new.refresh_token or old.refresh_token)
 
     def withdraw(self, token: str) -> None:
-        """Let Clio forget the authorization that this access token belongs to."""
+        """Make Clio forget the authorization to which this access token belongs."""
         headers = {**_FORM, "Authorization": f"Bearer {token}"}
 
         def call() -> Answer:
@@ -158,7 +176,7 @@ class OAuth:
 
 
 class GivenToken:
-    """`CLIO_ACCESS_TOKEN`, or a token of this moment; nothing can be got in its place."""
+    """A token that cannot be renewed: `CLIO_ACCESS_TOKEN`, or the one of a sign-in just made."""
 
     def __init__(self, token: Secret) -> None:
         self._token = token
@@ -173,8 +191,8 @@ class GivenToken:
 class LoginToken:
     """The access token of `login`, renewed before it ends or when Clio refuses it.
 
-    A new token is committed before it is used, and processes renew it one at a time: the second
-    finds what the first one got.
+    A new token is committed before it is used. Processes renew it one at a time, so the second one
+    finds what the first one got. `now` returns this machine's time in aware UTC.
     """
 
     def __init__(
@@ -187,7 +205,11 @@ class LoginToken:
         self._grant: Grant | None = None
 
     def access_token(self) -> str:
-        """Return a token that lasts; raise DeniedError where a person has to sign in."""
+        """Return a token that lasts longer than `MARGIN`, renewed where needed.
+
+        Raise DeniedError where a person has to sign in, and ConfigError where the sign-in belongs
+        to another host than the settings name.
+        """
         grant = self._grant or self._read()
         self._grant = self._renewed(grant) if self._ends(grant) else grant
         return self._grant.access_token
@@ -213,7 +235,7 @@ class LoginToken:
     def _renewed(self, old: Grant) -> Grant:
         """Return another grant than the old one: one that another process got, or a new one."""
         with ExitStack() as until_saved:
-            with self._stop.at_once():  # a signal ends the wait, not what comes after it
+            with self._stop.at_once():  # a signal may end the wait, but not what comes after it
                 until_saved.enter_context(self._sign_in.alone())
             found = self._read()
             if found.access_token != old.access_token and not self._ends(found):
@@ -223,7 +245,7 @@ class LoginToken:
     def _refreshed(self, old: Grant) -> Grant:
         if old.refresh_token is None:
             raise DeniedError(f"The sign-in to Clio has ended: {LOGIN}.")
-        # A state that takes nothing has to show now, not when Clio's only answer is to be kept.
+        # A state that cannot be written must show now, not when Clio's only answer is to be kept.
         self._sign_in.save(old)
         log.info("Clio: renewing the sign-in")
         try:
@@ -261,8 +283,11 @@ def _word(value: object) -> str:
 
 
 def _life(seconds: object) -> timedelta:
-    """Believe a number above zero. Anything else is no reason to throw the tokens away: the old
-    refresh token may be spent by now."""
+    """Return a token's life: `seconds` where that is a number above zero, else the usual life.
+
+    Anything else is no reason to throw the tokens away, for the old refresh token may be spent by
+    now.
+    """
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
         return timedelta(seconds=min(seconds, LONGEST_SECONDS))
     return timedelta(seconds=USUAL_SECONDS)
@@ -277,7 +302,7 @@ def _unreadable() -> UnavailableError:
 
 
 def _refusal(error: RefusedError | DeniedError) -> RefusedError | DeniedError | ConfigError:
-    """Return what a refusal by the token endpoint means, after its word for it."""
+    """Return what a refusal by the token endpoint means, by its word for it (RFC 6749, 5.2)."""
     word = _error_word(error.body)
     if word == "invalid_grant":
         return InvalidGrantError(

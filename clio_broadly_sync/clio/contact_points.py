@@ -1,7 +1,8 @@
 """How a client can be reached: an e-mail address and a phone number in normal form, or none.
 
-Two libraries know what is one. The usual forms, which are nearly all that there are, go a short
-way with the same end: a library takes longer over a client than all the rest of the program.
+Two libraries know what is an address and what is a number. The usual forms, which are nearly all
+that there are, take a short way to the same result, because a library takes longer over a client
+than all the rest of the program.
 """
 
 import re
@@ -10,9 +11,10 @@ from typing import Final
 
 MAX_EMAIL: Final = 254
 MAX_LOCAL_PART: Final = 64
+"""The most characters before the @, and `MAX_EMAIL` in all. Source: RFC 5321, 4.5.3.1."""
 
 _PLAIN_LOCAL_PART: Final = re.compile(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*")
-"""Stays what it is in normal form, whatever the domain."""
+"""A part before the @ that is in normal form already, whatever the domain."""
 _AMERICAN: Final = re.compile(
     r"(?P<plus>\+)?(?P<one>1[ .-]?)?(\(\d{3}\) ?|\d{3}[ .-]?)\d{3}[ .-]?\d{4}", re.ASCII
 )
@@ -21,7 +23,7 @@ _NOTE_FIRST: Final = re.compile(r"\s*+(?:tel:)?+[^\d+]*[^\W\d_]", re.IGNORECASE)
 
 
 def normal_email(text: str | None) -> str | None:
-    """Return the address trimmed, its domain in lower case; None where it is none."""
+    """Return the address trimmed and its domain in lower case; None where it is no address."""
     address = (text or "").strip()
     if "@" not in address or len(address) > MAX_EMAIL:
         return None
@@ -34,10 +36,11 @@ def normal_email(text: str | None) -> str | None:
 
 
 def normal_phone(text: str | None, region: str | None) -> str | None:
-    """Return the number as E.164, which has no room for an extension; None where it is none.
+    """Return the number as E.164, which has no room for an extension; None where it is no number.
 
-    `region`: the country of a number without `+`; None: such a number is none. Nor is one that a
-    note comes before, which the library would pass over: it may say not to call.
+    `region` is the country (such as "US") of a number without `+`; where it is None, such a number
+    counts as none. A number after a note counts as none, too: the library would pass over the note,
+    which may say not to call.
     """
     if text is None or not text.strip() or _NOTE_FIRST.match(text):
         return None
@@ -53,7 +56,7 @@ def _valid_domain(domain: str) -> str | None:
 def _valid_email(address: str) -> str | None:
     from email_validator import EmailNotValidError, validate_email
 
-    practice = address.endswith(".test")  # reserved for practice, and so never anybody's
+    practice = address.endswith(".test")  # it is reserved for practice, so it is never anybody's
     try:
         checked = validate_email(address, check_deliverability=False, test_environment=practice)
         return checked.normalized
@@ -62,7 +65,7 @@ def _valid_email(address: str) -> str | None:
 
 
 def _american(text: str, region: str | None) -> str | None:
-    """Return a number of the United States; None where it is to be looked at more closely."""
+    """Return a number of the United States; None where the library has to look at it."""
     found = _AMERICAN.fullmatch(text)
     if not found or (found["plus"] and not found["one"]):
         return None
@@ -74,7 +77,10 @@ def _american(text: str, region: str | None) -> str | None:
 
 @cache
 def _american_lines() -> re.Pattern[str]:
-    """What subscribers have there: the library's own pattern, which it tries after others."""
+    """Return the pattern of the numbers that subscribers have there.
+
+    It is the library's own, which the library itself tries only after others.
+    """
     import phonenumbers
 
     country = phonenumbers.PhoneMetadata.metadata_for_region("US")

@@ -1,8 +1,9 @@
 """Every key name of Clio's API: what is asked for, and how the JSON becomes our values.
 
 What may be absent becomes None. What must be there and is not, or is of another type, makes its
-record unreadable (it waits), or where no record can be told, the answer (UnavailableError). A box
-in doubt is unreadable, never unchecked. Sources: Clio's OpenAPI document and guides.
+record unreadable, so that it waits. Where not even the record can be made out, the whole answer is
+unreadable (UnavailableError). A box that does not say clearly what it is counts as unreadable,
+never as unchecked. Sources: Clio's OpenAPI document and guides.
 """
 
 import re
@@ -26,6 +27,7 @@ NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
 CHECKBOX: Final = "checkbox"
 PAGE_ROWS: Final = 200
+"""A page has at most so many rows, which is Clio's own limit."""
 
 Params = list[tuple[str, str]]
 CLOSED: Final[Params] = [("status", "closed")]
@@ -41,23 +43,27 @@ Row = Mapping[str, Any]
 
 
 class Numbered(NamedTuple):
-    """A matter, and its display number, which only a terminal may show: Clio's usual one holds
-    the client's surname."""
+    """A matter and its display number."""
 
     matter: Matter
     number: str | None
+    """Only a terminal may show it, because Clio's usual display number holds the client's surname.
+    None where Clio gives none."""
 
 
 class Sample(NamedTuple):
-    """What a few records showed: the box of each by id, whether values were withheld from the
-    token, and (of matters) the ids of their clients."""
+    """What a few records of one kind showed."""
 
     boxes: Mapping[int, Box]
+    """The box of each record, by the record's id."""
     withheld: bool
+    """Whether values of custom fields were withheld from the token."""
     clients: frozenset[int] = frozenset()
+    """The ids of the clients, where the records are matters."""
 
     @property
     def unreadable(self) -> list[int]:
+        """The ids of the records whose box could not be read, in ascending order."""
         return sorted(id_ for id_, box in self.boxes.items() if box is Box.UNREADABLE)
 
 
@@ -66,6 +72,7 @@ class _WrongTypeError(Exception):
 
 
 def unreadable(what: str) -> UnavailableError:
+    """Return the error for an answer that cannot be read because of `what`."""
     return UnavailableError(f"Clio answered what cannot be read: {what}. The next run tries again.")
 
 
@@ -73,14 +80,14 @@ def unreadable(what: str) -> UnavailableError:
 
 
 def fields_and_box(fields: str, field_id: int | None) -> Params:
-    """Ask for these fields, and for the box of that definition where one is read."""
+    """Ask for these fields and, unless `field_id` is None, for the box with that definition id."""
     if field_id is None:
         return [("fields", fields)]
     return [("custom_field_ids[]", str(field_id)), ("fields", f"{fields},{BOX_FIELDS}")]
 
 
 def updated_since(after: datetime) -> Params:
-    """Ask for what was updated after that second (aware UTC)."""
+    """Ask for what was updated after the second `after` (aware UTC)."""
     return [("updated_since", f"{after:%Y-%m-%dT%H:%M:%SZ}")]
 
 
@@ -100,7 +107,7 @@ def first_rows(number: int) -> Params:
 
 
 def containing(words: str) -> Params:
-    """Ask for records with these words anywhere, in the names of clients as well."""
+    """Ask for records that have these words anywhere, in the names of clients as well."""
     return [("query", words)]
 
 
@@ -108,7 +115,7 @@ def containing(words: str) -> Params:
 
 
 def rows(body: Row) -> list[Row]:
-    """Return the records of a list; raise UnavailableError where it has none that can be told."""
+    """Return the records of a list; raise UnavailableError where it is not made of records."""
     found = body.get("data")
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise unreadable("a list has no rows")
@@ -116,8 +123,11 @@ def rows(body: Row) -> list[Row]:
 
 
 def next_page(body: Row, rows_here: int) -> object:
-    """Return what stands for the address of the next page; None after the last one (no key means
-    no page)."""
+    """Return what the answer has for the address of the next page; None after the last page.
+
+    An absent key means that there is no next page. But a full page (`rows_here`) that says nothing
+    about paging raises UnavailableError.
+    """
     meta = _part(body, "meta")
     found = _part(meta, "paging").get("next")
     if found is None and "paging" not in meta and rows_here >= PAGE_ROWS:
@@ -126,14 +136,17 @@ def next_page(body: Row, rows_here: int) -> object:
 
 
 def error_word(body: object) -> str | None:
-    """Return Clio's word for an error, in either of its shapes: `error.type`, or `error` itself."""
+    """Return Clio's word for an error; None where there is none.
+
+    Clio gives it in two shapes: as `error.type`, or as `error` itself.
+    """
     error = body.get("error") if isinstance(body, dict) else None
     word = error.get("type") if isinstance(error, dict) else error
     return word if isinstance(word, str) else None
 
 
 def _part(body: Row, key: str) -> Row:
-    """Return the object under the key; an empty one where there is none."""
+    """Return the object under the key, or an empty one where there is none."""
     part = body.get(key)
     if part is None:
         return {}
@@ -146,24 +159,24 @@ def _part(body: Row, key: str) -> Row:
 
 
 def id_of(row: Row) -> int:
-    """Return the record's id; raise UnavailableError where it cannot be one."""
+    """Return the record's id; raise UnavailableError where it has none that can be used."""
     return record_id(row.get("id"))
 
 
 def only_id(id_: int) -> Row:
-    """Return a record of which nothing else is known."""
+    """Return a record of which nothing but the id is known."""
     return {"id": id_}
 
 
 def record_id(value: object) -> int:
-    """Return the id; raise UnavailableError where it cannot be one."""
+    """Return the value as an id; raise UnavailableError where it cannot be used as one."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID:
         return value
     raise unreadable("a record has no id that can be used")
 
 
 def account(body: Row) -> Account:
-    """Read the answer of `who_am_i`."""
+    """Read the answer of `who_am_i`; raise UnavailableError where it names no account."""
     user = body.get("data")
     named = user.get("account") if isinstance(user, dict) else None
     if not isinstance(user, dict) or not isinstance(named, dict):
@@ -177,6 +190,7 @@ def account(body: Row) -> Account:
 
 
 def custom_field(row: Row) -> CustomField:
+    """Read a custom field's definition; raise UnavailableError where it cannot be read."""
     name, parent, kind, deleted = (
         row.get(key) for key in ("name", "parent_type", "field_type", "deleted")
     )
@@ -195,7 +209,11 @@ def custom_field(row: Row) -> CustomField:
 
 
 def matter(row: Row, opt_in: int | None) -> Matter:
-    """Read a matter; `opt_in` is the definition id of its box, None where none is read."""
+    """Read a matter; `opt_in` is the definition id of its box, None where no box is read.
+
+    A matter with a part that cannot be read is returned as unreadable. Only one without an id that
+    can be used raises UnavailableError.
+    """
     closed_on = client_id = None
     status, etag = row.get("status"), _etag(row.get("etag"))
     readable = status in ("Open", "Pending", "Closed") and etag != "" and is_whole(row)
@@ -217,8 +235,12 @@ def matter(row: Row, opt_in: int | None) -> Matter:
 
 
 def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
-    """Read a contact; None where it is redacted. `clio_region`: the country of a number
-    without `+`, where Clio's region is one country."""
+    """Read a contact; return None where Clio has redacted it.
+
+    `opt_out` is the definition id of its box, None where no box is read. `clio_region` gives the
+    country of a phone number without `+`, where that region of Clio is one country. A contact with
+    a part that cannot be read is returned as unreadable.
+    """
     if not is_whole(row):
         return None
     kind = row.get("type")
@@ -262,12 +284,12 @@ def _clients(found: Iterable[Row]) -> Iterator[int]:
 
 
 def is_whole(row: Row) -> bool:
-    """Tell that nothing was withheld (`redacted: true`)."""
+    """Tell whether the record is whole; Clio withholds parts of one that has `redacted: true`."""
     return row.get("redacted") in (None, False)
 
 
 def _etag(value: object) -> str:
-    """Return the etag; "" where it is none that could be compared and kept."""
+    """Return the etag, or an empty text where it is none that can be compared and kept."""
     return value if isinstance(value, str) and len(value) <= 255 and value.isprintable() else ""
 
 
@@ -304,7 +326,11 @@ def _moment(value: object) -> datetime | None:
 
 
 def box(row: Row, field_id: int | None) -> Box:
-    """Read a checkbox by its definition id; an entry without one may be about this box."""
+    """Read a checkbox by its definition id; where that is None, no box is read: unchecked.
+
+    An entry without a definition id may be about this box, so it makes the box unreadable. Two
+    entries that differ do the same. Without any entry the box is unchecked.
+    """
     if field_id is None:
         return Box.UNCHECKED
     entries = row.get("custom_field_values")
@@ -317,8 +343,10 @@ def box(row: Row, field_id: int | None) -> Box:
 
 
 def withheld(row: Row) -> bool:
-    """Tell whether the record has a custom field's value that the token may not read: Clio then
-    gives the entry without name and type."""
+    """Tell whether the record has a custom field's value that the token may not read.
+
+    Clio then gives the entry without name and type.
+    """
     entries = row.get("custom_field_values")
     return isinstance(entries, list) and any(
         isinstance(e, dict) and e.get("field_name") is None and e.get("field_type") is None
@@ -336,7 +364,7 @@ def _box_state(entry: object) -> Box:
     if not isinstance(entry, dict) or _definition_id(entry) is None or "value" not in entry:
         return Box.UNREADABLE
     if not isinstance(entry.get("field_name"), str) or entry.get("field_type") != CHECKBOX:
-        return Box.UNREADABLE  # the token may not read custom fields: everything is null
+        return Box.UNREADABLE  # where the token may not read custom fields, everything is null
     value = entry["value"]
     if entry.get("soft_deleted") or isinstance(value, float | list | dict):
         return Box.UNREADABLE

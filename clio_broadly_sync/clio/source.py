@@ -1,6 +1,6 @@
 """One firm's Clio Manage (API v4): what a run reads there, and what a person asks of it.
 
-How a record is read, and all of Clio's key names, are in `records`. Sources: Clio's OpenAPI
+How a record is read, and all of Clio's key names, are in `clio/records.py`. Sources: Clio's OpenAPI
 document and guides.
 """
 
@@ -18,32 +18,40 @@ CONTACTS: Final = "contacts.json"
 CUSTOM_FIELDS: Final = "custom_fields.json"
 WHO_AM_I: Final = "users/who_am_i.json"
 SAMPLE_ROWS: Final = 10
+"""So many records are looked at as a sample."""
 
 
 class Clio:
-    """One firm's Clio. `region` names the country of phone numbers without a `+`."""
+    """One firm's Clio, which is the `Source` of a run.
+
+    `region` is Clio's region, which gives the country of phone numbers without a `+`. Every method
+    that asks Clio may raise SyncError.
+    """
 
     def __init__(self, api: Api, *, region: str) -> None:
         self._api = api
         self._region = region
 
     def now(self) -> datetime:
-        """Return Clio's time (`Api.clio_time`)."""
+        """Return Clio's time in aware UTC (`Api.clio_time`)."""
         return self._api.clio_time()
 
     def asked_at(self) -> datetime:
-        """Return when the last request began, by the clock of `now`."""
+        """Return when the last request began, by the same clock as `now`."""
         return self._api.asked_at()
 
     # What a run reads.
 
     def account(self) -> Account:
-        """Return whose data the token opens (`who_am_i`); DeniedError 403 where Clio forbids it."""
+        """Return whose data the token opens, as `who_am_i` says.
+
+        Raise DeniedError with status 403 where Clio forbids the question.
+        """
         body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.ACCOUNT_FIELDS, None))
         return records.account(body)
 
     def custom_fields(self, *, all_of_them: bool = False) -> list[CustomField]:
-        """Return the checkbox definitions that are not deleted; or every definition there is."""
+        """Return the definitions of checkboxes that are not deleted, or of all custom fields."""
         params = [] if all_of_them else records.CHECKBOXES
         params = [*params, *records.fields_and_box(records.DEFINITION_FIELDS, None)]
         pages = self._api.pages(CUSTOM_FIELDS, params)
@@ -51,7 +59,7 @@ class Clio:
         return [f for f in found if all_of_them or (f.type == records.CHECKBOX and not f.deleted)]
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
-        """Yield the closed matters updated after `since`, in pages, by id."""
+        """Yield the closed matters updated after `since` (aware UTC), in pages, by id."""
         after = since.replace(microsecond=0)
         return self._matter_pages(
             records.updated_since(after),
@@ -60,8 +68,11 @@ class Clio:
         )
 
     def closed_between(self, first: date, last: date, fields: FieldIds) -> Iterator[Page]:
-        """Yield the matters with a close date from `first` to `last`, both included; and those
-        whose close date cannot be read."""
+        """Yield the matters closed from `first` to `last`, both included, in pages, by id.
+
+        Both are dates in the firm's zone. Closed matters whose close date cannot be read are among
+        them.
+        """
 
         def asked_for(matter: Matter) -> bool:
             if matter.closed_on is None:
@@ -71,13 +82,19 @@ class Clio:
         return self._matter_pages(records.closed_between(first, last), fields, asked_for)
 
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
-        """Return those of the matters that there are, in whatever status; at most 100 ids."""
+        """Return those of these matters that there are, in whatever status, by id.
+
+        Ask for at most 100 ids at once.
+        """
         params = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
         rows = self._api.by_id(MATTERS, ids, params)
         return {id_: records.matter(row, fields.opt_in) for id_, row in rows.items()}
 
     def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
-        """Return those of the contacts that the token may see; at most 100 ids."""
+        """Return those of these contacts that the token may see, by id.
+
+        Ask for at most 100 ids at once.
+        """
         params = records.fields_and_box(records.CONTACT_FIELDS, fields.opt_out)
         rows = self._api.by_id(CONTACTS, ids, params)
         read = {
@@ -85,19 +102,19 @@ class Clio:
         }
         return {id_: contact for id_, contact in read.items() if contact is not None}
 
-    # What a person asks. Names and display numbers are for a terminal only, and forgotten at once.
+    # What a person asks. Names and display numbers go to a terminal only and are forgotten at once.
 
     def find_matter(self, matter_id: int, fields: FieldIds) -> Numbered | None:
-        """Return the matter, in whatever status; None where Clio shows none of that id."""
+        """Return the matter, in whatever status; None where Clio shows no matter of that id."""
         params = records.fields_and_box(records.NUMBERED_FIELDS, fields.opt_in)
         row = self._api.by_id(MATTERS, [matter_id], params).get(matter_id)
         return None if row is None else records.numbered(row, fields.opt_in)
 
     def find_by_number(self, number: str, fields: FieldIds) -> list[Numbered]:
-        """Return the matters with exactly this display number, capitals or not.
+        """Return the matters with exactly this display number; capital letters do not count.
 
-        Clio looks for the words anywhere, in the names of clients as well, so most of what it
-        finds is none of them. The walk ends with the page that holds one.
+        Clio looks for the words anywhere, in the names of clients as well, so most of what it finds
+        has another number. The walk ends with the page that holds the first such matter.
         """
         fields_and_box = records.fields_and_box(records.NUMBERED_FIELDS, fields.opt_in)
         for page in self._api.pages(MATTERS, records.containing(number) + fields_and_box):
@@ -107,22 +124,23 @@ class Clio:
         return []
 
     def name_of(self, contact_id: int) -> str | None:
-        """Return the contact's name; None where Clio shows no such contact, or no name of it."""
+        """Return the contact's name; None where Clio shows no such contact, or no name for it."""
         params = records.fields_and_box(records.NAME_FIELDS, None)
         return records.name(self._api.by_id(CONTACTS, [contact_id], params).get(contact_id, {}))
 
-    # A few records, to see whether the token may read them and their boxes: one request each, and
-    # no name, e-mail address or phone number is asked for.
+    # A few records, to see whether the token may read them and their boxes. Each sample takes one
+    # request (that of matters two, where none is closed), and none asks for a name, an e-mail
+    # address or a phone number.
 
     def sample_matters(self, box: int | None) -> Sample:
-        """Return the matters closed last; where none is closed, any."""
+        """Return a sample of the matters that were closed last; where none is closed, of any."""
         params = records.fields_and_box(records.CLIENT_FIELDS, box)
         params = [*params, *records.first_rows(SAMPLE_ROWS)]
         rows = self._rows(MATTERS, records.CLOSED_LAST + params) or self._rows(MATTERS, params)
         return records.sample(rows, box)
 
     def sample_contacts(self, ids: Iterable[int], box: int | None) -> Sample:
-        """Return those of the contacts that are not hidden; any, where there are no ids."""
+        """Return a sample: those of these contacts that are not hidden, or any without `ids`."""
         params, asked = records.fields_and_box("id", box), set(ids)
         if asked:
             rows = list(self._api.by_id(CONTACTS, asked, params).values())
@@ -137,7 +155,10 @@ class Clio:
     def _matter_pages(
         self, params: Params, fields: FieldIds, asked_for: Callable[[Matter], bool]
     ) -> Iterator[Page]:
-        """Re-check every filter: Clio ignores a parameter that it does not know."""
+        """Yield the closed matters of a list that were asked for, in pages, by id.
+
+        Every filter is checked here again, because Clio ignores a parameter that it does not know.
+        """
         boxed = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
         for page in self._api.pages(MATTERS, [*records.CLOSED, *params, *boxed]):
             matters = [records.matter(row, fields.opt_in) for row in page.rows]

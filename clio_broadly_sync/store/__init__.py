@@ -1,6 +1,6 @@
 """The state of one firm: what it was made with, how far it has come, and the ledger.
 
-No personal data enters it: people are known by keyed hashes (`people`).
+No personal data is written to it: people are known by keyed hashes only (`store/people.py`).
 """
 
 from clio_broadly_sync.store.database import at_work, locked

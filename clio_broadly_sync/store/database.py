@@ -1,4 +1,7 @@
-"""Opening the state file: its permissions, its lock, SQLite's settings."""
+"""The state as a file: opening it, its lock, its permissions, its transactions, its snapshots.
+
+What SQLite is set to is here as well; the tables are in `store/schema.py`.
+"""
 
 import fcntl
 import os
@@ -19,12 +22,13 @@ Transaction = AbstractContextManager[sqlite3.Connection]
 T = TypeVar("T")
 
 ATTEMPTS = 10
+"""A snapshot is tried so often before the state is said to change too fast."""
 _WAL_HEADER_BYTES = 32
+"""Source: SQLite's description of its file format."""
 _READ_ONLY, _IMMUTABLE = "mode=ro", "mode=ro&immutable=1"
 _AS_IT_IS = "mode=ro&readonly_shm=1"
-"""Reads what is in the -wal by the -shm of whoever is at work; or, where that is a dead run's, by
-an index of its own in memory."""
-
+"""A way to open the state that reads the -wal and writes to no file. It uses the -shm of the
+process that is at work; where a dead run left the -shm, it uses an index of its own in memory."""
 
 PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
@@ -34,16 +38,20 @@ PRAGMAS = (
     "PRAGMA temp_store = FILE",
 )
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
-"""Changes the file for good, so only one that is known to be ours."""
+"""This changes the file for good, so it is done only to a file that is known to be ours."""
 
 LOCK_POLL_SECONDS = 0.05
 SHARED = stat.S_ISVTX | stat.S_ISGID
-"""Who sets one of these on a folder means it for several users, as /tmp is."""
+"""Permission bits (sticky, set-group-ID): whoever sets one of them on a folder means the folder
+for several users, as /tmp is."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the state for one run; raise BusyError at once where another run does."""
+    """Hold the state for one run; raise BusyError at once where another run holds it.
+
+    Raise StorageError where the lock file cannot be made or opened.
+    """
     lock = take_lock(f"{path}.lock", "Another run is at work on this state; it was left alone.")
     try:
         yield
@@ -52,10 +60,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def take_lock(path: str, busy: str, *, patience: float = 0.0) -> int:
-    """Return the handle of a lock that was taken; whoever closes it, or is killed, lets it go.
+    """Take the lock in the file `path` and return its handle.
 
-    Raise BusyError with the sentence `busy` where another process holds it for longer than
-    `patience` seconds.
+    The lock is free again as soon as the handle is closed or the process is killed. Raise BusyError
+    with the sentence `busy` where another process holds the lock for longer than `patience`
+    seconds, and StorageError where the file cannot be made or opened.
     """
     until = time.monotonic() + patience
     with storage_errors():
@@ -81,9 +90,10 @@ def _is_taken(lock: int) -> bool:
 
 
 def at_work(path: Path) -> bool:
-    """Tell whether a run holds the state at this moment; nothing is made or written.
+    """Tell whether a run holds the state at this moment; make and write nothing.
 
-    The lock is shared for an instant with whoever else looks: a run that begins in it is busy.
+    Looking takes the lock for an instant, shared with everybody else who looks. A run that begins
+    in that instant ends with BusyError.
     """
     with storage_errors(), suppress(FileNotFoundError), open(f"{path}.lock", "rb") as lock:
         try:
@@ -94,7 +104,11 @@ def at_work(path: Path) -> bool:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Open the state, brought to this version; make a private one where there is none yet."""
+    """Open the state and bring it to this version; make a new one where there is none yet.
+
+    Raise StorageError where the state is not private, cannot be used, or was made by a newer
+    version or by another program.
+    """
     with storage_errors():
         _make_folder(path.parent)
         if not exists(path):
@@ -110,7 +124,11 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def open_snapshot(path: Path) -> sqlite3.Connection:
-    """Open a copy of the state in a temporary file that has no name; `path` is only read."""
+    """Open a copy of the state in a temporary file that has no name; only read `path`.
+
+    The copy is brought to this version; where there is no state yet, it is a new one. Raise
+    StorageError as `open_file` does.
+    """
     with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
         connection = _connect("")
@@ -128,22 +146,26 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing; raise StorageError where the state could not be read or written."""
+    """Do what is inside as one transaction, either all of it or nothing.
+
+    Raise StorageError where the state could not be read or written.
+    """
     with storage_errors():
-        # A deferred transaction that reads first and then writes would fail beside another.
+        # A deferred transaction that first reads and then writes would fail beside another one.
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
             connection.commit()
         except BaseException:
-            # Closed by now, as where a listing was left half-way: that has rolled it back.
+            # The connection is closed by now where, for example, a listing was left half-way;
+            # closing it has rolled the transaction back.
             with suppress(sqlite3.ProgrammingError):
                 connection.rollback()
             raise
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    """Return a connection that begins no transaction by itself; its rows have names."""
+    """Return a connection that begins no transaction by itself; its rows have column names."""
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
@@ -161,7 +183,10 @@ def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
 
 
 def exists(path: Path) -> bool:
-    """What we may not even look for is no new state: OSError."""
+    """Tell whether there is anything at `path`; raise OSError where we may not even look.
+
+    Otherwise a state that we may not look for would be taken for a new one.
+    """
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -174,9 +199,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _make_state(path: Path) -> None:
-    """Make it whole under another name first: what is killed meanwhile leaves no state.
+    """Make the state whole under another name first, so that a killed run leaves no half of one.
 
-    SQLite's own files take the mode of the one that is opened.
+    SQLite gives its own files (-wal and -shm) the mode of the file that it opens.
     """
     draft = path.with_name(f"{path.name}.new")
     _remove(draft)
@@ -196,6 +221,11 @@ def _remove(path: Path) -> None:
 
 
 def check_private(path: Path) -> None:
+    """Raise StorageError unless the state is an ordinary file that is this user's alone.
+
+    That means: no link, owned by this user, closed to all others, in a folder that only this user
+    may write to. Raise OSError where there is no such file.
+    """
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode):
         raise StorageError(
@@ -210,7 +240,10 @@ def check_private(path: Path) -> None:
 
 
 def privacy(folder: Path) -> str:
-    """Say how the state comes to a private folder; one that others need stays as it is."""
+    """Return the end of a sentence that says how the state gets a private folder.
+
+    A folder that others need stays as it is: one of another user, or one with a bit of `SHARED`.
+    """
     status = os.stat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & SHARED:
         return "give the state a folder of its own, with SYNC_STATE."
@@ -219,6 +252,7 @@ def privacy(folder: Path) -> str:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
+    """Turn what SQLite or the operating system raises inside into StorageError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -234,28 +268,37 @@ def _cannot_be_used(cause: str | None) -> StorageError:
     )
 
 
-# A snapshot: what the state holds, read without a byte or a file changed beside it.
+# A snapshot is what the state holds, read so that no byte of it and no file beside it changes.
 #
-# SQLite itself, opened for reading only, would put a -wal and a -shm file beside it, or write to
-# those that are there. So a state at rest is opened as immutable; one with a -wal and a -shm (a run
-# is at work, or was killed) with the latter only read.
+# SQLite, even when it opens the state for reading only, would put a -wal and a -shm file beside it,
+# or write to those that are there. So a state at rest is opened as immutable. A state with a -wal
+# and a -shm (a run is at work, or was killed) is opened so that the -shm is only read.
 
 
 class _Generation(NamedTuple):
-    """What is the same before and after a whole copy: the -wal's header, which names its
-    generation (a file once in the -wal stays in it until the next); without one, the file's age."""
+    """What is the same before and after a copy if the copy is whole."""
 
     wal: bytes
+    """The header of the -wal, empty where there is none. It names the generation of the -wal, and
+    what was once written to the -wal stays in it until the next generation."""
     file: tuple[int, int]
+    """When the file was last changed (in nanoseconds) and its size; zeros where there is a -wal."""
 
 
 def copy_snapshot(path: Path, into: sqlite3.Connection) -> None:
-    """Copy the state into another database, as its last transaction left it."""
+    """Copy the state into another database, as its last transaction left it.
+
+    Raise what `read_snapshot` raises.
+    """
     read_snapshot(path, lambda source: source.backup(into))
 
 
 def read_snapshot(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
-    """Return what `read` finds in the state, as its last transaction left it."""
+    """Return what `read` finds in the state, as its last transaction left it.
+
+    `read` is called again where the state changed meanwhile. Raise StorageError where it changes
+    each time, and sqlite3.Error or OSError where it cannot be read although it did not change.
+    """
     for _ in range(ATTEMPTS):
         before = _generation(path)
         at_work = before.wal and os.path.exists(f"{path}-shm")
@@ -283,9 +326,10 @@ def _generation(path: Path) -> _Generation:
 
 
 def _read_copy(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
-    """Read a -wal without a -shm, as a backup leaves it; whoever reads one makes the other.
+    """Read a copy of a state that has a -wal but no -shm, as a backup leaves it.
 
-    The -wal is copied second: whatever of it is in the file already is then in its copy as well.
+    It has to be a copy, because reading a -wal makes a -shm beside it. The -wal is copied second:
+    whatever of it is in the file already is then in the copied -wal as well.
     """
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder, "copy")

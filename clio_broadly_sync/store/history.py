@@ -1,4 +1,7 @@
-"""What became of closings, to be told to a person: rows with all their changes. Only reads."""
+"""What became of closings, for a person to read: rows of the ledger with all their changes.
+
+This module only reads.
+"""
 
 import sqlite3
 from collections import defaultdict
@@ -14,23 +17,29 @@ from clio_broadly_sync.store.rows import OF_FIRM, OWN_CHANGES
 
 
 class Step(NamedTuple):
-    """One change of a closing, and the run that made it; `answer` is Broadly's code."""
+    """One change of a closing, and the run that made it."""
 
     at: datetime
+    """In aware UTC."""
     run: int
     command: str | None
+    """The command of that run; None where the list of runs does not have the run."""
     before: State | None
+    """None for the first change, which brought the closing into the ledger."""
     state: State
     reason: Reason | None
     batch: int | None
+    """Which of the run's batches the closing was claimed for; None where this is no claim."""
     answer: str | None
+    """What the ledger keeps of Broadly's answer (`Receipt.word`); None where it keeps nothing."""
 
 
 class Story(NamedTuple):
-    """A closing as it stands, and how it came to that, the oldest change first."""
+    """A closing as it stands, and how it came to that."""
 
     closing: Closing
     steps: tuple[Step, ...]
+    """All its changes, the oldest first."""
 
 
 _CLOSINGS: Final = f"""
@@ -54,7 +63,7 @@ _OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
 
 
 class History:
-    """One firm's past. Every method is one transaction, and raises StorageError."""
+    """One firm's past. Every method is one transaction and may raise StorageError."""
 
     def __init__(self, connection: sqlite3.Connection, firm: str, key: bytes) -> None:
         self._connection = connection
@@ -68,18 +77,21 @@ class History:
     def of_contact(self, contact_id: int) -> list[Story]:
         """Return the closings of a contact, the one that was noticed last first.
 
-        Goes through the whole ledger: a person asks this now and then, a run never does.
+        This goes through the whole ledger. A person asks for it now and then, a run never does.
         """
         return self._stories("closings.contact_id = :id", {"id": contact_id})
 
     def of_person(self, request: ReviewRequest) -> list[Story]:
-        """Return the closings that were claimed for this contact, e-mail address or phone."""
+        """Return the closings claimed for this contact, e-mail address or phone number.
+
+        The one that was noticed last comes first.
+        """
         hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._people.of(request))}
         named = ", ".join(f":{name}" for name in hashes)
         return self._stories(_OF_PERSON.format(identities=named), hashes)
 
     def asked(self, candidate: Candidate) -> Asked:
-        """Return what is known of earlier hand-overs to the same person, or of the same matter."""
+        """Return when the same person, or the same matter, was sent to Broadly before."""
         key = candidate.closing.key
         person = {key: self._people.of(candidate.request)}
         with database.transaction(self._connection) as connection:

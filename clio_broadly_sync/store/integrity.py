@@ -1,7 +1,7 @@
-"""Does a state hold what it must: its files, its database, its facts, its ledger? Only reads.
+"""Whether a state holds what it must: its files, its database, its facts, its ledger.
 
-SQLite finds a page that is broken; what a bug, a hand or half a restored copy may break is found
-by facts and rows that no run could have written.
+This module only reads. SQLite finds a page that is broken. What a bug, a person's hand or half a
+restored copy may break shows in facts and rows that no run could have written.
 """
 
 import os
@@ -22,22 +22,29 @@ from clio_broadly_sync.store.schema import MARKED
 Facts = Mapping[str, str]
 
 NAMED: Final = 5
-"""So many matters are named with what is wrong about them."""
+"""At most so many matters are named with what is wrong about them."""
 MEND: Final = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
 
 
 class Flaw(NamedTuple):
-    """Something that does not hold, and what to do. `name` is for programs; `matters`: the first
-    of those that it is about. What is not `grave` does the state no harm."""
+    """Something that does not hold in a state."""
 
     name: str
+    """A word for it, for programs."""
     sentence: str
+    """What does not hold, and what to do about it, for people."""
     matters: tuple[int, ...] = ()
+    """The ids of the matters that it is about, of many only the first `NAMED`."""
     grave: bool = True
+    """False where it does the state no harm."""
 
 
 class Integrity:
-    """What holds in one firm's state. Every method is one transaction, and raises StorageError."""
+    """The checks of one firm's state.
+
+    `known` holds the facts about the state. Every method is one transaction and may raise
+    StorageError.
+    """
 
     def __init__(self, connection: sqlite3.Connection, firm: str, known: Facts) -> None:
         self._connection = connection
@@ -45,7 +52,10 @@ class Integrity:
         self._facts = known
 
     def flaws(self, now: datetime) -> list[Flaw]:
-        """Return what does not hold; of a broken database, only that."""
+        """Return what does not hold; where the database is broken, return only that.
+
+        `now` (aware UTC) is what the watermark and the start day are held against.
+        """
         with self._transaction() as connection:
             if broken := _broken(connection):
                 return [broken]
@@ -92,10 +102,10 @@ class Integrity:
 
 
 def files(path: Path) -> list[Flaw]:
-    """Return what others may do with the state's folder, and with the files beside it; the state
-    itself is looked at whenever it is opened.
+    """Return what others may do with the state's folder and with the files beside the state.
 
-    Raise StorageError where there is no state at all.
+    The state itself is looked at whenever it is opened. Raise StorageError where there is no state
+    at all.
     """
     with database.storage_errors():
         if not database.exists(path):
@@ -121,7 +131,10 @@ def _of_file(file: Path) -> Iterator[Flaw]:
 
 
 def _broken(connection: sqlite3.Connection) -> Flaw | None:
-    """What SQLite says names tables, indexes and pages, never a value."""
+    """Return the flaw where SQLite finds the database broken, else None.
+
+    The flaw repeats what SQLite says, for that names tables, indexes and pages, but never a value.
+    """
     (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said == "ok":
         return None
@@ -133,10 +146,11 @@ def _orphans(connection: sqlite3.Connection) -> Iterator[Flaw]:
         yield Flaw("orphans", f"Changes belong to no closing. {MEND}")
 
 
-# The facts: none may be against another, or against the clock.
+# The facts: none may contradict another one, or the clock.
 
 LEAST_OVERLAP: Final = timedelta(minutes=5)
-"""A watermark that is ahead of the clock by no more than this passes over nobody yet."""
+"""The smallest overlap that the settings allow: a watermark that is ahead of the clock by no more
+than this does not pass over anybody yet."""
 
 PINNED: Final = frozenset(
     {"clio_host", "clio_account", "broadly_url", "sync_rule", "opt_out_field", "opt_in_field"}
@@ -145,7 +159,10 @@ _STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
 
 
 def contradictions(facts: Facts, now: datetime, *, has_closings: bool) -> Iterator[tuple[str, str]]:
-    """Yield what does not fit together, or the clock: a name for programs, and a sentence."""
+    """Yield what does not fit together or does not fit the clock.
+
+    Each time that is a name for programs and a sentence for people. `now` is aware UTC.
+    """
     pinned, started = facts.keys() >= PINNED, _STARTED & facts.keys()
     if (has_closings or started) and not pinned:
         yield "pins", "There are closings or a watermark, but not what the state was made with."
@@ -180,8 +197,8 @@ def _lacks_a_field(facts: Facts) -> bool:
     return lacks_opt_in or (rule.needs_opt_out and not facts["opt_out_field"])
 
 
-# What always holds in the ledger, as conditions that find the rows where it does not. Each goes
-# through its table once; none brings rows into memory.
+# What always holds in the ledger, as conditions that find the rows where it does not hold. Each of
+# them goes through its table once; none brings rows into memory.
 
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _IN_DOUBT: Final = Reason.UNKNOWN_OUTCOME
@@ -207,14 +224,16 @@ _WAYS: Final[Mapping[State | None, frozenset[State]]] = {
 
 
 class Invariant(NamedTuple):
-    """What holds for each of the `rows`, a table or what is selected as one, which have a firm
-    and a matter; `words`: for where it does not, and `name` the same for programs. `is_broken` may
-    name the parameter `:firm`."""
+    """Something that always holds for every row of a table."""
 
     name: str
+    """A word for a row where it does not hold, for programs."""
     words: str
+    """The same for people; how many rows there are and what to do is added to it."""
     is_broken: str
+    """The condition of a row where it does not hold; it may name the parameter `:firm`."""
     rows: str = "closings"
+    """A table, or a selection in brackets; it has the columns `firm` and `matter_id`."""
 
 
 def _invariants() -> tuple[Invariant, ...]:
@@ -286,7 +305,7 @@ def _no_way() -> str:
 
 
 def _words(members: Iterable[Reason | State | None]) -> str:
-    """Return a list of literals, the empty word for None."""
+    """Return a list of literals, with the empty word for None."""
     return f"({', '.join(repr(member.value if member else '') for member in members)})"
 
 
@@ -301,7 +320,7 @@ def _none(conditions: Iterable[str]) -> str:
 _REASON: Final = "coalesce(reason, '')"
 _HANDED_OVER: Final = words([State.SENDING, State.SENT, State.HELD])
 _WAS_HANDED_OVER: Final = f"(state IN {_HANDED_OVER} OR {MARKED})"
-"""It was, or it may have been."""
+"""The closing was sent to Broadly, or it may have been."""
 _UNCLAIMED: Final = f"""
     (state IN {words([State.SENDING, State.SENT])} AND contact_id IS NULL)
     OR ({_WAS_HANDED_OVER} AND claimed_at IS NULL)
@@ -315,7 +334,7 @@ _FORGOTTEN: Final = f"""
     {_WAS_HANDED_OVER} AND (matter_id, closed_on, claimed_at) NOT IN
         (SELECT matter_id, closed_on, claimed_at FROM people WHERE firm = :firm)
 """
-"""The subquery is made once: `people` has no index by matter."""
+"""The subquery is written so that it runs only once, because `people` has no index by matter."""
 _RUNLESS: Final = _any(
     *(
         f"{column} NOT BETWEEN 0 AND (SELECT coalesce(max(run), 0) FROM runs WHERE firm = :firm)"
@@ -349,6 +368,6 @@ _LINKED: Final = """(
         ) AS before
     FROM changes
 )"""
-"""Each change, beside where the one before it ended."""
+"""Each change, beside the state in which the change before it ended."""
 _UNCHAINED: Final = "before IS NOT from_state"
 _CUT: Final = f"length(identity) != {HASH_BYTES}"

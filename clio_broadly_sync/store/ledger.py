@@ -1,7 +1,7 @@
 """The ledger: one row for each closing, and the append-only list of its changes.
 
-Its verbs are record, claim, settle, release and recover. What becomes of a closing is decided
-by the caller (`rules`), here it is made durable: each verb is one transaction.
+Its verbs are record, claim, settle, release and recover; each is one transaction. The caller
+decides what becomes of a closing (`domain/lifecycle.py`), and here that is made durable.
 """
 
 import sqlite3
@@ -29,27 +29,30 @@ from clio_broadly_sync.store.rows import OF_FIRM, marks
 from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
 
 _NOTICED: Final = "closings.noticed_at, closings.matter_id, closings.closed_on"
-"""The order in which closings were noticed; the index of the pending ones has it."""
-
+"""The order in which closings were noticed, which is also that of the index `closings_pending`."""
 
 Pair = tuple[Closing | None, Closing]
 """A closing as it was (None: new) and as it is to be."""
 Values = tuple[Any, ...]
-
 NO_CODES: Mapping[Key, str | None] = {}
 
 
 class Claim(NamedTuple):
-    """`batch` was claimed; `rest` was not, in its order; `refused` may not be handed over."""
+    """What a claim made of the candidates."""
 
     batch: list[Candidate]
+    """Those that were claimed."""
     rest: list[Candidate]
+    """Those that were not, in the order in which they came."""
     refused: list[Closing]
+    """Those that may not be sent, as `judge` has changed them."""
 
 
 class Ledger:
-    """One firm's closings. Every method is one transaction, `set_approval` one for each chunk; and
-    raises StorageError."""
+    """One firm's closings. Every method may raise StorageError.
+
+    A method is one transaction, unless it says that each chunk is one.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, firm: str, key: bytes, writer: "Writer"
@@ -70,10 +73,8 @@ class Ledger:
         self._writer.run = number
         self._batches = 0
 
-    # The verbs.
-
     def known(self, matter_ids: Iterable[int]) -> dict[int, list[Closing]]:
-        """Return the closings of these matters that the ledger has, by matter."""
+        """Return the closings of these matters that the ledger has, by matter id."""
         ids = list(matter_ids)
         statement = (
             f"SELECT {rows.SELECTED} FROM closings WHERE firm = ? AND matter_id IN {marks(ids)}"
@@ -100,11 +101,12 @@ class Ledger:
         judge: Callable[[Closing, Asked], Closing | None],
         at: datetime,
     ) -> Claim:
-        """Take up to `size` candidates, at most one for a person, from pending to sending.
+        """Take up to `size` candidates, at most one for each person, from pending to sending.
 
-        `judge` returns what becomes of a closing that may not be handed over after what the
-        ledger knows of its person, None where it may. One whose person is being handed over
-        stays in `rest`. With `whole`, a batch that is not full is left unclaimed.
+        `judge` is asked with what the ledger knows of a closing's person and matter. It returns
+        what becomes of a closing that may not be sent because of that, and None where it may.
+        While a request to the same person is being sent or is in the batch, a candidate stays in
+        `rest`. With `whole`, a batch that is not full is not claimed.
         """
         persons = {c.closing.key: self._people.of(c.request) for c in candidates}
         with self._transaction() as connection:
@@ -124,7 +126,7 @@ class Ledger:
         after: Callable[[Receipt, Closing], Closing],
         at: datetime,
     ) -> list[tuple[Receipt, Closing]]:
-        """Write receipts down; return each with what became of its closing."""
+        """Write receipts down; return each with what `after` makes of its closing."""
         with self._transaction() as connection:
             sending = {closing.key: closing for closing in self._found(connection, SENDING)}
             settled = [
@@ -139,7 +141,7 @@ class Ledger:
     def release(
         self, after: Callable[[Closing], Closing], at: datetime, *, but: Collection[Key] = ()
     ) -> list[Closing]:
-        """Give back what was claimed and never reached Broadly, all `but` these."""
+        """Give back what was claimed and did not reach Broadly, except the closings `but`."""
         with self._transaction() as connection:
             sending = self._found(connection, SENDING)
             pairs = [(old, after(old)) for old in sending if old.key not in but]
@@ -147,9 +149,9 @@ class Ledger:
         return [new for _, new in pairs]
 
     def recover(self, after: Callable[[Closing], Closing], at: datetime) -> list[Closing]:
-        """Put right what an earlier run left: rows found sending, and marked ones that wait.
+        """Decide on what an earlier run left: rows found sending, and rows in doubt that wait.
 
-        `after` returns what becomes of each, the same closing where nothing does.
+        `after` returns what becomes of each, or the same closing. Return those that changed.
         """
         with self._transaction() as connection:
             left = self._found(connection, SENDING)
@@ -163,7 +165,10 @@ class Ledger:
     def set_approval(
         self, wanted: Due, approval: Approval, change: Callable[[Closing], Closing], at: datetime
     ) -> int:
-        """Change all due closings that are not faults and were never approved; return how many."""
+        """Change the due closings that are no faults and lack this approval; return how many.
+
+        Those that a person approved are left alone. Each chunk is one transaction.
+        """
         open_ones = [a for a in Approval if a not in (approval, Approval.GIVEN)]
         condition = f"{DUE_WITHOUT_FAULTS} AND {queue.approval(*open_ones)}"
         statement = _IN_CHUNKS.format(condition=condition)
@@ -176,33 +181,33 @@ class Ledger:
         return changed
 
     def count_due(self, wanted: Due) -> int:
-        """Count what is due, approved or not."""
+        """Count the due closings, approved or not."""
         return self._count(queue.DUE, self._parameters(wanted))
 
     def count_unapproved(self, wanted: Due) -> int:
-        """Count the due closings, faults apart, that no person approved."""
+        """Count the due closings, without faults, that no person approved."""
         unapproved = queue.approval(Approval.NONE, Approval.WANTED)
         return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._parameters(wanted))
 
     def count_awaiting(self, wanted: Due) -> int:
-        """Count the due closings that wait for a person to approve them."""
+        """Count the due closings, without faults, that wait for a person to approve them."""
         awaiting = queue.approval(Approval.WANTED)
         return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._parameters(wanted))
 
     def count_handed_over(self, command: Command, since: datetime) -> int:
-        """Count the unapproved closings that were handed over, or may have been."""
+        """Count the unapproved closings claimed after `since` that were sent, or may have been."""
         values = {"firm": self._firm, "command": command.value, "since": rows.seconds(since)}
         return self._count(queue.HANDED_OVER, values)
 
     def count_pending(self, wanted: Due) -> int:
-        """Count what waits of a command, due or not."""
+        """Count what waits of the command, due or not."""
         return self._count(queue.OF_COMMAND, self._parameters(wanted))
 
     def line_up(self, wanted: Due, *, approved_only: bool) -> int:
         """Put the due closings in the order of sending; return how many there are.
 
-        A client's place is that of its first due closing; all of them stand together. A fault
-        is looked at again whether or not it will want approval afterwards.
+        A client's place is that of their first due closing; all of theirs stand together. Unless
+        `approved_only`, a fault is looked at again even where it then waits for approval.
         """
         may_go = queue.approval(Approval.GIVEN)
         if not approved_only:
@@ -213,7 +218,7 @@ class Ledger:
             return queue.put(connection, condition, self._parameters(wanted))
 
     def lined_up(self) -> Iterator[Closing]:
-        """Yield what was lined up and is still pending, a chunk at a time."""
+        """Yield what was lined up and is still pending. Each chunk is one transaction."""
         place: int | None = 0
         while place is not None:
             with self._transaction() as connection:
@@ -221,7 +226,7 @@ class Ledger:
             yield from (closing for closing in chunk if closing.state is State.PENDING)
 
     def decided_in_run(self, command: Command) -> Iterator[Closing]:
-        """Yield what the run decided on, in that order; and then what waits for approval."""
+        """Yield what the run decided on, in that order, and then what waits for approval."""
         values = {"firm": self._firm, "run": self.run, "command": command.value}
         with self._transaction() as connection:
             for statement in (_DECIDED, _AWAITING):
@@ -235,7 +240,7 @@ class Ledger:
         size: int,
         judge: Callable[[Closing, Asked], Closing | None],
     ) -> tuple[list[Candidate], list[Candidate], list[tuple[Closing, Closing]]]:
-        """Sort into what may be claimed now, what waits, and what is refused."""
+        """Return what may be claimed now, what has to wait, and what is refused."""
         batch: list[Candidate] = []
         rest: list[Candidate] = []
         refused: list[tuple[Closing, Closing]] = []
@@ -305,14 +310,12 @@ def _place(closing: Closing) -> dict[str, Any]:
     }
 
 
-# Writing closings down: the rows as they now are, and what changed in the append-only list.
-
-
 class Writer:
-    """Writes for one firm; `run` is the number of the run that every change carries."""
+    """Writes one firm's closings: the rows as they now are, and the append-only list of changes."""
 
     def __init__(self, firm: str) -> None:
         self.run = 0
+        """The number of the run, which every change carries."""
         self._firm = firm
         self._position = 0
 
@@ -325,9 +328,9 @@ class Writer:
         codes: Mapping[Key, str | None] = NO_CODES,
         decided: bool = True,
     ) -> None:
-        """Write all of them; with `decided`, as decisions of this run (what becomes held is one).
+        """Write all pairs; with `decided`, as decisions of this run (what becomes held always is).
 
-        `codes`: Broadly's codes, for the list of changes.
+        `codes` are Broadly's codes, for the list of changes.
         """
         added: list[Values] = []
         changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
@@ -387,7 +390,7 @@ _NOTE: Final = f"INSERT INTO changes ({', '.join(_NOTED)}) VALUES {marks(_NOTED)
 
 @cache
 def _change(columns: tuple[str, ...]) -> str:
-    """Name only what changes: SQLite writes every index anew that has one of the columns."""
+    """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them."""
     changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
     return f"UPDATE closings SET {changes} WHERE firm = ? AND matter_id = ? AND closed_on = ?"
 

@@ -1,4 +1,7 @@
-"""The outbox: what waits, is held or was rejected; a person's choice of it, listed or changed."""
+"""The outbox: what waits, is held or is dead, and a person's choice of it, listed or changed.
+
+The counts that `status` shows are in `store/overview.py`.
+"""
 
 import sqlite3
 from collections import Counter
@@ -20,29 +23,32 @@ OUTBOX: Final = frozenset({State.PENDING, State.HELD, State.DEAD})
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of the outbox are meant: those that fit all of it, None or no matters fit any.
+    """Which rows of the outbox are meant: those that fit all of this.
 
-    `batch`: the number of a run and of one of its batches, the last that the row was in.
+    None fits every row, and so does an empty `matters`.
     """
 
     states: frozenset[State] = OUTBOX
     matters: Sequence[int] = ()
+    """Ids of matters."""
     reason: Reason | None = None
     batch: tuple[int, int] | None = None
+    """The number of a run, and of the one of its batches that the row was in last."""
     command: Command | None = None
 
 
 class Listed(NamedTuple):
-    """A row of the outbox. `since`: when it came to where it is, a waiting one when it was
-    noticed; `code`: Broadly's, of its last change."""
+    """A row of the outbox."""
 
     closing: Closing
     since: datetime
+    """When the row last changed or, if it waits, when it was noticed (aware UTC)."""
     code: str | None
+    """Broadly's code in the row's last change; None where there is none."""
 
 
 class Outbox:
-    """One firm's outbox. Every method is one transaction, and raises StorageError."""
+    """One firm's outbox. Every method is one transaction and may raise StorageError."""
 
     def __init__(self, connection: sqlite3.Connection, firm: str, writer: Writer) -> None:
         self._connection = connection
@@ -50,7 +56,7 @@ class Outbox:
         self._writer = writer
 
     def listed(self, chosen: Selection) -> Iterator[Listed]:
-        """Yield the rows in the order in which they were noticed."""
+        """Yield the chosen rows in the order in which they were noticed."""
         condition, values = self._chosen(chosen)
         statement = _LISTED.format(condition=condition)
         with self._transaction() as connection:
@@ -61,7 +67,7 @@ class Outbox:
                 yield Listed(closing, since_when, row["code"])
 
     def count(self, chosen: Selection) -> Counter[State]:
-        """Count the rows by their state."""
+        """Count the chosen rows by their state."""
         condition, values = self._chosen(chosen)
         statement = f"SELECT state, count(*) FROM closings WHERE {condition} GROUP BY state"
         with self._transaction() as connection:
@@ -69,15 +75,19 @@ class Outbox:
             return Counter({State(state): number for state, number in found})
 
     def count_sending(self) -> int:
-        """Count what a run is handing over, or was when it was killed."""
+        """Count what a run is sending to Broadly, or was sending when it was killed."""
         statement = f"SELECT count(*) FROM closings WHERE {OF_FIRM} AND {SENDING}"
         with self._transaction() as connection:
             return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
     def change(self, chosen: Selection, after: Callable[[Closing], Closing], at: datetime) -> int:
-        """Change all chosen rows or, where that fails, none; return how many there were."""
+        """Change all chosen rows or, where that fails, none; return how many there were.
+
+        `after` returns what becomes of a row.
+        """
         with self._transaction() as connection:
-            # Chosen once, whatever the index that finds them: the chunks then follow the places.
+            # The rows are chosen once, by whatever index; the chunks then go by their places, so
+            # no change to a row can hide another one or show one twice.
             number = queue.put(connection, *self._chosen(chosen))
             place: int | None = 0
             while place is not None:
@@ -86,7 +96,7 @@ class Outbox:
         return number
 
     def changed(self) -> Iterator[Key]:
-        """Yield what was changed in this run; what its recovery held is not meant."""
+        """Yield what was changed in this run, without the rows that its recovery held."""
         values = {"firm": self._firm, "run": self._writer.run}
         with self._transaction() as connection:
             yield from map(rows.key_of, connection.execute(_CHANGED, values))
@@ -98,7 +108,7 @@ class Outbox:
             return surge_figures(connection, values)
 
     def _chosen(self, chosen: Selection) -> tuple[str, dict[str, Any]]:
-        """Return the condition, and the values of its parameters."""
+        """Return the condition of the chosen rows, and the values of its parameters."""
         found = [OF_FIRM, _in_states(chosen.states)]
         values: dict[str, Any] = {"firm": self._firm}
         if chosen.matters:
@@ -124,10 +134,11 @@ _IN_STATE: Final = {State.PENDING: PENDING, State.HELD: HELD, State.DEAD: DEAD}
 
 
 def _in_states(states: frozenset[State]) -> str:
-    """What is held is marked, so each of the three is found by an index of its own.
+    """Return the condition that a row is in one of these states.
 
-    For several of them at once SQLite looks at every row of the ledger, once: fine for a command
-    that a person types.
+    Each of the three states is found by an index of its own; that of the held ones is the index of
+    the rows in doubt, because what is held is in doubt. For several states at once SQLite looks at
+    every row of the ledger, once, which is fine for a command that a person types.
     """
     return f"({' OR '.join(f'({_IN_STATE[state]})' for state in states) or 'false'})"
 
@@ -138,7 +149,7 @@ _OF_LAST_CHANGE: Final = f"""(
     ORDER BY changes.run DESC, changes.position DESC
     LIMIT 1
 )"""
-"""A column of the row's last change; the key of the changes finds it."""
+"""A column of the row's last change, which the primary key of the changes finds."""
 _LISTED: Final = f"""
     SELECT
         {rows.SELECTED},

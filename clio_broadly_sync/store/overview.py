@@ -1,6 +1,7 @@
-"""How a state stands, counted: runs, what waits, what needs a person, hand-overs. Only reads.
+"""How a state stands, in counts: its runs, what waits, what needs a person, what was sent.
 
-Each count goes by an index, so that a ledger of many years is counted as fast as a new one.
+This module only reads. Each count goes by an index, so that a ledger of many years is counted as
+fast as a new one.
 """
 
 import sqlite3
@@ -17,22 +18,26 @@ from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
 
 
 class PastRun(NamedTuple):
-    """A run; the last two are None where it is at work, or was cut short."""
+    """A run, as the list of runs has it. Its moments are aware UTC."""
 
     run: int
     command: str
     started_at: datetime
     finished_at: datetime | None
+    """None where the run is still at work, or was cut short."""
     exit_code: int | None
+    """None where `finished_at` is."""
 
 
 class Group(NamedTuple):
-    """So many closings of one command for one reason; `oldest`: when the first was noticed."""
+    """The closings of one command that share a reason."""
 
     command: Command
     reason: Reason | None
     closings: int
+    """How many there are."""
     oldest: datetime
+    """When the first of them was noticed (aware UTC)."""
 
 
 _GROUPS: Final = f"""
@@ -50,32 +55,32 @@ _HANDED_OVER: Final = f"""
 
 
 class Overview:
-    """The counts of one firm. Every method is one transaction, and raises StorageError."""
+    """The counts of one firm. Every method is one transaction and may raise StorageError."""
 
     def __init__(self, connection: sqlite3.Connection, firm: str) -> None:
         self._connection = connection
         self._firm = firm
 
     def last_runs(self, number: int) -> list[PastRun]:
-        """Return the last runs, the latest first."""
+        """Return the last runs, at most `number` of them, the latest first."""
         return self._runs("firm = ? ORDER BY run DESC LIMIT ?", self._firm, number)
 
     def last_sync(self) -> PastRun | None:
-        """Return the last `sync`, however it ended."""
+        """Return the last `sync`, however it ended; None where there was none yet."""
         is_sync = "firm = ? AND command = ? ORDER BY run DESC LIMIT 1"
         found = self._runs(is_sync, self._firm, Command.SYNC.value)
         return found[0] if found else None
 
     def waiting(self) -> list[Group]:
-        """Count what waits, by command and reason; what is most comes first."""
+        """Count what waits, by command and reason; the largest group comes first."""
         return self._groups(PENDING)
 
     def sending(self) -> list[Group]:
-        """Count what is on its way, or was when a run was cut short."""
+        """Count what is being sent to Broadly, or was when a run was cut short."""
         return self._groups(SENDING)
 
     def held(self) -> list[Group]:
-        """Count what may have been handed over and is not sent again by itself."""
+        """Count what may have been sent to Broadly and is not sent again by itself."""
         return self._groups(HELD)
 
     def dead(self) -> list[Group]:
@@ -83,7 +88,10 @@ class Overview:
         return self._groups(DEAD)
 
     def handed_over(self, bounds: Sequence[datetime]) -> list[int]:
-        """Count the closings handed over between each two neighbours of `bounds`."""
+        """Count the closings sent to Broadly between each two neighbours of `bounds`.
+
+        What counts is the moment of the claim. The first bound is included, the second is not.
+        """
         moments = [rows.seconds(bound) for bound in bounds]
         with database.transaction(self._connection) as connection:
             return [self._handed_over(connection, first, end) for first, end in pairwise(moments)]
@@ -119,28 +127,31 @@ def _past_run(row: sqlite3.Row) -> PastRun:
     )
 
 
-# Those who wait for a person's approval: how many, how old, edited how close together. Clio does
-# not tell who edited a matter; but many edits within minutes are one person's, or a program's.
+# The closings that wait for a person's approval: how many there are, how old they are, and how
+# close together they were edited. Clio does not say who edited a matter, but many edits within
+# minutes come from one person or from a program.
 
 IN_ONE_GO: Final = timedelta(minutes=10)
-"""So close together are edits that are made in one go."""
+"""Edits that lie no further apart than this count as made in one go."""
 
 
 class SurgeFigures(NamedTuple):
-    """What waits for a person's approval, in figures.
-
-    `oldest`, `newest`: their close dates. `after_silence`: how many were noticed in a run whose
-    watermark was stale. `together`: the most that were last edited in Clio within `IN_ONE_GO`,
-    from `first_edit` to `last_edit`.
-    """
+    """What waits for a person's approval, in figures."""
 
     waiting: int
+    """How many closings wait."""
     oldest: date | None = None
+    """The earliest of their close dates; None where none of them has one."""
     newest: date | None = None
+    """The latest of their close dates; None where none of them has one."""
     after_silence: int = 0
+    """How many of them were noticed in a run whose watermark was stale."""
     together: int = 0
+    """The most of them that were last edited in Clio within `IN_ONE_GO`."""
     first_edit: datetime | None = None
+    """When the first of these edits was made (aware UTC); None where no edit is known."""
     last_edit: datetime | None = None
+    """When the last of these edits was made (aware UTC); None where no edit is known."""
 
 
 _WAITS: Final = f"{queue.DUE_WITHOUT_FAULTS} AND {queue.approval(Approval.WANTED)}"
@@ -170,11 +181,14 @@ _MOST_EDITED_TOGETHER: Final = f"""
     ORDER BY together DESC, first
     LIMIT 1
 """
-"""Of all the windows that begin with an edit, the one that holds the most."""
+"""Of all windows that begin with an edit, this finds the one that holds the most edits."""
 
 
 def surge_figures(connection: sqlite3.Connection, values: Mapping[str, Any]) -> SurgeFigures:
-    """Return the figures of what is due by these values (`queue.parameters`) and waits."""
+    """Return the figures of what is due and waits for approval.
+
+    `values` says what is due; it comes from `queue.parameters`.
+    """
     row = connection.execute(_FIGURES, values).fetchone()
     known = SurgeFigures(
         row["waiting"], _day(row["oldest"]), _day(row["newest"]), row["after_silence"]

@@ -1,4 +1,4 @@
-"""Who was asked: people known by keyed hashes, never by an address."""
+"""Who was asked before. People are known by keyed hashes, never by an address."""
 
 import hashlib
 import hmac
@@ -29,7 +29,8 @@ CLAIMED: Final = f"""people JOIN closings
     AND people.closed_on = closings.closed_on
     AND (people.claimed_at = closings.claimed_at OR {MARKED})
 """
-"""A hash of an earlier claim counts only for a marked row: the address may have changed."""
+"""The hashes of each closing's last claim. Those of an earlier claim count only where the closing
+is in doubt, because the address may have changed since."""
 _BY_PERSON: Final = f"""
     SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
     FROM {CLAIMED}
@@ -45,26 +46,30 @@ _BY_MATTER: Final = f"""
     WHERE closings.firm = ? AND ({_COUNTS} OR {_DROPPED})
     AND closings.matter_id IN
 """
-"""What a person dropped keeps its matter from then on, whenever it had been claimed."""
+"""What a person dropped counts for its matter from that moment on, whenever it was claimed."""
 _REMEMBER: Final = "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)"
 
 
 class Before(NamedTuple):
-    """What is known of earlier hand-overs; `sending`: one to the same person is under way."""
+    """What is known about a closing's person and matter from other closings."""
 
     asked: Asked
     sending: bool
+    """Another closing of the same person or matter is being sent at this moment."""
 
 
 class People:
-    """The people of one firm, as far as they were handed over."""
+    """The people of one firm, as far as they were sent to Broadly; `key` is that of the hashes."""
 
     def __init__(self, firm: str, key: bytes) -> None:
         self._firm = firm
         self._key = key
 
     def of(self, request: ReviewRequest) -> set[bytes]:
-        """Return the hashes of whom the request goes to; an address counts without its case."""
+        """Return the hashes of the request's contact, e-mail address and phone number.
+
+        Capital letters in the e-mail address make no difference.
+        """
         texts = [f"contact:{request.contact_id}"]
         if request.email is not None:
             texts.append(f"email:{request.email.casefold()}")
@@ -75,7 +80,10 @@ class People:
     def before(
         self, connection: sqlite3.Connection, persons: Mapping[Key, set[bytes]]
     ) -> dict[Key, Before]:
-        """Look the closings of these persons up, all in two statements."""
+        """Return what is known of the person and the matter of each closing.
+
+        `persons` has the hashes of each closing's person. Two statements find it for all of them.
+        """
         by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
         by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
         return {
@@ -93,7 +101,7 @@ class People:
         claimed: Mapping[Key, Collection[bytes]],
         at: datetime,
     ) -> None:
-        """Write down who is about to be handed over, again where it was once before."""
+        """Write down who is about to be sent to Broadly; what was written before is replaced."""
         connection.executemany(
             _REMEMBER,
             [
@@ -115,11 +123,13 @@ class People:
 
 @dataclass(slots=True)
 class _Seen:
-    """Closings of one person or one matter: those under way, and the two last handed over (one
-    of them may be the very closing that is looked up)."""
+    """The closings of one person or of one matter, as far as they count."""
 
     handed_over: list[tuple[datetime, Key]] = field(default_factory=list)
+    """The two that were last sent to Broadly (or may have been) or dropped, the latest first. It
+    takes two, because one of them may be the very closing that is looked up."""
     sending: set[Key] = field(default_factory=set)
+    """Those that are being sent at this moment."""
 
     def add(self, row: sqlite3.Row) -> None:
         key = key_of(row)
@@ -130,7 +140,7 @@ class _Seen:
             self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
 
     def last(self, key: Key) -> datetime | None:
-        """Return when another closing than this one was last handed over, or dropped."""
+        """Return when another closing than this one was last sent or dropped; None if never."""
         return next((at for at, other in self.handed_over if other != key), None)
 
     def sends(self, key: Key) -> bool:

@@ -1,7 +1,7 @@
 """What is due, as conditions on the ledger's rows; and the order of sending.
 
-Closings are put in a row once and then read a chunk at a time. A client's place is that of its
-first closing; all its closings stand together.
+Closings are put in order once and then read a chunk at a time. A client's place is that of their
+first closing, and all their closings stand together.
 """
 
 import sqlite3
@@ -21,20 +21,22 @@ IS_FAULT: Final = f"coalesce(closings.reason IN {_FAULTS}, 0)"
 
 
 def approval(*approvals: Approval) -> str:
+    """Return the condition that a closing has one of these approvals."""
     return f"closings.approval IN {words(approvals)}"
 
 
 AWAITING: Final = (
     f"{OF_FIRM} AND {PENDING} AND closings.command = :command AND {approval(Approval.WANTED)}"
 )
-"""What waits of a command for a person to approve it, due or not."""
+"""What waits, of a command, for a person to approve it, due or not."""
 
 OF_COMMAND: Final = f"""
     {OF_FIRM} AND {PENDING} AND closings.command = :command
     AND (closings.closed_on = '' OR :first IS NULL OR closings.closed_on >= :first)
     AND (closings.closed_on = '' OR :last IS NULL OR closings.closed_on <= :last)
 """
-"""What waits of a command and its range, due or not."""
+"""What waits, of a command and in its range of close dates, due or not. A closing without a close
+date is in every range."""
 
 DUE: Final = f"""
     {OF_COMMAND}
@@ -43,7 +45,7 @@ DUE: Final = f"""
     AND NOT (closings.claimed_in_run = :run AND coalesce(closings.reason IN {_TRIED}, 0))
     AND (:faults_until IS NULL OR NOT {IS_FAULT} OR closings.read_at <= :faults_until)
 """
-"""What is due, and was not tried or looked at in this run already."""
+"""What is due, without what was already tried or looked at in this run."""
 DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
 
 HANDED_OVER: Final = f"""
@@ -51,11 +53,11 @@ HANDED_OVER: Final = f"""
     AND closings.approval != {Approval.GIVEN.value}
     AND closings.state IN {words([State.SENT, State.HELD])}
 """
-"""What was handed over since then, or may have been, without a person's approval."""
+"""What was claimed after `:since` without a person's approval, and was sent or may have been."""
 
 
 def parameters(wanted: Due, firm: str, run: int) -> dict[str, Any]:
-    """Return the parameters of OF_COMMAND and of DUE."""
+    """Return the parameters of `OF_COMMAND` and of `DUE`."""
     until = wanted.faults_until
     return {
         "firm": firm,
@@ -71,7 +73,7 @@ def parameters(wanted: Due, firm: str, run: int) -> dict[str, Any]:
 # The order of sending.
 
 CHUNK: Final = 500
-"""Rows held in memory at a time."""
+"""At most so many rows are in memory at a time."""
 
 _OWN: Final = "noticed_at, matter_id, closed_on"
 _PUT: Final = f"""
@@ -104,7 +106,10 @@ _CHUNK: Final = f"""
 
 
 def put(connection: sqlite3.Connection, condition: str, values: Mapping[str, Any]) -> int:
-    """Put the closings that meet the condition in a row; return how many there are."""
+    """Put the closings that meet the condition in order; return how many there are.
+
+    They take the place of those that were put in order before.
+    """
     connection.execute("DELETE FROM due")
     return connection.execute(_PUT.format(condition=condition), values).rowcount
 
@@ -112,7 +117,10 @@ def put(connection: sqlite3.Connection, condition: str, values: Mapping[str, Any
 def chunk(
     connection: sqlite3.Connection, firm: str, after: int
 ) -> tuple[list[Closing], int | None]:
-    """Return what follows that place, and the place of the last; None: there is no more."""
+    """Return the closings that come next after the place `after`, and the place of the last one.
+
+    In place of the last, None says that no more follow.
+    """
     found = connection.execute(_CHUNK, {"firm": firm, "after": after}).fetchall()
     last = found[-1]["place"] if len(found) == CHUNK else None
     return [rows.closing_of(row) for row in found], last

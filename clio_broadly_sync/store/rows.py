@@ -1,4 +1,4 @@
-"""Closings to rows and back, and lists within a statement."""
+"""How closings become rows and rows become closings, and how a statement names a list."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sized
@@ -34,21 +34,21 @@ COLUMNS: Final = (
     "batch",
     "updated_at",
 )
-"""What a closing is made of, in the order in which it is read and written. The other columns are
-the ledger's own."""
+"""The columns that hold a closing, in the order in which they are read and written. The other
+columns are the ledger's own. `marked` is what `Closing` calls `in_doubt`."""
 SELECTED: Final = ", ".join(f"closings.{column}" for column in COLUMNS)
 OF_FIRM: Final = "closings.firm = :firm"
-"""Part of every condition, for every index begins with the firm."""
+"""This is part of every condition, because every index begins with the firm."""
 OWN_CHANGES: Final = " AND ".join(
     f"changes.{name} = closings.{name}" for name in ("firm", "matter_id", "closed_on")
 )
-"""The condition that a change is one of the closing at hand."""
+"""The condition that a change belongs to the closing at hand."""
 
 
 def closing_of(row: Iterable[Any]) -> Closing:
     """Return the closing of a row that begins with the columns of `SELECTED`.
 
-    Raise StorageError where it holds what no run could have written.
+    Raise StorageError where the row holds what no run could have written.
     """
     try:
         return _closing_of(row)
@@ -105,14 +105,15 @@ def _closing_of(row: Iterable[Any]) -> Closing:
 
 
 def values_of(closing: Closing) -> tuple[Any, ...]:
-    """Return what is written of a closing, in the order of `COLUMNS`."""
+    """Return what is stored of a closing, in the order of `COLUMNS`."""
     return tuple([_stored(value) for value in _flat(closing)])
 
 
 def difference(old: Closing, new: Closing) -> dict[str, Any]:
-    """Return the columns in which the new one differs, with its values; and `read_at` always.
+    """Return the columns in which `new` differs from `old`, with the values to be stored.
 
-    A closing that was just read is at work with a later `read_at` than its row may have.
+    `read_at` is always one of them: a closing that was just read may be at work with a later
+    `read_at` than its row has.
     """
     several = zip(COLUMNS, _flat(old), _flat(new), strict=True)
     return {
@@ -123,7 +124,7 @@ def difference(old: Closing, new: Closing) -> dict[str, Any]:
 
 
 def _flat(closing: Closing) -> tuple[Any, ...]:
-    """Return it in the order of `COLUMNS`: a closing's fields have that order too."""
+    """Return a closing's values in the order of `COLUMNS`, which is the order of its fields too."""
     key, *others = closing
     return (key.matter_id, day(key.closed_on), *others)
 
@@ -150,14 +151,17 @@ def _key(matter_id: int, closed_on: str) -> Key:
 
 
 def day(value: date | None) -> str:
+    """Return the date as `YYYY-MM-DD`, and an empty text for None."""
     return value.isoformat() if value is not None else ""
 
 
 def seconds(value: datetime) -> int:
+    """Return an aware moment as whole seconds since 1970 in UTC."""
     return int(value.timestamp())
 
 
 def moment(value: int) -> datetime:
+    """Return the moment so many seconds after the beginning of 1970, in aware UTC."""
     return datetime.fromtimestamp(value, UTC)
 
 
@@ -173,11 +177,11 @@ _CONVERSIONS: Final[dict[type, Callable[[Any], Any]]] = {
 def words(members: Iterable[Enum]) -> str:
     """Return a list of the members' values as literals, for a statement that never changes.
 
-    Only for our own words: nothing in them is escaped.
+    This is only for the program's own words: nothing in them is escaped.
     """
     return f"({', '.join(sorted(repr(member.value) for member in members))})"
 
 
 def marks(values: Sized) -> str:
-    """Return a list of so many parameters as there are values."""
+    """Return a list of as many parameters as there are values."""
     return f"({', '.join('?' * len(values))})"

@@ -1,7 +1,7 @@
-"""The tables, and the steps from one version of them to the next.
+"""The tables of the state, and the steps from one version of them to the next.
 
-The firm is the first column of every key. No name, e-mail address or phone number is in any of
-them: `people` holds keyed hashes. Moments are whole seconds since 1970 in UTC; a close date is
+The firm is the first column of every key. No table holds a name, an e-mail address or a phone
+number: `people` holds keyed hashes. Moments are whole seconds since 1970 in UTC. A close date is
 `YYYY-MM-DD`, or empty where the matter has none.
 """
 
@@ -100,10 +100,11 @@ SENDING: Final = "closings.state = 'sending'"
 MARKED: Final = "closings.marked = 1"
 DEAD: Final = "closings.state = 'dead'"
 HELD: Final = f"{MARKED} AND closings.state = 'held'"
-"""Conditions of the partial indexes: SQLite uses one only for a statement that repeats its
-condition with the same literal, so no statement may bind these values. And it prefers one to the
-primary key, which begins with the firm as well, only where more columns of it are given (so they
-hold their own condition's column), and where the primary key is not the table itself."""
+"""These five are the conditions of the partial indexes. SQLite uses such an index only for a
+statement that repeats its condition with the same literal, so no statement may bind these values.
+The primary key begins with the firm as well. SQLite prefers a partial index to it only where more
+columns of that index are given (so each holds the column of its own condition), and where the
+primary key is not the table itself (so `closings` is not WITHOUT ROWID)."""
 
 _DEAD_INDEX: Final = "CREATE INDEX closings_dead ON closings (firm, state) WHERE state = 'dead'"
 INDEXES: Final = (
@@ -125,7 +126,8 @@ CREATE TEMPORARY TABLE due (
     closed_on TEXT NOT NULL
 )
 """
-"""The closings of a push in the order of sending; temporary, so it lives outside the state."""
+"""The closings of a push in the order of sending. The table is temporary, so it lives outside the
+state file."""
 
 
 def _m002_batches(connection: sqlite3.Connection) -> None:
@@ -135,12 +137,16 @@ def _m002_batches(connection: sqlite3.Connection) -> None:
 
 
 STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_m002_batches,)
-"""From version 1 to 2, from 2 to 3, and so on; a new state is made as it is now."""
+"""The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
+of them: it is made as `TABLES` and `INDEXES` now are."""
 VERSION: Final = len(STEPS) + 1
 
 
 def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
-    """Raise StorageError for a database that is empty, or another program's, or newer."""
+    """Raise StorageError for a database that is empty, another program's, damaged, or newer.
+
+    With `is_new`, an empty one is in order.
+    """
     tables = _tables(connection)
     if tables and "schema_version" not in tables:
         raise StorageError("The state file belongs to another program; check SYNC_STATE.")
@@ -156,7 +162,10 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables to this program's version, all steps in the caller's transaction."""
+    """Bring the tables to this program's version; make them where there are none.
+
+    The caller opens the transaction, so that either all steps are made or none.
+    """
     if not _tables(connection):
         for statement in (*TABLES, *INDEXES):
             connection.execute(statement)

@@ -1,4 +1,7 @@
-"""The facts about a state (pins, watermark, tokens, runs), and the way to its ledger."""
+"""The facts about a state (pins, watermark, runs, which token was checked), and its ledger.
+
+The tokens themselves are read and written in `store/tokens.py`.
+"""
 
 import hashlib
 import hmac
@@ -27,7 +30,10 @@ _FINISH_RUN = "UPDATE runs SET exit_code = ?, finished_at = ? WHERE firm = ? AND
 
 
 class Store:
-    """One firm's state. Every method is one transaction, and raises StorageError."""
+    """One firm's state. Every method is one transaction and may raise StorageError.
+
+    The first to open a state makes its key, with which people and tokens are hashed.
+    """
 
     def __init__(self, connection: sqlite3.Connection, firm: str = FIRM) -> None:
         self._connection = connection
@@ -49,12 +55,15 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the state, new where there is none yet; hold `locked(path)` meanwhile."""
+        """Open the state, a new one where there is none yet.
+
+        The caller holds `locked(path)` as long as it is open.
+        """
         return cls(database.open_file(path))
 
     @classmethod
     def snapshot(cls, path: Path) -> Self:
-        """Open a copy for a dry run: nothing that is done to it reaches the state."""
+        """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
         return cls(database.open_snapshot(path))
 
     def __enter__(self) -> Self:
@@ -69,14 +78,14 @@ class Store:
         self._connection.close()
 
     def is_sound(self) -> bool:
-        """Tell whether SQLite finds the file whole, at a quick look."""
+        """Tell whether SQLite finds the file whole when it takes a quick look."""
         with database.transaction(self._connection) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
 
     # What the state was made with.
 
     def pins(self) -> Pins | None:
-        """Return what the state was made with, None before its first run."""
+        """Return what the state was made with; None before its first run."""
         if "clio_host" not in self._facts:
             return None
         account, opt_out, opt_in = (
@@ -92,7 +101,10 @@ class Store:
         )
 
     def pin(self, pins: Pins, **facts: str | None) -> None:
-        """Set the pins, and in the same transaction other facts (None: left as it is)."""
+        """Set the pins and, in the same transaction, other facts.
+
+        A fact whose value is None is left as it is.
+        """
         values = {
             "clio_host": pins.host,
             "clio_account": str(pins.account or ""),
@@ -107,14 +119,17 @@ class Store:
 
     @property
     def watermark(self) -> datetime | None:
+        """The moment (aware UTC) up to which the ledger has every closing; None at first."""
         return self._moment("watermark")
 
     @property
     def first_run(self) -> datetime | None:
+        """When the first `sync` ran, by Clio's clock (aware UTC); None before it."""
         return self._moment("first_run")
 
     @property
     def start_day(self) -> date | None:
+        """The date in the firm's zone before which `sync` leaves closings alone; None at first."""
         value = self._facts.get("start_day")
         return date.fromisoformat(value) if value else None
 
@@ -125,11 +140,11 @@ class Store:
 
     @property
     def time_zone(self) -> str | None:
-        """The firm's zone as Clio named it, None where it would not say."""
+        """The name of the firm's zone as Clio gave it; None where Clio did not say."""
         return self._facts.get("time_zone") or None
 
     def has_seen(self, token: str) -> bool:
-        """Tell whether the account of this token was checked."""
+        """Tell whether this is the token whose account was checked last."""
         return self._facts.get("token_seen") == self.hash_of(token)
 
     def hash_of(self, token: str) -> str:
@@ -139,7 +154,7 @@ class Store:
     # Runs.
 
     def begin_run(self, command: str, run_id: str, at: datetime) -> int:
-        """Note that a run begins; return its number, which later changes carry."""
+        """Note that a run begins at the moment `at`; return its number, which its changes carry."""
         with database.transaction(self._connection) as connection:
             last = connection.execute(_LAST_RUN, (self._firm,)).fetchone()[0]
             self._run = (last or 0) + 1
@@ -172,7 +187,7 @@ def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
 
 
 def _check_facts(facts: Facts) -> None:
-    """Raise StorageError for facts that no run could have written: nothing follows from them."""
+    """Raise StorageError for facts that no run could have written, before anything uses them."""
     unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
     if PINNED & facts.keys():
         unreadable |= (PINNED | {"hash_key"}) - facts.keys()

@@ -1,8 +1,9 @@
-"""The sign-in to Clio, in the state itself and nowhere else.
+"""The tokens of the sign-in to Clio, which are kept in the state and nowhere else.
 
 A run that works on a copy of the state (a dry run) needs the real tokens as well, and may have to
-renew them. So this works by the path of the state, beside the run's own store, in short
-transactions of its own, and touches nothing there but the tokens.
+renew them. So this store works by the path of the state, beside the run's own `Store`, in short
+transactions of its own, and touches nothing there but the tokens. How tokens are renewed is in
+`clio/auth.py`.
 """
 
 import os
@@ -18,9 +19,9 @@ from clio_broadly_sync.store import database
 from clio_broadly_sync.store.state import FIRM
 
 ALONE_SECONDS = 90.0
-"""Longer than a refresh takes that is answered late."""
+"""One process waits so long for another: longer than a refresh takes that is answered late."""
 _PATIENT = "PRAGMA busy_timeout = 60000"
-"""What Clio has given in exchange for a spent refresh token must not be lost to a busy state."""
+"""It waits long, because a busy state must not lose what Clio gave for a spent refresh token."""
 
 _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
     "sign_in_host",
@@ -35,14 +36,14 @@ _WRITE = "INSERT INTO facts (firm, name, value) VALUES (?, ?, ?)"
 
 
 class TokenStore:
-    """One firm's sign-in. Every method is one transaction, and raises StorageError."""
+    """One firm's sign-in. Every method is one transaction and may raise StorageError."""
 
     def __init__(self, path: Path, firm: str = FIRM) -> None:
         self._path = path
         self._firm = firm
 
     def read(self) -> Grant | None:
-        """Return what the state now holds, None where nobody has signed in; write nothing."""
+        """Return what the state now holds; None where nobody has signed in. Write nothing."""
         with database.storage_errors():
             if not database.exists(self._path):
                 return None
@@ -50,7 +51,7 @@ class TokenStore:
             return _grant(database.read_snapshot(self._path, self._rows))
 
     def save(self, grant: Grant) -> None:
-        """Put the grant in the place of the one before; make the state where there is none."""
+        """Keep this grant instead of the one before; make the state where there is none."""
         values = {
             _HOST: grant.host,
             _ACCESS: grant.access_token,
@@ -66,7 +67,11 @@ class TokenStore:
                 connection.executemany(_WRITE, rows)
 
     def erase(self) -> None:
-        """Forget the tokens: no byte of them is left in the state's files, the -wal included."""
+        """Erase the tokens, so that no byte of them is left in the state's files or the -wal.
+
+        Raise StorageError where another program reads the state: the tokens are forgotten then, but
+        traces of them may be left.
+        """
         with database.storage_errors(), self._opened() as connection:
             with database.transaction(connection):
                 connection.execute(_DELETE, (self._firm, *NAMES))
@@ -79,7 +84,10 @@ class TokenStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let one process at a time change the sign-in; raise BusyError where another stays."""
+        """Let only one process at a time change the sign-in.
+
+        Raise BusyError where another process has not finished within `ALONE_SECONDS`.
+        """
         busy = (
             "Another run has been renewing the sign-in to Clio for too long; "
             "the next run tries again."
@@ -95,7 +103,7 @@ class TokenStore:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Open the state as it is, of whatever version; the tokens are where they always were."""
+        """Open the state as it is: the tokens are at the same place in every version of it."""
         database.check_private(self._path)
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
