@@ -1,6 +1,7 @@
-"""Pings to a monitor that raises the alarm when a run fails, or when none comes.
+"""Pings to a monitor, which raises the alarm when a run fails or when none comes.
 
-After healthchecks.io's pinging API: ADDRESS/start, ADDRESS, ADDRESS/<exit code>; the body is text.
+Source: the pinging API of healthchecks.io. ADDRESS/start says that a run begins, ADDRESS that it
+ended well, and ADDRESS/<exit code> that it ended otherwise. The body is text.
 """
 
 import logging
@@ -19,51 +20,61 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WHOLE_CALL_SECONDS: Final = 5.0
+"""A run waits at most so long for a ping."""
 MAX_LINES: Final = 20
+"""At most so many lines are sent, the last ones."""
 MAX_BYTES: Final = 10_000
+"""At most so many bytes of them are sent, the last ones."""
 _HEADERS: Final = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Monitor:
-    """Whoever is at `url` (a secret); nobody where that is None.
+    """The monitor at `url`, which is a secret. Where `url` is None, there is none.
 
-    A monitor that cannot be told never raises: the run goes on as if it had none.
+    No method raises when the monitor cannot be reached: the run goes on as if there were none.
     """
 
     def __init__(self, url: str | None) -> None:
         self._url = url
 
     def started(self) -> None:
-        """Tell that a run begins."""
+        """Tell the monitor that a run begins."""
         self._ping("/start", ())
 
     def ended(self, code: int, lines: Sequence[str]) -> None:
-        """Tell the exit code of a run, and the last lines of what it said."""
+        """Tell the monitor the exit code of a run and the last of the lines that it said."""
         self._ping(f"/{code}" if code else "", lines)
 
     def _ping(self, end: str, lines: Sequence[str]) -> None:
-        """Ping from a thread of its own: a name is looked up in C, where no time limit reaches."""
+        """Ping from a thread of its own.
+
+        The name of a host is looked up in C, where no time limit can end it.
+        """
         if self._url is None:
             return
         call = threading.Thread(
             target=_call, args=(_extended(self._url, end), _text(lines)), daemon=True
         )
-        with suppress(RuntimeError):  # there is no room for another thread
+        with suppress(RuntimeError):  # no further thread can be started
             call.start()
             call.join(WHOLE_CALL_SECONDS)
 
 
 def transport_to_monitor(stop: Stop) -> "Transport":
-    """Return what speaks to a monitor, and waits for none; the libraries are loaded only here."""
+    """Return a transport that speaks to a monitor and never waits between two tries.
+
+    The HTTP libraries take long to load, so they are loaded only here.
+    """
     from clio_broadly_sync.transport.client import Transport
 
     return Transport("The monitor", patience=lambda: 0.0, stop=stop, whole_call=WHOLE_CALL_SECONDS)
 
 
 def _call(url: str, body: bytes) -> None:
-    # Signals are for the main thread, which they may have to wake.
+    # Signals must reach the main thread, because they may have to wake it.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    transport = transport_to_monitor(Stop())  # it is told of a run that a signal ended, too
+    # A Stop of its own, because the monitor is also told of a run that a signal has ended.
+    transport = transport_to_monitor(Stop())
     try:
         transport.request("POST", url, headers=_HEADERS, body=body)
     except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)
@@ -73,7 +84,7 @@ def _call(url: str, body: bytes) -> None:
 
 
 def _extended(url: str, end: str) -> str:
-    """Return the address with a longer path; a query stays what it is."""
+    """Return the address with `end` added to its path; a query stays as it is."""
     if not end:
         return url
     parts = urlsplit(url)

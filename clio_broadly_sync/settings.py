@@ -1,10 +1,10 @@
-"""The settings: one file and the environment, checked once and frozen as Settings.
+"""The settings: one file and the environment, checked once and frozen as `Settings`.
 
-Nothing else reads the environment. No value ever appears in a problem, because a key may have
-been pasted into the wrong line.
+No run gets a setting from anywhere else. A problem never quotes a value, because a key may have
+been pasted into the wrong line. `config.example.env` explains what each setting means.
 
-python-dotenv reads the file. What a value must be is said here, without a library: loading
-pydantic took longer than all the rest of a run that finds nothing to do, SQLAlchemy apart.
+python-dotenv reads the file. What a value must be is checked here without a library, because to
+load pydantic takes longer than all the rest of a run that finds nothing to do.
 """
 
 import difflib
@@ -40,11 +40,11 @@ _YES: Final = ("true", "yes", "on", "1", "t", "y")
 _NO: Final = ("false", "no", "off", "0", "f", "n")
 
 
-# A setting's text turned into its value: each raises ValueError for what cannot be one.
+# How the text of a setting becomes its value. Each raises ValueError where it cannot.
 
 
 def as_number(kind: Parse, least: float, most: float) -> Parse:
-    """Take an `int` or a `float` within these bounds."""
+    """Return what reads an `int` or a `float` within these bounds, both included."""
 
     def parse(text: str) -> Any:
         value = kind(_fit(text, _NUMBER.fullmatch))
@@ -72,7 +72,7 @@ def as_secret(text: str) -> Secret:
 
 
 def as_box_name(text: str) -> str:
-    """Take the name of a checkbox."""
+    """Return the name of a checkbox as it is; blanks at its ends count."""
     return _fit(text, lambda t: t.strip() and t.isprintable() and len(t) < 256)
 
 
@@ -83,12 +83,12 @@ def as_path(text: str) -> Path:
 def as_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
-    except (OSError, KeyError):  # a folder of zones, such as Europe; no such zone
+    except (OSError, KeyError):  # it names a folder of zones, such as Europe, or no zone
         raise ValueError from None
 
 
 def as_url(text: str) -> str:
-    """Take an address that leads where it seems to, with nobody listening on the way."""
+    """Return an address that leads where it seems to lead, with nobody listening on the way."""
     parts = urlsplit(text)
     private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
     well_made = _URL.fullmatch(text) and _HOST_AND_PORT.fullmatch(parts.netloc)
@@ -96,7 +96,7 @@ def as_url(text: str) -> str:
 
 
 def as_origin(text: str) -> str:
-    """Reduce an address to scheme and host, in one spelling."""
+    """Return scheme and host, in one spelling, of an address that has no path and no query."""
     parts = urlsplit(_fit(as_url(text), lambda t: "?" not in t))
     _fit(parts.path, ("", "/").__contains__)
     usual_port = ":443" if parts.scheme == "https" else ":80"
@@ -104,14 +104,14 @@ def as_origin(text: str) -> str:
 
 
 def as_header(text: str) -> str:
-    """Take a header with the place of the key in it, and not one that is set here."""
+    """Return a header with one place for the key, if it is none that the program itself sets."""
     match = _HEADER.fullmatch(text)
     sound = match and match[2].count("{key}") == 1 and not _OWN_HEADERS.fullmatch(match[1])
     return _fit(text, lambda _: sound)
 
 
 def _fit(text: str, holds: Callable[[str], object]) -> str:
-    """Return the text; raise ValueError where it does not hold."""
+    """Return the text; raise ValueError where `holds` says no to it."""
     if not holds(text):
         raise ValueError
     return text
@@ -125,20 +125,21 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def as_fields(text: str) -> tuple[str, ...]:
+    """Return the names of a list in the order of `BROADLY_FIELDS`; one must be email or phone."""
     names = {name.strip() for name in text.split(",")} - {""}
     if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
         raise ValueError
     return tuple(name for name in BROADLY_FIELDS if name in names)
 
 
-# What there is to set.
+# The settings that there are.
 
 _YEARS = 36500
 _SUBDOMAINS = {"us": "", "ca": "ca.", "eu": "eu.", "au": "au."}
 
 
 def _setting(parse: Parse, must_be: str, default: Any = MISSING, *, shown: bool = True) -> Any:
-    """Declare a setting; `must_be` ends the sentence "NAME must be ..."."""
+    """Declare a setting. `must_be` ends "NAME must be …"; `repr` shows it where `shown` is true."""
     return field(default=default, repr=shown, metadata={"parse": parse, "must_be": must_be})
 
 
@@ -162,7 +163,7 @@ _WITHOUT_ONE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting, checked; an attribute is the setting's name in lower case."""
+    """Every setting, checked. An attribute has the name of its setting, in lower case."""
 
     clio_region: str = _setting(one_of(*_SUBDOMAINS), "us, ca, eu or au", "us")
     clio_base_url: str = _setting(as_origin, f"{_AN_URL}, and without a path", "")
@@ -208,7 +209,7 @@ class Settings:
     log_format: Literal["text", "json"] = _setting(one_of("text", "json"), "text or json", "text")
 
     def broadly_headers(self) -> dict[str, str]:
-        """Spell the header that signs in to Broadly, with the key in it."""
+        """Return the header that signs in to Broadly, with the key in it."""
         name, _, value = self.broadly_auth_header.partition(":")
         return {name: value.strip().replace("{key}", self.broadly_api_key.reveal())}
 
@@ -218,9 +219,10 @@ NAMES = tuple(name.upper() for name in _SETTINGS)
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
-    """Read the settings file and the environment, which wins.
+    """Return the settings from the settings file and from `environ`, which wins.
 
-    Raise ConfigError with every problem at once. An empty value counts as not set.
+    A setting with an empty value counts as not set. Relative paths start from `cwd`, and in the
+    file from its folder. Raise ConfigError with every problem at once.
     """
     path = _find(config_file, environ, cwd)
     texts, problems = _from_file(path) if path else ({}, [])
@@ -236,12 +238,12 @@ def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
 
 
 def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return where the settings file is, or would be."""
+    """Return where the settings file is or, where there is none, where it would be."""
     return _find(config_file, environ, cwd) or cwd / "config.env"
 
 
 class Salvaged(NamedTuple):
-    """What settings that are not in order still tell: where and how to say so."""
+    """What can be used of settings that are not in order: where and how to report that."""
 
     sync_state: Path | None
     ping_url: str | None
@@ -282,22 +284,22 @@ def _from_file(path: Path) -> tuple[dict[str, str], list[str]]:
 
 
 def _usual_state(path: Path) -> Path:
-    """Return the state beside the settings file: one ledger, whichever link led there."""
+    """Return the usual path of the state; links are followed, so that there is one ledger."""
     return Path(os.path.realpath(path)).parent / "state" / "state.db"
 
 
 def _given(source: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Pick the settings that have a value; a relative state path starts from the folder."""
+    """Return the settings that have a value; a relative path of the state starts from `folder`."""
     given = {name.lower(): source[name] for name in NAMES if source.get(name, "").strip()}
     for name in given.keys() - {"sync_opt_out_field", "sync_opt_in_field"}:
-        given[name] = given[name].strip()  # the two match exactly what Clio has, blanks too
+        given[name] = given[name].strip()  # those two must match Clio's names exactly, blanks too
     if "sync_state" in given:
         given["sync_state"] = _place(given["sync_state"], folder)
     return given
 
 
 def _place(value: str, folder: Path) -> str:
-    """Make a path whole; nothing is left of what cannot name a file, and a check refuses that."""
+    """Return the whole path; empty for what cannot name a file, which `as_path` then refuses."""
     path = os.path.expanduser(value)
     if path.startswith("~") or path.endswith("/") or "://" in path or not path.isprintable():
         return ""
@@ -305,7 +307,7 @@ def _place(value: str, folder: Path) -> str:
 
 
 def _checked(texts: Mapping[str, str], problems: list[str]) -> Settings | None:
-    """Make the Settings; where that fails, add a sentence for each setting at fault."""
+    """Return the Settings, or None; add to `problems` a sentence for each setting at fault."""
     good, bad = _parsed(texts)
     for name, setting in _SETTINGS.items():
         must_be = f"must be {setting.metadata['must_be']}."
@@ -326,18 +328,21 @@ def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
         except ValueError:
             bad.add(name)
     days = good.get("sync_max_age_days", Settings.sync_max_age_days)
-    if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be due too late
+    if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be too old when due
         bad.add("sync_settle_hours")
     subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad
 
 
-# The file: lines NAME=value, and what is wrong with the others.
+# The file: its lines NAME=value, and what is wrong with the others.
 
 
 def read_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the values by name, and a problem for each line that sets nothing."""
+    """Return the values by name, and a sentence for each line that is wrong.
+
+    Raise ConfigError where the file cannot be read.
+    """
     return _lines_of(_text_of(path))
 
 
@@ -352,7 +357,7 @@ def _text_of(path: Path) -> str:
 
 
 def _lines_of(text: str) -> tuple[dict[str, str], list[str]]:
-    """Read NAME=value lines; say what is wrong with the others, quoting none of them."""
+    """Return the values by name, and what is wrong with the other lines, quoting none of them."""
     values: dict[str, str] = {}
     problems: list[str] = []
     for binding in parse_stream(io.StringIO(text)):
@@ -378,7 +383,10 @@ def _problem_of(binding: Binding, before: Mapping[str, str]) -> str | None:
 
 
 def _stray(name: str) -> str | None:
-    """Tell a misspelt setting, or one without its prefix, from a name that is none of ours."""
+    """Return what is wrong with a name that is misspelt or lacks its prefix.
+
+    Return None for a name that has nothing to do with this program.
+    """
     upper = name.upper()
     ours = upper.startswith(_PREFIXES)
     near = [prefix + upper for prefix in _PREFIXES if prefix + upper in NAMES]

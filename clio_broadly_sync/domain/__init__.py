@@ -1,1 +1,2 @@
-"""Values and decisions. Nothing here reads a file, a clock or the network."""
+"""Values and decisions. Nothing here reads a file, a clock or the network, or imports another
+folder of the program."""

@@ -1,7 +1,8 @@
-"""The two checkboxes that steer, looked for among the custom fields that Clio has.
+"""The two checkboxes that decide who is asked, looked for among the custom fields that Clio has.
 
-Pure: which of Clio's definitions are meant, what is wrong with them, and what a person who set
-them up should know. Names match exactly.
+Pure functions find which of Clio's definitions are meant, what is wrong with them, and what the
+people who set them up should know. Names must match exactly. How the value of a box is read from a
+record is in `clio/records.py`.
 """
 
 import difflib
@@ -13,35 +14,42 @@ from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import CustomField, FieldIds, SyncRule
 
 CHECKBOX: Final = "checkbox"
+"""Clio's word for this type of custom field."""
 ACCEPT: Final = "If that is meant, run `clio-broadly-sync check --accept`."
+"""How a problem ends where a person may accept what has changed."""
 _SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkbox:
-    """One of the two as it should be.
-
-    `parent`: `contact` or `matter`. `place`: where its id is in `FieldIds`. `needed`: the rule
-    cannot do without it.
-    """
+    """One of the two checkboxes as it should be in Clio."""
 
     name: str
+    """Its name, exactly as in Clio."""
     parent: str
+    """The kind of record that has it: `contact` or `matter`."""
     place: int
+    """The place of its id in `FieldIds`: 0 for the contact's, 1 for the matter's."""
     needed: bool
+    """Whether the rule cannot do without it."""
 
     def __str__(self) -> str:
         return f"“{self.name}” on the {self.parent}"
 
     def pinned_in(self, pins: FieldIds | None) -> int | None:
+        """Return the id under which the checkbox is pinned; None where it is not."""
         return pins[self.place] if pins is not None else None
 
     def found_in(self, fields: Sequence[CustomField]) -> list[CustomField]:
-        """Return the checkboxes of that name and parent that are not deleted."""
+        """Return the checkboxes of this name and parent that are not deleted."""
         return [field for field in fields if field.name == self.name and self._fits(field)]
 
     def is_wrong(self, fields: Sequence[CustomField], pins: FieldIds | None) -> bool:
-        """Missing, doubled, or not the pinned one; or optional, and made in the wrong way."""
+        """Tell whether no run may go on with this checkbox.
+
+        That is so where Clio has more than one of it or not the pinned one. It is also so where
+        Clio has none, although the rule needs it, it is pinned, or another field has its name.
+        """
         found, before = self.found_in(fields), self.pinned_in(pins)
         if not found:
             in_the_wrong_way = any(f.name == self.name and not f.deleted for f in fields)
@@ -49,7 +57,10 @@ class Checkbox:
         return len(found) > 1 or before not in (None, found[0].id)
 
     def problem(self, fields: Sequence[CustomField], pins: FieldIds | None) -> str:
-        """Say what is wrong with it; `fields` holds every definition that Clio has."""
+        """Return the sentence that says what is wrong with it.
+
+        Call it where `is_wrong` is true, with every definition that Clio has, of whatever type.
+        """
         found = self.found_in(fields)
         if len(found) > 1:
             return (
@@ -65,7 +76,10 @@ class Checkbox:
         return missing + self._why_missing(fields, self.pinned_in(pins))
 
     def cautions(self, field: CustomField) -> Iterator[str]:
-        """Yield what hinders the people who are to tick it, though the program can go on."""
+        """Yield a sentence for each thing in Clio that keeps people from ticking the checkbox.
+
+        The program can go on all the same.
+        """
         if field.required:
             yield (
                 f"The checkbox {self} is marked as required in Clio, so staff may be unable to "
@@ -78,13 +92,19 @@ class Checkbox:
             )
 
     def near_miss(self, fields: Sequence[CustomField]) -> str | None:
-        """Return the name that is nearly the same, of a field where this one belongs."""
+        """Return the name, fit to print, of a field on the same parent that is nearly the same.
+
+        Return None where there is no such field.
+        """
         by_letters = {_letters(f.name): f.name for f in fields if self._is_here(f)}
         close = difflib.get_close_matches(_letters(self.name), by_letters, n=1, cutoff=0.75)
         return shown(by_letters[close[0]]) if close else None
 
     def did_you_mean(self, fields: Sequence[CustomField]) -> str:
-        """Return the question, with a blank before it; nothing where no name is near."""
+        """Return the question whether a nearly equal name is meant, with a blank before it.
+
+        Return an empty text where no name is nearly equal.
+        """
         near = self.near_miss(fields)
         return f" Did you mean “{near}”? {self._either_way()}" if near else ""
 
@@ -95,8 +115,10 @@ class Checkbox:
         return field.parent == self.parent.capitalize() and not field.deleted
 
     def _why_missing(self, fields: Sequence[CustomField], pinned: int | None) -> str:
-        """Return how the sentence ends: renamed, of another type, elsewhere, deleted, or never
-        made."""
+        """Return how the sentence ends that begins with "Clio has no checkbox named …".
+
+        It was renamed, has another type, is on the other parent, was deleted, or was never made.
+        """
         here = [field for field in fields if self._is_here(field)]
         renamed = next((field.name for field in here if field.id == pinned), None)
         if renamed is not None and renamed != self.name:
@@ -121,20 +143,23 @@ class Checkbox:
         return _SETTINGS[self.place]
 
     def _either_way(self) -> str:
-        """Name both mends: nothing tells whether Clio's name or the setting is the wrong one."""
+        """Name both ways to fix it, for either Clio's name or the setting may be the wrong one."""
         mend = f"Put that into {self._setting}, or rename it in Clio"
         return f"{mend}: capital letters and blanks count."
 
 
 def read_by(rule: SyncRule, opt_out_name: str, opt_in_name: str) -> list[Checkbox]:
-    """Return the checkboxes that the rule reads, the contact's first, needed or not."""
+    """Return the checkboxes that the rule reads, needed or not; the contact's comes first.
+
+    The contact's is always one of them. Under `opt-in` it counts where Clio has it.
+    """
     opt_out = Checkbox(opt_out_name, "contact", 0, rule.needs_opt_out)
     opt_in = Checkbox(opt_in_name, "matter", 1, rule.needs_opt_in)
     return [opt_out, opt_in] if rule.needs_opt_in else [opt_out]
 
 
 def ids(boxes: Sequence[Checkbox], fields: Sequence[CustomField]) -> FieldIds:
-    """Return the ids of the checkboxes; None for one that is missing, or doubled."""
+    """Return the ids of the checkboxes; None for one that Clio does not have exactly once."""
     found = {box.place: box.found_in(fields) for box in boxes}
     one = [found[place][0].id if len(found.get(place, ())) == 1 else None for place in (0, 1)]
     return FieldIds(*one)

@@ -1,19 +1,20 @@
-"""Why a command ends early, named for what to do next; and every exit code with its word.
+"""The errors that end a command, named for what to do next; and every exit code with its word.
 
 SyncError
 ├── ConfigError         edit the settings, or a custom field in Clio
-│   ├── RefusedError    the request itself was refused; only Broadly's adapter knows better
-│   └── AddressError    somebody answers there, but not to this request
+│   ├── RefusedError    the request itself was refused; the adapter of that side may know better
+│   └── AddressError    somebody answers at the address, but not to this request
 ├── DeniedError         sign in again, tick a permission, or get a new key
 ├── UnavailableError    try later: cron will
-│   ├── TooLateError        not begun: the time that it had was over
+│   ├── TooLateError        the request was not begun, because its time was over
 │   └── ClockError          the other side's clock and this machine's do not fit
 ├── StorageError        the state cannot be used: call a person
 ├── BusyError           another run is at work
 └── StoppedError        a signal asked the run to end
 
-Every message is one sentence for the person who runs the program. None holds a name, an
-e-mail address, a phone number or a secret; what came from Clio goes into it through `shown`.
+Every message is made of whole sentences for the person who runs the program. None holds a
+client's name, an e-mail address, a phone number or a secret. Text from Clio is put into it through
+`shown`.
 """
 
 import re
@@ -25,11 +26,12 @@ WRONG_USAGE: Final = 2
 ATTENTION: Final = 65
 """Everything that is safe was done, and something new waits for a person."""
 WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
-"""Which exit code counts where several would fit."""
+"""The exit codes in the order in which they count where several would fit."""
 LOGIN: Final = "run `clio-broadly-sync login`"
-"""How a sentence ends that wants a person to sign in."""
+"""How a sentence ends that asks a person to sign in."""
 
-# ECMA-48: a sequence with its parameters, a string up to its end, or two characters.
+# The escape sequences of ECMA-48: a control sequence with its parameters, a control string up to
+# its end, or any other, which ends with one final character.
 _ESCAPE: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
@@ -39,10 +41,11 @@ _ESCAPE: Final = re.compile(
 
 
 def shown(text: str, length: int = 64) -> str:
-    """Make text of somebody else's fit for a terminal or a log: one line, short, without effects.
+    """Return somebody else's text fit for a terminal or a log: one line, short, without effects.
 
-    Escape sequences go as a whole, and so does what cannot be seen or turns the direction of
-    writing; a line break becomes a blank.
+    Escape sequences are removed as a whole, and so are characters that cannot be seen or that
+    change the direction of writing. A line break becomes a blank. A longer text is cut to `length`
+    characters, the last of which is then “…”.
     """
     plain = (" " if c.isspace() else c for c in _ESCAPE.sub("", text))
     line = "".join(c for c in plain if c.isprintable())
@@ -53,12 +56,13 @@ class SyncError(Exception):
     """Any reason to end a command that is not a bug."""
 
     exit_code: int
+    """The code with which the command then ends."""
     outcome: str
     """The word of the exit code, in `--json` and beside the code."""
 
 
 class ConfigError(SyncError):
-    """Something must be put in order by hand; `problems` lists all of it, a sentence each."""
+    """A person must put something in order: the settings, or a custom field in Clio."""
 
     exit_code = 78
     outcome = "config"
@@ -66,19 +70,21 @@ class ConfigError(SyncError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        """All that is wrong, a sentence each."""
 
 
 class RefusedError(ConfigError):
-    """The other side understood the address and the key, and refused this request."""
+    """The other side accepted the address and the key, and refused this request."""
 
     def __init__(self, sentence: str, *, status: int, body: bytes) -> None:
         super().__init__(sentence)
         self.status = status
         self.body = body
+        """The whole body of the answer."""
 
 
 class AddressError(ConfigError):
-    """The address of the settings answers with a status that says: not here, or not like this."""
+    """The address in the settings answers with a status that means: not here, or not like this."""
 
     def __init__(self, sentence: str, *, status: int) -> None:
         super().__init__(sentence)
@@ -86,10 +92,7 @@ class AddressError(ConfigError):
 
 
 class DeniedError(SyncError):
-    """Credentials (401) or permissions (403) were refused.
-
-    `body`: the beginning of the answer, as far as it came; it is for programs, never for printing.
-    """
+    """Credentials (401) or permissions (403) were refused."""
 
     exit_code = 77
     outcome = "denied"
@@ -98,15 +101,11 @@ class DeniedError(SyncError):
         super().__init__(sentence)
         self.status = status
         self.body = body
+        """The beginning of the answer's body, as far as it came. It must never be printed."""
 
 
 class UnavailableError(SyncError):
-    """The other side was not reached, is busy, or answered what cannot be read.
-
-    `outcome_unknown`: the request may have been acted on.
-    `answered`: a complete answer came, so an idempotency key is used up.
-    `retry_after`: seconds that the other side asked to wait, where it did.
-    """
+    """The other side was not reached, is busy, or gave an answer that cannot be read."""
 
     exit_code = 69
     outcome = "unavailable"
@@ -121,34 +120,40 @@ class UnavailableError(SyncError):
     ) -> None:
         super().__init__(sentence)
         self.outcome_unknown = outcome_unknown
+        """Whether the other side may have acted on the request."""
         self.answered = answered
+        """Whether a complete answer came, so that the idempotency key is used up."""
         self.retry_after = retry_after
+        """The seconds to wait that the other side asked for, or that its rate limit needs."""
 
 
 class TooLateError(UnavailableError):
-    """A request was not begun, because the time in which it might be was over."""
+    """A request was not begun, because the time in which it might begin was over."""
 
 
 class ClockError(UnavailableError):
-    """The clocks are so far apart that no time-stamp could be trusted."""
+    """Clio's clock and this machine's are so far apart that no time-stamp can be trusted."""
 
 
 class StorageError(SyncError):
-    """The state could not be read or written, or others may read it."""
+    """The state could not be read or written, or other users of the machine may read it."""
 
     exit_code = 74
     outcome = "storage"
 
 
 class BusyError(SyncError):
-    """Another run holds the state."""
+    """Another process holds the state, or the sign-in that is kept in it."""
 
     exit_code = 75
     outcome = "busy"
 
 
 class StoppedError(SyncError):
-    """SIGINT or SIGTERM came; what was in flight has been settled."""
+    """SIGINT or SIGTERM asked the program to stop.
+
+    What was in flight is settled before the command ends.
+    """
 
     outcome = "interrupted"
 
@@ -164,10 +169,13 @@ OUTCOMES: Final = {OK: "ok", ATTENTION: "attention", **{k.exit_code: k.outcome f
 
 
 def outcome_of(exit_code: int) -> str:
-    """Return the word of an exit code; what is no other one comes of a signal."""
+    """Return the word of an exit code; a code without a word of its own comes of a signal."""
     return OUTCOMES.get(exit_code, StoppedError.outcome)
 
 
 def is_failure(exit_code: int) -> bool:
-    """Tell whether a run that has ended with this needs somebody to look why."""
+    """Tell whether somebody has to look why a run ended with this exit code.
+
+    Nobody has to after a busy state or a signal, nor after ATTENTION, which is no failure.
+    """
     return exit_code == BUG or exit_code in _FAILURES

@@ -1,4 +1,8 @@
-"""What becomes of a closing's row: the rules' answers turned into new rows, still without I/O."""
+"""What becomes of a closing's row: by a rule, by a receipt, or by a person.
+
+Nothing here reads or writes: each function returns the closing as it is to be. The rules themselves
+are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,39 +28,50 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
 
 MAX_TRIES = 10
-"""Runs in which Broadly may say `retry`, or say nothing, before a person is asked."""
+"""In so many runs Broadly may answer `retry` for a closing before it is dead, or give no result for
+it before it is held. Then a person decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When and by whom something is decided: the run's number and now, the firm's today.
-
-    `stale`: the watermark was so old that what is noticed now waits for a person.
-    """
+    """When something is decided, and in which run."""
 
     run: int
+    """The number of the run in the state."""
     now: datetime
+    """The moment in aware UTC."""
     today: date
+    """The date at that moment in the firm's zone."""
     stale: bool = False
+    """Whether the watermark was so old that what is noticed now waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Where a closing goes next. `tried`: the run counts towards `MAX_TRIES`."""
+    """The state to which a closing goes next, and what goes with it."""
 
     state: State
     reason: Reason | None = None
     in_doubt: bool = False
+    """Whether the closing is in doubt now. One that was in doubt before stays so in any case."""
     tried: bool = False
+    """Whether the run counts towards `MAX_TRIES`."""
 
 
 def change_not_sent(closing: Closing, reason: Reason | None) -> Change:
-    """Skip it; but a marked row is never skipped: the client may have been asked."""
+    """Return the change of a closing that may not be sent: it is skipped, for this reason.
+
+    One that is in doubt is never skipped but held, because the client may have been asked.
+    """
     return Change(State.HELD if closing.in_doubt else State.SKIPPED, reason, closing.in_doubt)
 
 
 def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
-    """Return what a receipt makes of a closing that was `sending`."""
+    """Return the change that a receipt makes to a closing that was `sending`.
+
+    Where the closing was in doubt before, only a result for the item settles it: after a refusal or
+    a `retry`, the outcome is as unknown as before.
+    """
     match receipt.outcome:
         case Outcome.ACCEPTED | Outcome.DUPLICATE:
             return Change(State.SENT)
@@ -73,7 +88,11 @@ def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
 
 
 def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
-    """Mark for good: the client may have been asked, whatever comes later."""
+    """Return the change of a closing when the outcome of a try is unknown.
+
+    It is in doubt for good, because the client may have been asked, whatever comes later. Where the
+    receiver dedupes, it waits for the next try until `MAX_TRIES` is reached; else it is held.
+    """
     unknown_before = closing.tries if closing.in_doubt else 0
     again = dedupes and unknown_before + 1 < MAX_TRIES
     state = State.PENDING if again else State.HELD
@@ -81,17 +100,22 @@ def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
 
 
 def change_released(closing: Closing, reason: Reason | None) -> Change:
-    """Give back what was claimed and never reached Broadly; what was unknown stays unknown."""
+    """Return the change of a closing that was claimed and never reached Broadly: it waits again.
+
+    `reason` is why. What was unknown about an earlier try stays unknown.
+    """
     return Change(
         State.PENDING, Reason.UNKNOWN_OUTCOME if closing.in_doubt else reason, closing.in_doubt
     )
 
 
 class MatterRead(NamedTuple):
-    """A closing as it is to be; `goes_on`: nothing speaks against handing it over so far."""
+    """What was decided on a closing by its matter."""
 
     closing: Closing
+    """The closing as it is to be."""
     goes_on: bool
+    """Whether nothing speaks against sending it so far."""
 
 
 def noticed(
@@ -99,8 +123,10 @@ def noticed(
 ) -> tuple[Closing | None, Closing] | None:
     """Return the closing as it was and as it is to be; None where there is nothing to decide.
 
-    A closed matter is a new closing, or one that is skipped or pending and was edited since. A
-    new close date moves the matter's pending closing to that date.
+    `known` are the closings of the matter that the ledger has. A new close date moves a pending one
+    to that date; where none can move, the matter is a new closing, which was None before. A closing
+    with the same date is decided anew where it is skipped or pending and the matter was edited
+    since then; a `backfill` decides a skipped one anew even without an edit.
     """
     key = Key(matter.id, matter.closed_on)
     same = next((closing for closing in known if closing.key == key), None)
@@ -116,10 +142,10 @@ def noticed(
 def matter_read(
     closing: Closing, matter: Matter, policy: Policy, at: Moment, *, again: bool = False
 ) -> MatterRead:
-    """Decide on a closing by its matter as just read.
+    """Decide on a closing by its matter as it was just read.
 
-    `again`: it waited and is looked at once more, so a fault of its contact stands until the
-    contact has been read, too.
+    With `again`, the closing waited and is looked at once more. A fault of its contact then stands
+    until the contact has been read as well.
     """
     decision = rules.by_matter(matter, policy, at.today, closing=closing)
     waited = closing.state is State.PENDING
@@ -142,21 +168,27 @@ def matter_read(
 
 
 def gone(closing: Closing) -> MatterRead:
-    """Decide on a closing that is none any more: Clio does not show the matter, or it was closed
-    on another date that the ledger knows as a closing of its own."""
+    """Decide on a closing that is no closing any more.
+
+    Clio does not show the matter, or it was closed on another date, which the ledger knows as a
+    closing of its own.
+    """
     skip = Decision(Verdict.SKIP, Reason.NOT_CLOSED)
     return MatterRead(not_sent(closing, skip), goes_on=False)
 
 
 def not_sent(closing: Closing, decision: Decision) -> Closing:
-    """Skip or let wait, for the decision's reason; a marked closing is held instead of skipped."""
+    """Return the closing as it waits or is skipped, for the decision's reason.
+
+    A closing that is in doubt is held instead of skipped.
+    """
     if decision.verdict is Verdict.WAIT:
         return closing._replace(state=State.PENDING, reason=decision.reason)
     return applied(closing, change_not_sent(closing, decision.reason))
 
 
 def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
-    """Return why a closing that nothing speaks against is not handed over yet."""
+    """Return why a closing that nothing speaks against is not sent yet; None where it may be."""
     if closing.in_doubt:
         return Reason.UNKNOWN_OUTCOME
     if closing.approval is Approval.WANTED:
@@ -168,33 +200,40 @@ def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
 def contact_read(
     closing: Closing, contact: Contact | None, policy: Policy, at: Moment
 ) -> Closing | None:
-    """Return what becomes of a closing by its contact as just read; None: nothing against it."""
+    """Return what becomes of a closing by its contact as it was just read; None: it may be sent.
+
+    `contact` is None where Clio hides it.
+    """
     decision = rules.by_contact(contact, policy)
     if decision.verdict is not Verdict.SEND:
         return not_sent(closing._replace(read_at=at.now), decision)
-    if closing.approval is Approval.WANTED:  # only its fault let it come so far
+    # A closing that waits for approval is read only because it had a fault, which is now gone.
+    if closing.approval is Approval.WANTED:
         return closing._replace(reason=waits_for(closing, policy, at.now))
     return None
 
 
 def asked_before(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
-    """Return what becomes of a closing after earlier hand-overs; None: nothing against it."""
+    """Return what becomes of a closing by what was sent before; None: it may be sent."""
     reason = rules.asked_recently(asked, policy, now)
     return None if reason is None else not_sent(closing, Decision(Verdict.SKIP, reason))
 
 
 def settled(receipt: Receipt, closing: Closing, policy: Policy) -> Closing:
+    """Return what a receipt makes of a closing that was `sending`."""
     return applied(closing, change_after(receipt, closing, policy))
 
 
 def released(closing: Closing, reason: Reason | None) -> Closing:
+    """Return a closing that was claimed and never reached Broadly, as it waits again."""
     return applied(closing, change_released(closing, reason))
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:
-    """Decide on what an earlier run left: found sending, or marked and waiting.
+    """Decide on what an earlier run left: a closing found sending, or one in doubt that waits.
 
-    What a person resent waits for its first try even where the receiver does not dedupe.
+    The outcome of one found sending is unknown. One that waits is held where the receiver does not
+    dedupe; but what a person resent waits for its first try even then.
     """
     if closing.state is State.SENDING:
         return applied(closing, change_in_doubt(closing, dedupes=dedupes))
@@ -204,7 +243,7 @@ def recovered(closing: Closing, dedupes: bool) -> Closing:
 
 
 def resent(closing: Closing) -> Closing:
-    """Return a held or dead closing as a person sends it again: the next `sync` decides on it."""
+    """Return a held or dead closing that a person sends again, so that the next `sync` decides."""
     return closing._replace(
         state=State.PENDING,
         reason=Reason.UNKNOWN_OUTCOME if closing.in_doubt else None,
@@ -216,33 +255,40 @@ def resent(closing: Closing) -> Closing:
 
 
 def dropped(closing: Closing) -> Closing:
-    """Return a closing as a person drops it, for good; a mark stays, so it counts as asked."""
+    """Return a closing that a person drops for good; in doubt, it still counts as asked."""
     return closing._replace(state=State.SKIPPED, reason=Reason.DROPPED, resent=False)
 
 
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
+    """Return a closing that a person has approved (surge), with the reason why it still waits."""
     given = closing._replace(approval=Approval.GIVEN)
     return given._replace(reason=waits_for(given, policy, now))
 
 
 def awaiting_approval(closing: Closing) -> Closing:
+    """Return a closing that from now on waits for a person to approve it (surge)."""
     reason = closing.reason if closing.in_doubt else Reason.SURGE
     return closing._replace(approval=Approval.WANTED, reason=reason)
 
 
 def applied(closing: Closing, change: Change) -> Closing:
+    """Return the closing after this change."""
     return closing._replace(
         state=change.state,
         reason=change.reason,
         in_doubt=closing.in_doubt or change.in_doubt,
         resent=closing.resent and change.state is State.PENDING,
-        # Runs of `retry` and runs without an answer are counted apart: a mark begins anew.
+        # Runs of `retry` and runs without a result are counted apart: a doubt starts a new count.
         tries=change.tried + (0 if change.in_doubt and not closing.in_doubt else closing.tries),
     )
 
 
 def request_for(closing: Closing, contact: Contact, policy: Policy, today: date) -> ReviewRequest:
-    """Return what is handed over: no more of the contact than the settings let through."""
+    """Return the review request of a closing.
+
+    It has no more of the contact than `Policy.fields` lets through. `today` is the date in the
+    firm's zone, which stands for a close date that is missing or in the future.
+    """
 
     def let_through(name: str) -> str | None:
         value: str | None = getattr(contact, name)
@@ -261,7 +307,11 @@ def request_for(closing: Closing, contact: Contact, policy: Policy, today: date)
 
 
 def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Closing:
-    """Decide anew; but a hidden contact is no less hidden for an edit of the matter."""
+    """Decide anew on a closing whose matter was edited, or that a `backfill` walks over again.
+
+    An edit of the matter does not show a contact that is hidden, so such a closing waits on, and
+    its waiting time does not begin anew.
+    """
     hidden = closing.state is State.PENDING and closing.reason is Reason.CONTACT_HIDDEN
     decided = matter_read(closing, matter, policy, at, again=hidden)
     if hidden and decided.goes_on:
@@ -286,8 +336,12 @@ def _moves(closing: Closing, command: Command) -> bool:
 
 
 def _key(closing: Closing, matter: Matter, decision: Decision) -> Key:
-    """A marked closing keeps its transactionId, and a reopened matter's close date says nothing;
-    nor does a missing one of what a person resent."""
+    """Return the closing's key from now on, which follows the matter's close date.
+
+    It stays as it was for a closing in doubt, which keeps its transactionId. It also stays where
+    the close date says nothing: that of a matter that was reopened or cannot be read, and a missing
+    one of what a person resent.
+    """
     date_is_gone = closing.resent and matter.closed_on is None
     if closing.in_doubt or decision.reason is Reason.NOT_CLOSED or not matter.readable:
         return closing.key

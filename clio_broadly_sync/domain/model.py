@@ -1,4 +1,8 @@
-"""The values that move through the program; no behaviour beyond what they say of themselves."""
+"""The values that move through the program. What they do is no more than to describe themselves.
+
+The states of a closing and the reasons for them are in `domain/reasons.py`. All moments are aware
+UTC, and close dates are dates in the firm's zone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +13,11 @@ from typing import Final, NamedTuple
 from clio_broadly_sync.domain.reasons import Reason, State
 
 MAX_ID: Final = 2**63 - 1
-"""The largest id that a database keeps as a number."""
+"""The largest id that a database can keep as a number."""
 
 
 class Secret:
-    """A token or a key: shown nowhere, unless who needs it asks."""
+    """A token or a key. It is shown nowhere; whoever needs it has to ask for it (`reveal`)."""
 
     __slots__ = ("_text",)
 
@@ -34,11 +38,15 @@ class Secret:
 
 
 class SyncRule(StrEnum):
-    """Which of the two checkboxes governs."""
+    """Which of the two checkboxes decides who is asked."""
 
     OPT_OUT = "opt-out"
+    """A client is asked unless the contact's box is checked."""
     OPT_IN = "opt-in"
+    """A client is asked where the matter's box is checked. The contact's box still says no, where
+    Clio has that field."""
     BOTH = "both"
+    """As `OPT_IN`, but both fields must exist."""
 
     @property
     def needs_opt_in(self) -> bool:
@@ -50,97 +58,114 @@ class SyncRule(StrEnum):
 
 
 class Command(StrEnum):
-    """Who made a closing pending; it belongs to that command."""
+    """Which command made a closing pending; the closing belongs to that command."""
 
     SYNC = "sync"
     BACKFILL = "backfill"
 
 
 class Verdict(StrEnum):
+    """Whether a closing may be sent, is skipped, or waits."""
+
     SEND = "send"
     SKIP = "skip"
     WAIT = "wait"
 
 
 class Approval(Enum):
-    """Whether a person must say yes before a closing may go (surge)."""
+    """Whether a person has to approve a closing before it may be sent (surge)."""
 
     NONE = 0
+    """Nobody has approved it, and so far nobody has to."""
     WANTED = 1
+    """It waits until a person approves it."""
     GIVEN = 2
+    """A person has approved it, or has sent it again."""
 
 
 class Box(Enum):
-    """What a checkbox in Clio says."""
+    """What a checkbox on a record in Clio says."""
 
     CHECKED = "checked"
     UNCHECKED = "unchecked"
+    """It is unchecked, or nobody ever touched it."""
     UNREADABLE = "unreadable"
+    """It does not say clearly what it is, and is never taken for unchecked."""
 
 
 class FieldIds(NamedTuple):
-    """The definition ids of the custom fields that the rule reads; None where it reads none."""
+    """The definition ids of the two checkboxes; None for one that no run reads."""
 
     opt_out: int | None
+    """The id of the contact's checkbox."""
     opt_in: int | None
+    """The id of the matter's checkbox."""
 
 
 class CustomField(NamedTuple):
-    """A custom field's definition in Clio. `parent` is `Contact` or `Matter`.
-
-    `displayed`: shown by default on a record. `required`: a record cannot be saved without it.
-    None where Clio does not say.
-    """
+    """A custom field's definition in Clio."""
 
     id: int
     name: str
     parent: str
+    """The kind of record that has it: `Contact` or `Matter`."""
     type: str
+    """Clio's word for the type, such as `checkbox`."""
     deleted: bool
     displayed: bool | None = None
+    """Whether a record shows it by default; None where Clio does not say."""
     required: bool | None = None
+    """Whether a record cannot be saved without it; None where Clio does not say."""
 
 
 class Account(NamedTuple):
-    """Whose data the token opens; `time_zone` as Clio spells it.
-
-    `user` and `firm`: the names of the Clio user that was signed in, and of the account.
-    """
+    """The account that the token opens; a value is None where Clio does not say."""
 
     id: int | None
     time_zone: str | None
+    """The name of the time zone, as Clio spells it."""
     user: str | None = None
+    """The name of the Clio user who is signed in."""
     firm: str | None = None
+    """The name of the account."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Grant:
-    """What a sign-in to Clio gave: an access token until `expires_at` (aware UTC), and a refresh
-    token to get the next one with, if any. `host`: the only one that they may be sent to."""
+    """What a sign-in to Clio gave."""
 
     host: str
+    """The only host (with its scheme) to which the tokens may be sent."""
     access_token: str
     refresh_token: str | None
+    """What the next access token is got with; None where Clio gave none."""
     expires_at: datetime
+    """When the access token ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """A matter as last read. `readable` is False where the client or the close date was not."""
+    """A matter as it was last read."""
 
     id: int
     etag: str
+    """Clio's mark for this version of the matter; empty where it cannot be compared or kept."""
     closed: bool
     closed_on: date | None
+    """The close date, which a person types; None where there is none that can be read."""
     client_id: int | None
+    """The id of the client's contact; None where there is none that can be read."""
     opted_in: Box
+    """The matter's checkbox."""
     updated_at: datetime | None
+    """When the matter was last edited; None where Clio does not say."""
     readable: bool = True
+    """False where a part, such as the client or the close date, could not be read."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contact:
-    """A client as last read; e-mail and phone in normal form, None where they are none."""
+    """A client as it was last read."""
 
     id: int
     is_company: bool = False
@@ -148,108 +173,126 @@ class Contact:
     last_name: str | None = None
     company_name: str | None = None
     email: str | None = None
+    """The primary e-mail address in normal form; None where there is none that can be used."""
     phone: str | None = None
+    """The primary phone number as E.164; None where there is none that can be used."""
     opted_out: Box = Box.UNCHECKED
+    """The contact's checkbox."""
     readable: bool = True
+    """False where a part could not be read."""
 
 
 class Page(NamedTuple):
-    """One page of matters, how many rows it held on the wire, and Clio's `Date` of the answer."""
+    """One page of matters."""
 
     matters: Sequence[Matter]
     received: int
+    """How many records the page had on the wire; some of them may not have been asked for."""
     answered_at: datetime
+    """The `Date` of Clio's answer."""
 
 
 class Key(NamedTuple):
-    """What names a closing."""
+    """What identifies a closing."""
 
     matter_id: int
     closed_on: date | None
+    """The close date; None where the matter was closed without one."""
 
 
 class Closing(NamedTuple):
-    """A row of the ledger.
-
-    `noticed_at`: when a run first saw it. `read_at`, `read_in_run`: when its matter was last read
-    and decided on. `in_doubt`: its outcome at Broadly was unknown once, so the client may have been
-    asked. `resent`: a person sent it again. `tries`: runs that count towards giving up.
-    `claimed_at`, `claimed_in_run`: its last claim; `batch`: which of that run's batches it was in.
-    `updated_at`: when its matter was last edited, by what was read then.
-    """
+    """A closing of a matter, as a row of the ledger has it."""
 
     key: Key
     contact_id: int | None
+    """The id of the client's contact; None where the matter has no client."""
     state: State
     reason: Reason | None
+    """Why it was skipped, waits or is held; None where there is no reason."""
     command: Command
+    """The command to which it belongs while it is pending."""
     rule: SyncRule
+    """The rule under which it was decided."""
     etag: str
+    """The `Matter.etag` of the last reading."""
     noticed_at: datetime
+    """When a run first saw it."""
     read_at: datetime
+    """When it was last read and decided on."""
     read_in_run: int
+    """The run in which its matter was last read and decided on."""
     in_doubt: bool = False
+    """Whether the outcome of a try was ever unknown, so that the client may have been asked."""
     resent: bool = False
+    """Whether a person sent it again."""
     approval: Approval = Approval.NONE
     tries: int = 0
+    """How many runs count towards giving up (`MAX_TRIES` in `domain/lifecycle.py`)."""
     claimed_at: datetime | None = None
+    """When it was last claimed; None where it never was."""
     claimed_in_run: int = 0
+    """The run that last claimed it; 0 where none did."""
     batch: int | None = None
+    """Which of that run's batches it was in."""
     updated_at: datetime | None = None
+    """When its matter was last edited, as Clio said at the last reading."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Candidate:
-    """A closing that nothing speaks against but an earlier hand-over; `read_at`: the older of
-    the readings of its matter and its contact."""
+    """A closing that may be sent, unless what was sent before speaks against it."""
 
     closing: Closing
     request: "ReviewRequest"
+    """What would be sent."""
     read_at: datetime
+    """When its matter or its contact was read, whichever was earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the ledger knows about earlier hand-overs, seen from one closing.
-
-    `person_at`: when the same contact, e-mail address or phone number was last handed over (or
-    may have been). `matter_at`: when this matter was, under another close date.
-    """
+    """What the ledger knows about what was sent before, seen from one closing."""
 
     person_at: datetime | None = None
+    """When another closing of the same contact, e-mail address or phone number was last sent, or
+    may have been; None where there is none."""
     matter_at: datetime | None = None
+    """When this matter was last sent (or may have been) or dropped under another close date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Which pending closings are due for a push.
-
-    Those noticed until `noticed_until`, a resent one at any time; a hidden or unreadable one
-    when last read until `faults_until` (None: at any time); with a close date in the range.
-    """
+    """Which pending closings of a command are due for a push."""
 
     command: Command
     noticed_until: datetime
+    """Those noticed at this moment or earlier are due; what a person resent always is."""
     faults_until: datetime | None
+    """A hidden or unreadable one must also have been last read at this moment or earlier; None
+    means at any time."""
     first: date | None = None
+    """The first close date; None where there is no limit. A closing without one is in any range."""
     last: date | None = None
+    """The last close date, which is included; None where there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a closing, and why not."""
+    """What becomes of a closing, and why it is not sent."""
 
     verdict: Verdict
     reason: Reason | None = None
+    """Why it is skipped or waits; None where there is no reason."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReviewRequest:
-    """What one contact receives; only what `BROADLY_FIELDS` lets through."""
+    """What Broadly is sent about one client; of their data only what `BROADLY_FIELDS` allows."""
 
     key: Key
     contact_id: int
     transaction_date: date
+    """The close date, but never one in the future."""
     first_name: str | None = None
     last_name: str | None = None
     company_name: str | None = None
@@ -258,7 +301,7 @@ class ReviewRequest:
 
     @property
     def transaction_id(self) -> str:
-        """The same for ever for one closing (Broadly contract)."""
+        """The closing's id at Broadly, the same for ever (source: `broadly-batch/1`, README)."""
         return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}"
 
 
@@ -267,34 +310,43 @@ class Outcome(Enum):
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
+    """It had accepted this transactionId before."""
     SUPPRESSED = "suppressed"
+    """It does not ask this client, who does not want to be asked."""
     REJECTED = "rejected"
+    """Its result for the item is that the item is bad."""
     REFUSED = "refused"
+    """It refused a whole POST that held nothing else, or named this item as the reason."""
     RETRY = "retry"
+    """It wants another try in a later run."""
     UNKNOWN = "unknown"
+    """No result for the item can be read, so the client may have been asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Broadly's answer about one request: REJECTED is its result for the item, REFUSED the
-    refusal of a request that held nothing else. `code` is Broadly's, or None."""
+    """Broadly's answer about one review request."""
 
     key: Key
+    """The closing that the request was for."""
     outcome: Outcome
     code: str | None = None
+    """Broadly's code for the outcome; None where it gave none that may be kept."""
 
     @property
     def word(self) -> str | None:
-        """What the ledger keeps of the answer: Broadly's code, or that it was no news to it."""
+        """What the ledger keeps of the answer: Broadly's code, or that it was a duplicate."""
         return self.outcome.value if self.outcome is Outcome.DUPLICATE else self.code
 
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What a state was made with."""
+    """What a state was made with (see `pipeline/pins.py`)."""
 
     host: str
+    """Clio's scheme and host."""
     account: int | None
+    """The id of the account in Clio; None as long as Clio has not said it."""
     broadly_url: str
     rule: SyncRule
     fields: FieldIds
@@ -302,15 +354,23 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the rules may see of the settings; None switches a limit off."""
+    """What the rules may see of the settings and of the state."""
 
     command: Command
     rule: SyncRule
     start_day: date | None
+    """Closings before this date are left to `backfill`; None where there is no such limit."""
     max_age_days: int | None
+    """Closings that are older than this are skipped; None where there is no such limit."""
     reask_days: int
+    """A client is asked again after so many days at the earliest; 0 switches this off."""
     settle_hours: float
+    """A closing becomes due so many hours after it was noticed."""
     max_new: int
+    """More unapproved closings than this within `SURGE_WINDOW` are a surge."""
     companies: bool
+    """Whether clients that are companies are asked."""
     fields: frozenset[str]
+    """The names, of those in `BROADLY_FIELDS`, that may be sent to Broadly."""
     dedupes: bool
+    """Whether Broadly refuses for ever a transactionId that it has accepted."""

@@ -1,6 +1,6 @@
-"""The words for each reason: why a closing was not handed over or waits, and what helps.
+"""The states of a closing and the reasons for them, with the words in which a person is told.
 
-What stands in braces is filled in by `sentences`.
+`cli/explain/sentences.py` fills in what stands in braces.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,25 @@ class State(StrEnum):
     """Where a closing stands in the ledger."""
 
     PENDING = "pending"
+    """It waits to be sent to Broadly."""
     SENDING = "sending"
+    """It was claimed, and what became of it has not been settled yet."""
     SENT = "sent"
+    """Broadly has accepted it; nothing leaves this state."""
     SKIPPED = "skipped"
+    """It is not sent, for a reason."""
     DEAD = "dead"
+    """It is a dead letter, which Broadly rejected or put off too often. Only a person moves it."""
     HELD = "held"
+    """It may have been sent. Only a person moves it."""
 
 
 class Reason(StrEnum):
-    """Why a closing was skipped, or why it waits. The words are public."""
+    """Why a closing was skipped, or why it waits. The words appear in the output and in `--json`.
+
+    First come the reasons by the matter, then those by the contact, those that are final, and those
+    for which a closing waits.
+    """
 
     NOT_CLOSED = "not_closed"
     NO_CLIENT = "no_client"
@@ -47,8 +57,9 @@ class Reason(StrEnum):
 
 
 FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
+"""Reasons to skip a closing that no run decides on anew."""
 FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
-"""Reasons to wait that are faults of the record, not decisions."""
+"""Reasons to wait that are faults of the record in Clio, not decisions."""
 
 WHY: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: (
@@ -94,7 +105,7 @@ WHY: Final[Mapping[Reason, str]] = {
         "a box, or another part of the record in Clio, could not be read on {read}"
     ),
 }
-"""Why a closing was not handed over, or waits, or is held: the part of the sentence after that."""
+"""The end of the sentence that says why a closing was not sent, waits, or is held."""
 
 HELPS: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: "Once it is closed in Clio, the next `sync` looks at it anew.",
@@ -121,7 +132,7 @@ HELPS: Final[Mapping[Reason, str]] = {
         "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
     ),
 }
-"""What helps where a closing was skipped."""
+"""What a person can do where a closing was skipped."""
 
 OUT_OF_SYNC: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: (
@@ -132,7 +143,8 @@ OUT_OF_SYNC: Final[Mapping[Reason, str]] = {
     Reason.NO_CLOSE_DATE: "Type the date in Clio; then: {backfill}",
     Reason.NOT_OPTED_IN: "Check the box in Clio, if this client is to be asked; then: {backfill}",
 }
-"""What helps instead, where the next `sync` would not look at it anew, or pass over its date."""
+"""What a person can do instead, where the next `sync` would not look at the closing anew, or would
+skip it because of its date."""
 
 BY_ITSELF: Final[Mapping[Reason, str]] = {
     Reason.SURGE: (
@@ -148,4 +160,5 @@ BY_ITSELF: Final[Mapping[Reason, str]] = {
         "at again every 20 hours until it is too old."
     ),
 }
-"""What helps where a closing of `sync` waits; the others go by themselves."""
+"""What a person can do where a closing of `sync` waits; those with another reason go by
+themselves."""

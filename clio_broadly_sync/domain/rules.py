@@ -1,8 +1,9 @@
-"""The policy: who is asked and why not, how far the watermark moves, when to give up.
+"""The policy: who is asked and why not, how far the watermark moves, when a person looks first.
 
-Pure functions: no input or output, no clock. A rule returns the reason why a closing is not
-handed over, or None. The first rule of a tuple that gives a reason decides; reading
-`BY_MATTER` and `BY_CONTACT`, and `asked_recently` after them, is reading the policy.
+These are pure functions without input, output or clock. A rule returns the reason why a closing is
+not sent, or None. The first rule of a tuple that gives a reason decides, so whoever reads
+`BY_MATTER`, `BY_CONTACT` and then `asked_recently` has read the policy. What a decision makes of a
+closing's row is in `domain/lifecycle.py`.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,15 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 
 FRESH = timedelta(minutes=15)
-"""A hand-over carries only what was read this recently."""
+"""A POST carries only what was read within this time."""
 LOOK_AGAIN = timedelta(hours=20)
-"""A hidden or unreadable record is read again after this."""
+"""A hidden or unreadable record is read again after this time."""
 SAME_MATTER = timedelta(days=30)
-"""Another close date within this is a corrected date, not a new closing."""
+"""Another close date within this time is a corrected date, not a new closing."""
 SURGE_WINDOW = timedelta(hours=24)
+"""What was sent unapproved within this time counts towards a surge."""
 STALE_WATERMARK = timedelta(hours=72)
+"""A watermark that is older than this is stale."""
 
 MatterRule = Callable[[Matter, Policy, date], Reason | None]
 ContactRule = Callable[[Contact, Policy], Reason | None]
@@ -60,6 +63,10 @@ def closed_too_long_ago(matter: Matter, policy: Policy, today: date) -> Reason |
 
 
 def not_opted_in(matter: Matter, policy: Policy, today: date) -> Reason | None:
+    """Return NOT_OPTED_IN unless the matter's box is checked, where the rule reads that box.
+
+    A box that cannot be read is a fault and not a no.
+    """
     if not policy.rule.needs_opt_in or matter.opted_in is Box.CHECKED:
         return None
     unreadable = matter.opted_in is Box.UNREADABLE
@@ -67,6 +74,7 @@ def not_opted_in(matter: Matter, policy: Policy, today: date) -> Reason | None:
 
 
 def opted_out(contact: Contact, policy: Policy) -> Reason | None:
+    """Return OPTED_OUT where the contact's box is checked; what cannot be read is a fault."""
     if contact.opted_out is Box.UNREADABLE or not contact.readable:
         return Reason.UNREADABLE_FIELD
     return Reason.OPTED_OUT if contact.opted_out is Box.CHECKED else None
@@ -77,6 +85,7 @@ def company(contact: Contact, policy: Policy) -> Reason | None:
 
 
 def no_channel(contact: Contact, policy: Policy) -> Reason | None:
+    """Return NO_CHANNEL where no e-mail address or phone number is left that may be sent."""
     by_email = contact.email is not None and "email" in policy.fields
     by_phone = contact.phone is not None and "phone" in policy.fields
     return None if by_email or by_phone else Reason.NO_CHANNEL
@@ -92,17 +101,18 @@ BY_MATTER: tuple[MatterRule, ...] = (
     not_opted_in,
 )
 RESENT_BY_MATTER: tuple[MatterRule, ...] = (not_closed, unreadable_matter, no_client)
-"""A person resent the closing: what its date and its box say was overruled."""
+"""The rules for a closing that a person resent, who overruled what its date and its box say."""
 BY_CONTACT: tuple[ContactRule, ...] = (opted_out, company, no_channel)
 
 
 def by_matter(
     matter: Matter, policy: Policy, today: date, *, closing: Closing | None = None
 ) -> Decision:
-    """Decide by the matter alone; SEND means that nothing speaks against it so far.
+    """Decide by the matter alone; SEND means that nothing speaks against sending it so far.
 
-    `today` is a date in the firm's zone; `closing` is what the ledger knows of it. A record
-    that could not be read until it grew too old is skipped for that fault.
+    `today` is the date in the firm's zone. `closing` is what the ledger knows of the closing, None
+    where it is new. A record that could not be read until it grew too old is skipped for that
+    fault.
     """
     rules = RESENT_BY_MATTER if closing is not None and closing.resent else BY_MATTER
     reason = next((why for rule in rules if (why := rule(matter, policy, today))), None)
@@ -115,14 +125,18 @@ def by_matter(
 
 
 def by_contact(contact: Contact | None, policy: Policy) -> Decision:
-    """Decide by the contact (None: Clio hides it); SEND leaves only `asked_recently`."""
+    """Decide by the contact, None where Clio hides it; SEND leaves only `asked_recently`."""
     if contact is None:
         return _decision(Reason.CONTACT_HIDDEN)
     return _decision(next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None))
 
 
 def asked_recently(asked: Asked, policy: Policy, now: datetime) -> Reason | None:
-    """The last rule; judged in the transaction of the claim."""
+    """Return ASKED_RECENTLY where the person or the matter was sent too short a time ago.
+
+    This is the last rule, and it is judged in the transaction of the claim. The limit for the
+    matter counts even where `Policy.reask_days` is 0.
+    """
     window = timedelta(days=policy.reask_days)
     person = (
         policy.reask_days > 0 and asked.person_at is not None and asked.person_at > now - window
@@ -132,28 +146,41 @@ def asked_recently(asked: Asked, policy: Policy, now: datetime) -> Reason | None
 
 
 def next_watermark(current: datetime, answered_at: datetime, our_clock: datetime) -> datetime:
-    """Return the `Date` of the walk's first answer, or our clock where earlier; never backwards."""
+    """Return the `Date` of the walk's first answer, or our clock where that is earlier.
+
+    The watermark never moves backwards: where `current` is later, it stays.
+    """
     return max(current, min(answered_at, our_clock))
 
 
 def scan_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
-    """Return `updated_since` for a walk: Clio returns what was updated *after* it, hence less
-    a second at the first run's own moment."""
+    """Return `updated_since` for a walk: the watermark less the overlap.
+
+    It is at least the moment of the first run less a second, because Clio returns what was updated
+    *after* it.
+    """
     return max(watermark - overlap, first_run - timedelta(seconds=1))
 
 
 def is_surge(due: int, recent: int, policy: Policy) -> bool:
-    """More unapproved closings than a firm closes in a day: a person looks first."""
+    """Tell whether there are more unapproved closings than a firm closes in a day.
+
+    Then a person looks first. `due` counts those that are due now, `recent` those that were sent
+    within `SURGE_WINDOW`.
+    """
     return due > 0 and due + recent > policy.max_new
 
 
 def is_stale(watermark: datetime, now: datetime) -> bool:
-    """A dead cron, or an old copy of the state: a person looks first."""
+    """Tell whether the watermark is so old that a person has to look first.
+
+    Cron may have been dead, or the state may be an old copy.
+    """
     return now - watermark > STALE_WATERMARK
 
 
 def is_before_start(closed_on: date, policy: Policy) -> bool:
-    """Closed before the first `sync`: the past is left to `backfill`."""
+    """Tell whether it closed before the start day; such closings are left to `backfill`."""
     return policy.start_day is not None and closed_on < policy.start_day
 
 
@@ -162,11 +189,15 @@ def is_too_old(closed_on: date, policy: Policy, today: date) -> bool:
 
 
 def is_fresh(read_at: datetime, now: datetime) -> bool:
+    """Tell whether what was read at that moment may still be sent now."""
     return now - read_at <= FRESH
 
 
 def day_of_hand_over(closed_on: date, today: date) -> date:
-    """A close date is typed by a person; one in the future is taken as today."""
+    """Return the close date, or today where that is earlier.
+
+    A person types the close date, so it may lie in the future.
+    """
     return min(closed_on, today)
 
 
@@ -177,8 +208,11 @@ def _decision(reason: Reason | None) -> Decision:
 
 
 def _grew_old(matter: Matter, policy: Policy, today: date, closing: Closing | None) -> bool:
-    """A record without a readable close date ages from the day it was noticed; what a person
-    resent never does."""
+    """Tell whether a record that cannot be read has waited until it was too old.
+
+    Without a close date that can be read, it ages from the day on which it was noticed. What a
+    person resent never grows too old.
+    """
     if closing is not None and closing.resent:
         return False
     noticed = closing.noticed_at.date() if closing is not None else today

@@ -1,4 +1,4 @@
-"""What one run works with: both ends, the state, the settings that count, and its limits."""
+"""What one run works with: Clio and Broadly, the state, the settings that count, its limits."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,63 +15,70 @@ from clio_broadly_sync.store import Store
 
 @dataclass(slots=True)
 class RunContext:
-    """One run, from its beginning to its end."""
+    """What one run works with from its beginning to its end, and what it has found out."""
 
     source: Source
     sink: Sink
     store: Store
     policy: Policy
     wanted: Wanted
+    """What the settings name, to be compared with the pins."""
     token: Callable[[], str]
-    """Returns the access token, which may have to be renewed first."""
+    """It returns the access token, which may have to be renewed first; it may raise SyncError."""
     zone: tzinfo | None
-    """The firm's; None is this machine's."""
+    """The firm's zone; None stands for this machine's."""
     overlap: timedelta
+    """A walk begins so long before the watermark."""
     batch_size: int
+    """A batch has at most so many closings."""
     limit: int | None
-    """At most so many clients are sent to Broadly."""
+    """The run sends at most so many clients to Broadly; None where there is no limit."""
     close_dates: tuple[date, date]
-    """The first and the last of a backfill."""
+    """The first and the last close date of a `backfill`, both included."""
     seconds_left: Callable[[], float]
-    """Until the run's time is over."""
+    """It returns the seconds until the run's time is over."""
     wait: Callable[[float], None]
-    """A sleep that a signal ends."""
+    """It sleeps for so many seconds, unless a signal ends the sleep."""
     our_clock: Callable[[], datetime]
-    """This machine's, in aware UTC."""
+    """It returns this machine's time in aware UTC."""
     progress: Progress
     report: Report
     run: int = 0
     """The run's number in the state."""
     stale: bool = False
-    """The watermark was so old that all that is due now waits for a person."""
+    """Whether the watermark was so old that all that is due now waits for a person."""
     progressed: int = 0
     """So many candidates were claimed or refused in the walk that is under way."""
     surge_allowance: float = math.inf
-    """So many closings that have become readable may go before that is a surge."""
+    """So many closings that have become readable may still go before that is a surge."""
     busy_since: datetime | None = None
-    """Since then Broadly has been too busy to take anybody."""
+    """Since when Broadly has been too busy to take anybody (aware UTC); None where it is not."""
     definitions: Fields = field(init=False)
+    """The definitions of the checkboxes, as this run reads them."""
 
     def __post_init__(self) -> None:
         self.definitions = Fields(self.source, self.wanted)
 
     @property
     def fields(self) -> FieldIds:
-        """The pinned ids of the two checkboxes."""
+        """The pinned ids of the two checkboxes; None for both where nothing is pinned yet."""
         pinned = self.store.pins()
         return pinned.fields if pinned is not None else FieldIds(None, None)
 
     def at(self) -> Moment:
-        """Return the moment of what was read last."""
+        """Return the moment for decisions on what was read last: when Clio was asked for it."""
         read_at = self.source.asked_at()
         return Moment(self.run, read_at, self.today(read_at), self.stale)
 
     def today(self, now: datetime) -> date:
-        """Return the firm's date at that moment."""
+        """Return the date in the firm's zone at the moment `now`."""
         return now.astimezone(self.zone).date()
 
     def record_decisions(self, pairs: Sequence[tuple[Closing | None, Closing]]) -> None:
-        """Write decisions down and count them."""
+        """Write decisions down in the ledger, and count them in the report.
+
+        Each is a closing as it was (None: new) and as it is to be.
+        """
         self.store.ledger.record(pairs, self.source.now())
         for old, new in pairs:
             self.report.count_decision(old, new)

@@ -1,8 +1,8 @@
-"""What a state was made with, held against the settings and against Clio.
+"""What a state was made with, compared with the settings and with Clio.
 
-A renamed field must not switch the opt-outs off, a field made anew has every box blank, and
-practice settings must not meet the real state: whatever changed ends the run until a person
-has looked (`check --accept`).
+A renamed field must not switch the opt-outs off, a field that was made anew has every box blank,
+and practice settings must not meet the real state. So whatever has changed ends the run until a
+person has looked and run `check --accept`, which accepts anything but another host or account.
 """
 
 import logging
@@ -20,21 +20,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the settings name, to be held against the pins."""
+    """What the settings name, to be compared with the pins."""
 
     host: str
+    """Clio's scheme and host."""
     broadly_url: str
     rule: SyncRule
     opt_out_name: str
+    """The name of the contact's checkbox."""
     opt_in_name: str
+    """The name of the matter's checkbox."""
 
     def checkboxes(self) -> list[checkboxes.Checkbox]:
-        """Return the two that steer, or the one of them that the rule reads."""
+        """Return those of the two checkboxes that the rule reads, the contact's first."""
         return checkboxes.read_by(self.rule, self.opt_out_name, self.opt_in_name)
 
 
 def check_host(pins: Pins, wanted: Wanted) -> None:
-    """Raise ConfigError where the settings name another Clio host: that is never taken over."""
+    """Raise ConfigError where the settings name another Clio host; that is never accepted."""
     if pins.host != wanted.host:
         raise ConfigError(
             "CLIO_BASE_URL or CLIO_REGION changed: another Clio host needs a SYNC_STATE of its own."
@@ -42,7 +45,7 @@ def check_host(pins: Pins, wanted: Wanted) -> None:
 
 
 def check_settings(pins: Pins, wanted: Wanted) -> None:
-    """Raise ConfigError where a setting is not what the state was made with."""
+    """Raise ConfigError where a setting is not the one that the state was made with."""
     check_host(pins, wanted)
     problems = []
     if pins.broadly_url != wanted.broadly_url:
@@ -54,7 +57,10 @@ def check_settings(pins: Pins, wanted: Wanted) -> None:
 
 
 def check_account(pins: Pins | None, account: Account) -> None:
-    """Raise ConfigError where the token opens another account than the state's, or may."""
+    """Raise ConfigError where the token opens another account than the state's, or may do so.
+
+    It may do so where Clio does not say which account it is, while the state knows its own.
+    """
     if pins is None or pins.account in (None, account.id):
         return
     if account.id is None:
@@ -69,9 +75,10 @@ def check_account(pins: Pins | None, account: Account) -> None:
 
 
 def read_account(source: Definitions, *, told: bool = False) -> Account:
-    """Return whose data the token opens; nobody's, with a warning, where Clio forbids to ask.
+    """Return the account that the token opens; an empty one where Clio forbids the question.
 
-    `told`: it was said before; a token that has been renewed is no news.
+    That is logged as a warning. Where it was said before (`told`), it is logged as information
+    only, because a token that has been renewed is no news. Any other failure raises SyncError.
     """
     try:
         return source.account()
@@ -87,7 +94,7 @@ def read_account(source: Definitions, *, told: bool = False) -> Account:
 
 
 def zone_named(name: str | None) -> ZoneInfo | None:
-    """Return the zone of that IANA name, None where there is none."""
+    """Return the zone of that IANA name; None where there is no such zone."""
     try:
         return ZoneInfo(name) if name else None
     except (KeyError, ValueError, OSError):  # no such zone, or no name of a zone at all
@@ -95,14 +102,19 @@ def zone_named(name: str | None) -> ZoneInfo | None:
 
 
 def seen(token_hash: str, account: Account) -> dict[str, str | None]:
-    """Return what a state remembers of a sign-in whose account was checked."""
+    """Return the facts that a state remembers of a sign-in whose account was checked.
+
+    They are the hash of its token, and the name of the firm's zone where Clio says it.
+    """
     zone = zone_named(account.time_zone)
     return {"token_seen": token_hash, "time_zone": zone.key if zone is not None else None}
 
 
 def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
-    """Return the firm's zone as Clio names it; None, with a warning unless `told`, where it does
-    not."""
+    """Return the firm's zone as Clio names it; None where Clio does not.
+
+    That is logged as a warning, and as information only where it was said before (`told`).
+    """
     zone = zone_named(account.time_zone)
     if zone is None:
         log.log(
@@ -114,20 +126,20 @@ def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
 
 
 def current_pins(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
-    """Return the pins of what the settings and Clio now say; the account as it was known."""
+    """Return the pins of what the settings and Clio now say, with the account as it was known."""
     account = known.account if known is not None else None
     return Pins(wanted.host, account, wanted.broadly_url, wanted.rule, ids)
 
 
 def with_account(pins: Pins, account: Account | None) -> Pins:
-    """Pin the account where none was known yet."""
+    """Return the pins with this account, where they had none yet."""
     if pins.account is not None or account is None:
         return pins
     return replace(pins, account=account.id)
 
 
 class Fields:
-    """The ids of the two checkboxes, held against Clio's definitions and the pins."""
+    """The ids of the two checkboxes, compared with Clio's definitions and with the pins."""
 
     def __init__(self, source: Definitions, wanted: Wanted) -> None:
         self._source = source
@@ -135,14 +147,14 @@ class Fields:
         self._read_at: datetime | None = None
 
     def older_than(self, age: timedelta) -> bool:
-        """Tell whether the definitions were last read, by this run, longer ago; or never."""
+        """Tell whether this run last read the definitions longer ago than that, or never."""
         return self._read_at is None or self._source.now() - self._read_at > age
 
     def read(self, pinned: FieldIds | None) -> FieldIds:
         """Read the definitions and return the ids; raise ConfigError unless they are in order.
 
-        With pins, in order means the same ids; a checkbox for opting out that turns up under
-        `opt-in` without being pinned counts from then on.
+        With pins, they are in order only where the ids are the pinned ones. A contact's checkbox
+        that turns up under `opt-in` without being pinned counts from then on.
         """
         boxes = self._wanted.checkboxes()
         all_of_them = any(box.pinned_in(pinned) is None for box in boxes)

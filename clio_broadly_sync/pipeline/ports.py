@@ -1,4 +1,4 @@
-"""What the engine needs of the outside, as Protocols: a source, a sink, and who watches."""
+"""What the engine needs from outside, as Protocols: a source, a sink, and whoever watches."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -20,32 +20,50 @@ from clio_broadly_sync.domain.model import (
 class Definitions(Protocol):
     """What the pins need of Clio. Every method but `now` may raise SyncError."""
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """Return the source's time in aware UTC."""
+        ...
 
     def account(self) -> Account:
-        """Return whose data the token opens; raise DeniedError 403 where Clio forbids it."""
+        """Return the account that the token opens.
+
+        Raise DeniedError with status 403 where Clio forbids the question.
+        """
 
     def custom_fields(self, *, all_of_them: bool = False) -> Sequence[CustomField]:
-        """Return the checkbox definitions that are not deleted; or every definition."""
+        """Return the definitions of checkboxes that are not deleted, or of all custom fields."""
 
 
 class Source(Definitions, Protocol):
-    """Where matters and contacts come from. Every method may raise SyncError."""
+    """Where matters and contacts come from. Every method but `now` may raise SyncError.
+
+    `fields` are the ids of the checkboxes to be read.
+    """
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
-        """Yield the closed matters that were updated after `since`, page by page."""
+        """Yield the closed matters updated after `since` (aware UTC), page by page."""
         ...
 
     def closed_between(self, first: date, last: date, fields: FieldIds) -> Iterator[Page]:
-        """Yield the matters closed from `first` to `last`, both included, page by page."""
+        """Yield the matters closed from `first` to `last`, both included, page by page.
+
+        Both are dates in the firm's zone. Closed matters whose close date cannot be read are among
+        them.
+        """
         ...
 
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
-        """Return those of at most 100 matters that there are, in whatever status."""
+        """Return those of these matters that there are, in whatever status, by id.
+
+        Ask for at most 100 ids at once.
+        """
         ...
 
     def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
-        """Return those of at most 100 contacts that are not hidden."""
+        """Return those of these contacts that are not hidden, by id.
+
+        Ask for at most 100 ids at once.
+        """
         ...
 
     def asked_at(self) -> datetime:
@@ -59,26 +77,33 @@ class Sink(Protocol):
     def send(
         self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
     ) -> Iterator[list[Receipt]]:
-        """Send a batch; yield receipts POST by POST. What has none when it raises was not taken.
+        """Send a batch; yield the receipts, POST by POST.
 
-        No POST begins once `seconds_left()` is not above zero.
+        No POST begins once `seconds_left()` is not above zero. May raise SyncError; the requests
+        that have no receipt by then, and are not among `withheld`, were not taken.
         """
         ...
 
     def withheld(self) -> Collection[Key]:
-        """Return what was answered, but is told only by `flush`."""
+        """Return the closings that were answered but whose receipts only `flush` returns."""
         ...
 
     def flush(self) -> list[Receipt]:
-        """Return the receipts that were withheld; the push is over."""
+        """Return the receipts that were withheld. It is called when the push is over."""
         ...
 
 
 class Progress(Protocol):
-    """Told how far a run has come."""
+    """Whoever watches how far a run has come."""
 
-    def matters_read(self, matters: int) -> None: ...
+    def matters_read(self, matters: int) -> None:
+        """Take in how many matters the run has read so far."""
+        ...
 
-    def closings_due(self, closings: int) -> None: ...
+    def closings_due(self, closings: int) -> None:
+        """Take in that a walk through so many due closings begins."""
+        ...
 
-    def closings_done(self, closings: int) -> None: ...
+    def closings_done(self, closings: int) -> None:
+        """Take in that the walk has finished with so many more closings."""
+        ...

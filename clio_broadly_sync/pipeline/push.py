@@ -1,7 +1,8 @@
 """One walk through what is due: read again, decide again, claim, send, settle.
 
-Each stage takes what the one before yields and works on as much as one request can ask for, so
-that no more than that is in memory, and what is handed over was read just before.
+Each stage takes what the one before yields and works on as much as one request can ask for. So no
+more than that is in memory, and what is sent to Broadly was read just before. What comes before and
+after the walks of a push is in `pipeline/run.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,18 +26,18 @@ from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import RunContext
 
 READ_AT_ONCE = 100
-"""Matters or contacts asked for by id in one request."""
+"""One request asks for at most so many matters or contacts by id."""
 LOOK_AHEAD = 1000
-"""Closings in memory at a time, at most."""
+"""At most so many closings are in memory at a time."""
 MAX_BUSY = timedelta(hours=1)
-"""So long a run waits for a Broadly that is busy and takes nobody, if its own time allows."""
+"""A run waits at most so long for a Broadly that is busy and takes nobody, if it has the time."""
 
 
 def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
-    """Walk once through what is due; tell whether to walk again, because something has changed.
+    """Walk once through what is due; return whether it is time for another walk.
 
-    A new walk reads everything again: what was read has grown old, Broadly wants a pause, or a
-    checkbox turned up.
+    Another walk reads everything again. It is needed where what was read has grown old, where
+    Broadly wanted a pause, or where a checkbox has turned up.
     """
     context.progress.closings_due(context.store.ledger.line_up(wanted, approved_only=approved_only))
     candidates = _candidates(context, context.store.ledger.lined_up())
@@ -59,13 +60,16 @@ def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
         batch, queue = _claim(context, queue, size, whole=whole)
         if batch and (again := _send(context, batch)) is not None:
             return again
-        if not whole and len(queue) == queued:  # all wait for a refusal that is kept back
+        if not whole and len(queue) == queued:  # all wait for a receipt that is withheld
             return False
     return False
 
 
 def check_fields(context: RunContext, age: timedelta) -> None:
-    """Hold the definitions of the checkboxes against the pins, unless that was done just now."""
+    """Compare the checkboxes in Clio with the pins, unless that was done within this `age`.
+
+    Raise ConfigError where they do not fit. Pin a checkbox that counts from now on.
+    """
     known = context.store.pins()
     if known is None or not context.definitions.older_than(age):
         return
@@ -75,7 +79,7 @@ def check_fields(context: RunContext, age: timedelta) -> None:
 
 
 def give_back(context: RunContext, reason: Reason | None) -> None:
-    """Release what was claimed and not taken; a refusal that is kept back is not released."""
+    """Release what was claimed and not taken, for this reason; what is withheld stays claimed."""
     released = context.store.ledger.release(
         lambda closing: lifecycle.released(closing, reason),
         context.source.now(),
@@ -90,7 +94,7 @@ def _batch_size(context: RunContext) -> int:
 
 
 def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Candidate]:
-    """Yield, in the same order, what may be handed over by its matter and its contact."""
+    """Yield, in the same order, what may be sent by its matter and its contact."""
     for chunk in _with_contacts_to_read(_looked_at(context, closings)):
         check_fields(context, rules.FRESH)
         ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
@@ -115,7 +119,10 @@ def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Ca
 
 
 def _is_surplus(context: RunContext, closing: Closing) -> bool:
-    """Tell whether a closing that could not be read before makes a surge of those that can."""
+    """Tell whether a closing that has become readable makes a surge of those that may go.
+
+    Each such closing takes one from the surge allowance.
+    """
     if closing.reason not in FAULTS or closing.approval is Approval.GIVEN:
         return False
     context.surge_allowance -= 1
@@ -123,7 +130,10 @@ def _is_surplus(context: RunContext, closing: Closing) -> bool:
 
 
 def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
-    """Group by what one request for contacts can take, and the memory."""
+    """Yield the closings in chunks of as many contacts as one request asks for.
+
+    No chunk is larger than what may be in memory.
+    """
     chunk: list[Closing] = []
     clients: set[int | None] = set()
     for closing in closings:
@@ -138,7 +148,10 @@ def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing
 
 
 def _looked_at(context: RunContext, closings: Iterator[Closing]) -> Iterator[Closing]:
-    """Yield the closings of which this run has just read the matter, or reads it again here."""
+    """Yield the closings whose matter this run has just read, or reads again here.
+
+    Those that the second look speaks against are recorded and left out.
+    """
     for chunk in _with_matters_to_read(context, closings):
         old = {closing.key.matter_id for closing in chunk if not _was_just_read(context, closing)}
         if not old:
@@ -181,7 +194,10 @@ def _was_just_read(context: RunContext, closing: Closing) -> bool:
 def _look_again(
     context: RunContext, closings: Sequence[Closing], matters: Mapping[int, Matter]
 ) -> dict[Closing, lifecycle.MatterRead]:
-    """Decide again; a closing that would move to a date which is a closing already is none."""
+    """Decide again on these closings by their matters.
+
+    One that would move to a date which is a closing already is no closing any more.
+    """
     at = context.at()
     looks: dict[Closing, lifecycle.MatterRead] = {}
     taken = {c.key for several in context.store.ledger.known(matters).values() for c in several}
@@ -198,7 +214,10 @@ def _look_again(
 
 
 def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
-    """A fault of the contact was not looked at yet: its waiting time does not begin anew."""
+    """Return the closing as the second look at its matter is recorded.
+
+    A fault of its contact was not looked at yet, so its waiting time does not begin anew.
+    """
     waits_on = look.goes_on and before.reason in FAULTS
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
 
@@ -223,9 +242,9 @@ def _claim(
 
 
 def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
-    """Send one batch; None: go on, True: walk again, False: the push ends here.
+    """Send one batch; return None to go on, True to walk again, and False to end the push.
 
-    Where the receiver does not dedupe, a lost answer ends the push: no further POST begins.
+    Where the receiver does not dedupe, a lost answer ends the push, and no further POST begins.
     """
     oldest = min(candidate.read_at for candidate in batch)
     lost = False
@@ -246,7 +265,10 @@ def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
 
 
 def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: float) -> bool:
-    """Tell what to do about a batch that did not reach Broadly; raise where nothing helps now."""
+    """Return whether to walk again after a batch that did not reach Broadly.
+
+    Raise the error where nothing more can be done in this run.
+    """
     if isinstance(error, TooLateError):
         give_back(context, None)
         return context.seconds_left() > 0
@@ -266,7 +288,7 @@ def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: f
 
 
 def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
-    """Write receipts down and count them."""
+    """Write receipts down in the ledger, and count them in the report."""
     settled = context.store.ledger.settle(
         receipts,
         lambda receipt, closing: lifecycle.settled(receipt, closing, context.policy),
@@ -278,6 +300,9 @@ def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
 
 
 def end(context: RunContext, reason: Reason | None) -> None:
-    """End the push: settle the refusals that were kept back, give back what was not taken."""
+    """End the push: settle what was withheld, and give back what was not taken.
+
+    `reason` is why the latter waits again.
+    """
     _settle(context, context.sink.flush())
     give_back(context, reason)

@@ -11,33 +11,45 @@ from clio_broadly_sync.domain.reasons import FAULTS, State
 
 @dataclass(slots=True)
 class Report:
-    """Counters of one run.
-
-    `in_doubt`: handed over without an answer, and to be tried again. `faults`: became hidden or
-    unreadable. `surge_says`: what a person has to know about those that wait for approval.
-    `attention`: something new waits for a person.
-    """
+    """The counters of one run, and what else its report needs."""
 
     watermark_from: datetime | None = None
+    """The watermark when the run began (aware UTC); None where there was none."""
     watermark_to: datetime | None = None
+    """The watermark when the run ended (aware UTC)."""
     first_run: bool = False
+    """Whether this is the first `sync`, which only sets the start."""
     matters_read: int = 0
+    """How many records of matters the pages held."""
     to_send: int = 0
+    """How many closings were claimed and not given back."""
     skipped: Counter[str] = field(default_factory=Counter)
+    """How many closings a decision has skipped, by reason."""
     sent: int = 0
+    """How many closings Broadly accepted, duplicates included."""
     duplicate: int = 0
+    """How many of those Broadly had accepted before."""
     suppressed: int = 0
+    """How many closings Broadly does not ask, because the client does not want it."""
     rejected: int = 0
+    """How many closings became dead letters."""
     held: int = 0
+    """How many closings became held in this run."""
     waiting: int = 0
+    """How many closings of this command are pending at the end of the run."""
     surge: int = 0
+    """How many closings wait for a person's approval."""
     surge_says: Sequence[str] = ()
+    """What a person has to know about those that wait for approval, in sentences."""
     in_doubt: int = 0
+    """How many closings were sent without a result that can be read, and will be tried again."""
     faults: int = 0
+    """How many closings became hidden or unreadable in this run."""
     attention: bool = False
+    """Whether something waits for a person, so that the run ends with ATTENTION."""
 
     def count_decision(self, old: Closing | None, new: Closing) -> None:
-        """Count a decision that was recorded."""
+        """Count a decision that was recorded: the closing as it was (None: new) and as it is."""
         if new.state is State.SKIPPED:
             self.skipped[str(new.reason)] += 1
         elif new.state is State.HELD:
@@ -48,7 +60,7 @@ class Report:
 
     @property
     def news(self) -> bool:
-        """Whether something came about in this run that a person has to know, and reads once."""
+        """Whether something happened in this run that a person has to know and reads only once."""
         return bool(self.held or self.rejected or self.faults)
 
     def count_held(self, closings: int) -> None:
@@ -61,7 +73,7 @@ class Report:
         self.attention = True
 
     def count_receipts(self, settled: Iterable[tuple[Receipt, Closing]]) -> None:
-        """Count receipts and what became of their closings."""
+        """Count receipts, and what became of their closings."""
         for receipt, closing in settled:
             self.sent += closing.state is State.SENT
             self.duplicate += receipt.outcome is Outcome.DUPLICATE

@@ -1,7 +1,8 @@
-"""The whole data flow: `pull` records what closed, `push` hands over who may be asked.
+"""The whole data flow: `pull` records what closed, `push` sends to Broadly who may be asked.
 
-The two meet only at the ledger. What is decided, and why, is in `rules`; what that makes of a
-closing's row, in `decide`; what the state was made with, in `pins`.
+The two meet only at the ledger. What is decided, and why, is in `domain/rules.py`; what that makes
+of a closing's row, in `domain/lifecycle.py`; what the state was made with, in `pipeline/pins.py`;
+and how one walk of a push goes, in `pipeline/push.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +18,14 @@ from clio_broadly_sync.pipeline.push import check_fields, push_once
 from clio_broadly_sync.pipeline.push import end as end_push
 
 MAX_BARREN_WALKS = 3
-"""So often a push may read everything again without a single closing getting further."""
+"""A push ends after so many walks in a row in which no closing got any further."""
 
 
 def sync(context: RunContext, *, approve: bool) -> None:
-    """Pull what closed since the watermark, then push; the first time, only set the start."""
+    """Pull what closed since the watermark, then push; the first time, only set the start.
+
+    With `approve`, a person approves what is due, so that a surge does not wait.
+    """
     begin(context)
     watermark, first_run = context.store.watermark, context.store.first_run
     if context.report.first_run or watermark is None or first_run is None:
@@ -32,7 +36,8 @@ def sync(context: RunContext, *, approve: bool) -> None:
     any_due = context.store.ledger.count_due(due(context)) > 0
     if any_due:
         check_fields(context, timedelta.max)
-        if context.stale and not approve:  # the next run could not tell any more
+        # The watermark must not move before this: the next run could not see that it was stale.
+        if context.stale and not approve:
             _await_approval(context, due(context))
     walk.move_watermark()
     if any_due:
@@ -40,7 +45,10 @@ def sync(context: RunContext, *, approve: bool) -> None:
 
 
 def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
-    """Pull what closed in `context.close_dates`, ask, then push; the watermark stays."""
+    """Pull what closed in `context.close_dates`, ask, then push; the watermark stays.
+
+    `confirm` is asked with the number of due closings, and nobody is sent where it returns False.
+    """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
     lined_up = context.store.ledger.line_up(due(context), approved_only=False)
@@ -49,10 +57,10 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
 
 
 def begin(context: RunContext) -> None:
-    """Hold the pins against settings and Clio, or set them; then recover what was left.
+    """Compare the pins with the settings and Clio, or set them; then recover what was left.
 
-    The first `sync` sets pins, start day and watermark, and hands over nobody. A `backfill`
-    before it sets the pins only.
+    The first `sync` sets pins, start day and watermark, and sends nobody. A `backfill` before it
+    sets the pins only. Raise ConfigError where something does not fit the pins.
     """
     store, known = context.store, context.store.pins()
     if known is not None:
@@ -95,7 +103,11 @@ def pull(context: RunContext, pages: Iterable[Page]) -> None:
 
 
 def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
-    """Hand over what is due, in batches; give back what was claimed and could not be sent."""
+    """Send what is due to Broadly, in batches; give back what was claimed and could not be sent.
+
+    Raise UnavailableError where Clio or Broadly is too slow, or where clients are left in doubt
+    that the next run tries again; and any other SyncError that ended the push.
+    """
     approved_only = context.policy.command is Command.SYNC and _surge(
         context, wanted, approve=approve
     )
@@ -110,7 +122,7 @@ def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
                     "slow. The next run tries again."
                 )
     except StorageError:
-        raise  # what is sending may have arrived: the next run marks it
+        raise  # what is sending may have arrived, so for the next run it is in doubt
     except SyncError as error:
         end_push(context, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
         raise
@@ -123,7 +135,10 @@ def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
 
 
 def due(context: RunContext) -> Due:
-    """Return what this command may push now: a backfill neither settles nor waits for faults."""
+    """Return what this command may push now.
+
+    A `backfill` has no settle time, and it looks again at a fault whenever it runs.
+    """
     now = context.source.now()
     if context.policy.command is Command.BACKFILL:
         first, last = context.close_dates
@@ -133,7 +148,11 @@ def due(context: RunContext) -> Due:
 
 
 def _start(context: RunContext) -> dict[str, str | None]:
-    """Return where it all begins: by Clio's clock, which says when a matter was closed."""
+    """Return the facts of the first run's moment.
+
+    It goes by Clio's clock, which says when a matter was closed; the watermark goes by our clock
+    where that is earlier.
+    """
     now = context.source.now().replace(microsecond=0)
     watermark = min(now, context.our_clock().replace(microsecond=0))
     context.report.watermark_to = watermark
@@ -152,7 +171,7 @@ class _Walk:
         self._watermark = watermark
 
     def watched(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Pass the pages on; take the time from the answer of the first."""
+        """Yield the pages; take the next watermark from the answer of the first one."""
         before = self._watermark
         for number, page in enumerate(pages):
             if number == 0:
@@ -162,13 +181,13 @@ class _Walk:
             yield page
 
     def move_watermark(self) -> None:
-        """After the last page: all that closed before is in the ledger."""
+        """Move the watermark; call it after the last page, when all before it is recorded."""
         self._context.store.move_watermark(self._watermark)
         self._context.report.watermark_to = self._watermark
 
 
 def _recover(context: RunContext) -> None:
-    """Put right what an earlier run left in doubt."""
+    """Decide on what an earlier run left in doubt, and count what became held."""
     dedupes = context.policy.dedupes
     left = context.store.ledger.recover(
         lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()
@@ -177,7 +196,10 @@ def _recover(context: RunContext) -> None:
 
 
 def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:
-    """Tell whether only what a person approved may go; note on the rest that it waits for that."""
+    """Return whether only what a person approved may go; note on the rest that it waits for that.
+
+    With `approve`, all that is due now is approved first.
+    """
     ledger, now = context.store.ledger, context.source.now()
     if approve:
         ledger.set_approval(

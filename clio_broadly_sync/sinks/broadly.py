@@ -1,9 +1,9 @@
-"""Broadly's side, after `broadly-batch/1`: this project's own profile of "post customers in
-batches". All of its key names, headers and meanings of a status are here.
+"""Broadly's side: every key name, header and meaning of a status of `broadly-batch/1`.
 
-A batch may take several POSTs: a refusal that names items, or none, is narrowed down until
-what is bad stands alone. Receipts are yielded POST by POST, and the next POST begins only when
-the caller asks for more.
+That is this project's own profile of "post customers in batches"; its source is the README. A batch
+may take several POSTs: a refusal is narrowed down until what is bad stands alone, whether or not it
+names items. Receipts are yielded POST by POST, and the next POST begins only when the caller asks
+for more.
 """
 
 import json
@@ -21,6 +21,7 @@ from clio_broadly_sync.transport.client import Answer, Transport, read_json
 
 SOURCE: Final = "clio"
 MAX_NAME: Final = 255
+"""A name has at most so many characters (source: `broadly-batch/1`)."""
 
 _JSON: Final = {"Content-Type": "application/json"}
 _ABOUT_ITEMS: Final = frozenset({400, 413, 422})
@@ -40,9 +41,10 @@ _UNPRINTABLE: Final = ("Cc", "Cs")
 
 
 class Broadly:
-    """A review sink: `send` for each batch, `flush` once at the end of the push.
+    """The `Sink` of a real run: call `send` for each batch, and `flush` once at the push's end.
 
-    `dedupes`: the receiver refuses for ever a transactionId that it accepted, so that a POST
+    `url` is the full address that takes batches, and `headers` are those that sign in. `dedupes`
+    says that the receiver refuses for ever a transactionId that it has accepted, so that a POST
     whose outcome is unknown may be repeated.
     """
 
@@ -57,11 +59,12 @@ class Broadly:
         self._guard = RefusalGuard()
 
     def send(self, batch: Batch, seconds_left: Callable[[], float]) -> Iterator[list[Receipt]]:
-        """Hand a batch over; yield the receipts of each POST, also of those in doubt.
+        """Send a batch; yield the receipts of each POST, also those with an unknown outcome.
 
-        `seconds_left`: how long what the batch carries may still be sent. Raises SyncError;
-        the requests without a receipt were then not taken. A refusal that comes before the
-        first acceptance is kept back: it may be the contract, and not the item.
+        `seconds_left` returns how long what the batch carries may still be sent. May raise
+        SyncError: the requests that have no receipt by then, and are not withheld, were not taken.
+        A refusal that comes before the first acceptance is withheld, because the contract may be at
+        fault and not the item.
         """
         to_send = deque([SubBatch(batch)] if batch else [])
         while to_send:
@@ -80,17 +83,17 @@ class Broadly:
                 yield settled
 
     def withheld(self) -> set[Key]:
-        """Return what was refused before anything was accepted; it is told later."""
+        """Return the closings whose refusals are withheld, because nothing was accepted so far."""
         return self._guard.withheld()
 
     def flush(self) -> list[Receipt]:
-        """Return the refusals that were kept back; nothing more will be sent."""
+        """Return the refusals that were withheld. Nothing is sent after that."""
         return self._guard.flush()
 
     def _deliver(
         self, sub_batch: SubBatch, seconds_left: Callable[[], float]
     ) -> tuple[list[Receipt], list[SubBatch]]:
-        """Return the receipts of one POST (and its repeats), and what is to go in further ones."""
+        """Return the receipts of one POST and its repeats, and what is to go in further POSTs."""
         try:
             receipts = self._post(sub_batch, seconds_left)
         except RefusedError as refusal:
@@ -104,6 +107,10 @@ class Broadly:
         return self._sort(sub_batch, receipts) if self._dedupes else (receipts, [])
 
     def _post(self, sub_batch: SubBatch, seconds_left: Callable[[], float]) -> list[Receipt]:
+        """POST, again where that asks nobody twice, and return the receipts.
+
+        An answer without a result for any item is worth one repeat, and no more.
+        """
         body = _body(sub_batch.requests)
         once_more = iter((True,))
 
@@ -135,7 +142,10 @@ class Broadly:
     def _sort(
         self, sub_batch: SubBatch, receipts: list[Receipt]
     ) -> tuple[list[Receipt], list[SubBatch]]:
-        """Ask again about the items that got no result; `retry` does not undo an earlier doubt."""
+        """Return the receipts that count, and the items without a result, to be asked about again.
+
+        Where an earlier try is in doubt, `retry` is no result, because it is not about that try.
+        """
         lost = {r.key for r in receipts if r.outcome is Outcome.UNKNOWN}
         again = [request for request in sub_batch.requests if request.key in lost]
         told = [receipt for receipt in receipts if receipt.key not in lost]
@@ -149,7 +159,7 @@ class Broadly:
     def _narrow(
         self, sub_batch: SubBatch, refusal: RefusedError
     ) -> tuple[list[Receipt], list[SubBatch]]:
-        """Tell which items a refusal is about, and what goes again as new batches."""
+        """Return the receipts of the items that a refusal is about, and what goes again."""
         requests = sub_batch.requests
         half = (len(requests) + 1) // 2
         if refusal.status == _TOO_LARGE and len(requests) > 1:
@@ -170,7 +180,7 @@ class Broadly:
 
 
 class _NoResultError(UnavailableError):
-    """A complete and readable answer, without a result that fits any item."""
+    """The answer is complete and can be read, but holds no result that fits any item."""
 
 
 def _cut(sub_batch: SubBatch, size: int) -> list[SubBatch]:
@@ -210,7 +220,10 @@ def _external_id(request: ReviewRequest) -> str:
 
 
 def _name(text: str | None) -> str:
-    """Return it in normal form C, without control characters or halves of a surrogate pair."""
+    """Return a name trimmed, in normal form C, and no longer than `MAX_NAME`.
+
+    Control characters and halves of a surrogate pair are removed.
+    """
     kept = text or ""
     if not kept.isprintable():
         kept = "".join(c for c in kept if _category(c) not in _UNPRINTABLE)
@@ -218,7 +231,11 @@ def _name(text: str | None) -> str:
 
 
 def _read(answer: Answer, requests: Batch) -> list[Receipt]:
-    """Read a success: a result for each item, by index; or 202 without any: all accepted."""
+    """Return the receipts that a success holds: a result for each item, by its index.
+
+    A 202 without results means that all items were accepted. Raise UnavailableError for any other
+    answer without results.
+    """
     if answer.status == 202 and (not answer.body.strip() or _is_bare(answer)):
         return [Receipt(request.key, Outcome.ACCEPTED) for request in requests]
     results = _object(answer.body).get("results")
@@ -244,7 +261,10 @@ def _is_bare(answer: Answer) -> bool:
 
 
 def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any]]:
-    """Return the results by item; none where one of them fits no item, or names another's id."""
+    """Return each result by the index of its item.
+
+    Return none at all where one of them fits no item, or names the id of another item.
+    """
     fitting: dict[int, Mapping[str, Any]] = {}
     for result in results:
         index = result.get("index") if isinstance(result, dict) else None
@@ -268,7 +288,10 @@ def _outcome(result: Mapping[str, Any] | None) -> tuple[Outcome, str | None]:
 
 
 def _named(body: bytes, items: int) -> dict[int, str | None]:
-    """Return index and code of the items that a refusal names; none where an index fits no item."""
+    """Return the code of each item that a refusal names, by the item's index.
+
+    Return none at all where an index fits no item.
+    """
     errors = _object(body).get("errors")
     named: dict[int, str | None] = {}
     for error in errors if isinstance(errors, list) else []:
@@ -293,5 +316,5 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _code(value: object) -> str | None:
-    """Keep Broadly's codes only: its messages may repeat the client's data."""
+    """Return a code of Broadly's; None for all else, for it may repeat the client's data."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else None

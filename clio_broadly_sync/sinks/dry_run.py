@@ -1,4 +1,4 @@
-"""The review sink of a dry run: everybody is accepted, and nobody is told."""
+"""The sink of a dry run, which sends nothing."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -6,7 +6,7 @@ from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
 
 
 class DryRun:
-    """Takes every batch whole, sends nothing."""
+    """A `Sink` that accepts every batch as a whole and sends nothing."""
 
     def send(
         self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]

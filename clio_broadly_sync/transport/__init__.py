@@ -1,1 +1,1 @@
-"""HTTP: one request, its limits, its failures. Knows neither Clio nor Broadly."""
+"""HTTP: one request, its limits and its failures. No API of Clio or of Broadly is known here."""

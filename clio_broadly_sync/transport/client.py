@@ -1,6 +1,7 @@
-"""One HTTP request: time limits, size limit, the one retry policy, pacing.
+"""One HTTP request: its limits of time and size, the one retry policy, and the rate limit.
 
-Knows neither Clio nor Broadly. What a status or an exception means is in `failures`.
+No API of Clio or of Broadly is known here. What a status or an exception means is in
+`transport/failures.py`.
 """
 
 import json
@@ -27,27 +28,34 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS: Final = 5
+"""At most so many tries are made of one call."""
 BACKOFF_SECONDS: Final = 0.5
+"""The longest random wait before the second try; it doubles before each further one."""
 BACKOFF_MAX_SECONDS: Final = 30.0
+"""No random wait is longer than this."""
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
+"""The time for each read of the socket, not for the whole answer."""
 WHOLE_CALL_SECONDS: Final = 60.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-"""Forty times the largest answer there is; what JSON makes of more could fill a small machine."""
+"""The largest body that is read, which is forty times the largest answer that there is. What JSON
+makes of a larger one could fill the memory of a small machine."""
 CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """A complete answer with a status below 300; `date` is its `Date` header, aware UTC."""
+    """A complete answer with a status below 300."""
 
     peer: str
+    """Who answered, as a sentence names it."""
     status: int
     body: bytes
     date: datetime | None
+    """Its `Date` header in aware UTC; None where it has none that can be read."""
 
     def json(self) -> Any:
-        """Return the body's JSON; raise UnavailableError where it is none."""
+        """Return what the JSON of the body says; raise UnavailableError where it is no JSON."""
         try:
             return read_json(self.body)
         except ValueError:
@@ -61,12 +69,11 @@ class Answer:
 class Transport:
     """Requests to one side, over one session.
 
-    `requests`, `bytes` and `waited` count what was asked, what came back, and the seconds that were
-    waited. `patience` returns the seconds that may still be spent waiting; as long as answers come,
-    the next may in any case be waited for up to `grace` seconds after the last. `began` is when the
-    last request began, by `monotonic`. `whole_call` seconds are the most that one request may
-    take. `waiting` is told for what is waited, and how many seconds, before each wait. `sleep`
-    and `monotonic` are arguments so that tests wait for nothing.
+    `peer` is how a sentence names that side. `patience` returns the seconds that may still be spent
+    on waiting; as long as answers come, a wait may in any case last until `grace` seconds after the
+    last answer. Once `stop` has noted a signal, waits end and no request begins. One request may
+    take at most `whole_call` seconds. `waiting` is called before each wait, with what is waited for
+    and how many seconds. `sleep` and `monotonic` are arguments so that tests wait for nothing.
     """
 
     def __init__(
@@ -83,8 +90,11 @@ class Transport:
     ) -> None:
         self.peer = peer
         self.requests = 0
+        """How many requests were begun."""
         self.bytes = 0
+        """How many bytes of answers were read."""
         self.waited = 0.0
+        """How many seconds were spent on waiting."""
         self._patience = patience
         self._stop = stop
         self._sleep = sleep or stop.sleep
@@ -94,15 +104,16 @@ class Transport:
         self._answered = -math.inf
         self._monotonic = monotonic
         self.began = monotonic()
+        """When the last request began, by `monotonic`."""
         self._session = open_session()
         self._rate_limit = RateLimit(monotonic)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the connections that were kept open."""
         self._session.close()
 
     def wait(self, seconds: float) -> None:
-        """Sleep as long as the other side wants it, and count that."""
+        """Sleep as long as the other side wants it, and count the seconds as waited."""
         self._sleep(seconds)
         self.waited += seconds
 
@@ -113,11 +124,12 @@ class Transport:
         repeat: Callable[[UnavailableError], bool],
         limit: Callable[[], float] = lambda: math.inf,
     ) -> T:
-        """Call until it succeeds: at most `ATTEMPTS` times, with exponential backoff and full
-        jitter or the wait that the other side asks for, whichever is longer.
+        """Call until it succeeds, at most `ATTEMPTS` times; return what it returned.
 
-        `repeat` says which failures are safe to repeat; nothing is waited for beyond
-        `patience()` (or the grace) and `limit()` seconds. Raises what the last call raised.
+        Between two calls, wait with exponential backoff and full jitter, or as long as the other
+        side asks, whichever is longer. `repeat` says which failures are safe to repeat. No wait is
+        begun that is longer than `patience()` (or the grace) or than `limit()` allows, in seconds.
+        Raise what the last call raised.
         """
 
         def spent(state: tenacity.RetryCallState) -> bool:
@@ -146,12 +158,12 @@ class Transport:
         body: bytes | None = None,
         limit: Callable[[], float] = lambda: math.inf,
     ) -> Answer:
-        """Send one request and return its complete answer, of a status below 300.
+        """Send one request and return its complete answer, which has a status below 300.
 
-        `headers` carry the credentials: they go to this URL only, no redirect is followed and
-        `~/.netrc` does not replace them. It does not begin once `limit()` is not above zero.
-        Raises UnavailableError, DeniedError, RefusedError, ConfigError, or StoppedError where a
-        signal came before.
+        `headers` carry the credentials: they go to this URL only, no redirect is followed, and
+        `~/.netrc` does not replace them. The request does not begin once `limit()` is not above
+        zero. Raise UnavailableError (of which TooLateError is one), DeniedError, RefusedError or
+        ConfigError; and StoppedError where a signal came before, or in the middle of a GET.
         """
         auth = Headers(self.peer, headers)
         self._await_turn(limit)
@@ -167,7 +179,7 @@ class Transport:
             raise failures.of_exception(self.peer, error) from None
 
     def _await_turn(self, limit: Callable[[], float]) -> None:
-        """Wait for the rate limit; raise where that, or a signal, leaves no time to begin."""
+        """Wait for the rate limit; raise where that or `limit` leaves no time, or a signal came."""
         wait = self._rate_limit.seconds()
         if wait > 0 and wait > min(self._may_wait(), limit()):
             raise UnavailableError(
@@ -193,12 +205,12 @@ class Transport:
     def _exchange(self, prepared: requests.PreparedRequest) -> Answer:
         url = prepared.url or ""
         if prepared.method != "GET":
-            # A kept connection that the other side has just closed looks like a lost answer.
+            # On a kept connection that the other side has just closed, the answer seems lost.
             self._session.close()
         settings = self._session.merge_environment_settings(url, {}, True, None, None)
-        # Over plain http (loopback only) a proxy of the environment would be a foreign host.
+        # Plain http is for loopback only, and a proxy of the environment is a foreign host.
         proxies = settings["proxies"] if url.startswith("https://") else {}
-        # The adapter itself: a session would read a redirect's whole body to prepare the next.
+        # Not by the session, which would read the whole body of a redirect to prepare the next.
         with self._session.get_adapter(url).send(
             prepared,
             stream=True,
@@ -234,7 +246,7 @@ class Transport:
 
     @contextmanager
     def _interruptible(self, method: str) -> Iterator[None]:
-        """Let a signal cut a GET short; a POST in flight is waited for."""
+        """Let a signal end a GET at once; a POST that is under way comes to its end."""
         if method == "GET":
             with self._stop.at_once():
                 yield
@@ -247,10 +259,10 @@ class Transport:
 
 
 def read_json(body: bytes) -> Any:
-    """Return what the JSON says; raise ValueError where it is none.
+    """Return what the JSON says; raise ValueError where it is no JSON.
 
-    A key that an object has twice, with two values, gets a value of no JSON type, which nobody
-    can take for a value that may be used.
+    A key that an object has twice, with two values, gets a value of no JSON type, so that nobody
+    can take it for one that may be used.
     """
     try:
         return json.loads(body, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
@@ -259,7 +271,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """The wait that was asked for, or full jitter, whichever is longer."""
+    """Return the seconds that were asked for, or full jitter, whichever is longer."""
     jitter = tenacity.wait_random_exponential(BACKOFF_SECONDS, BACKOFF_MAX_SECONDS)(state)
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, UnavailableError) else None

@@ -1,7 +1,7 @@
 """A status, or what requests raised, turned into the error that says what to do next.
 
-What a status means for both sides is here; what only one of them means by it (400, 409, 413,
-422) comes back as `RefusedError`.
+What a status means for both sides is here. Five of them (400, 409, 410, 413, 422) come back as
+`RefusedError`, because only the module of that side knows what it means by them.
 """
 
 import email.utils
@@ -35,10 +35,10 @@ _NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
 
 
 def is_decided_by(status: int) -> bool:
-    """Tell whether the status says it all: a redirect, or a refusal of key or address.
+    """Tell whether the status alone decides: a redirect, or a refusal of the key or address.
 
-    Of every other answer the body counts, or at least whether it came to its end. A refused key
-    may say more in its body; but what becomes of that body changes nothing.
+    Of every other answer the body counts, or at least whether it came to its end. The body of a
+    refused key may say more, but what becomes of that body changes nothing.
     """
     counts = status < 300 or status >= 500 or status == _BUSY
     return not (counts or status in _REFUSALS or status in _TRANSIENT)
@@ -47,7 +47,11 @@ def is_decided_by(status: int) -> bool:
 def of_status(
     peer: str, status: int, body: bytes, retry_after: str | None, date: datetime | None
 ) -> SyncError | None:
-    """Return the error that a status means; None below 300."""
+    """Return the error that a status means; None for a status below 300.
+
+    `peer` is the side's name in sentences, `retry_after` the header, and `date` the answer's `Date`
+    in aware UTC.
+    """
     if status < 300:
         return None
     if status in (401, 403):
@@ -77,7 +81,10 @@ def of_status(
 
 
 def of_exception(peer: str, error: Exception) -> SyncError:
-    """Return the error that an exception means; its own message may hold a URL or more."""
+    """Return the error that an exception means.
+
+    The exception's own message is left out, because it may hold a URL or more.
+    """
     if _is_tls(error):
         return ConfigError(
             f"{peer}'s address is not in order: no trusted TLS connection "
@@ -108,17 +115,17 @@ def _denied(peer: str, status: int) -> str:
 
 
 def _is_tls(error: Exception) -> bool:
-    """Tell a refused handshake from a TLS connection that broke when a POST was on its way."""
+    """Tell a refused handshake from a TLS connection that broke while a POST was on its way."""
     reason = _reason(error)
     cause = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
     return isinstance(cause, HandshakeError | ssl.SSLCertVerificationError)
 
 
 def _never_arrived(error: Exception) -> bool:
-    """Tell a connection that never stood from one that was cut: the same class in requests.
+    """Tell a connection that was never made from one that was cut.
 
-    Also a POST that was cut behind a proxy comes as ProxyError (urllib3: the closed connection
-    has forgotten that it got through).
+    requests has the same class for both. A POST that was cut behind a proxy comes as ProxyError,
+    too, because in urllib3 the closed connection has forgotten that it got through.
     """
     reason = _reason(error)
     if isinstance(error, ProxyError):
@@ -131,7 +138,11 @@ def _reason(error: Exception) -> object:
 
 
 def seconds_of(header: str | None, date: datetime | None) -> float | None:
-    """Read `Retry-After`, seconds or HTTP date; None where it is neither."""
+    """Return the seconds that a `Retry-After` asks to wait; None where it cannot be read.
+
+    It holds seconds or an HTTP date. A date is counted from the answer's own `Date` or, where that
+    is None, from this machine's time.
+    """
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -143,7 +154,7 @@ def seconds_of(header: str | None, date: datetime | None) -> float | None:
 
 
 def http_date(header: str | None) -> datetime | None:
-    """Read an HTTP date as aware UTC; None where it is none."""
+    """Return an HTTP date in aware UTC; None where it cannot be read."""
     try:
         moment = email.utils.parsedate_to_datetime(header or "")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,7 +1,8 @@
-"""When the next request may begin, so that a rate limit is never run into.
+"""When the next request may begin, so that the other side's rate limit is never exceeded.
 
-After `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Clio's rate limit guide: so many requests in
-a window, which begins anew at `Reset`, in seconds since 1970).
+The headers `X-RateLimit-Remaining` and `X-RateLimit-Reset` say it. Source: Clio's rate limit guide,
+where so many requests (`X-RateLimit-Limit`) are allowed in a window, and the next window begins at
+`Reset`, in seconds since 1970.
 """
 
 import math
@@ -12,35 +13,39 @@ from datetime import datetime
 
 
 class RateLimit:
-    """What is left of the window, counted on from the last answer that told."""
+    """What is left of the window, counted on from the last answer that said it.
+
+    `monotonic` returns seconds by a clock that is never set.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._remaining: int | None = None
         self._reset = 0
         self._ahead = -math.inf
+        """How many seconds the other side's clock is ahead of `monotonic`."""
 
     def seconds(self) -> float:
-        """Return how long to wait before the next request."""
+        """Return how many seconds to wait before the next request."""
         if self._remaining is None or self._remaining > 0:
             return 0.0
-        # A second more, because `Reset` is in whole seconds.
+        # It is one second more, because `Reset` is in whole seconds.
         return max(0.0, self._reset + 1 - self._ahead - self._monotonic())
 
     def count_request(self) -> None:
-        """Count a request that begins; its answer may be lost."""
+        """Count a request when it begins, because its answer may be lost."""
         if self._remaining is None or self._remaining > 0:
             self._remaining = self._remaining and self._remaining - 1
         else:
             self._remaining, self._ahead = None, -math.inf
 
     def note_answer(self, headers: Mapping[str, str], date: datetime | None) -> None:
-        """Note what an answer tells; `date` is its `Date`."""
+        """Take in what an answer's headers say; `date` is its `Date` in aware UTC."""
         remaining = _whole(headers.get("X-RateLimit-Remaining"))
         reset = _whole(headers.get("X-RateLimit-Reset"))
         if remaining is None or reset is None:
             return
-        # `Date` is in whole seconds, too: the latest one of a window is the nearest to the truth.
+        # `Date` is in whole seconds, too, so the largest difference is the nearest to the truth.
         theirs = date.timestamp() if date is not None else time.time()
         self._ahead = max(self._ahead, theirs - self._monotonic())
         self._remaining, self._reset = remaining, reset

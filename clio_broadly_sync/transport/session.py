@@ -1,6 +1,6 @@
-"""The session that requests go over, and whom it trusts.
+"""The session over which requests go, and whom it trusts.
 
-It tells a connection that never stood from one that broke: requests raises the same classes for
+It tells a connection that was never made from one that broke. requests raises the same classes for
 both, but what failed while connecting was never sent.
 """
 
@@ -18,16 +18,21 @@ from urllib3.exceptions import NewConnectionError
 from clio_broadly_sync.domain.errors import ConfigError
 
 REFUSAL_BYTES: Final = 4 * 1024
+"""At most so many bytes of a refused sign-in are read."""
 _BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class HandshakeError(ssl.SSLError):
-    """TLS was refused, by them or by us, before anything was sent."""
+    """TLS was refused, by the other side or by this one, before anything was sent."""
 
 
 class _Connection(HTTPSConnection):
     def connect(self) -> None:
-        """Connect, by a proxy or not, and shake hands; every failure says that it was here."""
+        """Connect, by a proxy or not, and shake hands.
+
+        Every failure here is raised as HandshakeError or NewConnectionError, so that it can be told
+        from a later one.
+        """
         try:
             super().connect()
         except _BROKEN_OFF as error:
@@ -43,7 +48,10 @@ class _Pool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connects to https by `_Connection`; over plain http connecting fails in its own class."""
+    """Connects to https by `_Connection`.
+
+    Over plain http it need not, because a failure to connect has a class of its own there.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -67,7 +75,10 @@ def open_session() -> requests.Session:
 
 
 class Headers(requests.auth.AuthBase):
-    """Sets headers as an `auth` object, because requests consults `~/.netrc` without one."""
+    """Sets headers as an `auth` object, because without one requests reads `~/.netrc`.
+
+    Raise ConfigError for a value that no header can carry.
+    """
 
     def __init__(self, peer: str, headers: Mapping[str, str]) -> None:
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
@@ -80,7 +91,11 @@ class Headers(requests.auth.AuthBase):
 
 
 def trusted(certificates: str | bool | None) -> str | bool:
-    """Return whom to trust: the certificates that the environment names, or the usual ones."""
+    """Return whom to trust: the certificates that the environment names, or the usual ones.
+
+    `certificates` is what requests has read in the environment. Raise ConfigError where it names
+    certificates that are not there.
+    """
     if isinstance(certificates, str) and not os.path.exists(certificates):
         raise ConfigError(
             "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names certificates that are not there."
@@ -89,7 +104,10 @@ def trusted(certificates: str | bool | None) -> str | bool:
 
 
 def beginning(response: requests.Response) -> bytes:
-    """Return how a refusal of a sign-in begins, which holds the word for it; or what came of it."""
+    """Return how the body of a refused sign-in (401) begins, which holds the word for it.
+
+    Return nothing for any other status, or where the body cannot be read.
+    """
     if response.status_code != 401:
         return b""
     try:

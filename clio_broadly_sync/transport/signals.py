@@ -1,6 +1,6 @@
 """What ends a wait early: a signal that asks the program to stop, and a limit by the clock.
 
-Loads no library, for every command needs it, and `--help` must not wait for one.
+This module loads no library, because every command needs it, and `--help` must not wait for one.
 """
 
 import signal
@@ -14,31 +14,34 @@ from clio_broadly_sync.domain.errors import StoppedError
 
 
 class Stop:
-    """Whether a signal has asked the run to end, and the sleep that it cuts short."""
+    """Notes whether a signal has asked the program to stop, and cuts its sleep short."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
         self._at_once = False
 
     def ask(self, signal_number: int, frame: FrameType | None = None) -> None:
-        """Note the signal, as its handler; raise where nothing is in flight."""
+        """Note a signal, as its handler; raise StoppedError inside `at_once`."""
         self._signal = signal_number
         if self._at_once:
             raise StoppedError(signal_number)
 
     def check(self) -> None:
-        """Raise StoppedError once a signal has come."""
+        """Raise StoppedError where a signal has come."""
         if self._signal is not None:
             raise StoppedError(self._signal)
 
     def sleep(self, seconds: float) -> None:
-        # No threading.Event: a handler that sets one while it is waited for may wait for ever.
+        # No threading.Event, because a handler that sets it during the wait may hang for ever.
         with self.at_once():
             time.sleep(seconds)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal end what is inside, which changes nothing anywhere."""
+        """Let a signal end at once what is inside, which must change nothing anywhere.
+
+        Raise StoppedError when it comes, or where it has come already.
+        """
         self._at_once = True
         try:
             self.check()
@@ -49,10 +52,11 @@ class Stop:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError inside after `seconds`.
+    """Raise TimeoutError inside after so many seconds.
 
-    A time-out of requests bounds each read of the socket, not the whole: a server that drips
-    a byte a second would hold the run for ever.
+    A time-out of requests limits each read of the socket and not the whole, so a server that sends
+    a byte a second would hold the run for ever. There is a limit only in the main thread, because
+    Python runs the handlers of signals only there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -62,7 +66,8 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, expire)
-    # Again and again: while connecting, a library may take it for the failure of one address.
+    # It rings again and again: while connecting, a library may take one ring for the failure of
+    # one address, and go on.
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
