@@ -33,9 +33,6 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._text == self._text
 
-    def __hash__(self) -> int:
-        return hash(self._text)
-
 
 class SyncRule(StrEnum):
     """Which of the two checkboxes decides who is asked."""
