@@ -15,14 +15,19 @@ from typing import Any
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from golden_files import golden
 from quiet import pytest_runtest_makereport
 
-__all__ = ["pytest_runtest_makereport", "requests_fit_clios_contract"]
+__all__ = ["golden", "pytest_runtest_makereport", "requests_fit_clios_contract"]
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  (only where to make what has a name of its own)
 ROOM = 1 << 30
 _CONNECT = socket.socket.connect
 _HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="Write the golden files anew.")
 
 
 def pytest_configure() -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("clio_broadly_sync.cli.run")
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
 MAIL_LINES = 20

@@ -25,7 +25,7 @@ from clio_broadly_sync.domain.model import Grant, Secret
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 from clio_broadly_sync.transport.signals import Stop
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("clio_broadly_sync.clio_auth")
 
 MARGIN: Final = timedelta(minutes=1)
 """A token is renewed so long before its end, because it must not end during a request."""

@@ -15,7 +15,7 @@ from clio_broadly_sync.domain.errors import ConfigError, DeniedError
 from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
 from clio_broadly_sync.pipeline.ports import Definitions
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("clio_broadly_sync.pins")
 
 
 @dataclass(frozen=True, slots=True)

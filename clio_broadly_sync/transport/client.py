@@ -24,7 +24,7 @@ from clio_broadly_sync.transport.rate_limit import RateLimit
 from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("clio_broadly_sync.transport")
 T = TypeVar("T")
 
 ATTEMPTS: Final = 5

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from forkserver import ForkServer
 from ground import Ground
+from transcripts import stand_still
 from world import PACKAGE, World
 
 MakeWorld = Callable[[Path], World]
@@ -54,3 +55,9 @@ def world(fresh: World, first_state: Path) -> World:
     shutil.copytree(first_state, fresh.state.parent)
     fresh.later(minutes=1)
     return fresh
+
+
+@pytest.fixture
+def office(fresh: World) -> World:
+    """A firm whose clock stands still at an hour to come, and no state: for transcripts."""
+    return stand_still(fresh)

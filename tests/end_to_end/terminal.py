@@ -43,6 +43,17 @@ def on_terminal(
         return world.finish(child, printed=(printed + _rest(ours)).decode())
 
 
+def left(printed: str) -> list[str]:
+    """Return the lines that stay on the terminal."""
+    lines = []
+    for line in printed.replace("\r\n", "\n").split("\n"):
+        cells: list[str] = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        lines.append("".join(cells).rstrip())
+    return lines[:-1]
+
+
 @contextmanager
 def _pair(columns: int) -> Iterator[tuple[int, int]]:
     ours, theirs = pty.openpty()

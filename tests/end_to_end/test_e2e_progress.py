@@ -12,6 +12,7 @@ from datetime import date
 
 import pytest
 from rig import faults
+from terminal import left
 from world import Ran, World
 
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
@@ -53,17 +54,6 @@ def _on_terminal(world: World, *arguments: str, **settings: str) -> Iterator[_On
         os.close(ours)
 
 
-def _left(printed: str) -> list[str]:
-    """Return the lines that stay on the terminal."""
-    lines = []
-    for line in printed.replace("\r\n", "\n").split("\n"):
-        cells: list[str] = []
-        for part in line.split("\r"):
-            cells[: len(part)] = part
-        lines.append("".join(cells).rstrip())
-    return lines[:-1]
-
-
 def _used_up(world: World) -> None:
     """Let Clio's rate limit be used up with the next answer, for 40 seconds."""
     begins_anew = int(world.firm.clock.now().timestamp()) + 40
@@ -83,8 +73,8 @@ def test_waiting_for_the_rate_limit(world: World, arguments: list[str]) -> None:
         os.kill(run.child.pid, signal.SIGTERM)
         ran = run.end()
     assert ran.code == 143
-    assert _left(ran.out)[0].startswith("clio-broadly-sync: Interrupted")
-    assert not [line for line in _left(ran.out) if "Waiting" in line]
+    assert left(ran.out)[0].startswith("clio-broadly-sync: Interrupted")
+    assert not [line for line in left(ran.out) if "Waiting" in line]
 
 
 def test_verbose_has_lines_of_the_log_instead(world: World) -> None:
@@ -109,7 +99,7 @@ def test_bar_of_what_is_handed_over(world: World) -> None:
         seen.set()
         ran = run.end()
     assert ran.code == 0
-    assert _left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
+    assert left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
 
 
 def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
@@ -129,7 +119,7 @@ def test_only_the_result_stays(world: World) -> None:
     world.closing()
     with _on_terminal(world, "sync") as run:
         ran = run.end()
-    assert _left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
+    assert left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
 
 
 def test_off_a_terminal(world: World) -> None:

@@ -11,15 +11,6 @@ from rig import Sandbox, faults
 from world import World
 
 
-def _forget(world: World, *matters: int) -> None:
-    """Let the ledger lose closings, as half a restored copy would."""
-    with closing(sqlite3.connect(world.state)) as database:
-        for matter in matters:
-            for table in ("changes", "people", "closings"):
-                database.execute(f"DELETE FROM {table} WHERE matter_id = ?", (matter,))  # noqa: S608
-        database.commit()
-
-
 def _findings(said: dict[str, Any]) -> dict[str, str]:
     return {finding["about"]: finding["level"] for finding in said["findings"]}
 
@@ -107,7 +98,7 @@ def test_what_slipped_through_is_named_and_backfill_takes_it(world: World) -> No
     assert world.sync("--yes").code == 0
     world.later(days=40)
     assert world.sync().code == 0
-    _forget(world, lost, refused, unreadable)
+    world.lose(lost, refused, unreadable)
     world.firm.set_raw("matter", unreadable, client={"id": "12"})
     world.broadly.accepted.clear()
     ran = world.run("verify", "--json", "--against-clio", "60")
@@ -140,7 +131,7 @@ def test_what_is_rightly_not_in_the_ledger_is_no_alarm(fresh: World) -> None:
     fresh.later(hours=2)
     assert fresh.sync("--yes").code == 0
     assert set(fresh.ledger()) == {old, early}
-    _forget(fresh, old, early)
+    fresh.lose(old, early)
     new = fresh.closing(on=fresh.day() + timedelta(days=400)).matter
     ran = fresh.run("verify", "--json", "--against-clio", "90")
     assert (ran.code, ran.json["slipped"]) == (0, [])
@@ -195,7 +186,7 @@ def test_many_pages(world: World) -> None:
     assert world.sync("--yes", "--limit", "0", SYNC_MAX_NEW="1000").code in (0, 65)
     world.later(hours=3)
     assert world.sync("--limit", "0", SYNC_MAX_NEW="1000", SYNC_OVERLAP_MINUTES="5").code == 0
-    _forget(world, *matters[5::200])
+    world.lose(*matters[5::200])
     world.forget()
     ran = world.run("verify", "--json", "--against-clio", "7", SYNC_OVERLAP_MINUTES="5")
     assert ran.code == 65

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -249,6 +250,14 @@ class World:
     def files(self) -> dict[str, str]:
         """Return a digest of every file of the state's folder; none where there is no folder."""
         return {f.name: sha256(f.read_bytes()).hexdigest() for f in _files(self.state.parent)}
+
+    def lose(self, *matters: int) -> None:
+        """Let the ledger lose closings, as half a restored copy would."""
+        with closing(sqlite3.connect(self.state)) as database, database:
+            for table in ("changes", "people", "closings"):
+                for matter in matters:
+                    statement = f"DELETE FROM {table} WHERE matter_id = ?"  # noqa: S608
+                    database.execute(statement, (matter,))
 
     # What must always hold
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import click
 import pytest
 from click.testing import CliRunner
+from golden_files import Golden
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.cli.main import COMMANDS, cli
@@ -14,9 +15,16 @@ from clio_broadly_sync.cli.options import Options
 PROGRAM = "clio-broadly-sync"
 
 
+def root_context() -> click.Context:
+    """Return the context of the program itself, on a terminal of 80 columns."""
+    return click.Context(
+        cli, info_name=PROGRAM, obj=Options(), terminal_width=80, **cli.context_settings
+    )
+
+
 def contexts(name: str) -> Iterator[click.Context]:
     """Yield the context of a command, and of each command below it."""
-    root = click.Context(cli, info_name=PROGRAM, obj=Options(), **cli.context_settings)
+    root = root_context()
     command = cli.get_command(root, name)
     assert command is not None
     own = click.Context(command, parent=root, info_name=name)
@@ -34,6 +42,36 @@ def example(text: str) -> str:
     number = next(i for i, line in enumerate(lines) if line.startswith("  Example: "))
     assert lines[number + 1] == ""
     return lines[number].removeprefix("  Example: ")
+
+
+def test_help_of_every_command(golden: Golden) -> None:
+    """Word for word, in the order of the list of commands."""
+    every = [root_context(), *(context for name in COMMANDS for context in contexts(name))]
+    helped = [f"$ {one.command_path} --help\n\n{one.command.get_help(one)}" for one in every]
+    golden("help", "\n\n\n".join(helped))
+
+
+WRONG = (
+    "stauts", "dance", "--config", "sync now", "sync --json --limit many", "sync --limit -1",
+    "sync --nonsense", "backfill --from 2026-01-01", "backfill --from 2026-13-01 --to 2026-12-31",
+    "backfill --from 2026-02-01 --to 2026-01-01 --yes",
+    "backfill --from 2026-01-01 --to 2026-02-01", "explain", "explain 77 --contact 5",
+    "explain --contact 0", "explain --contact name", "explain ' '", "explain --offline 00077-X",
+    "explain --contact 9223372036854775808",
+    "explain 77 78", "outbox resend --yes", "outbox drop --all --state dead --yes",
+    "outbox drop --all", "outbox drop 0 --yes", "outbox list --batch 2", "outbox list --state sent",
+    "outbox list --reason dropped", "verify --against-clio 0", "completion csh", "status 77",
+)  # fmt: skip
+
+
+def test_wrong_usage(golden: Golden) -> None:
+    """2, and all that is said is on stderr."""
+    said = []
+    for line in WRONG:
+        ran = CliRunner().invoke(cli, shlex.split(line), prog_name=PROGRAM, terminal_width=80)
+        assert (ran.exit_code, ran.stdout) == (2, ""), line
+        said.append(f"$ {PROGRAM} {line}\n{ran.stderr}")
+    golden("wrong_usage", "\n".join(said))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

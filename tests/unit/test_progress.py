@@ -1,6 +1,9 @@
 """The line that a terminal shows while a run takes long; time is moved by hand."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+from golden_files import Golden
 
 from clio_broadly_sync.cli.progress import Drawn
 
@@ -61,31 +64,35 @@ def test_a_first_answer_that_takes_long() -> None:
     assert _Terminal().after(2) == "Asking Clio"
 
 
-def test_how_far_it_has_come() -> None:
-    """Matters are counted, then closings; a new walk begins the bar anew."""
-    terminal = _Terminal()
-    terminal.after(2)
-    terminal.line.matters_read(200)
-    assert terminal.seen == "Read 200 matters"
-    terminal.line.closings_due(4)
-    assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 4"
-    terminal.line.closings_done(1)
-    assert terminal.seen == f"Handing over [{'#' * 6}{'.' * 18}] 1 of 4"
-    terminal.line.closings_done(9)
-    assert terminal.seen == f"Handing over [{'#' * 24}] 4 of 4"
-    terminal.line.closings_due(2)
-    assert terminal.seen == f"Handing over [{'.' * 24}] 0 of 2"
-    terminal.line.closings_due(0)
-    assert terminal.seen == ""
+STEPS: tuple[Callable[[Drawn], object], ...] = (
+    lambda line: line.matters_read(200),
+    lambda line: line.waiting("Clio's rate limit", 48),
+    lambda line: line.closings_due(4),
+    lambda line: line.closings_done(1),
+    lambda line: line.closings_done(9),
+    lambda line: line.closings_due(2),
+    lambda line: line.closings_due(0),
+)
 
 
-def test_a_wait_says_until_when() -> None:
-    """A long one at once; when it is over, the line is what it was before."""
+def test_how_far_it_has_come(golden: Golden) -> None:
+    """Matters are counted, then closings, each walk anew; a wait says until when."""
+    terminal = _Terminal()
+    seen = [terminal.after(2)]
+    for step in STEPS:
+        step(terminal.line)
+        seen.append(terminal.seen or "(nothing)")
+    golden("progress_line", "\n".join(seen))
+
+
+def test_a_wait_that_is_over() -> None:
+    """A long one is said at once; when it is over, the line is what it was before."""
     terminal = _Terminal()
     terminal.line.matters_read(200)
-    terminal.line.waiting("Clio's rate limit", 48)
-    assert terminal.seen == "Waiting for Clio's rate limit until 12:00:48"
-    assert terminal.after(47.9) == "Waiting for Clio's rate limit until 12:00:48"
+    terminal.line.waiting("Clio", 48)
+    waiting = terminal.seen
+    assert waiting
+    assert terminal.after(47.9) == waiting
     assert terminal.after(0.2) == "Read 200 matters"
 
 

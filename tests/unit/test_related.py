@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from factories import NOW, make_closing
+from golden_files import Golden
 
 from clio_broadly_sync.cli.explain import sentences
-from clio_broadly_sync.domain.model import Closing
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
@@ -88,66 +88,28 @@ def test_foreseen_one_comes_after_everything() -> None:
     assert sentences.related_by_person(foreseen, [former(-timedelta(hours=1))]) is not None
 
 
-SENT = make_closing(77, FORMER_DATE, state=State.SENT)
-LOST = make_closing(77, FORMER_DATE, state=State.HELD, in_doubt=True)
-OUT = make_closing(77, FORMER_DATE, state=State.SKIPPED, reason=DROPPED)
-UNDER = "on 20 Nov 2026, 18:00, under the close date 10 Nov 2026"
-NEW = "under the new one, 18 Nov 2026, it is not asked"
-SAID = [
-    (SENT, f"Handed over to Broadly {UNDER}; {NEW} again."),
-    (LOST, f"Perhaps handed over {UNDER}, for Broadly's answer was lost; {NEW}."),
-    (
-        OUT,
-        f"Not handed over: a person took it out of the outbox {UNDER}, and the new one, "
-        "18 Nov 2026, changes nothing.",
+BEFORE = {
+    "handed over": make_closing(77, FORMER_DATE, state=State.SENT),
+    "its answer lost": make_closing(77, FORMER_DATE, state=State.HELD, in_doubt=True),
+    "dropped": make_closing(77, FORMER_DATE, state=State.SKIPPED, reason=DROPPED),
+    "dropped, without a date": make_closing(77, None, state=State.SKIPPED, reason=DROPPED),
+    "its answer lost, and dropped two days later": make_closing(
+        77, FORMER_DATE, state=State.SKIPPED, reason=DROPPED,
+        in_doubt=True, claimed_at=NOW - timedelta(days=2),
     ),
-]
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("closing", "says"), SAID)
-def test_sentence_begins_with_what_became_of_the_matter(closing: Closing, says: str) -> None:
-    """Not with what became of the second close date."""
-    found = sentences.Related(NOW, closing)
-    assert sentences.related_sentence(passed_over().closing, found, UTC) == says
-
-
-def test_lost_one_that_was_dropped_tells_when_it_was_sent() -> None:
-    """Not when a person took it out of the outbox, perhaps days later."""
-    claimed = NOW - timedelta(days=2)
-    found = sentences.Related(NOW, OUT._replace(in_doubt=True, claimed_at=claimed))
-    text = sentences.related_sentence(passed_over().closing, found, UTC)
-    assert text.startswith("Perhaps handed over on 18 Nov 2026, 18:00, under the close date")
-
-
-@pytest.mark.parametrize(
-    ("closing", "became"),
-    [(SENT, "handed over"), (LOST, "perhaps handed over"), (OUT, "taken out of the outbox")],
-)
-def test_held_one_names_the_former_date(closing: Closing, became: str) -> None:
-    """Its own answer was lost, too, which comes first."""
-    own = passed_over(state=State.HELD, in_doubt=True).closing
-    text = sentences.related_sentence(own, sentences.Related(NOW, closing), UTC)
-    assert text.startswith("Perhaps handed over, for Broadly's answer was lost; and it is not sent")
-    assert text.endswith(f"because this matter was {became} {UNDER}.")
-
-
-def test_former_closing_without_a_date() -> None:
-    """What waited as unreadable and was dropped may have none."""
-    found = sentences.Related(NOW, make_closing(77, None, state=State.SKIPPED, reason=DROPPED))
-    assert "18:00, without a close date" in sentences.related_sentence(
-        passed_over().closing, found, UTC
-    )
-
-
-def test_whose() -> None:
-    """The matter is named wherever it is known, and whether it was the same contact."""
-    when = "for matter 77 on 20 Nov 2026, 18:00."
-    same, other = passed_over().closing, passed_over(contact_id=5).closing
-    sent, lost = sentences.Related(NOW, SENT), sentences.Related(NOW, LOST)
-    assert sentences.whose(same, sent, UTC) == f"The same contact was handed over {when}"
-    assert sentences.whose(same, lost, UTC) == f"The same contact was perhaps handed over {when}"
-    address = "with the same e-mail address or phone number"
-    assert sentences.whose(other, sent, UTC) == (
-        f"Another contact in Clio, {address}, was handed over {when}"
-    )
-    assert sentences.whose(same, None, UTC) == f"It was another contact in Clio, {address}."
+def test_what_came_before_is_told(golden: Golden) -> None:
+    """First what became of the matter under its former date, for a closing that was passed over,
+    and for one whose own answer was lost; then whose hand-over it was."""
+    over, lost = (passed_over(**more).closing for more in ({}, {"state": State.HELD}))
+    other = over._replace(contact_id=5)
+    said = [f"not known\n  {sentences.whose(over, None, UTC)}"]
+    for name, closing in BEFORE.items():
+        found = sentences.Related(NOW, closing)
+        of_matter = [sentences.related_sentence(own, found, UTC) for own in (over, lost)]
+        is_asked = closing.state is not State.SKIPPED
+        of_person = [sentences.whose(own, found, UTC) for own in (over, other) if is_asked]
+        said.append("\n  ".join([name, *of_matter, *of_person]))
+    golden("explain_what_came_before", "\n".join(said))

@@ -1,11 +1,14 @@
 """The figures of a run: what was decided, what Broadly answered, and whether a person is needed."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from factories import make_closing, make_receipt
+from golden_files import Golden
 
-from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Verdict
+from clio_broadly_sync.cli import report_words
+from clio_broadly_sync.domain.model import Closing, Command, Decision, Outcome, Verdict
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline.report import Report, decision_of
 
@@ -68,6 +71,45 @@ def test_nothing_held_wants_nobody() -> None:
     report = Report()
     report.count_held(0)
     assert not report.attention
+
+
+def counted(**figures: Any) -> Report:
+    """Return the report of a run that read 12 matters."""
+    return Report(matters_read=12, **figures)
+
+
+SYNC, BACKFILL = Command.SYNC, Command.BACKFILL
+REPORTS: dict[str, tuple[Report, int, Command, bool]] = {
+    "first run": (Report(first_run=True), 0, SYNC, False),
+    "first run, dry": (Report(first_run=True), 0, SYNC, True),
+    "all of it": (
+        counted(
+            to_send=9, sent=4, waiting=3, skipped=Counter(opted_out=2, not_opted_in=1), held=2,
+            rejected=2, suppressed=2, faults=2, surge_says=("A surge says this.",),
+        ), 65, SYNC, False,
+    ),
+    "one of each": (
+        Report(matters_read=1, held=1, rejected=1, suppressed=1, faults=1), 65, SYNC, False
+    ),
+    "dry run": (counted(to_send=9, sent=4, waiting=3), 0, SYNC, True),
+    "sync that failed": (counted(sent=4, waiting=3, held=2), 69, SYNC, False),
+    "backfill, some left": (counted(sent=4, waiting=3), 0, BACKFILL, False),
+    "backfill, one left": (counted(sent=4, waiting=1), 69, BACKFILL, False),
+    "backfill, none left": (counted(sent=4), 0, BACKFILL, False),
+    "backfill that failed early": (Report(), 69, BACKFILL, False),
+    "backfill that was interrupted": (counted(), 143, BACKFILL, False),
+    "backfill that was refused": (counted(), 77, BACKFILL, False),
+    "backfill, dry, some left": (counted(to_send=4, waiting=3), 0, BACKFILL, True),
+}  # fmt: skip
+
+
+def test_what_a_person_reads(golden: Golden) -> None:
+    """First what has to be done, then what was done; the exit code stands beside the name."""
+    said = []
+    for name, (report, code, command, dry_run) in REPORTS.items():
+        results = report_words.results(report, code, command, dry_run=dry_run)
+        said.append("\n".join([f"# {name} ({code})", *results]))
+    golden("results_of_a_run", "\n\n".join(said))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from factories import NOW, TODAY
+from golden_files import Golden
 
 from clio_broadly_sync.cli import status
-from clio_broadly_sync.cli import status as standing
 from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
@@ -18,7 +18,7 @@ from clio_broadly_sync.store.overview import Group, PastRun
 
 SYNC, BACKFILL = Command.SYNC, Command.BACKFILL
 OLD = NOW - timedelta(days=40)
-MINUTE = timedelta(minutes=1)
+MINUTE, QUARTER = timedelta(minutes=1), timedelta(minutes=15)
 RUN = PastRun(41_234, "sync", NOW - 4 * MINUTE, NOW - 3 * MINUTE, 0)
 WAITS = (
     None, Reason.SETTLING, Reason.SURGE, Reason.UNAVAILABLE, Reason.RETRY, Reason.UNKNOWN_OUTCOME,
@@ -50,6 +50,50 @@ def text(**changes: Any) -> str:
     return "\n".join(status.lines(make_standing(**changes)))
 
 
+def ended(*codes: int | None) -> list[PastRun]:
+    """Return runs that ended with these codes, the latest first; None: not at all."""
+    runs = enumerate(codes)
+    return [
+        PastRun(9 - n, "sync", RUN.started_at - n * QUARTER, None if code is None else NOW, code)
+        for n, code in runs
+    ]
+
+
+CODES = (0, 1, 65, 69, 74, 75, 77, 78, 130, 143)
+STANDINGS: dict[str, dict[str, Any]] = {
+    "before the first run": {
+        "runs": [], "last_sync": None, "watermark": None, "start_day": None, "first_run": None
+    },
+    "nobody handed over": {"days": [(TODAY, 0)] * 14},
+    "each way to end": {"runs": ended(*CODES)},
+    "a run is at work, the one before was cut short": {
+        "runs": ended(None, None), "at_work": True, "sending": [Group(SYNC, None, 2, NOW)]
+    },
+    "the last one was cut short": {"runs": ended(None), "sending": [Group(SYNC, None, 2, NOW)]},
+    "cron is silent": {"last_sync": RUN._replace(started_at=NOW - timedelta(hours=3))},
+    **{f"the last sync ended with {n}": {"last_sync": RUN._replace(exit_code=n)} for n in CODES},
+    **{
+        f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}
+        for command in Command for reason in WAITS
+    },
+    "one closing is held, two are dead": {
+        "held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)], "dead": [Group(SYNC, None, 2, OLD)]
+    },
+}  # fmt: skip
+
+
+def test_lines(golden: Golden) -> None:
+    """However the state stands; what is as when all is well is counted."""
+    usual = text().splitlines()
+    said = [f"# all is well\n{text()}\n"]
+    for name, changes in STANDINGS.items():
+        lines = text(**changes).splitlines()
+        shown = [line for line in lines if line not in usual]
+        rest = f"(and {len(lines) - len(shown)} lines as usual)"
+        said.append("\n".join([f"# {name}", *shown, rest, ""]))
+    golden("status_lines", "\n".join(said))
+
+
 @pytest.mark.parametrize("command", Command)
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_everything_fits_80_columns(reason: Reason | None, command: Command) -> None:
@@ -66,29 +110,6 @@ def test_every_reason_to_wait_has_words() -> None:
     assert status.TO_DO.keys() == {Reason.SURGE, *FAULTS}
 
 
-@pytest.mark.parametrize("reason", WAITS)
-def test_what_waits_for_a_person(reason: Reason | None) -> None:
-    """A surge, what is hidden, what cannot be read: each with its command; the rest goes alone."""
-    group = Group(SYNC, reason, 3, OLD)
-    found = make_standing(waiting=[group])
-    needs = reason is Reason.SURGE or reason in FAULTS
-    assert found.for_a_person == (3 if needs else 0)
-    printed = "\n".join(status.lines(found))
-    assert ("3 closings wait for a person" in printed) == needs
-    assert ("→ " in printed) == needs
-
-
-def test_held_and_dead_wait_for_a_person() -> None:
-    """Each with the command that shows them, and what may be done then."""
-    lost = Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)
-    printed = text(held=[lost])
-    assert printed.startswith("1 closing waits for a person")
-    assert "outbox list --state held" in printed
-    printed = text(dead=[Group(SYNC, None, 2, OLD)])
-    assert "outbox list --state dead" in printed
-    assert "outbox resend" in printed
-
-
 def test_interrupted_backfill_has_its_way_on() -> None:
     """Nothing else goes on with it; but one that is at work may."""
     waiting = [Group(BACKFILL, None, 5, OLD)]
@@ -97,10 +118,6 @@ def test_interrupted_backfill_has_its_way_on() -> None:
     runs = [RUN._replace(command="backfill", finished_at=None, exit_code=None), RUN]
     assert make_standing(waiting=waiting, at_work=True, runs=runs).for_a_person == 0
     assert make_standing(waiting=waiting, runs=runs).for_a_person == 5
-    printed = text(waiting=waiting)
-    assert "of a backfill that did not come to its end" in printed
-    assert "the next run" not in printed
-    assert "outbox drop --command backfill" in printed
 
 
 def test_silent_cron() -> None:
@@ -116,30 +133,6 @@ def replace_start(run: PastRun, ago: timedelta) -> PastRun:
     return run._replace(started_at=NOW - ago)
 
 
-def test_before_the_first_run() -> None:
-    printed = text(runs=[], last_sync=None, watermark=None, start_day=None, first_run=None)
-    assert printed.startswith("No run yet")
-    assert "none yet" in printed
-
-
-def test_how_runs_ended() -> None:
-    """In words and with the code; one without an end is at work, or was cut short."""
-    cut = RUN._replace(finished_at=None, exit_code=None)
-    failed = RUN._replace(exit_code=69)
-    assert "ok, 60 seconds" in text()
-    assert "unavailable (69)" in text(runs=[failed])
-    assert "at work" in text(runs=[cut], at_work=True)
-    printed = text(runs=[cut, cut], at_work=True)
-    assert (printed.count("at work"), printed.count("cut short")) == (1, 1)
-
-
-def test_object_of_what_could_not_be_read() -> None:
-    assert status.as_object(None, "storage") == {
-        "command": "status",
-        "outcome": "storage",
-    }
-
-
 def test_days_begin_at_the_firms_midnight() -> None:
     """Where the clock was set back, a day has 25 hours."""
     asked: list[datetime] = []
@@ -150,7 +143,7 @@ def test_days_begin_at_the_firms_midnight() -> None:
 
     store: Any = SimpleNamespace(overview=SimpleNamespace(handed_over=handed_over))
     zone = ZoneInfo("America/Los_Angeles")
-    found = standing.by_day(store, datetime(2026, 11, 2, 7, 30, tzinfo=UTC), zone)
+    found = status.by_day(store, datetime(2026, 11, 2, 7, 30, tzinfo=UTC), zone)
     assert found[0] == (date(2026, 11, 1), 13)
     assert found[-1] == (date(2026, 10, 19), 0)
     assert [bound.astimezone(UTC) for bound in asked[-2:]] == [

@@ -1,0 +1,59 @@
+"""Golden files: whatever is printed, as plain text in `golden`, for a person to read in a diff.
+
+A test makes the text and holds it against its file; with `pytest --update` it writes the file.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+FOLDER = TESTS / "golden"
+WHAT_TO_DO = "run pytest --update, and look at the diff before you commit it"
+
+
+class Golden:
+    """Holds texts against the files of a folder, or writes them there."""
+
+    def __init__(self, folder: Path, *, update: bool) -> None:
+        self._folder = folder
+        self._update = update
+
+    def __call__(self, name: str, text: str) -> None:
+        """Fail with the differences unless this is what the file of that name says."""
+        file = self._folder / f"{name}.txt"
+        said = f"{text.rstrip()}\n"
+        if self._update:
+            file.write_text(said, encoding="utf-8")
+            return
+        kept = file.read_text(encoding="utf-8") if file.exists() else ""
+        if kept != said:
+            pytest.fail("\n".join(_difference(name, kept, said)), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """What holds a text against its golden file: `golden("help", text)`."""
+    return Golden(FOLDER, update=request.config.getoption("--update"))
+
+
+def names_held() -> list[str]:
+    """Return the name in each call of `golden` that stands in a test."""
+    return [name for file in sorted(TESTS.rglob("test_*.py")) for name in _names_in(file)]
+
+
+def _names_in(file: Path) -> Iterator[str]:
+    source = file.read_text(encoding="utf-8")
+    if "golden(" in source:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "golden":
+                yield ast.literal_eval(node.args[0])
+
+
+def _difference(name: str, kept: str, said: str) -> Iterator[str]:
+    yield f"This is not what tests/golden/{name}.txt says: {WHAT_TO_DO}."
+    lines = kept.splitlines(), said.splitlines()
+    yield from difflib.unified_diff(*lines, "as it is kept", "as it is now", lineterm="")
