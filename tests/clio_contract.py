@@ -1,7 +1,8 @@
-"""Holds requests to the sandbox's Clio against Clio's OpenAPI document, where that lies beside us.
+"""Checks requests to the sandbox's Clio by Clio's OpenAPI document, where that file is there.
 
-`from clio_contract import requests_fit_clios_contract` in a conftest.py holds every request of
-the tests below it, whoever makes it; the sandbox's own tests ask wrongly on purpose.
+`from clio_contract import requests_fit_clios_contract` in a conftest.py checks every request of the
+tests below it, whoever makes it. The sandbox's own tests are left out, because they ask wrongly on
+purpose.
 """
 
 import json
@@ -18,8 +19,10 @@ from rig import Clio
 from clio_broadly_sync.sandbox import Request
 
 CONTRACT = Path(__file__).parents[2] / "shared" / "clio-contract.json"
+"""The document, which lies outside of this repository."""
 API = "/api/v4/"
 OWN_TESTS = "sandbox"
+"""The folder of the sandbox's own tests."""
 
 
 @cache
@@ -31,15 +34,15 @@ def _document() -> Any:
 
 
 def _operation(method: str, path: str) -> Any:
-    """Return what the document says of it; nothing where it does not know it."""
+    """Return what the document says of an operation; nothing where it does not know it."""
     return _document()["paths"].get(path, {}).get(method.lower(), {})
 
 
 @cache
 def _api(method: str, path: str, name: str) -> Any:
-    """Return the document with one path and one parameter of it.
+    """Return the document with only one path, and with only one parameter of it.
 
-    Of all the others openapi-core only finds, slowly, that they are not there.
+    For all other parameters openapi-core would only find, slowly, that they were not sent.
     """
     import openapi_core
 
@@ -52,7 +55,10 @@ def _api(method: str, path: str, name: str) -> Any:
 
 @cache
 def _problem(method: str, path: str, name: str, values: tuple[str, ...]) -> str | None:
-    """Return what is wrong with one parameter; most have the same values as in earlier requests."""
+    """Return what is wrong with one parameter, or None.
+
+    The answer is cached, because most parameters have the same values as in an earlier request.
+    """
     from openapi_core.contrib.requests import RequestsOpenAPIRequest
     from openapi_core.exceptions import OpenAPIError
 
@@ -66,7 +72,7 @@ def _problem(method: str, path: str, name: str, values: tuple[str, ...]) -> str 
 
 
 def problems(method: str, path: str, pairs: list[tuple[str, str]]) -> list[str]:
-    """Return what is wrong with a request by the document; unknown parameters, too."""
+    """Return what is wrong with a request; a parameter that the document does not know is, too."""
     if not _operation(method, path):
         return [f"{method} {path}: unknown"]
     names = dict.fromkeys(name for name, _ in pairs)
@@ -77,7 +83,7 @@ def problems(method: str, path: str, pairs: list[tuple[str, str]]) -> list[str]:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Note every request to any sandbox's Clio; at the end, fail where one does not fit."""
+    """Note every request to the Clio of any sandbox, and fail at the end where one does not fit."""
     seen: set[tuple[str, str, tuple[tuple[str, str], ...]]] = set()
     serve = Clio.serve
 
@@ -95,7 +101,7 @@ def watched() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def requests_fit_clios_contract(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold what a module of tests asks the sandbox's Clio against the document."""
+    """Check by the document what a module of tests asks the sandbox's Clio."""
     if request.path.parent.name == OWN_TESTS or not CONTRACT.exists():
         yield
     else:

@@ -1,7 +1,7 @@
-"""No test meets the network: a connection that would leave this machine fails at once.
+"""What holds for every test: it does not reach the network, wait for a disk, or miss a signal.
 
-And none waits for a disk, where there is room in memory; nor ignores the signals that a shell lets
-what it runs in the background ignore.
+A connection that would leave this machine fails at once. Files are written to memory, where there
+is room. A shell lets what it runs in the background ignore some signals; they are caught again.
 """
 
 import os
@@ -20,8 +20,9 @@ from quiet import pytest_runtest_makereport
 
 __all__ = ["golden", "pytest_runtest_makereport", "requests_fit_clios_contract"]
 
-IN_MEMORY = Path("/dev/shm")  # noqa: S108  (only where to make what has a name of its own)
+IN_MEMORY = Path("/dev/shm")  # noqa: S108  (every file in it gets a name of its own)
 ROOM = 1 << 30
+"""How many bytes must be free in memory so that it is used."""
 _CONNECT = socket.socket.connect
 _HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
 
@@ -38,7 +39,7 @@ def pytest_configure() -> None:
 
 
 def _write_to_memory() -> None:
-    """Let what tests write stay in memory: there, thousands of commits wait for no disk."""
+    """Keep in memory what tests write, because there thousands of commits wait for no disk."""
     if "TMPDIR" not in os.environ and IN_MEMORY.is_dir():
         folder = os.statvfs(IN_MEMORY)
         if folder.f_bavail * folder.f_frsize >= ROOM and not folder.f_flag & os.ST_NOEXEC:

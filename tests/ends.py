@@ -1,4 +1,7 @@
-"""Both ends of a run in memory, and a clock that only moves when told."""
+"""Both ends of a run, Clio and Broadly, in memory, and a clock that moves only when it is told to.
+
+They stand in for the Source, the Sink and the Progress of `pipeline/ports.py`.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -27,14 +30,16 @@ from clio_broadly_sync.sinks.batches import RefusalGuard
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)
 READ_AT_ONCE = 100
+"""How many records may be asked for by id at once."""
 CIRCLES = 200
-"""No run of these tests asks one end so often."""
+"""No run of these tests asks one end so often, so a run that does goes round in circles."""
 Act = Callable[[], object]
 Answer = Outcome | Sequence[Outcome] | Exception
+"""What a POST gets: one outcome for all of its items, one for each, or an error that is raised."""
 
 
 class Clock:
-    """What everybody's clock shows."""
+    """The one clock that everybody reads, in aware UTC."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -43,24 +48,25 @@ class Clock:
         self.now += timedelta(**time)
 
     def after(self, **time: float) -> Act:
-        """Return what lets so much time pass."""
+        """Return an act that lets so much time pass."""
         return lambda: self.tick(**time)
 
 
 class End:
-    """One end. It notes what it was asked for; acts may come in the middle of a request."""
+    """One end of a run: it notes what it was asked for, and lets acts happen during a request."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.requests: list[str] = []
+        """The kind of each request of this run, in order."""
         self._acts: dict[str, list[Act]] = defaultdict(list)
 
     def meanwhile(self, kind: str, *acts: Act) -> None:
-        """Let each of these happen at one of the next requests of that kind, in order."""
+        """Let these acts happen in their order, one at each of the next requests of that kind."""
         self._acts[kind] += acts
 
     def begin(self) -> None:
-        """Forget the run before."""
+        """Forget what the last run asked for."""
         self.requests.clear()
 
     def _asked_for(self, kind: str) -> None:
@@ -71,17 +77,22 @@ class End:
 
 
 class Clio(End):
-    """A matter source with the records of two dictionaries; a hidden contact is in none."""
+    """A source whose records are in two dictionaries; a contact that is missing there is hidden."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.records: dict[int, Matter] = {}
         self.people: dict[int, Contact] = {}
         self.boxes = [OPT_OUT, OPT_IN]
+        """The custom fields that Clio defines."""
         self.owner: Account | Exception = Account(1, "America/New_York")
+        """The account of the token, or the error that is raised where it is asked for."""
         self.page = 200
+        """How many matters a page holds."""
         self.asked_by_id: list[list[int]] = []
+        """The ids of each request by id in this run, in order."""
         self.since: datetime | None = None
+        """The moment from which `closed_since` was last asked."""
         self._asked_at = clock.now
 
     def begin(self) -> None:
@@ -147,22 +158,21 @@ class Clio(End):
 
 
 def _read(matter: Matter, fields: FieldIds) -> Matter:
-    """Return it as it is read: a box that is not asked for says nothing."""
+    """Return the matter as it is read: a box that is not asked for seems unchecked."""
     return matter if fields.opt_in is not None else replace(matter, opted_in=Box.UNCHECKED)
 
 
 class Broadly(End):
-    """A review sink that accepts everybody, but for what `answers` says POST by POST.
-
-    An outcome there stands for that of each item, a sequence for one each. `at_once`: so many
-    items go in one POST.
-    """
+    """A sink that accepts everybody, unless `answers` says otherwise."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.answers: list[Answer] = []
+        """What the next POSTs get, one after the other; once there is none left, all accept."""
         self.posts: list[list[ReviewRequest]] = []
+        """The review requests of each POST of this run."""
         self.at_once = 500
+        """How many items go in one POST at most."""
         self._guard = RefusalGuard()
 
     def begin(self) -> None:
@@ -172,7 +182,7 @@ class Broadly(End):
 
     @property
     def matters(self) -> list[list[int]]:
-        """Return which matters each POST was about."""
+        """Return the ids of the matters that each POST was about."""
         return [[request.key.matter_id for request in post] for post in self.posts]
 
     def send(
@@ -208,10 +218,11 @@ class Broadly(End):
 
 
 class Watcher:
-    """A progress that keeps what it was told."""
+    """A progress that keeps what it is told."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
+        """The kind of each message, and the number in it."""
 
     def matters_read(self, matters: int) -> None:
         self.told.append(("read", matters))

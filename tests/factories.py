@@ -1,4 +1,7 @@
-"""Values for tests: whole and harmless, changed by name where a test is about something."""
+"""Values for tests, complete and harmless.
+
+Each function makes one value; a test changes by name what it is about.
+"""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -45,7 +48,7 @@ def make_policy(**changes: Any) -> Policy:
 
 
 def for_backfill(**changes: Any) -> Policy:
-    """Return the policy as the wiring makes it for a backfill: no start day, age or settling."""
+    """Return the policy of a backfill, which has no start day, limit of age or settling time."""
     return make_policy(
         **{"command": Command.BACKFILL, "start_day": None, "max_age_days": None} | changes
     )

@@ -1,6 +1,6 @@
-"""Golden files: whatever is printed, as plain text in `golden`, for a person to read in a diff.
+"""Golden files: what the program prints, as plain text in `golden`, so that a diff shows changes.
 
-A test makes the text and holds it against its file; with `pytest --update` it writes the file.
+A test makes a text and compares it with its file. With `pytest --update` it writes the file.
 """
 
 import ast
@@ -16,14 +16,17 @@ WHAT_TO_DO = "run pytest --update, and look at the diff before you commit it"
 
 
 class Golden:
-    """Holds texts against the files of a folder, or writes them there."""
+    """Compares texts with the files of a folder, or writes them there."""
 
     def __init__(self, folder: Path, *, update: bool) -> None:
         self._folder = folder
         self._update = update
 
     def __call__(self, name: str, text: str) -> None:
-        """Fail with the differences unless this is what the file of that name says."""
+        """Fail, and show the differences, unless the file of that name holds this text.
+
+        With `--update` write the file instead. White space at the end of the text does not count.
+        """
         file = self._folder / f"{name}.txt"
         said = f"{text.rstrip()}\n"
         if self._update:
@@ -36,12 +39,12 @@ class Golden:
 
 @pytest.fixture(scope="session")
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """What holds a text against its golden file: `golden("help", text)`."""
+    """Return what compares a text with its golden file, as in `golden("help", text)`."""
     return Golden(FOLDER, update=request.config.getoption("--update"))
 
 
 def names_held() -> list[str]:
-    """Return the name in each call of `golden` that stands in a test."""
+    """Return the name of the file in each call of `golden` that is written in a test."""
     return [name for file in sorted(TESTS.rglob("test_*.py")) for name in _names_in(file)]
 
 

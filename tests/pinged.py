@@ -1,4 +1,4 @@
-"""A monitor for the tests: it notes what it is told, and goes wrong as the sandbox's servers do."""
+"""A monitor for the tests, which notes its pings and goes wrong as the other servers do (rig)."""
 
 from typing import Self
 
@@ -11,7 +11,7 @@ PATH, QUERY = "/ping/0b1c-2d3e", "create=1&key=a%2Fb"
 
 
 class Pinged(Rigged):
-    """Use it as a context manager."""
+    """A monitor that answers every ping with 200; it serves as long as its context lasts."""
 
     def __init__(self) -> None:
         super().__init__(Clock())
@@ -24,11 +24,15 @@ class Pinged(Rigged):
 
     @property
     def address(self) -> str:
+        """Return the address for PING_URL, which has a path and a query of its own."""
         return f"{self.url}{PATH}?{QUERY}"
 
     @property
     def told(self) -> list[tuple[str, str]]:
-        """Return what each ping added to the path, and its text."""
+        """Return, for each ping, what it added to the path, and its text.
+
+        Fail where one is no POST, or does not keep the query.
+        """
         for exchange in self.history:
             assert exchange.method == "POST"
             assert exchange.request.raw_query == QUERY

@@ -1,4 +1,4 @@
-"""One run of the pipeline after the other, between two ends in memory, over a real state."""
+"""Runs of the pipeline, one after the other, between two ends in memory, over a real state."""
 
 import math
 from collections.abc import Callable
@@ -26,9 +26,8 @@ YESTERDAY = NOW - timedelta(days=1)
 class Runs:
     """A firm that closes matters, and what runs make of that.
 
-    What a test is about it changes in `clio`, `broadly` and `clock`; what `sync` and `backfill`
-    are given by name is changed in their context. `context` is the last one; `ends_at`: when the
-    time of a run is over; `waits`: for how many seconds runs have waited.
+    What a test is about, it changes in `clio`, `broadly` and `clock`. What it gives `sync` and
+    `backfill` by name is changed in their RunContext.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,13 +37,16 @@ class Runs:
         self.broadly = Broadly(self.clock)
         self.progress = Watcher()
         self.ends_at: datetime | None = None
+        """When the time of a run is over; None means never."""
         self.waits: list[float] = []
+        """How many seconds each wait of a run lasted."""
         self.context: RunContext | None = None
+        """The context of the last run."""
 
     # The firm
 
     def close(self, *ids: int, **changes: Any) -> None:
-        """Close matters just now, each of a client of its own if nothing else is said."""
+        """Close matters just now, each with a client of its own unless `changes` says otherwise."""
         for id_ in ids:
             given: dict[str, Any] = {
                 "client_id": 1000 + id_,
@@ -54,7 +56,7 @@ class Runs:
             self.client(given["client_id"])
 
     def edit(self, id_: int, **changes: Any) -> None:
-        """Edit a matter just now; its etag tells."""
+        """Edit a matter just now, so that its etag changes, too."""
         edited: dict[str, Any] = {
             "etag": f"of {self.clock.now}",
             "updated_at": self.clock.now,
@@ -62,12 +64,12 @@ class Runs:
         self.clio.records[id_] = replace(self.clio.records[id_], **edited)
 
     def client(self, id_: int, **changes: Any) -> None:
-        """Let there be this client, who has an e-mail address if nothing else is said."""
+        """Let this client exist, with only an e-mail address unless `changes` says otherwise."""
         given = {"email": f"client{id_}@example.com", "phone": None} | changes
         self.clio.people[id_] = make_contact(id_, **given)
 
     def waiting(self, *ids: int, **changes: Any) -> None:
-        """Let these closings wait in the ledger, as a run of yesterday left them."""
+        """Let closings of these matters wait in the ledger, as a run of yesterday left them."""
         for id_ in ids:
             given: dict[str, Any] = {"contact_id": 1000 + id_, "etag": "after"}
             given |= {"noticed_at": YESTERDAY, "read_at": YESTERDAY}
@@ -78,6 +80,7 @@ class Runs:
     def sync(
         self, policy: Policy | None = None, *, approve: bool = False, **changes: Any
     ) -> RunContext:
+        """Run a sync; return its context, which holds the report."""
         context = self._begin(policy or make_policy(), changes)
         pipeline.sync(context, approve=approve)
         return context
@@ -89,6 +92,10 @@ class Runs:
         confirm: Callable[[int], bool] = lambda clients: True,
         **changes: Any,
     ) -> RunContext:
+        """Run a backfill of the last 30 days; return its context, which holds the report.
+
+        `confirm` is asked whether so many clients may be sent.
+        """
         context = self._begin(policy or for_backfill(), changes)
         pipeline.backfill(context, confirm)
         return context
@@ -96,13 +103,13 @@ class Runs:
     # What came of it
 
     def row(self, matter: int) -> Closing:
-        """Return the only closing that the ledger has of this matter."""
+        """Return the closing of this matter, which must be its only one in the ledger."""
         (closing,) = self.store.ledger.known([matter])[matter]
         return closing
 
     @property
     def states(self) -> dict[int, State]:
-        """Return the states of the closings by matter."""
+        """Return the state of each matter's closing, by matter id; of several, that of the last."""
         known = self.store.ledger.known(range(1, 5000))
         return {id_: closing.state for id_, several in known.items() for closing in several}
 

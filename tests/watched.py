@@ -1,4 +1,4 @@
-"""A connection to SQLite that remembers what it was told."""
+"""A connection to SQLite that remembers its statements, for tests of how the store asks."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -11,11 +11,12 @@ from clio_broadly_sync.store import Store
 
 
 class Watched(sqlite3.Connection):
-    """`statements`: each with its values, one of several rows with those of the first."""
+    """A connection that keeps what was executed on it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.statements: list[tuple[str, Any]] = []
+        """Each statement with its values; one for several rows stands once, with the first row."""
         self.commits = 0
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
@@ -33,18 +34,19 @@ class Watched(sqlite3.Connection):
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every state that is opened from now on be watched."""
+    """Let every state that is opened from now on have such a connection."""
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Watched))
 
 
 def connection_of(store: Store) -> Watched:
+    """Return the connection of a store that was opened after `watch`."""
     connection = store._connection
     assert isinstance(connection, Watched)
     return connection
 
 
 def plans(store: Store, work: Callable[[], object]) -> str:
-    """Return the plans of all statements that some work executes, a step a line."""
+    """Return SQLite's plan of every statement that some work executes, one line for each step."""
     connection = connection_of(store)
     connection.statements.clear()
     work()

@@ -1,4 +1,4 @@
-"""A Clio and a Broadly that run on this machine: for the demo, for practice, for the tests.
+"""A Clio and a Broadly that run on this machine, for the demo, for practice and for the tests.
 
 They speak real HTTP on loopback, need nothing but the standard library, and know nothing of the
 program that talks to them. `Sandbox` starts both.
@@ -30,12 +30,20 @@ __all__ = [
 class Sandbox:
     """A Clio and a Broadly on loopback, as a context manager.
 
-    Leaving it stops both without a trace. An error of the sandbox itself is raised then, for the
-    client only got a 500.
+    Leaving it stops both servers, and nothing of them remains. If one of them failed by a mistake
+    of its own, the client only got a 500; so a RuntimeError with the tracebacks is raised then,
+    unless another error is being raised already.
+
+    Where no `firm` is given, one is made up from `seed`, `contacts` and `matters`, and a token or a
+    key that is not given is made up as well. `rule` is the SYNC_RULE of the settings, `rate_limit`
+    how many requests Clio allows each token in a minute, and `dedupes` whether Broadly recognizes a
+    transactionId that it has accepted. A port of 0 means any free one.
     """
 
     clio_server: ClassVar[type[Clio]] = Clio
+    """The class of the Clio that is started; a subclass may put its own here."""
     broadly_server: ClassVar[type[Broadly]] = Broadly
+    """The class of the Broadly that is started."""
 
     def __init__(
         self,
@@ -92,7 +100,8 @@ class Sandbox:
     def settings(self, *, login: bool = False, **changes: str) -> dict[str, str]:
         """Return the environment for a program that is to run against the sandbox.
 
-        With `login` it holds the app's id, secret and redirect URI instead of a token.
+        With `login` it holds the app's id, secret and redirect URI instead of a token. `changes`
+        are further settings, which win over those that the sandbox gives.
         """
         oauth = self.clio.oauth
         app = {
@@ -112,5 +121,5 @@ class Sandbox:
         }
 
     def people(self) -> set[str]:
-        """Return every name, e-mail address and phone number of the firm's contacts."""
+        """Return every name, e-mail address and phone number that is or was in the firm."""
         return self.firm.people()

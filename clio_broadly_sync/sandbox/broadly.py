@@ -16,19 +16,23 @@ Item: TypeAlias = Mapping[str, Any]
 ItemTest: TypeAlias = Callable[[Item], bool]
 PATH = "/v1/customers/batch"
 PROBLEM = {"Content-Type": "application/problem+json"}
-# `Rule.status` of an item that makes the whole batch be refused.
 REFUSE, REFUSE_UNNAMED = "refuse", "refuse_unnamed"
+"""The `Rule.status` of an item because of which the whole batch is refused."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """One item that Broadly took: from here on this client gets a review request."""
+    """One item that Broadly has accepted: this client is now asked for a review."""
 
     at: datetime
+    """When it was accepted, by the firm's clock; aware UTC."""
     item: Item
+    """The item as it was sent."""
     batch_id: str
     customer_id: str
+    """Broadly's own id of the client, as its answer says it."""
     key: str
+    """The idempotency key of the POST that brought the item."""
 
     @property
     def transaction_id(self) -> str:
@@ -37,14 +41,19 @@ class Accepted:
 
 @dataclass
 class Rule:
-    """What becomes of items that fit; `times` says how often, None without end."""
+    """What Broadly answers for the items that fit, instead of accepting them."""
 
     fits: ItemTest
+    """Tells whether an item fits."""
     status: str
+    """The status of the item's result, or REFUSE or REFUSE_UNNAMED."""
     more: Mapping[str, Any]
+    """What else the item's result holds."""
     times: int | None = None
+    """To how many items the rule still applies; None means to all that come."""
 
     def claims(self, item: Item) -> bool:
+        """Tell whether the rule applies to this item; if so, count it against `times`."""
         if self.times == 0 or not self.fits(item):
             return False
         if self.times is not None:
@@ -54,17 +63,19 @@ class Rule:
 
 @dataclass
 class _Used:
-    """An Idempotency-Key that was seen; no response while the first request is at work."""
+    """What is known of an Idempotency-Key that was seen."""
 
     body: bytes
     response: Response | None = None
+    """What was answered; None while the first request with the key is still at work."""
 
 
 class Broadly(Server):
-    """Accepts batches; `accepted` holds every accepted item in order.
+    """Broadly's server: it accepts batches and keeps what it has accepted.
 
-    `dedupes`: a transactionId that was accepted is a `duplicate` for ever after; otherwise it is
-    accepted again, and the client asked twice.
+    `key` and `auth_header` are what a request must authorize itself with, and `batch_limit` is how
+    many items a batch may hold. With `dedupes` a transactionId that was accepted is a `duplicate`
+    for ever after; without it, it is accepted again, and the client is asked twice.
     """
 
     def __init__(
@@ -85,25 +96,32 @@ class Broadly(Server):
         self.batch_limit = batch_limit
         self.dedupes = dedupes
         self.success_status = 200
+        """The status of an answer with results."""
         self.accepted: list[Accepted] = []
+        """Every item that was accepted, in the order in which they came."""
         self._rules: list[Rule] = []
         self._used: dict[str, _Used] = {}
         self._taken: set[str] = set()
+        """Every transactionId that was accepted."""
         self._lock = threading.RLock()
         self.batches = 0
+        """How many batches were answered with results."""
 
     @property
     def endpoint(self) -> str:
+        """Return the whole address for batches, as BROADLY_URL names it."""
         return self.url + self.path
 
     def rule(
         self, status: str, *, when: ItemTest | None = None, times: int | None = None, **more: Any
     ) -> Rule:
-        """Answer `status` for items that fit, before everything else but a duplicate.
+        """Answer `status` from now on for the items that fit, and return the rule that says so.
 
-        `more`: strings under a field's name (externalId, email, …) must equal the item's; `reason`
-        and `error` go into the result. Status REFUSE answers 422 for the whole batch and names the
-        item's index, REFUSE_UNNAMED doesn't name it.
+        An item fits where `when` accepts it and every value in `more` that stands under a field's
+        name (externalId, email, …) equals the item's. `reason` and `error` in `more` go into the
+        result instead. Only a duplicate comes before the rules, and of several rules the first that
+        fits applies, to `times` items at most (None: without end). The status REFUSE answers 422
+        for the whole batch and names the item's index; REFUSE_UNNAMED does not name it.
         """
         result: dict[str, Any] = {
             name: more.pop(name) for name in ("reason", "error") if name in more
@@ -136,10 +154,10 @@ class Broadly(Server):
         return self._once(request, key)
 
     def begin_work(self, request: Request) -> None:
-        """Called while a key is at work and nothing has been accepted yet."""
+        """Do nothing; a subclass may act here, while the key is at work and nothing is accepted."""
 
     def _once(self, request: Request, key: str) -> Response:
-        """Replay what was answered to this key; do the work if it is new."""
+        """Answer as this key was answered before; if the key is new, do the work."""
         with self._lock:
             used = self._used.get(key)
             if used is None:
@@ -241,6 +259,7 @@ def _refusal(status: int, code: str, found: "Iterable[Problem]" = ()) -> Respons
 
 REQUIRED = ("externalId", "transactionId", "transactionDate")
 LENGTHS = {"firstName": 255, "lastName": 255, "companyName": 255, "email": 254}
+"""How many characters these fields may have at most; every other field may have 255."""
 KNOWN = (*REQUIRED, *LENGTHS, "phone")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
@@ -248,18 +267,22 @@ _EMAIL = re.compile(r"[^@\s]+@(?:[^@\s.A-Z]+\.)+[^@\s.A-Z]{2,}")
 
 
 class Problem(NamedTuple):
+    """One thing that is wrong with a batch."""
+
     at: int | None
+    """The index of the item; None where the batch as a whole is wrong."""
     field: str
+    """The name of the field; empty where no single field is wrong."""
     code: str
 
 
 def parse(body: bytes) -> Any:
-    """Return the JSON; a ValueError where it is none, or names a key twice."""
+    """Return the JSON value; raise ValueError where it is no JSON, or an object repeats a key."""
     return json.loads(body, object_pairs_hook=_unique)
 
 
 def problems(document: Any) -> Iterator[Problem]:
-    """Yield everything that is wrong with a batch, the whole first, then each item."""
+    """Yield everything that is wrong with a batch: first with the whole, then with each item."""
     if not isinstance(document, dict):
         yield Problem(None, "", "not_an_object")
         return
@@ -319,7 +342,7 @@ def _malformed(key: str, value: str) -> str | None:
 
 
 def _clean(value: str) -> bool:
-    """Is the text trimmed, NFC, and free of control characters?"""
+    """Tell whether the text is trimmed, in NFC, and free of control characters."""
     control = any(unicodedata.category(char) == "Cc" for char in value)
     return value == value.strip() and not control and unicodedata.is_normalized("NFC", value)
 

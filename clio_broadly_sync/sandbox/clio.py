@@ -19,6 +19,7 @@ API = "/api/v4/"
 VERSIONS = ("4.0.9", "4.0.10", "4.0.11", "4.0.12", "4.0.13")
 RESOURCES = {"matters": "matter", "contacts": "contact", "custom_fields": "custom_field"}
 WINDOW = 60
+"""How many seconds the rate limit counts together (Clio's rate limit guide)."""
 UNKNOWN_TOKEN = {
     "error": "invalid_token",
     "error_description": "The access token provided is expired, revoked, malformed or invalid "
@@ -27,7 +28,10 @@ UNKNOWN_TOKEN = {
 
 
 class RateLimit:
-    """Counts the requests of each token in each minute of the firm's clock."""
+    """Counts the requests of each token in each minute of the firm's clock.
+
+    `allowed` is how many of them a minute may have.
+    """
 
     def __init__(self, allowed: int) -> None:
         self.allowed = allowed
@@ -35,7 +39,11 @@ class RateLimit:
         self._counts: dict[str, tuple[int, int]] = {}
 
     def take(self, token: str, now: float) -> tuple[int, int]:
-        """Count one request; return what remains (negative: refused) and when it begins anew."""
+        """Count one request, and return how many remain and when the next window begins.
+
+        The number is negative where the request is refused. `now` and the second value are in
+        seconds since 1970.
+        """
         with self._lock:
             window = int(now // WINDOW)
             begun, count = self._counts.get(token, (window, 0))
@@ -47,9 +55,8 @@ class RateLimit:
 class Clio(Server):
     """Clio Manage for one firm and one developer app.
 
-    `forbidden` names resources that answer 403 (matters, contacts, custom_fields, users);
-    `strip_values` nulls all custom field values, as for a token that may not read them. `skew`
-    shifts the Date header against the firm's clock, `send_date` leaves it out altogether.
+    `rate_limit` is how many requests a token may make in a minute. `token` is the access token that
+    is valid from the beginning; where none is given, it is made up.
     """
 
     def __init__(
@@ -59,16 +66,22 @@ class Clio(Server):
         self.firm = firm
         self.oauth = OAuth(firm.clock)
         self.token = self.oauth.issue(token).access
+        """The access token that was issued here, at the start or by `rotate`."""
         self.rate = RateLimit(rate_limit)
         self.forbidden: set[str] = set()
+        """The resources that answer 403: matters, contacts, custom_fields, users."""
         self.strip_values = False
+        """Whether all custom field values are null, as for a token that may not read them."""
         self.skew = timedelta(0)
+        """By how much the Date header is ahead of the firm's clock."""
         self.send_date = True
+        """Whether answers carry a Date header at all."""
         self.retry_after_date = False
+        """Whether Retry-After is a date instead of a number of seconds."""
         self._pagers = {kind: Pager(firm, kind) for kind in RESOURCES.values()}
 
     def forbid(self, *names: str) -> None:
-        """Take permissions away; without the one for custom fields their values are nulled too."""
+        """Take permissions away; without the one for custom fields, their values are null, too."""
         self.forbidden.update(names)
         self.strip_values = self.strip_values or "custom_fields" in names
 
@@ -78,11 +91,14 @@ class Clio(Server):
         self.strip_values = self.strip_values and "custom_fields" not in names
 
     def cap_pages(self, kind: str, rows: int) -> None:
-        """Put no more rows on a page than this, however many are asked for."""
+        """Put at most so many rows on a page of this kind, however many are asked for.
+
+        `kind` is matter, contact or custom_field.
+        """
         self._pagers[kind].cap = rows
 
     def rotate(self) -> str:
-        """Withdraw every token and return the new one."""
+        """Withdraw every token, and return a new access token."""
         self.oauth.revoke()
         self.token = self.oauth.issue().access
         return self.token

@@ -1,7 +1,8 @@
 """The law firm behind the sandbox's Clio: its contacts, matters, custom fields, people and clock.
 
-Everything here is what a person at the firm might do, plus what Clio might do to it. All of it is
-safe to call while a program reads: one lock guards the whole firm, and a page is built under it.
+Everything here is what a person at the firm might do, or what Clio might do to the firm's records.
+All of it may be called while a program reads: one lock guards the whole firm, and the server builds
+each page under it.
 """
 
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ _CONTACT = {
 
 @dataclass(slots=True)
 class Account:
-    """Who the token speaks for: an account, and one user of it."""
+    """The account that the token opens, and the one user of it who is signed in."""
 
     id: int = 901
     name: str = "Harbor & Vale LLP"
@@ -56,11 +57,16 @@ class Account:
     user_name: str = "Practice Manager"
     user_email: str = "practice.manager@harborvale.example"
     time_zone: str = "America/Los_Angeles"
+    """The firm's zone, in which its close dates are."""
     enabled: bool = True
 
 
 class Definitions:
-    """Custom field definitions; a field is named by its id or by its name (the oldest so named)."""
+    """The firm's custom field definitions.
+
+    A field is named by its id, or by its name: of several with that name, the oldest is meant.
+    `created` is when the fields that every firm has were made, in seconds since 1970.
+    """
 
     def __init__(self, clock: Clock, lock: RLock, created: int) -> None:
         self._clock = clock
@@ -74,6 +80,7 @@ class Definitions:
             return iter(list(self.table.walk()))
 
     def __getitem__(self, field: int | str) -> CustomField:
+        """Return the definition; raise KeyError where there is none."""
         with self._lock:
             for row in self.table.walk():
                 if field in (row.id, row.name):
@@ -83,6 +90,7 @@ class Definitions:
     def add(
         self, name: str, parent_type: str, field_type: str = "checkbox", *, displayed: bool = True
     ) -> int:
+        """Add a field to `Contact` or `Matter`, and return its id."""
         with self._lock:
             row = self._add(name, parent_type, field_type, self._clock.seconds())
             row.displayed = displayed
@@ -95,30 +103,33 @@ class Definitions:
         self.change(field, field_type=field_type)
 
     def move(self, field: int | str, parent_type: str) -> None:
-        """Put the field on the other parent, `Contact` or `Matter`."""
+        """Put the field on another parent: `Contact` or `Matter`."""
         self.change(field, parent_type=parent_type)
 
     def delete(self, field: int | str) -> None:
-        """Delete as Clio does: no longer for use, what was answered remains, soft-deleted."""
+        """Delete a field as Clio does: nobody can use it, but what was answered remains.
+
+        Such an answer is marked as soft-deleted.
+        """
         self.change(field, deleted=True)
 
     def restore(self, field: int | str) -> None:
         self.change(field, deleted=False)
 
     def purge(self, field: int | str) -> None:
-        """Make the definition vanish, and with it every value."""
+        """Remove the definition altogether, and with it every value."""
         with self._lock:
             self.table.remove(self[field].id)
 
     def duplicate(self, field: int | str) -> int:
-        """Add a second field of the same name, parent and type; nobody has answered it yet."""
+        """Add a field of the same name, parent and type that nobody has answered; return its id."""
         with self._lock:
             row, now, new_id = self[field], self._clock.seconds(), self.table.new_id()
             self.table.add(replace(row, id=new_id, created=now, updated=now, rev=0))
             return new_id
 
     def change(self, field: int | str, **attributes: Any) -> None:
-        """Set any attribute of `CustomField`."""
+        """Set attributes of the field's `CustomField`, as an edit at this moment."""
         with self._lock:
             row = self[field]
             for name, value in attributes.items():
@@ -126,7 +137,10 @@ class Definitions:
             self.table.touch(row, self._clock.seconds())
 
     def set_raw(self, field: int | str, **values: JSON) -> None:
-        """Show these JSON values whatever the definition is; MISSING leaves a key out."""
+        """Show these JSON values whatever the definition says; without any, undo all of them.
+
+        The value MISSING leaves its key out.
+        """
         with self._lock:
             row = self[field]
             row.raw = {**row.raw, **values} if values else NOTHING
@@ -142,8 +156,9 @@ class Definitions:
 class Firm:
     """A firm of any size; the same seed gives the same people, matters and boxes.
 
-    `closed` is the part of the matters that was closed in the past year. With
-    `contacts=0, matters=0` it starts empty.
+    `closed` says which part of the matters was closed in the past year, from 0 to 1. With
+    `contacts=0, matters=0` the firm is empty at first. Whoever asks for a change of a record that
+    is not there gets a KeyError.
     """
 
     def __init__(
@@ -175,10 +190,10 @@ class Firm:
     # Contacts
 
     def add_contact(self, *, opt_out: JSON | Box = Box.UNTOUCHED, **fields: Any) -> int:
-        """Add a client and return the id; what isn't given is made up, None means none.
+        """Add a client, and return the id.
 
-        `fields`: type ("Person", "Company"), name (a company's), first_name, last_name, email,
-        phone, is_client.
+        `fields` may be type ("Person" or "Company"), name (of a company), first_name, last_name,
+        email, phone and is_client. What is not given is made up; None means that there is none.
         """
         with self.lock:
             company = fields.pop("type", "Person") == "Company"
@@ -191,7 +206,10 @@ class Firm:
             return contact_id
 
     def edit_contact(self, contact_id: int, **fields: Any) -> None:
-        """Change a contact; its matters don't notice, as in Clio."""
+        """Change a contact as in Clio, where the etags and times of its matters do not move.
+
+        `fields` are those of `add_contact`, without the type.
+        """
         with self.lock:
             row = self._row("contact", contact_id)
             self._remember(row)
@@ -208,11 +226,15 @@ class Firm:
             self._remember(self.contacts.remove(contact_id))
 
     def hide_contact(self, contact_id: int, *, redact_on_matters: bool = False) -> None:
-        """Let the contact be missing from lists."""
+        """Hide the contact from lists and look-ups.
+
+        Its matters still show it whole, or redacted with `redact_on_matters`.
+        """
         sight = Sight.HIDDEN_REDACTED if redact_on_matters else Sight.HIDDEN
         self._see(contact_id, sight)
 
     def redact_contact(self, contact_id: int) -> None:
+        """Show nothing of the contact, wherever it appears, but its id and that it is redacted."""
         self._see(contact_id, Sight.REDACTED)
 
     def show_contact(self, contact_id: int) -> None:
@@ -230,6 +252,10 @@ class Firm:
         close_date: Day = None,
         thank_you: JSON | Box = Box.UNTOUCHED,
     ) -> int:
+        """Add a matter, and return its id; the dates are in the firm's zone, None leaves one empty.
+
+        `status` is Open, Pending or Closed.
+        """
         with self.lock:
             now, matter_id = self.clock.seconds(), self.matters.new_id()
             opened, closed = self._ordinal(open_date), self._ordinal(close_date)
@@ -238,21 +264,22 @@ class Firm:
             return matter_id
 
     def close(self, matter_id: int, on: Day = "today") -> None:
-        """Close the matter; `on` is the close date a person types, None leaves it empty."""
+        """Close the matter; `on` is the close date that a person types, None leaves it empty."""
         self._change(matter_id, status="Closed", closed=self._ordinal(on))
 
     def reopen(self, matter_id: int, *, keep_close_date: bool = False) -> None:
+        """Make the matter open; its close date goes, unless it is to be kept."""
         if keep_close_date:
             self._change(matter_id, status="Open")
         else:
             self._change(matter_id, status="Open", closed=None)
 
     def suspend(self, matter_id: int, on: Day = "today") -> None:
-        """Make the matter pending."""
+        """Make the matter pending, with this pending date."""
         self._change(matter_id, status="Pending", pending=self._ordinal(on))
 
     def edit(self, matter_id: int) -> None:
-        """Change something that has no part in it: only updated_at and etag move."""
+        """Change something else about the matter, so that only its updated_at and etag move."""
         self._change(matter_id)
 
     def set_close_date(self, matter_id: int, on: Day) -> None:
@@ -286,7 +313,10 @@ class Firm:
     def set_box(
         self, kind: Kind, row_id: int, state: JSON | Box, field: int | str, *, touch: bool = True
     ) -> None:
-        """Put a box into any state that the wire can show; UNTOUCHED forgets the answer."""
+        """Put a box into any state that Clio can show; `Box.UNTOUCHED` forgets the answer.
+
+        `touch` says whether the record's updated_at and etag move, as they do after an edit.
+        """
         with self.lock:
             row = self._row(kind, row_id)
             boxes = dict(row.boxes)
@@ -299,9 +329,10 @@ class Firm:
                 self._table(kind).touch(row, self.clock.seconds())
 
     def set_raw(self, kind: Kind, row_id: int, **values: JSON) -> None:
-        """Show these JSON values whatever the record is; MISSING leaves a key out, none undoes all.
+        """Show these JSON values whatever the record says; without any, undo all of them.
 
-        Filters go on looking at the record itself, and updated_at doesn't move.
+        The value MISSING leaves its key out. Filters still look at the record itself, and its
+        updated_at does not move.
         """
         with self.lock:
             row = self._row(kind, row_id)

@@ -1,4 +1,4 @@
-"""Clio's sign-in: the consent page, the token endpoint, and the tokens that are valid."""
+"""The sandbox's sign-in to Clio: the consent page, the token endpoint, and the valid tokens."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from clio_broadly_sync.sandbox.server import Clock, Request, Response
 
 CODE_LIFE = timedelta(minutes=10)
+"""How long a code may be exchanged for tokens."""
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px system-ui;max-width:32rem;margin:4rem auto}}button{{font:inherit;
@@ -21,15 +22,14 @@ value="{decision}"><button type="submit">{label}</button></form>"""
 
 @dataclass
 class Grant:
-    """What one answer gave: an access token with its end, and a refresh token.
-
-    `sign_in` is the same for all that came of one authorization, which is withdrawn as a whole.
-    """
+    """What one answer of the token endpoint gave: an access token and a refresh token."""
 
     access: str
     refresh: str
     expires: datetime
+    """When the access token ends; aware UTC."""
     sign_in: str = field(default_factory=lambda: secrets.token_hex(8))
+    """The same for all grants that came of one authorization, which is withdrawn as a whole."""
 
 
 @dataclass
@@ -40,27 +40,30 @@ class _Code:
 
 @dataclass
 class OAuth:
-    """One developer app and the tokens it was given.
-
-    `rotating`: a refresh also gives a new refresh token, and the old one is spent. `auto_consent`:
-    True allows and False declines without showing the page. `redirect_uris` is the allow-list.
-    `tokens` and `codes` remember all that were ever given, for leak scans.
-    """
+    """One developer app and the tokens that it was given."""
 
     clock: Clock
     client_id: str = "sandbox-app"
     client_secret: str = field(default_factory=lambda: secrets.token_hex(20))
     redirect_uris: set[str] = field(default_factory=lambda: {"http://127.0.0.1:8765/callback"})
+    """The addresses to which a browser may be sent back."""
     token_life: timedelta = timedelta(days=30)
+    """How long a new access token is valid."""
     rotating: bool = False
+    """Whether a refresh also gives a new refresh token, so that the old one is spent."""
     auto_consent: bool | None = None
+    """True allows and False declines without showing the page; None shows it."""
     grants: list[Grant] = field(default_factory=list)
+    """What was issued and has not been withdrawn."""
     tokens: set[str] = field(default_factory=set)
+    """Every token that was ever given, for those who search for leaks."""
     codes: set[str] = field(default_factory=set)
+    """Every code that was ever given, for the same purpose."""
     _codes: dict[str, _Code] = field(default_factory=dict)
+    """The codes that have not been exchanged yet."""
 
     def issue(self, access: str | None = None) -> Grant:
-        """Authorize without a browser; the tokens are new unless one is given."""
+        """Authorize the app without a browser; the access token is made up unless one is given."""
         access = access or f"clio-access-{secrets.token_hex(16)}"
         refresh = f"clio-refresh-{secrets.token_hex(16)}"
         grant = Grant(access, refresh, self.clock.now() + self.token_life)
@@ -69,21 +72,25 @@ class OAuth:
         return grant
 
     def valid(self, access: str) -> bool:
+        """Tell whether this access token was issued, not withdrawn, and has not ended."""
         now = self.clock.now()
         return any(grant.access == access and now < grant.expires for grant in self.grants)
 
     def expire(self) -> None:
-        """Let every access token end now; refresh tokens go on."""
+        """Let every access token end now; the refresh tokens remain valid."""
         for grant in self.grants:
             grant.expires = self.clock.now()
 
     def revoke(self, token: str | None = None) -> None:
-        """Withdraw the authorizations with this access or refresh token, or all of them."""
+        """Withdraw the authorization that this access or refresh token belongs to.
+
+        Without a token, withdraw them all.
+        """
         gone = {g.sign_in for g in self.grants if token in (None, g.access, g.refresh)}
         self.grants[:] = [g for g in self.grants if g.sign_in not in gone]
 
     def authorize(self, request: Request) -> Response:
-        """Show the consent page, or act on what was chosen there."""
+        """Answer with the consent page, or do what was chosen there."""
         asked = request.form if request.method == "POST" else dict(request.pairs)
         refused = self._unfit(asked)
         if refused is not None:
@@ -95,11 +102,12 @@ class OAuth:
         return Response(200, self._page(asked), HTML)
 
     def approval(self, request: Request) -> Response:
-        """Show the code on a page, for programs that can't listen."""
+        """Show the code on a page, for programs that cannot listen on a port."""
         code = escape(request.first("code") or "")
         return _page(f"Success code={code}", f"<p>Your code: <code>{code}</code></p>")
 
     def token(self, request: Request) -> Response:
+        """Give tokens for a code or for a refresh token (RFC 6749, 4.1.3 and 6)."""
         asked = request.form
         known = asked.get("client_id") == self.client_id
         if not known or asked.get("client_secret") != self.client_secret:
@@ -112,6 +120,7 @@ class OAuth:
         return _error(400, "unsupported_grant_type", "The grant type is not supported.")
 
     def deauthorize(self, request: Request, bearer: str) -> Response:
+        """Withdraw the authorization of the token in the form, which must be the one in use."""
         token = request.form.get("token", "")
         if token != bearer:
             return _error(400, "invalid_request", "token is missing or not the one in use.")
@@ -128,7 +137,10 @@ class OAuth:
         return None
 
     def _listed(self, uri: str) -> bool:
-        """Accept what is on the list, with further query parameters or without."""
+        """Tell whether an address is on the list, with further query parameters or without.
+
+        The approval page is allowed although it is not on it.
+        """
         if urlsplit(uri).path == "/oauth/approval":
             return True
         return any(_fits(uri, listed) for listed in self.redirect_uris)

@@ -1,4 +1,4 @@
-"""Made-up people, and whole firms of them: the same seed gives the same."""
+"""Made-up people, and whole firms of them; the same seed always makes the same ones."""
 
 import random
 import unicodedata
@@ -53,18 +53,21 @@ DOMAINS = ("example.com", "example.org", "example.net")
 
 
 class Person(NamedTuple):
+    """A client: either a person with two names, or a company with one."""
+
     first: str | None
     last: str | None
     company: str | None
     email: str
     phone: str | None
+    """The number in one of the spellings that people type; None where there is none left."""
 
 
 def person(rng: random.Random, number: int, *, company: bool = False) -> Person:
-    """Make the person with this number; e-mail and phone are nobody else's.
+    """Return the person with this number, whose e-mail and phone no other number is given.
 
-    Only 555-0100 to 555-0199 are reserved for fiction, so in a very large firm the later
-    people have no phone rather than somebody's real one.
+    Only 555-0100 to 555-0199 are reserved for fiction. So in a very large firm the later people
+    have no phone, rather than the real one of somebody else.
     """
     first, last = rng.choice(FIRST), rng.choice(LAST)
     local = _plain(last if company else f"{first}.{last}")
@@ -76,7 +79,7 @@ def person(rng: random.Random, number: int, *, company: bool = False) -> Person:
 
 
 def spellings(phone: str) -> Iterator[str]:
-    """Yield the forms in which a leaked number might be found."""
+    """Yield the forms in which a phone number that leaked might be found."""
     digits = "".join(char for char in phone if char.isdigit())[-10:]
     yield phone
     if len(digits) == 10:
@@ -106,8 +109,10 @@ def _plain(name: str) -> str:
 
 DAY: Final = 86_400
 YEAR: Final = 365 * DAY
-EPOCH: Final = 719_163  # the day number of 1970-01-01
+EPOCH: Final = 719_163
+"""The day number of 1970-01-01, as `date.toordinal` counts."""
 COMPANIES, NO_EMAIL, NO_PHONE = 0.08, 0.06, 0.06
+"""Which part of the contacts are companies, have no e-mail, have no phone."""
 
 
 def populate(
@@ -120,7 +125,11 @@ def populate(
     closed: float,
     fields: tuple[int, int],
 ) -> None:
-    """Fill both tables; `fields` are the ids of the opt-out and the thank-you box."""
+    """Fill both tables, which must be empty.
+
+    `now` is in seconds since 1970, `closed` says which part of the matters is closed, and `fields`
+    are the ids of the opt-out box and of the thank-you box.
+    """
     opt_out, thank_you = fields
     contacts.load([_contact(rng, 1001 + n, n, now, opt_out) for n in range(contact_count)])
     make = _MatterMaker(rng, now, closed, thank_you, contact_count)
@@ -168,7 +177,7 @@ _SHARED: dict[tuple[int, bool], dict[int, bool]] = {}
 
 
 def _answered(field: int, ticked: bool) -> dict[int, bool]:
-    """Return one dict for all that gave this answer: a million of them would be heavy."""
+    """Return one dict for all records with this answer, for a million dicts take much memory."""
     return _SHARED.setdefault((field, ticked), {field: ticked})
 
 

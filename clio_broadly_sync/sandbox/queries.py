@@ -1,6 +1,6 @@
-"""Clio's lists: the query parameters that each knows, and its two ways of paging.
+"""Clio's lists: the query parameters that each of them knows, and Clio's two ways of paging.
 
-A page's token binds it to the query that it began with.
+The token of a page fits only the query with which the list began.
 """
 
 import base64
@@ -23,6 +23,7 @@ Query: TypeAlias = Mapping[str, list[str]]
 Test: TypeAlias = Callable[[Any], bool]
 Maker: TypeAlias = Callable[[Firm, list[str]], Test | None]
 LIMIT = 200
+"""How many rows a page holds at most, and where no `limit` is given."""
 STATUSES = {"open": "Open", "closed": "Closed", "pending": "Pending"}
 FIELD_TYPES = (
     "checkbox", "contact", "currency", "date", "time", "email", "matter", "numeric", "picklist",
@@ -36,7 +37,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 class ApiError(Exception):
-    """An answer other than success, in Clio's nested form."""
+    """Raised for an answer other than success; `kind` and the message go into Clio's `error`."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -45,11 +46,15 @@ class ApiError(Exception):
 
 
 def bad(name: str, value: str) -> ApiError:
+    """Return the error for a parameter whose value Clio does not take."""
     return ApiError(400, "ArgumentError", f"{value!r} is not a valid value for {name}")
 
 
 def tests(resource: str, firm: Firm, query: Query) -> list[Test]:
-    """Return what a row must pass. Parameters that Clio doesn't know count for nothing."""
+    """Return the tests that a row must pass; a parameter that Clio does not know has none.
+
+    Raise ApiError where Clio does not take a value. So do the other functions that read one.
+    """
     makers = FILTERS[resource]
     found = [makers[name](firm, values) for name, values in query.items() if name in makers]
     if resource != "custom_field":
@@ -60,6 +65,7 @@ def tests(resource: str, firm: Firm, query: Query) -> list[Test]:
 
 
 def limit(query: Query) -> int:
+    """Return how many rows the page shall hold."""
     value = query.get("limit", [str(LIMIT)])[-1]
     if not value.isdecimal() or not 1 <= int(value) <= LIMIT:
         raise bad("limit", value)
@@ -67,6 +73,7 @@ def limit(query: Query) -> int:
 
 
 def integers(name: str, values: list[str]) -> frozenset[int]:
+    """Return the values of the parameter `name` as whole numbers."""
     for value in values:
         if not value.isdecimal():
             raise bad(name, value)
@@ -74,7 +81,7 @@ def integers(name: str, values: list[str]) -> frozenset[int]:
 
 
 def instant(name: str, value: str) -> float:
-    """Return the unix time of an ISO-8601 moment; one without an offset is UTC."""
+    """Return an ISO 8601 moment in seconds since 1970; one without an offset is in UTC."""
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:
@@ -189,7 +196,7 @@ def _find_name(firm: Firm, values: list[str]) -> Test:
 
 
 def _box(name: str, values: list[str]) -> Test | None:
-    """Filter by a box; one that nobody answered matches neither value."""
+    """Return the test for a checkbox; one that nobody has answered matches neither value."""
     match = _BOX.fullmatch(name)
     if match is None:
         return None
@@ -263,13 +270,17 @@ Link: TypeAlias = Callable[[int], str]
 
 
 class Page(NamedTuple):
+    """One page of a list."""
+
     rows: list[Any]
     records: int
+    """How many rows the whole list had when its first page was asked for."""
     paging: dict[str, str]
+    """The addresses of the `next` and the `previous` page, where there are such."""
 
 
 class Pager:
-    """Cuts a list into pages; a token made by one pager means nothing to another."""
+    """Cuts a list into pages; a token that one pager made is invalid for every other."""
 
     def __init__(self, firm: Firm, resource: str) -> None:
         self.firm = firm
@@ -278,6 +289,7 @@ class Pager:
             "matter": firm.matters, "contact": firm.contacts, "custom_field": firm.fields.table
         }[resource]  # fmt: skip
         self.cap = LIMIT
+        """How many rows a page holds at most, even where the request asks for more."""
         self._key = secrets.token_bytes(16)
 
     def page(self, request: Request, base: str) -> Page:
@@ -327,7 +339,7 @@ class Pager:
                 yield row
 
     def _candidates(self, query: Any, after: int) -> Iterable[Any]:
-        """Return few rows that hold all the wanted ones, by the narrowest index there is."""
+        """Return rows among which are all the wanted ones, as few as an index can find."""
         if "ids[]" in query:
             return self.table.pick(integers("ids[]", query["ids[]"]), after)  # type: ignore[no-any-return]
         if "updated_since" in query:
@@ -358,7 +370,10 @@ class Pager:
         return int(text or 0)
 
     def _open(self, request: Request) -> tuple[int, int]:
-        """Return where the page starts and how many records there were at the first page."""
+        """Return where the page starts, and the number of records when the list began.
+
+        Without a token they are 0 and -1. Raise ApiError where the token is not one of this query.
+        """
         token = request.first("page_token")
         if token is None:
             return 0, -1

@@ -1,8 +1,8 @@
-"""What the sandbox's Clio stores: compact rows, each with room for oddities.
+"""What the sandbox's Clio stores: compact rows, each of which can also look odd on purpose.
 
-A firm may hold a million matters, so rows have slots, times are whole seconds, dates are day
-numbers, and the empty and the common values are shared. How a row looks on the wire is
-`render`'s business.
+A firm may hold a million matters. So rows have slots, moments are whole seconds since 1970, dates
+are day numbers (`date.toordinal`), and empty and common values are shared. How a row looks in an
+answer is said in `sandbox/render.py`.
 """
 
 import enum
@@ -18,7 +18,7 @@ JSON: TypeAlias = Any
 
 
 class Box(enum.Enum):
-    """How a checkbox without a value may look; every other state is simply its value."""
+    """How a checkbox without a value may look; any other state of a box is simply its value."""
 
     UNTOUCHED = "a placeholder where the field is displayed, else no entry"
     ABSENT = "no entry"
@@ -38,7 +38,7 @@ class Sight(enum.Enum):
 
 
 class Missing(enum.Enum):
-    """As a raw value: leave the key out although it was asked for."""
+    """A raw value that leaves the key out although it was asked for."""
 
     MISSING = "missing"
 
@@ -53,19 +53,27 @@ def _nothing() -> Mapping[Any, JSON]:
 
 @dataclass(slots=True)
 class Contact:
+    """A contact: a person, or a company."""
+
     id: int
     first: str | None
     last: str | None
     company: str | None
+    """The name of a company; None for a person."""
     email: str | None
+    """The primary e-mail address."""
     phone: str | None
+    """The primary phone number, as a person typed it."""
     created: int
     updated: int
     rev: int = 0
+    """How often it was changed; the etag is made from it."""
     sight: Sight = Sight.FULL
     is_client: bool = True
     boxes: Mapping[int, JSON | Box] = field(default_factory=_nothing)
+    """The states of its boxes by field id; a field that is missing here was never touched."""
     raw: Mapping[str, JSON] = field(default_factory=_nothing)
+    """What is shown in place of the truth, by the name in Clio's JSON."""
 
     @property
     def name(self) -> str:
@@ -73,69 +81,95 @@ class Contact:
 
     @property
     def surname(self) -> str:
+        """Return the last name; in its place, a company has its name."""
         return self.company or self.last or self.first or ""
 
 
 @dataclass(slots=True)
 class Matter:
+    """A matter; its dates are in the firm's zone."""
+
     id: int
     client_id: int | None
     status: str
+    """Open, Pending or Closed."""
     opened: int | None
     closed: int | None
+    """The close date, which a closed matter need not have."""
     created: int
     updated: int
     pending: int | None = None
     rev: int = 0
+    """How often it was changed; the etag is made from it."""
     boxes: Mapping[int, JSON | Box] = field(default_factory=_nothing)
+    """The states of its boxes by field id; a field that is missing here was never touched."""
     raw: Mapping[str, JSON] = field(default_factory=_nothing)
+    """What is shown in place of the truth, by the name in Clio's JSON."""
 
 
 @dataclass(slots=True)
 class CustomField:
+    """The definition of a custom field."""
+
     id: int
     name: str
     parent_type: str
+    """The kind of record that has it: `Contact` or `Matter`."""
     field_type: str
+    """Clio's word for the type, such as `checkbox`."""
     created: int
     updated: int
     displayed: bool = True
+    """Whether a record shows it by default."""
     required: bool = False
     deleted: bool = False
     display_order: int = 0
     rev: int = 0
+    """How often it was changed; the etag is made from it."""
     raw: Mapping[str, JSON] = field(default_factory=_nothing)
+    """What is shown in place of the truth, by the name in Clio's JSON."""
 
 
 Row: TypeAlias = Contact | Matter | CustomField
 
 
 def etag(row: Row) -> str:
-    """Clio's etags carry their quotes inside the string."""
+    """Return the etag as Clio shows it, with its quotes inside the string."""
     return f'"{row.rev:08x}{row.id:024x}"'
 
 
 def moment(seconds: int) -> str:
+    """Return a moment as Clio shows it; the seconds are counted since 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day(number: int | None) -> str | None:
+    """Return a date as Clio shows it; the number is one of `date.toordinal`."""
     return None if number is None else date.fromordinal(number).isoformat()
 
 
 # Tables.
 
 R = TypeVar("R", Contact, Matter, CustomField)
-WIDE = 5_000  # changes beyond which walking by id is cheaper than sorting what changed
+WIDE = 5_000
+"""With more changes than this, walking by id is cheaper than sorting what changed."""
 
 
 class Table(Generic[R]):
+    """Rows of one kind, by id, with an index of when each was changed.
+
+    `first_id` is the id of the first row that is added.
+    """
+
     def __init__(self, first_id: int) -> None:
         self._rows: dict[int, R] = {}
         self._ids = array("q")
+        """The ids in order."""
         self._next_id = first_id
-        self._times = array("q")  # one entry for each change, in order of time
-        self._touched = array("q")  # the id that belongs to it
+        self._times = array("q")
+        """When each change was made, in the order of time."""
+        self._touched = array("q")
+        """The id of the row that was changed, for each entry of `_times`."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -144,14 +178,16 @@ class Table(Generic[R]):
         return iter(self._rows.values())
 
     def get(self, row_id: int | None) -> R | None:
+        """Return the row with this id; None where there is none."""
         return None if row_id is None else self._rows.get(row_id)
 
     def new_id(self) -> int:
+        """Return an id that no row has had."""
         self._next_id += 1
         return self._next_id - 1
 
     def load(self, rows: Iterable[R]) -> None:
-        """Take many rows at once, in the order of their ids, into an empty table."""
+        """Fill an empty table with many rows at once, which come in the order of their ids."""
         self._rows = {row.id: row for row in rows}
         self._ids = array("q", self._rows)
         self._next_id = max(self._next_id, self._ids[-1] + 1 if self._ids else 0)
@@ -164,6 +200,7 @@ class Table(Generic[R]):
         self._note(row)
 
     def remove(self, row_id: int) -> R:
+        """Remove the row with this id and return it; raise KeyError where there is none."""
         row = self._rows.pop(row_id)
         del self._ids[bisect_left(self._ids, row_id)]
         return row
@@ -180,12 +217,16 @@ class Table(Generic[R]):
             yield self._rows[self._ids[position]]
 
     def pick(self, ids: Iterable[int], after: int = 0) -> Iterator[R]:
+        """Yield the rows with these ids that follow `after`, in the order of their ids."""
         for row_id in sorted(set(ids)):
             if row_id > after and row_id in self._rows:
                 yield self._rows[row_id]
 
     def changed(self, since: float, after: int = 0) -> Iterator[R]:
-        """Yield what changed after `since`, in the order of ids; quick where that is little."""
+        """Return the rows that changed after `since`, in the order of ids.
+
+        `since` is in seconds since 1970. This is quick where few rows changed.
+        """
         start = bisect_right(self._times, since)
         few = len(self._times) - start <= WIDE
         rows = self.pick(self._touched[start:], after) if few else self.walk(after)

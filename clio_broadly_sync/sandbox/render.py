@@ -1,7 +1,7 @@
-"""From rows to JSON: the fields that Clio knows, and exactly what was asked for.
+"""How rows become JSON: which fields Clio knows, and that exactly what was asked for is shown.
 
-The tables are the sandbox's own, written from Clio's documentation. A field that a sandbox firm has
-no use for is known and shows a constant, mostly null.
+The tables here are the sandbox's own, written from Clio's documentation. A field that a sandbox
+firm has no use for is known, too, and shows a constant, mostly null.
 """
 
 import re
@@ -28,16 +28,19 @@ Getter: TypeAlias = Callable[[Any], JSON]
 
 @dataclass(frozen=True)
 class Shape:
-    """A resource: its plain fields, and the shapes that lie inside it, by name."""
+    """The fields that Clio knows of one kind of resource."""
 
     plain: Mapping[str, Getter]
+    """The fields that hold a value, each with the function that takes it from a row."""
     nested: Mapping[str, str] = field(default_factory=dict)
+    """The fields that hold other resources, each with the name of their shape in `SHAPES`."""
     default: tuple[str, ...] = ("id", "etag")
+    """The fields that are shown where none were asked for."""
 
 
 @dataclass(slots=True)
 class Value:
-    """One custom field value as a record shows it; nulls where the token may not read it."""
+    """A custom field's value as a record shows it; what the token may not read is None."""
 
     id: str | None
     definition: CustomField
@@ -45,11 +48,12 @@ class Value:
     name: str | None
     field_type: str | None
     bare: bool = False
+    """Whether `custom_field` is left out although it was asked for."""
 
 
 @dataclass(slots=True)
 class Named:
-    """A small thing that only has a number, a name, and whatever else it says."""
+    """A small resource, which has only an id, a name, and what `more` holds by name."""
 
     id: int
     name: str
@@ -78,7 +82,7 @@ def _named_etag(row: Named) -> JSON:
 
 
 def display_number(row: Matter, client: Contact | None) -> str:
-    """Clio's default pattern holds the client's surname."""
+    """Return the number that people see, which by Clio's default pattern ends with the surname."""
     return f"{row.id:05d}-{client.surname if client else 'Unknown'}"
 
 
@@ -105,7 +109,7 @@ _CONTACT: dict[str, Getter] = {
         "locked_clio_connect_email has_clio_for_clients_permission is_clio_for_client_user "
         "is_co_counsel is_bill_recipient",
     ),
-    # Known, and left out of a contact that may be seen.
+    # Clio knows the field, but shows it only on a contact that may not be seen.
     "redacted": lambda row: MISSING,
 }
 _MATTER: dict[str, Getter] = {
@@ -161,7 +165,7 @@ _STAMPED = "created_at updated_at"
 
 
 def _inside(others: str = "", **shapes: str) -> dict[str, str]:
-    """Return the nested resources: those with a shape, and the others that are merely known."""
+    """Return nested fields with the names of their shapes; the others are known, and no more."""
     return dict.fromkeys(others.split(), "other") | shapes
 
 
@@ -170,36 +174,26 @@ _IN_CONTACT = _inside(
     "primary_address secondary_address primary_work_address primary_web_site account_balances "
     "custom_field_set_associations notification_methods currency kyc_field_values co_counsel_rate "
     "legal_aid_uk_contact",
-    custom_field_values="value",
-    email_addresses="email",
-    phone_numbers="phone",
-    company="client",
+    custom_field_values="value", email_addresses="email", phone_numbers="phone", company="client",
     related_contacts="client",
-)
+)  # fmt: skip
 _IN_MATTER = _inside(
     "group statute_of_limitations matter_budget folder contingency_fee custom_rate currency "
     "evergreen_retainer relationships account_balances attorney_allocation kyc_field_values "
     "task_template_list_instances matter_bill_recipients custom_field_set_associations "
     "split_invoice_payers legal_aid_uk_matter",
-    client="client",
-    custom_field_values="value",
-    practice_area="area",
-    matter_stage="stage",
-    responsible_attorney="user",
-    originating_attorney="user",
-    responsible_staff="user",
-    user="user",
-)
+    client="client", custom_field_values="value", practice_area="area", matter_stage="stage",
+    responsible_attorney="user", originating_attorney="user", responsible_staff="user", user="user",
+)  # fmt: skip
 _IN_WHO = _inside(
     "avatar default_activity_description notification_methods job_title groups",
-    account="account",
-    contact="client",
-)
+    account="account", contact="client",
+)  # fmt: skip
 _IN_VALUE = _inside("matter", custom_field="definition", picklist_option="option", contact="client")
 
 SHAPES: Mapping[str, Shape] = {
     "contact": Shape(_CONTACT, _IN_CONTACT),
-    # The documentation types a matter's client as the base contact: no boxes can be asked for here.
+    # As Clio documents it, a matter's client is a base contact: its boxes cannot be asked for here.
     "client": Shape(_CONTACT, _inside("currency")),
     "matter": Shape({**_MATTER, "display_number": _id, "description": _id}, _IN_MATTER),
     "custom_field": Shape(_FIELD, {"picklist_options": "option"}),
@@ -215,10 +209,8 @@ SHAPES: Mapping[str, Shape] = {
     "account": _named("state " + _STAMPED),
     "other": _named(_STAMPED),
 }
-
 Spec: TypeAlias = list[tuple[str, list[str] | None]]
 Draw: TypeAlias = Callable[[Any], JSON]
-
 _ITEM = re.compile(r"([a-z_]+)(?:\{([a-z_,]*)\})?(?:,|$)")
 PRACTICES = ("Family", "Real Estate", "Estate Planning", "Immigration", "Personal Injury")
 AREAS = [Named(41 + number, name) for number, name in enumerate(PRACTICES)]
@@ -228,14 +220,17 @@ STAFF = [Named(952 + n, name, {"enabled": True}) for n, name in enumerate(("Part
 
 
 class InvalidFieldError(Exception):
-    """A name that Clio doesn't know, or braces where it allows none."""
+    """Raised for a field that Clio does not know, or for braces where it allows none."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not a valid field")
 
 
 def parse_fields(text: str | None) -> Spec | None:
-    """Return the names asked for, None where nothing was; braces below level 1 are refused."""
+    """Return the fields that were asked for, each with those in its braces; None for no text.
+
+    Raise InvalidFieldError where braces stand within braces.
+    """
     if not text:
         return None
     spec: Spec = []
@@ -251,8 +246,11 @@ def parse_fields(text: str | None) -> Spec | None:
 
 
 class Renderer:
-    """Draws rows for one request; `stripped` nulls the custom field values, as for a token that
-    may not read them."""
+    """Draws rows for one request.
+
+    Of the custom fields only `field_ids` are shown (None: all). With `stripped` their values are
+    null, as for a token that may not read them.
+    """
 
     def __init__(self, firm: Firm, *, field_ids: frozenset[int] | None, stripped: bool) -> None:
         self.firm = firm
@@ -264,7 +262,10 @@ class Renderer:
         }
 
     def plan(self, shape_name: str, spec: Spec | None) -> Draw:
-        """Check the names and return what draws a row of this shape."""
+        """Return the function that draws a row of this shape with the fields that were asked for.
+
+        Raise InvalidFieldError where Clio does not know one of them.
+        """
         shape = SHAPES[shape_name]
         names = spec if spec is not None else [(name, None) for name in shape.default]
         getters = [(name, self._getter(shape_name, shape, name, inner)) for name, inner in names]
@@ -342,7 +343,7 @@ class Renderer:
 
 
 def _value(row: Contact | Matter, definition: CustomField) -> Value | None:
-    """Return what the record shows of one field, None where it shows no entry."""
+    """Return what the record shows of one field; None where it has no entry for it."""
     state = row.boxes.get(definition.id, Box.UNTOUCHED)
     if state is Box.UNTOUCHED:
         shown = definition.displayed and not definition.deleted
@@ -371,7 +372,7 @@ def _reachable(row: Contact, key: str, value: str | None) -> list[Named]:
 
 
 def _guarded(draw: Draw) -> Draw:
-    """Show only the id of a contact that is redacted."""
+    """Return what draws as `draw` does, but of a redacted contact shows the id alone."""
 
     def guarded(row: Contact) -> JSON:
         return _redacted(row) if row.sight is Sight.REDACTED else draw(row)

@@ -2,9 +2,10 @@
 
     python -m tests.benchmark --peers --json figures.json
 
-The contestants take turns, so that what else the machine does falls on all of them; a figure is
-the median of the turns, a ratio one to the plain loop's. `µs each` is what a closing adds to an
-idle run, on the clock and in CPU; `servers`, the CPU that the fakes took of the seconds.
+The contestants take turns, so that whatever else the machine does falls on all of them. A figure is
+the median of the turns, and a ratio is the figure divided by the plain loop's. `µs each` is what a
+closing adds to an idle run, on the clock and in CPU. `servers` is the CPU time that the two fakes
+used, as a part of the seconds.
 """
 
 import argparse
@@ -24,11 +25,13 @@ from tests.benchmark.peers import CACHE, peers
 
 
 class Measured(NamedTuple):
-    """The turns of a contestant, and the run after each, when nothing more was closed."""
+    """What was measured of one contestant."""
 
     contestant: Contestant
     turns: list[Cost]
+    """What each turn cost."""
     idle: list[Cost]
+    """What the run after each turn cost, before which nothing more was closed."""
 
 
 def main() -> None:
@@ -108,7 +111,7 @@ def _turn(one: Measured, closings: int, folder: Path, ends: Ends) -> None:
 
 
 def _same_job(measured: Sequence[Measured]) -> None:
-    """Stop where they did not all hand over as many."""
+    """Stop unless all contestants that send have sent the same number of clients each time."""
     handed_over = {
         one.contestant.name: {cost.items for cost in one.turns}
         for one in measured
@@ -128,7 +131,7 @@ _HEAD = (
 def _table(
     closings: int, measured: Sequence[Measured], nothing_closed: Sequence[Measured]
 ) -> Iterator[str]:
-    """Yield a line for each contestant, and one for the idle run after it."""
+    """Yield a line for each contestant, and one for the idle runs after its turns, if any."""
     loop = measured[0]
     for one, idle in zip(measured, nothing_closed, strict=True):
         each = _each(closings, medians(one.turns), medians(idle.turns))
@@ -138,7 +141,7 @@ def _table(
 
 
 def _each(closings: int, cost: Cost, idle: Cost) -> tuple[str, str]:
-    """Return the microseconds that a closing adds, on the clock and in CPU."""
+    """Return how many microseconds a closing adds to an idle run, on the clock and in CPU."""
     if not closings:
         return "", ""
     wall, cpu = cost.wall - idle.wall, cost.cpu - idle.cpu

@@ -1,9 +1,9 @@
 """A Clio and a Broadly that answer at once and remember nothing, each in a process of its own.
 
-So cheap that they are not what is measured: a page is one formatted text. `python -m
-tests.benchmark.canned clio` prints its port and serves a firm in which no matter was closed, until
-`/closings/10000` is asked for: 10,000 were then closed today, each of a client of its own; every
-tenth client is opted out.
+They are so cheap that they are not what is measured: a page is one formatted text. `python -m
+tests.benchmark.canned clio` prints its port and serves a firm in which no matter was closed. Once
+`/closings/10000` was asked for, 10,000 matters were closed today, each with a client of its own.
+Every tenth client has opted out.
 """
 
 import json
@@ -21,18 +21,18 @@ PAGE = 200
 OPT_OUT = 301
 FIRST_CLIENT = 1_000_000
 OPTED_OUT = 10
-"""Every so-manyth client is."""
+"""The clients whose number is a multiple of this have opted out."""
 COUNTED = "/counted"
-"""Where a server tells how many requests and items it has had so far."""
+"""The path at which a server says how many requests and items it has had so far."""
 CLOSINGS = "/closings"
-"""Under which Clio is told how many matters were closed today."""
+"""The path under which Clio is told how many matters were closed today."""
 _ID = re.compile(r"ids(?:\[\]|%5B%5D)=(\d+)", re.IGNORECASE)
 Answer = tuple[int, str]
 _counted: Counter[str] = Counter()
 
 
 class Clio:
-    """A firm; the matters that were closed today are numbered from 1."""
+    """A firm whose matters that were closed today are numbered from 1."""
 
     def __init__(self) -> None:
         self._close(0)
@@ -57,7 +57,10 @@ class Clio:
         return 404, "{}"
 
     def _close(self, closings: int) -> None:
-        """Let these have been closed today, which stays their day when a run goes past midnight."""
+        """Let so many matters have been closed today.
+
+        It stays their close date even if a run goes on past midnight.
+        """
         self._closings, self._day = closings, f"{datetime.now(UTC):%Y-%m-%d}"
 
     def _page(self, path: str, first: int) -> str:
@@ -67,7 +70,7 @@ class Clio:
 
 
 def broadly(target: str, body: bytes) -> Answer:
-    """Accept every item."""
+    """Answer a batch for Broadly: accept every item."""
     items = body.count(b'"transactionId"')
     _counted["items"] += items
     results = ",".join(f'{{"index":{n},"status":"accepted"}}' for n in range(items))
@@ -88,8 +91,8 @@ def _list(rows: Iterable[str], more: str | None = None) -> str:
 def _matters(numbers: Iterable[int], day: str) -> Iterator[str]:
     """Yield matters that were changed in this second, each at a moment of its own.
 
-    Clio tells whole seconds; but dlt keeps every row that shares the last moment, and in a real
-    firm few do.
+    Clio itself says whole seconds. But dlt keeps every row that shares the last moment, and in a
+    real firm few rows do.
     """
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
     for number in numbers:
@@ -114,7 +117,7 @@ def _contact(id_: int) -> str:
 
 
 def _phone(number: int) -> str:
-    """Nobody's: the exchange 555 has no subscribers."""
+    """Return a phone number that nobody has, because the exchange 555 has no subscribers."""
     line, area = divmod(number, len(AREAS))
     spelt = SPELLINGS[number % len(SPELLINGS)]
     return spelt.format(AREAS[area], f"{line % 10_000:04d}")
@@ -157,7 +160,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def serve(answer: Callable[[str, bytes], Answer]) -> None:
-    """Serve on a free port, which is printed, until killed."""
+    """Serve on a free port, which is printed, until the process is killed."""
     _Handler.answer = staticmethod(answer)
     with _Server(("127.0.0.1", 0), _Handler) as server:
         print(server.server_address[1], flush=True)

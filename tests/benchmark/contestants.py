@@ -1,4 +1,7 @@
-"""Who does the job: this program, and what a person would use instead."""
+"""The contestants here: this program, and the plain loop that a person might write instead.
+
+The others are in `benchmark/peers.py`.
+"""
 
 import os
 import sys
@@ -13,28 +16,32 @@ from tests.benchmark.measuring import ROOT, Cost, Ends
 
 HERE = Path(__file__).parent
 MOST = 1_000_000
-"""So many closings pass without a person's yes, and no setting lets through more."""
+"""So many closings may be sent without a person's approval: the most that a setting allows."""
 
 
 class Contestant(Protocol):
+    """Somebody who does the job."""
+
     @property
     def name(self) -> str: ...
 
     @property
     def hands_over(self) -> bool:
-        """Whether a run hands anybody over, and remembers it."""
+        """Tell whether a run sends clients to Broadly, and remembers it."""
         ...
 
     def prepare(self, folder: Path, ends: Ends) -> None:
-        """Leave in the folder what a first run leaves, in a firm where nothing was closed."""
+        """Put into the folder what a first run leaves there in a firm where nothing was closed."""
         ...
 
     def run(self, folder: Path, ends: Ends) -> Cost:
-        """Do the job once."""
+        """Do the job once, and return what it cost."""
         ...
 
 
 class Loop(NamedTuple):
+    """The plain loop, `benchmark/plain_loop.py`, to which all others are compared."""
+
     name: str = "plain loop"
     hands_over: bool = True
 
@@ -48,12 +55,14 @@ class Loop(NamedTuple):
 
 
 class Program(NamedTuple):
-    """This program; `settled` closings are in its ledger already."""
+    """This program."""
 
     name: str = "this program"
     hands_over: bool = True
     options: tuple[str, ...] = ()
+    """Further options of each run that is measured."""
     settled: int = 0
+    """How many closings are in its ledger from the beginning."""
 
     def prepare(self, folder: Path, ends: Ends) -> None:
         self._sync(folder, ends)
@@ -86,4 +95,5 @@ def _settings(folder: Path, ends: Ends) -> dict[str, str]:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a child with these settings, which finds this program."""
     return {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **settings}

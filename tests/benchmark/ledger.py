@@ -1,11 +1,11 @@
-"""A ledger of many years: settled closings by the million, put into a state."""
+"""Makes a ledger of many years, by putting millions of settled closings into a state."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 FIRST_MATTER = 100_000_000
-"""Beyond those that the practice Clio has."""
+"""Their matter ids are counted from here, beyond those that the canned Clio has."""
 _DAY = "2026-01-01"
 _AT = 1_767_225_600
 _STATES = ((None, "pending"), ("pending", "sending"), ("sending", "sent"))
@@ -36,7 +36,7 @@ _PEOPLE = f"""
 
 
 def grow(state: Path, closings: int) -> None:
-    """Let so many closings have been handed over long ago, each to a client of its own."""
+    """Let so many closings have been sent to Broadly long ago, each with a client of its own."""
     values = {"first": FIRST_MATTER, "many": closings}
     with closing(sqlite3.connect(state)) as connection, connection:
         connection.execute(_CLOSINGS, values)

@@ -1,4 +1,4 @@
-"""Run a child to its end, and say what it cost; run the canned servers, and say what they did."""
+"""Measures what a child process costs, and what the canned servers did meanwhile."""
 
 import json
 import os
@@ -19,45 +19,59 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
-    """What a run took: seconds, seconds of CPU, the most memory in MiB; the seconds of CPU of the
-    two servers, the requests that they had, and how many clients were handed over."""
+    """What a run took."""
 
     wall: float
+    """The seconds from its start to its end."""
     cpu: float
+    """The seconds of CPU that it used."""
     mib: float
+    """The most memory that it used, in MiB."""
     servers: float
+    """The seconds of CPU that the two servers used meanwhile."""
     clio: int
+    """How many requests Clio had."""
     broadly: int
+    """How many requests Broadly had."""
     items: int
+    """How many clients were sent to Broadly."""
 
 
 class Served(NamedTuple):
+    """What the two servers have done so far."""
+
     cpu: float
+    """The seconds of CPU that they used together."""
     clio: int
+    """How many requests Clio had."""
     broadly: int
+    """How many requests Broadly had."""
     items: int
+    """How many clients were sent to Broadly."""
 
 
 class Ends(NamedTuple):
-    """The ports of the two servers, and their processes."""
+    """The two servers, Clio first."""
 
     ports: tuple[int, int]
     pids: tuple[int, int]
 
     @property
     def clio(self) -> str:
+        """Return the scheme, host and port of Clio."""
         return f"http://127.0.0.1:{self.ports[0]}"
 
     @property
     def broadly(self) -> str:
+        """Return the whole address for batches."""
         return f"http://127.0.0.1:{self.ports[1]}/customers"
 
     def close(self, closings: int) -> None:
-        """Let so many matters have been closed today, and no others."""
+        """Let so many matters have been closed today, and no other ones."""
         _asked(self.ports[0], f"{CLOSINGS}/{closings}")
 
     def served(self) -> Served:
-        """Return what the two have done so far."""
+        """Return what the two servers have done so far."""
         clio, broadly = (_asked(port, COUNTED) for port in self.ports)
         requests = clio.get("requests", 0), broadly.get("requests", 0)
         return Served(sum(map(_cpu_of, self.pids)), *requests, broadly.get("items", 0))
@@ -65,7 +79,7 @@ class Ends(NamedTuple):
 
 @contextmanager
 def serving() -> Iterator[Ends]:
-    """Run a Clio in which nothing was closed, and a Broadly."""
+    """Run a Clio in which nothing was closed, and a Broadly, until the context ends."""
     clio, broadly = servers = _server("clio"), _server("broadly")
     try:
         yield Ends((_port(clio), _port(broadly)), (clio.pid, broadly.pid))
@@ -76,9 +90,10 @@ def serving() -> Iterator[Ends]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, ends: Ends) -> Cost:
-    """Run to the end; stop everything where it fails. What it prints is left in `folder`/out.
+    """Run a command to its end, and return what it cost; end the benchmark where it fails.
 
-    Where a shell pipes processes into one another, the memory is that of the largest.
+    What the command prints is in the file `out` of the folder afterwards. Where a shell pipes
+    processes into one another, the memory is that of the largest one.
     """
     before = ends.served()
     with open(folder / "out", "wb") as out:
@@ -95,6 +110,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, en
 
 
 def medians(costs: Sequence[Cost]) -> Cost:
+    """Return a cost of which each part is the median of that part."""
     return Cost(*map(statistics.median, zip(*costs, strict=True)))
 
 

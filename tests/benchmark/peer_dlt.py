@@ -1,8 +1,11 @@
-"""The job as a user of dlt would write it: a resource that remembers how far it was, a transformer
-that looks the clients up, and Broadly as a custom destination."""
+"""The job as a user of dlt would write it.
+
+There is a resource that remembers how far it got, a transformer that looks the clients up, and
+Broadly as a custom destination.
+"""
 
 # mypy: disable-error-code="import-not-found, untyped-decorator"
-# dlt is installed where the benchmark puts it, and not beside this program.
+# dlt is installed in a folder of the benchmark, and not beside this program.
 
 import sys
 from collections.abc import Iterator

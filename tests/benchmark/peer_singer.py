@@ -1,7 +1,7 @@
-"""The job as a user of singer-sdk would write it: a tap, and the target that it is piped into."""
+"""The job as a user of singer-sdk would write it: a tap, and a target that it is piped into."""
 
 # mypy: disable-error-code="import-not-found, misc"
-# singer-sdk is installed where the benchmark puts it, and not beside this program.
+# singer-sdk is installed in a folder of the benchmark, and not beside this program.
 
 import sys
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class NextPage(BaseHATEOASPaginator):
 
 
 class Customers(RESTStream[ParseResult]):
-    """Those to hand over; what is remembered is when a matter was changed last."""
+    """The clients to send; between runs it remembers when a matter was last changed."""
 
     name = "customers"
     path = "/api/v4/matters.json"

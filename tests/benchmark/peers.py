@@ -1,4 +1,4 @@
-"""dlt and singer-sdk, each in a virtual environment of its own; they are asked for by `--peers`."""
+"""The peers dlt and singer-sdk, each in a virtual environment of its own, for `--peers`."""
 
 import json
 import subprocess
@@ -15,13 +15,16 @@ CACHE = Path("~/.cache/clio-broadly-sync-benchmark").expanduser()
 
 
 def peers(folder: Path) -> list[Contestant]:
-    """Return them; what is not in the folder yet is installed there first."""
+    """Return the peers; whatever is not in the folder yet is installed there first."""
     here = folder.resolve()
     return [Dlt(_installed(DLT, here)), Singer(_installed(SINGER, here))]
 
 
 class Dlt(NamedTuple):
+    """The job by `benchmark/peer_dlt.py`."""
+
     python: str
+    """The path of the interpreter that has dlt."""
     name: str = DLT.replace("==", " ")
     hands_over: bool = True
 
@@ -35,9 +38,10 @@ class Dlt(NamedTuple):
 
 
 class Singer(NamedTuple):
-    """The tap piped into the target: two processes side by side, as people run them."""
+    """The job by `benchmark/peer_singer.py`: two processes in a pipe, as people run them."""
 
     python: str
+    """The path of the interpreter that has singer-sdk."""
     name: str = SINGER.replace("==", " ")
     hands_over: bool = True
 
@@ -62,7 +66,7 @@ tail -n 1 states > state.json
 
 
 def _installed(requirement: str, folder: Path) -> str:
-    """Return the interpreter that has it."""
+    """Return the path of an interpreter that has this package, which is installed if need be."""
     home = folder / requirement.replace("==", "-")
     python, done = str(home / "bin" / "python"), home / "installed"
     if not done.exists():

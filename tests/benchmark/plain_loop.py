@@ -1,5 +1,8 @@
-"""What a person would write instead, in some 25 lines: no ledger, no dedupe, and what is cut
-short is lost or repeated."""
+"""What a person would write instead of this program, in some 25 lines.
+
+It has no ledger and recognizes nobody who was asked before. A run that is cut short loses closings
+or repeats them.
+"""
 
 import sys
 from datetime import UTC, datetime
@@ -19,6 +22,7 @@ queue: list[dict[str, str]] = []
 
 
 def send(least: int) -> None:
+    """Send the queue in batches, as long as it holds at least so many."""
     while len(queue) >= least:
         batch, queue[:BATCH] = queue[:BATCH], []
         broadly.post(broadly_url, json={"source": "clio", "customers": batch}).raise_for_status()

@@ -1,4 +1,4 @@
-"""A sandbox without people, and signals that go to one place for the length of a test."""
+"""A sandbox without people, a Stop that a signal asks, and ports whose talk a test decides."""
 
 import signal
 import socket
@@ -35,7 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def stop() -> Iterator[Stop]:
-    """A Stop that SIGTERM asks."""
+    """Yield a Stop that SIGTERM asks to stop, until the test ends."""
     asked = Stop()
     before = signal.signal(signal.SIGTERM, asked.ask)
     yield asked
@@ -44,7 +44,10 @@ def stop() -> Iterator[Stop]:
 
 @pytest.fixture
 def listen() -> Iterator[Callable[[Talk], int]]:
-    """Return what listens on a port and lets `talk` deal with each connection."""
+    """Yield a function that listens on a free port, and returns the port.
+
+    It lets `talk` deal with each connection, one after the other, until the test ends.
+    """
     over = threading.Event()
     listeners: list[socket.socket] = []
     threads: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""What the tests of both ends are made of: a clock that only moves when told, tokens, people."""
+"""Parts for the tests of Clio's and Broadly's side: a clock, tokens, a transport, clients."""
 
 import io
 from collections.abc import Callable
@@ -20,12 +20,14 @@ BEARER = {"Authorization": "Bearer secret"}
 
 
 class Clock:
-    """Monotonic seconds; a sleep moves them, is noted, and may be used by `at_sleep`."""
+    """A monotonic clock, in seconds, which only a sleep moves."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
         self.waits: list[float] = []
+        """How many seconds each sleep lasted."""
         self.at_sleep: Callable[[], object] = lambda: None
+        """What happens at the end of each sleep."""
 
     def now(self) -> float:
         return self.seconds
@@ -37,7 +39,7 @@ class Clock:
 
 
 class Tokens:
-    """A stand-in for the sign-in: the token, and those that a refresh gives in its place."""
+    """A stand-in for the sign-in, which gives its first token, and after a refresh the next."""
 
     def __init__(self, *tokens: str) -> None:
         self.token, *self.fresh = tokens or ("first",)
@@ -62,7 +64,7 @@ def transport(
     stop: Stop | None = None,
     whole_call: float = 60.0,
 ) -> Transport:
-    """Return a transport that never really waits."""
+    """Return a transport whose waits take no time."""
     clock = clock or Clock()
     return Transport(
         peer,
@@ -75,7 +77,7 @@ def transport(
 
 
 def review_request(number: int, **changes: Any) -> ReviewRequest:
-    """Return the request of client 1200 + number, for matter `number`."""
+    """Return the review request for the matter `number`, whose client has the id 1200 + number."""
     given = {"first_name": "Ada", "last_name": "Lovelace", "email": f"ada{number}@example.com"}
     return ReviewRequest(Key(number, DAY), 1200 + number, DAY, **{**given, **changes})
 
@@ -83,7 +85,10 @@ def review_request(number: int, **changes: Any) -> ReviewRequest:
 def served(
     handler: Callable[[requests.PreparedRequest], tuple[int, dict[str, str], bytes]],
 ) -> Callable[..., requests.Response]:
-    """Return a `HTTPAdapter.send` that answers without a network and quickly."""
+    """Return a function in place of `HTTPAdapter.send`, which answers quickly and without network.
+
+    `handler` returns status, headers and body of the answer to a request.
+    """
 
     def send(
         self: Any, request: requests.PreparedRequest, *args: Any, **kwargs: Any

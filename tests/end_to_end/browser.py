@@ -16,12 +16,15 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+"""The key of an element's id in an answer (W3C WebDriver)."""
 PATIENCE_MS = 20_000
+"""How many milliseconds to look for something on a page before giving up."""
 MUST_RUN = "CLIO_BROADLY_SYNC_BROWSER_TESTS"
+"""The environment variable that turns a missing browser into a failure."""
 
 
 class Browser:
-    """One window of it."""
+    """One window of the browser."""
 
     def __init__(self, driver: str, options: Mapping[str, Any]) -> None:
         self._http = requests.Session()
@@ -35,11 +38,12 @@ class Browser:
         self._call("POST", f"{self._session}/url", {"url": url})
 
     def press(self, label: str) -> None:
+        """Press the button with this label."""
         button = self._find(f'//button[.="{label}"]')
         self._call("POST", f"{button}/click", {})
 
     def heading(self, text: str) -> str:
-        """Await a page with this heading; return its address."""
+        """Wait for a page with this heading, and return its address."""
         self._find(f'//h1[.="{text}"]')
         return str(self._call("GET", f"{self._session}/url"))
 
@@ -61,7 +65,10 @@ class Browser:
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
-    """Yield a browser with a profile of its own; skip where there is none, unless it must run."""
+    """Yield a browser with a profile of its own, for as long as the context lasts.
+
+    Where no browser is installed, skip the test, or let it fail if `MUST_RUN` is set.
+    """
     driver, program = shutil.which("chromedriver"), shutil.which("chromium")
     if driver is None or program is None:
         missing = "Debian's chromium and chromium-driver are not installed"

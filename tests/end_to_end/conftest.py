@@ -1,6 +1,6 @@
-"""A sandbox and a state for each test, always at the same two ports.
+"""A sandbox and a state for each test, always on the same two ports.
 
-So a state that one first sync has made serves every test that wants one to start from.
+So the state after one first sync can be copied for every test that begins with such a state.
 """
 
 import shutil
@@ -25,7 +25,7 @@ def forks() -> Iterator[ForkServer]:
 
 @pytest.fixture(scope="session")
 def make_world(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> MakeWorld:
-    """Return what makes a world in a folder, all of them alike from outside."""
+    """Return a function that makes a world in a folder; from outside, all worlds are alike."""
     ground = Ground(tmp_path_factory.mktemp("bytecode"))
     return lambda folder: World(ground.sandbox(), folder, ground.bytecode, forks)
 
@@ -42,7 +42,7 @@ def first_state(make_world: MakeWorld, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def fresh(make_world: MakeWorld, tmp_path: Path) -> Iterator[World]:
-    """A firm and no state: the next run is the first."""
+    """Yield a world with an empty firm and no state, so that the next run is the first one."""
     world = make_world(tmp_path)
     with world.sandbox:
         yield world
@@ -51,7 +51,7 @@ def fresh(make_world: MakeWorld, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def world(fresh: World, first_state: Path) -> World:
-    """A firm one minute after the first sync."""
+    """Return a world with an empty firm, one minute after the first sync."""
     shutil.copytree(first_state, fresh.state.parent)
     fresh.later(minutes=1)
     return fresh
@@ -59,5 +59,8 @@ def world(fresh: World, first_state: Path) -> World:
 
 @pytest.fixture
 def office(fresh: World) -> World:
-    """A firm whose clock stands still at an hour to come, and no state: for transcripts."""
+    """Return a world for transcripts.
+
+    It has no state, and its clock stands still at an hour in the future.
+    """
     return stand_still(fresh)

@@ -1,8 +1,8 @@
-"""Starts children of the program by fork: processes of their own, with the imports done.
+"""Starts the program in child processes by fork, so that they need not import anything.
 
-A fresh interpreter takes half a second to import what a run needs, and the tests need thousands
-of runs. Run as a program it takes orders on its standard input, a socket; imported, it is
-the other end of that socket.
+A fresh interpreter takes half a second to import what a run needs, and the tests need thousands of
+runs. This module is both ends of a socket: run as a program, it takes orders on its standard
+input, and where it is imported, it gives them.
 """
 
 import importlib
@@ -22,16 +22,21 @@ from select import select
 from typing import IO, Any, NoReturn, Self
 
 MAX_ORDER = 1 << 16
+"""How many bytes an order may have."""
 NEEDED = (
     "clio_broadly_sync.cli.sync", "clio_broadly_sync.cli.outbox", "clio_broadly_sync.cli.status",
     "clio_broadly_sync.cli.verify", "clio_broadly_sync.cli.check.command",
     "clio_broadly_sync.cli.explain.command", "clio_broadly_sync.cli.clients",
     "email_validator", "phonenumbers", "time_machine",
 )  # fmt: skip
+"""The modules that runs import."""
 
 
 class Forked:
-    """A child, in the parts of `subprocess.Popen` that `World.finish` needs."""
+    """A child process, with those parts of `subprocess.Popen` that `World.finish` needs.
+
+    It prints into the files `out` and `err`, and `told` is read for its id and then its exit code.
+    """
 
     def __init__(self, args: Sequence[str], out: IO[bytes], err: IO[bytes], told: int) -> None:
         self.args = args
@@ -48,12 +53,16 @@ class Forked:
         self._close()
 
     def communicate(self, typed: None = None, timeout: float | None = None) -> tuple[str, str]:
-        """Await the end; return what was printed on both streams. There is nothing to type on."""
+        """Wait for the end, and return what was printed on both streams; nothing can be typed."""
         self.wait(timeout)
         out, err = (os.pread(f.fileno(), os.fstat(f.fileno()).st_size, 0) for f in self._files)
         return out.decode(), err.decode()
 
     def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit code; raise TimeoutExpired when it is late.
+
+        `timeout` is in seconds; None waits without end.
+        """
         if self.returncode is None:
             if not select([self._told], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
@@ -61,7 +70,7 @@ class Forked:
         return self.returncode
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):  # it may just have ended
+        with suppress(ProcessLookupError):  # it may have ended by itself just now
             os.kill(self.pid, signal.SIGKILL)
 
     def _fail(self) -> NoReturn:
@@ -74,7 +83,7 @@ class Forked:
 
 
 class ForkServer:
-    """Our end: starts the other one, and ends it."""
+    """The end of the socket that gives orders; it starts the other end, and stops it."""
 
     def __init__(self, package: Path) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -90,7 +99,7 @@ class ForkServer:
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> Forked:
-        """Start the program in this folder, with these arguments and this environment only."""
+        """Start the program in this folder, with these arguments and only this environment."""
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         told, tell = os.pipe()
         order = {"arguments": arguments, "environment": environment, "folder": str(folder)}
@@ -105,7 +114,7 @@ class ForkServer:
 
 
 def serve(orders: socket.socket) -> None:
-    """Fork for every order, until the other end is closed."""
+    """Fork for every order, until the other end of the socket is closed."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         order, files, _, _ = socket.recv_fds(orders, MAX_ORDER, 3)
@@ -119,7 +128,7 @@ def serve(orders: socket.socket) -> None:
 
 
 def _stand_by(order: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
-    """Start the child, tell its id, await its end and tell that."""
+    """Start the child and send its id; wait for its end and send the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     out, err, tell = files
     child = os.fork()
@@ -133,7 +142,7 @@ def _stand_by(order: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
 
 
 def _become(order: Mapping[str, Any], out: int, err: int) -> NoReturn:
-    """Be what `python -m clio_broadly_sync` would be."""
+    """Do in this process what `python -m clio_broadly_sync` would do."""
     from clio_broadly_sync.cli import main
 
     for number, file in ((1, out), (2, err)):
@@ -151,7 +160,7 @@ def _become(order: Mapping[str, Any], out: int, err: int) -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
-    except BaseException:  # noqa: BLE001  (as the interpreter's own last resort)
+    except BaseException:  # noqa: BLE001  (the interpreter does the same at the end)
         sys.excepthook(*sys.exc_info())
         code = 1
     sys.stdout.flush()
@@ -160,7 +169,7 @@ def _become(order: Mapping[str, Any], out: int, err: int) -> NoReturn:
 
 
 def _alter(python_path: str) -> None:
-    """Load what a fresh interpreter would load by itself."""
+    """Load the `sitecustomize.py` files that a fresh interpreter would load by itself."""
     for folder in reversed(python_path.split(":")):
         sys.path.insert(0, folder)
         if (Path(folder) / "sitecustomize.py").exists():
@@ -168,7 +177,7 @@ def _alter(python_path: str) -> None:
 
 
 def _warm_up() -> None:
-    """Import what runs import, so that the children need not."""
+    """Import what runs import, so that the children need not do it."""
     for name in NEEDED:
         importlib.import_module(name)
 

@@ -1,14 +1,18 @@
-"""A day of a firm on which everything happens that may become of a client."""
+"""A day of a firm, on which everything happens that may become of a client."""
 
 from rig import faults
 from transcripts import Transcript
 from world import Closing, World
 
 ANSWERS = ("duplicate", "suppressed", "rejected", "retry")
+"""What Broadly answers for an item, apart from accepted."""
 
 
 def full_day(world: World, done: Transcript) -> dict[str, int]:
-    """Let runs meet it all, and return what happened to which matter."""
+    """Run the program on such a day; return the matter ids by what happens to them.
+
+    `done` gets every run and what came before it.
+    """
     done.run("sync")
     world.later(minutes=15)
     done.note("Matters are closed, one for each decision of the rules and each answer of Broadly.")
@@ -32,7 +36,7 @@ def full_day(world: World, done: Transcript) -> dict[str, int]:
 
 
 def _closed(world: World) -> dict[str, int]:
-    """Close a matter for each thing that the rules may decide."""
+    """Close a matter for each decision of the rules; return the matter ids by decision."""
     sent = world.closing(type="Company", name="Orchards Inc.")
     hidden = world.closing()
     world.firm.hide_contact(hidden.contact)
@@ -53,7 +57,7 @@ def _closed(world: World) -> dict[str, int]:
 
 
 def _answered(world: World) -> dict[str, int]:
-    """Close a matter for each answer that Broadly may give."""
+    """Close a matter for each answer of Broadly; return the matter ids by answer."""
     made = {}
     for word in ANSWERS:
         email = f"{word}@example.com"

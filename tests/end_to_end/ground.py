@@ -1,6 +1,6 @@
-"""What the worlds of one session share: the hour, two ports, the keys, a place for bytecode.
+"""What the worlds of one test session share: the hour, two ports, the keys, and bytecode.
 
-So a state that was made in one world fits every other.
+So a state that was made in one world fits every other one.
 """
 
 import secrets
@@ -16,6 +16,8 @@ from clio_broadly_sync.sandbox import Firm
 
 
 class Ground:
+    """What all worlds have in common; `bytecode` is a folder for the compiled modules."""
+
     def __init__(self, bytecode: Path) -> None:
         self.bytecode = bytecode
         self._noon = _noon()
@@ -24,7 +26,7 @@ class Ground:
         self._key = f"broadly-{secrets.token_hex(20)}"
 
     def sandbox(self) -> Sandbox:
-        """Return a sandbox with an empty firm, the same as every other from outside."""
+        """Return a sandbox with an empty firm, which from outside looks like every other one."""
         firm = Firm(contacts=0, matters=0)
         firm.clock.set(self._noon)
         return Sandbox(
@@ -38,14 +40,14 @@ class Ground:
 
 
 def _noon() -> datetime:
-    """Return the firm's last noon: no test runs into midnight unless it means to."""
+    """Return the firm's last noon, so that no test runs into midnight unless it means to."""
     now = datetime.now(ZoneInfo("America/Los_Angeles"))
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
     return (noon if noon <= now else noon - timedelta(days=1)).astimezone(UTC)
 
 
 def _free_port() -> int:
-    """Return a port that nothing listens on and that no outgoing connection is given."""
+    """Return a port on which nothing listens, and which no outgoing connection is given."""
     for port in SystemRandom().sample(range(20_000, 30_000), 100):
         with socket.socket() as trial:
             if trial.connect_ex(("127.0.0.1", port)) != 0:

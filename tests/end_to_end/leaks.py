@@ -1,4 +1,4 @@
-"""What the program must neither print nor leave behind, and the few places that may hold some."""
+"""What the program must neither print nor leave behind, and the few places that may hold it."""
 
 import json
 import re
@@ -12,6 +12,8 @@ from rig import Sandbox
 
 
 class Kind(StrEnum):
+    """What a word that must not be seen is; the values stand in sentences."""
+
     NAME = "a client's name"
     CHANNEL = "a client's e-mail address or phone number"
     KEY = "a key of the settings, or a sign-in's code"
@@ -20,27 +22,29 @@ class Kind(StrEnum):
 
 Words = Mapping[Kind, set[str]]
 ON_A_TERMINAL = "explain on a terminal"
+"""The name of the place for what `explain` prints on a terminal, which may name a client."""
 MAY_HOLD = {
     "*/state.db": {Kind.SIGN_IN},
     "*/state.db-wal": {Kind.SIGN_IN},
     "*.env": {Kind.KEY},
     ON_A_TERMINAL: {Kind.NAME},
 }
-"""The places that are meant to hold something. There is no other, and they hold nothing else."""
+"""What may be where. No other place holds any such thing, and these hold nothing else."""
 SECRET_SETTINGS = ("CLIO_ACCESS_TOKEN", "CLIO_CLIENT_SECRET", "BROADLY_API_KEY", "PING_URL")
 EMPTY_ROOM = re.compile(b"\0{2,}")
+"""The unused bytes in a database."""
 SHORTEST = 4
-"""A shorter name is found in many a word."""
+"""Shorter names are not searched for, because they occur within other words."""
 
 
 def keys_in(environment: Mapping[str, str]) -> set[str]:
-    """Return the values that no place but the settings may hold; what is short is no real key."""
+    """Return the values that only the settings may hold; a short one is no real key."""
     values = {environment.get(name, "") for name in SECRET_SETTINGS}
     return {value for value in values if len(value) >= 8}
 
 
 def of(sandbox: Sandbox, keys: set[str]) -> dict[Kind, set[str]]:
-    """Return everything that is to be looked for, up to now."""
+    """Return every word to search for: all that the sandbox has given so far, and these keys."""
     oauth = sandbox.clio.oauth
     people = {word for word in sandbox.people() if len(word) >= SHORTEST}
     channels = {word for word in people if "@" in word or any(c.isdigit() for c in word)}
@@ -54,7 +58,7 @@ def of(sandbox: Sandbox, keys: set[str]) -> dict[Kind, set[str]]:
 
 
 def found(places: Mapping[str, bytes], words: Words) -> list[str]:
-    """Say which place holds what it must not; what it holds is named by its kind and itself."""
+    """Return a sentence for each word in a place that may not hold it, with its kind."""
     return [
         f"{place} holds {kind}: {word!r}"
         for place, content in places.items()
@@ -64,7 +68,7 @@ def found(places: Mapping[str, bytes], words: Words) -> list[str]:
 
 
 def _text(content: bytes) -> str:
-    """Return it in lower case, without a database's empty room, which no word is in."""
+    """Return a place's content in lower case, without empty room, in which there is no word."""
     return EMPTY_ROOM.sub(b"\0", content).decode("utf-8", "surrogateescape").lower()
 
 
@@ -81,5 +85,5 @@ def _allowed(place: str) -> set[Kind]:
 
 @cache
 def _forms(word: str) -> Iterable[str]:
-    """Return the word as it may be found in lower case: plain, or as JSON or an address has it."""
+    """Return the lower-case forms in which a word may occur: plain, in JSON, in an address."""
     return {word.lower(), json.dumps(word)[1:-1].lower(), quote(word, safe="").lower()}

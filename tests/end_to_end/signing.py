@@ -1,4 +1,4 @@
-"""A person who signs in: the page that `login` opens, and what is chosen there."""
+"""What a person does who signs in: opens the page that `login` names, and chooses there."""
 
 import os
 import select
@@ -15,11 +15,14 @@ from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import TokenStore
 
 NO_BROWSER = {"BROWSER": "true"}
-"""A browser that does nothing, for tests that go to the page themselves."""
+"""The setting of a browser that does nothing, for tests that go to the page themselves."""
 
 
 def by_login(world: World, **settings: str) -> None:
-    """Let the world sign in by `login`, on a port of its own."""
+    """Give the world the settings for `login` in place of a token, and a free port to come back to.
+
+    `settings` are further settings.
+    """
     uri = f"http://127.0.0.1:{free_port()}/callback"
     world.clio.oauth.redirect_uris = {uri}
     state = {"SYNC_STATE": str(world.state)}
@@ -27,7 +30,7 @@ def by_login(world: World, **settings: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on and that no outgoing connection is given."""
+    """Return a port on which nothing listens, and which no outgoing connection is given."""
     for port in SystemRandom().sample(range(10_000, 20_000), 100):
         with socket.socket() as trial:
             if trial.connect_ex(("127.0.0.1", port)) != 0:
@@ -36,34 +39,35 @@ def free_port() -> int:
 
 
 def opened(child: Child) -> str:
-    """Return the address that a `login` has printed on a line of its own."""
+    """Return the address that a `login` prints on a line of its own."""
     assert child.stdout is not None
     return next(line.strip() for line in child.stdout if line.startswith("http"))
 
 
 def started(world: World, **settings: str | None) -> tuple[Child, str]:
-    """Start a `login` that waits for the browser; return it, and the page it wants opened."""
+    """Start a `login`, which waits for the browser; return it and the page that it names."""
     child = world.start(["login"], {**NO_BROWSER, **settings})
     return child, opened(child)
 
 
 def allow(url: str) -> str:
-    """Allow it on the page; return the address that the browser is sent to, not going there."""
+    """Allow the sign-in on the page; return where the browser is sent, without going there."""
     return _choose(url, "allow")
 
 
 def decline(url: str) -> str:
+    """Decline the sign-in on the page; return where the browser is sent, without going there."""
     return _choose(url, "decline")
 
 
 def go(url: str) -> requests.Response:
-    """Go to an address as the browser does."""
+    """Go to an address as the browser does, and return the answer."""
     with _session() as session:
         return session.get(url, timeout=10)
 
 
 def with_query(url: str, **changes: str | None) -> str:
-    """Return the address with other values in its query; None takes one away."""
+    """Return the address with other values in its query; a value of None takes the name away."""
     parts = urlsplit(url)
     given: Mapping[str, str | None] = {k: v[0] for k, v in parse_qs(parts.query).items()} | changes
     kept = {name: value for name, value in given.items() if value is not None}
@@ -75,7 +79,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def sign_in(world: World) -> None:
-    """Sign in, and see that it worked."""
+    """Sign in, and fail where that does not work."""
     child, url = started(world)
     go(allow(url))
     ran = world.finish(child)
@@ -83,7 +87,7 @@ def sign_in(world: World) -> None:
 
 
 def keep_sign_in(world: World) -> None:
-    """Put into the state what `login` would, without the way there."""
+    """Put into the state what `login` would put there, without running it."""
     by_login(world)
     its = world.clio.oauth.issue()
     grant = Grant(world.clio.url, its.access, its.refresh, its.expires)
@@ -91,7 +95,7 @@ def keep_sign_in(world: World) -> None:
 
 
 class Pipe:
-    """What $BROWSER is set to: a script that only tells which page it was given."""
+    """A script to name in BROWSER, which only says which page it was given (`url`)."""
 
     def __init__(self, folder: Path) -> None:
         self._fifo, self.script = folder / "opened", folder / "browser"
@@ -100,7 +104,7 @@ class Pipe:
         self.script.chmod(0o700)
 
     def url(self) -> str:
-        """Return the page, once it was given."""
+        """Wait until the script was given a page, and return the address; fail after 30 seconds."""
         reader = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
         try:
             assert select.select([reader], [], [], 30)[0], "no browser was opened"

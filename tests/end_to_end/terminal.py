@@ -1,4 +1,4 @@
-"""The program on a terminal of its own, with somebody who answers."""
+"""Runs the program on a terminal of its own, with somebody who answers its questions."""
 
 import fcntl
 import os
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from world import Ran, World
 
 PATIENCE_SECONDS = 30
+"""How long the program may print nothing before that counts as a failure."""
 
 
 def on_terminal(
@@ -23,9 +24,10 @@ def on_terminal(
     columns: int = 80,
     **settings: str | None,
 ) -> Ran:
-    """Run on a terminal of this width; type each answer once its question has been printed.
+    """Run the program on a terminal with so many columns, and return what came of it.
 
-    A signal, where one is given, comes after the last answer.
+    `answers` says what is typed after each question, in the order of the questions. A signal, where
+    one is given, is sent after the last answer. A setting of None is taken away.
     """
     with _pair(columns) as (ours, theirs):
         child = world.start(arguments, settings, theirs)
@@ -44,7 +46,7 @@ def on_terminal(
 
 
 def left(printed: str) -> list[str]:
-    """Return the lines that stay on the terminal."""
+    """Return the lines that are on the terminal in the end, when others were written over."""
     lines = []
     for line in printed.replace("\r\n", "\n").split("\n"):
         cells: list[str] = []
@@ -72,7 +74,7 @@ def _rest(ours: int) -> bytes:
 
 
 def _read(ours: int) -> bytes:
-    """Wait for what is printed next; nothing once the other end is closed."""
+    """Wait for what is printed next; return nothing once the other end is closed."""
     ready, _, _ = select.select([ours], [], [], PATIENCE_SECONDS)
     assert ready, "the program neither prints nor ends"
     try:

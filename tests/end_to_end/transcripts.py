@@ -1,7 +1,7 @@
-"""What was typed and what came of it, as plain text that is the same each time it is done.
+"""Transcripts: what was typed and what came of it, as plain text that is the same each time.
 
-The firm's clock stands still in a year to come, and each run begins at that hour: so every date
-and every time of day is the same. What still differs has a fixed word.
+The firm's clock stands still in a year far in the future, and each run begins at that hour. So all
+dates and times of day are the same. In place of what still differs there is a fixed word.
 """
 
 import json
@@ -15,7 +15,7 @@ from terminal import left, on_terminal
 from world import Ran, World
 
 HOUR = datetime(2099, 11, 20, 18, 0, 30, tzinfo=UTC)
-"""Ten in the morning where the firm is, and far from the next minute."""
+"""It is ten in the morning in the firm's zone, and 30 seconds before the next minute."""
 VARIES = (
     (r"\b[0-9a-f]{32}\b", "RUN-ID"),
     (r"(T\d\d:\d\d):\d\dZ", r"\1:SSZ"),
@@ -25,10 +25,11 @@ VARIES = (
     (r"(127\.0\.0\.1|localhost)(:|%3A)\d{5}\b", r"\1\2PORT"),
     (r"\bstate=[\w-]{43}", "state=STATE"),
 )
+"""What differs from time to time, and what stands in its place."""
 
 
 def stand_still(world: World) -> World:
-    """Let the firm's clock stand still, at the hour at which all transcripts begin."""
+    """Let the firm's clock stand still at the hour at which transcripts begin; return the world."""
     world.firm.clock.freeze(HOUR)
     world.later()
     world.settings["TZ"] = "UTC"
@@ -36,29 +37,36 @@ def stand_still(world: World) -> World:
 
 
 class Transcript:
-    """Lines of what was done in a world: `# ` before what happens there, `$ ` before a command."""
+    """What was done in a world, line by line.
+
+    `# ` stands before what happens there, and `$ ` before a command.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._lines: list[str] = []
 
     def note(self, what: str) -> None:
-        """Say what happens, or what the next commands are about."""
+        """Add a line which says what happens, or what the next commands are about."""
         self._lines += ["", f"# {what}"]
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
+        """Run the program, and add what came of it."""
         return self.add(self._world.run(*arguments, **settings), *arguments, **settings)
 
     def on_terminal(
         self, *arguments: str, answers: Mapping[str, str] | None = None, **settings: str | None
     ) -> Ran:
-        """Run on a terminal of 80 columns, where answers may be typed."""
+        """Run the program on a terminal of 80 columns, and add what came of it.
+
+        `answers` says what is typed after each question.
+        """
         ran = on_terminal(self._world, *arguments, answers=answers, **settings)
         shown = Ran(ran.code, "\n".join(left(ran.out)), "")
         return self.add(shown, *arguments, where="  # on a terminal", **settings)
 
     def add(self, ran: Ran, *arguments: str, where: str = "", **settings: str | None) -> Ran:
-        """Add what came of a run, however that was made; then a minute passes."""
+        """Add what came of a run that was made in any way; then let a minute pass."""
         given = [f"{name}={value or ''}" for name, value in settings.items()]
         typed = shlex.join([*given, "clio-broadly-sync", *arguments])
         self._lines += ["", f"$ {typed}{where}", f"exit code {ran.code}"]
@@ -69,11 +77,12 @@ class Transcript:
 
     @property
     def text(self) -> str:
+        """Return the whole transcript."""
         return settled("\n".join(self._lines).strip(), self._world)
 
 
 def settled(text: str, world: World) -> str:
-    """Put a fixed word in the place of all that differs from time to time."""
+    """Return the text with fixed words in place of all that differs from time to time."""
     places = (
         (world.folder, "/office"), (world.clio.url, "https://clio.test"),
         (world.broadly.url, "https://broadly.test"), (world.sandbox.clio.token, "CLIO-TOKEN"),
@@ -86,7 +95,10 @@ def settled(text: str, world: World) -> str:
 
 
 def shape(*values: Any) -> Any:
-    """Return the keys and types of JSON values that are alike; of a list, those of its items."""
+    """Return the keys and types that JSON values of one kind have.
+
+    The values must have the same keys. Of lists, it is one list with the shape of all items.
+    """
     if all(isinstance(value, dict) for value in values):
         return {key: shape(*(value[key] for value in values)) for key in values[0]}
     if all(isinstance(value, list) for value in values):
@@ -103,7 +115,11 @@ def _kind(value: Any) -> str:
 
 
 def spread(value: Any, indent: str = "") -> str:
-    """Write JSON so that it can be read: a line for each part, one for all that has no parts."""
+    """Return a JSON value as text that people can read.
+
+    There is a line for each part; a value whose parts have no parts of their own stands on one
+    line.
+    """
     parts: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         parts = [(f"{json.dumps(key)}: ", part) for key, part in value.items()]
@@ -117,7 +133,7 @@ def spread(value: Any, indent: str = "") -> str:
 
 
 def _readable(out: str) -> list[str]:
-    """Return the lines that were printed; an object of JSON is spread over several."""
+    """Return the lines that were printed; a JSON object is spread over several."""
     try:
         return spread(json.loads(out)).splitlines()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The program as a child process beside a sandbox, and what must hold after each run of it."""
+"""The program as a child process beside a sandbox, and the checks of what each run leaves."""
 
 import json
 import os
@@ -29,54 +29,68 @@ OUTCOMES = {
     0: "ok", 65: "attention", 69: "unavailable", 74: "storage", 75: "busy", 77: "denied",
     78: "config", 130: "interrupted", 143: "interrupted",
 }  # fmt: skip
+"""The outcome that each exit code has in `--json`."""
 KEYS = {
     "run_id", "command", "dry_run", "outcome", "watermark", "matters_read", "to_send", "skipped",
     "delivery", "requests", "seconds",
 }  # fmt: skip
+"""The keys of a run's `--json`; `decisions` may be there as well."""
 NOBODY = {"sent": 0, "duplicate": 0, "suppressed": 0, "rejected": 0, "held": 0, "waiting": 0}
+"""The `delivery` of a run that sent nobody."""
 SHIFTED = Path(__file__).parent / "shifted_clock"
+"""A folder which, on the PYTHONPATH of a child, lets its clock run ahead."""
 PACKAGE = Path(clio_broadly_sync.__file__).parents[1]
 QUICK = {"SYNC_RUN_MINUTES": "0.04"}
-"""For runs in which Broadly stays away: the run's time ends what would be tried again."""
+"""The setting for runs in which Broadly stays away: the run's time ends its repeats soon."""
 HURRY = {"SYNC_RUN_MINUTES": "0.01"}
-"""The same for Clio, without which nothing is pushed."""
+"""The same for runs in which Clio stays away; nobody is sent without Clio."""
 
 
 class Closing(NamedTuple):
+    """A matter that was closed for a client of its own."""
+
     matter: int
+    """The matter's id."""
     contact: int
+    """The client's id."""
 
 
 class Row(NamedTuple):
     """What the ledger says of one closing."""
 
     matter: int
+    """The matter's id."""
     closed_on: str
+    """The close date, such as 2026-11-20; empty where there is none."""
     state: str
     reason: str | None
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the program left: its exit code and what it printed."""
+    """What came of a run of the program."""
 
     code: int
+    """The exit code; a signal that killed the run is its negative number."""
     out: str
+    """What was printed on stdout, or on the terminal where there was one."""
     err: str
+    """What was printed on stderr, if it was not a terminal."""
 
     @property
     def json(self) -> dict[str, Any]:
+        """Return the object that `--json` printed."""
         found: dict[str, Any] = json.loads(self.out)
         return found
 
     @property
     def delivery(self) -> dict[str, int]:
-        """Return the counts that are not zero."""
+        """Return the counts of `delivery` that are not zero."""
         return {name: count for name, count in self.json["delivery"].items() if count}
 
     @property
     def decisions(self) -> dict[int, tuple[str, str | None]]:
-        """Return decision and reason by matter."""
+        """Return the decision and its reason for each matter, by its id."""
         entries = self.json["decisions"]
         found = {e["matter_id"]: (e["decision"], e["reason"]) for e in entries}
         assert len(found) == len(entries), "a matter has more than one entry"
@@ -84,15 +98,16 @@ class Ran:
 
     @property
     def order(self) -> list[int]:
-        """Return the matters of the decisions to send, in their order."""
+        """Return the ids of the matters that were to be sent, in the order of sending."""
         return [e["matter_id"] for e in self.json["decisions"] if e["decision"] == "send"]
 
 
 class World:
     """A sandbox, a folder for everything the program may write, and the program itself.
 
-    Its settings are `settings`, as environment. `private`: whether the state's modes are checked.
-    `forks`: starts what is simply run; what is talked to meanwhile is a fresh interpreter.
+    `folder` holds the state and what the program may write, and `bytecode` the compiled modules.
+    `forks` starts the runs that only run to their end; without it, and where a test deals with a
+    run meanwhile, a fresh interpreter is started.
     """
 
     def __init__(
@@ -103,43 +118,48 @@ class World:
         self.folder = folder
         self.state = folder / "state" / "state.db"
         self.private = True
+        """Whether to check after each run that only the owner may read the state."""
         self.settings = sandbox.settings(SYNC_STATE=str(self.state))
+        """The settings of all runs, as environment."""
         self._bytecode = bytecode
         self._forks = forks
         self._keys = {self.clio.token, self.broadly.key}
+        """The secrets that are searched for, beside those of the sandbox."""
         for name in ("home", "tmp"):
             (folder / name).mkdir()
 
     # The firm
 
     def later(self, **time: float) -> None:
-        """Let time pass for the firm; the program's clock follows."""
+        """Let time pass for the firm, and with it for the program."""
         self.firm.clock.advance(timedelta(**time))
         self.clio.oauth.issue(self.clio.token)  # it would expire after a month
 
     def closing(
         self, on: Any = "today", *, thank_you: Any = True, opt_out: Any = Box.UNTOUCHED, **who: Any
     ) -> Closing:
-        """Add a client and close a matter of theirs."""
+        """Add a client and close a matter of theirs; `who` is as in `Firm.add_contact`."""
         contact = self.firm.add_contact(opt_out=opt_out, **who)
         return Closing(self.matter(contact, on, thank_you=thank_you), contact)
 
     def matter(self, contact: int | None, on: Any = "today", *, thank_you: Any = True) -> int:
-        """Close another matter of this client."""
+        """Close a new matter of this client, and return its id."""
         matter = self.firm.add_matter(contact, thank_you=thank_you)
         self.firm.close(matter, on)
         return matter
 
     def closings(self, number: int, **how: Any) -> list[int]:
+        """Close so many matters, each of a new client, and return their ids."""
         return [self.closing(**how).matter for _ in range(number)]
 
     def day(self, days_ago: int = 0) -> date:
+        """Return the date in the firm's zone so many days ago."""
         return self.firm.today() - timedelta(days=days_ago)
 
     # The program
 
     def dedupes(self, dedupes: bool = True) -> None:
-        """Let Broadly refuse what it has accepted, and tell the program so."""
+        """Let Broadly recognize what it has accepted, or not, and set BROADLY_DEDUPES to match."""
         self.broadly.dedupes = dedupes
         self.settings["BROADLY_DEDUPES"] = "true" if dedupes else "false"
 
@@ -157,11 +177,11 @@ class World:
         return self.run("check", *options, **settings)
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
-        """Run to the end; a setting of None is taken away."""
+        """Run the program to its end, and check what it leaves; a setting of None is taken away."""
         return self.finish(self._forked(arguments, settings))
 
     def _forked(self, arguments: Sequence[str], settings: Mapping[str, str | None]) -> Any:
-        """Start a child that has its imports behind it, where there is a server that forks."""
+        """Start a child by fork, or by `start` where there is no server that forks."""
         if self._forks is None:
             return self.start(arguments, settings)
         environment = self._environment(settings)
@@ -175,7 +195,7 @@ class World:
         terminal: int | None = None,
         stdin: int = subprocess.DEVNULL,
     ) -> Child:
-        """Start a child, on a terminal where one is given."""
+        """Start a child, on a terminal if its descriptor is given; call `finish` afterwards."""
         files = stdin, subprocess.PIPE, subprocess.PIPE
         if terminal is not None:
             files = terminal, terminal, terminal
@@ -192,7 +212,10 @@ class World:
         )
 
     def finish(self, child: Child, *, typed: str | None = None, printed: str | None = None) -> Ran:
-        """Await a child and check what holds after every run; `printed`: on a terminal."""
+        """Wait for a child's end, and check what must hold after every run.
+
+        `typed` is what the child reads, and `printed` what it has printed on a terminal.
+        """
         with child:
             try:
                 out, err = child.communicate(typed, timeout=60)
@@ -209,33 +232,33 @@ class World:
 
     @property
     def asked(self) -> list[int]:
-        """Return the matters whose clients Broadly took, in order."""
+        """Return the ids of the matters whose clients Broadly accepted, in order."""
         return [matter_of(accepted.item) for accepted in self.broadly.accepted]
 
     @property
     def posts(self) -> list[list[int]]:
-        """Return the matters of each POST."""
+        """Return the ids of the matters in each POST."""
         return [[matter_of(i) for i in customers(post.body)] for post in self.broadly.posts]
 
     @property
     def paths(self) -> list[str]:
-        """Return what Clio was asked for, without the version and the ending."""
+        """Return the paths that Clio was asked for, without `/api/v4/` and `.json`."""
         return [e.path.removeprefix("/api/v4/").removesuffix(".json") for e in self.clio.history]
 
     def forget(self) -> None:
-        """Begin the histories of both servers anew."""
+        """Let the histories of both servers begin anew."""
         self.clio.history.clear()
         self.broadly.history.clear()
 
     def ledger(self) -> dict[int, Row]:
-        """Return the ledger's rows by matter; none where there is no state."""
+        """Return `rows` by matter id; fail where a matter has several closings."""
         rows = self.rows()
         found = {row.matter: row for row in rows}
         assert len(found) == len(rows), "a matter has several closings"
         return found
 
     def rows(self) -> list[Row]:
-        """Return the ledger's rows, read from a copy so that the state is left alone."""
+        """Return the ledger's rows (none without a state), from a copy to leave the state alone."""
         if not self.state.exists():
             return []
         with tempfile.TemporaryDirectory() as copy:
@@ -248,11 +271,11 @@ class World:
         return sorted(rows, key=lambda row: row[:2])
 
     def files(self) -> dict[str, str]:
-        """Return a digest of every file of the state's folder; none where there is no folder."""
+        """Return a digest of every file in the state's folder, by name; none without a folder."""
         return {f.name: sha256(f.read_bytes()).hexdigest() for f in _files(self.state.parent)}
 
     def lose(self, *matters: int) -> None:
-        """Let the ledger lose closings, as half a restored copy would."""
+        """Take all closings of these matters out of the ledger, as if half a copy were put back."""
         with closing(sqlite3.connect(self.state)) as database, database:
             for table in ("changes", "people", "closings"):
                 for matter in matters:
@@ -262,7 +285,7 @@ class World:
     # What must always hold
 
     def check_end(self) -> None:
-        """Hold the whole history against the promises that no test may break."""
+        """Check the whole history by the promises that hold in every test."""
         accepted = [a.transaction_id for a in self.broadly.accepted]
         assert len(accepted) == len(set(accepted)), "a client was asked twice for one closing"
         of_clio = {self.clio.token, self.clio.oauth.client_secret} | self.clio.oauth.tokens
@@ -275,11 +298,11 @@ class World:
             assert not any(word in exchange.request.target for word in of_clio), "in an address"
 
     def secret(self, *words: str) -> None:
-        """Let these be looked for as well, in all that is written and printed."""
+        """Search for these words, too, in all that is written and printed."""
         self._keys.update(words)
 
     def leaked(self, file: Path) -> list[str]:
-        """Say what this holds of the firm's people and of the secrets."""
+        """Return a sentence for everything personal or secret that this file must not hold."""
         return leaks.found({str(file): file.read_bytes()}, leaks.of(self.sandbox, self._keys))
 
     def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
@@ -300,7 +323,10 @@ class World:
         return environment
 
     def _check_leaks(self, ran: Ran, *, explained: bool) -> None:
-        """Scan what was printed and every file: the state, the home, temporary ones."""
+        """Check what was printed and every file: in the state, in the home, temporary ones.
+
+        `explained` says that it was `explain` on a terminal, which may name a client.
+        """
         places = {str(file): file.read_bytes() for file in _files(self.folder)}
         places[leaks.ON_A_TERMINAL if explained else "stdout"] = ran.out.encode()
         places["stderr"] = ran.err.encode()
@@ -333,21 +359,23 @@ class World:
 
 
 def matter_of(item: Any) -> int:
-    """Return the matter that an item's transactionId names."""
+    """Return the id of the matter that the transactionId of an item names."""
     return int(item["transactionId"].split(":")[2])
 
 
 def customers(body: bytes) -> list[dict[str, Any]]:
+    """Return the items in the body of a POST to Broadly."""
     found: list[dict[str, Any]] = json.loads(body)["customers"]
     return found
 
 
 def in_pairs(things: list[T]) -> list[tuple[T, T]]:
+    """Return the first with the second, the third with the fourth, and so on."""
     return list(zip(things[::2], things[1::2], strict=True))
 
 
 def on_post(act: Callable[[], object], *, number: int = 1) -> Callable[..., None]:
-    """Return a hook for Broadly that acts once, at the POST with this number."""
+    """Return a hook for Broadly that acts once, at the POST with this number (the first is 1)."""
     seen: list[Request] = []
 
     def hook(request: Request, *response: Any) -> None:

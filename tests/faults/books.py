@@ -1,4 +1,4 @@
-"""The state as it is on the disk, read with nothing of the program's own."""
+"""The state as it is on the disk, read without any code of the program."""
 
 import shutil
 import sqlite3
@@ -10,15 +10,22 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
+    """What the ledger says of one closing."""
+
     matter: int
+    """The matter's id."""
     closed_on: str
+    """The close date, such as 2026-11-20; empty where there is none."""
     contact: int | None
+    """The client's id."""
     state: str
     reason: str | None
     marked: int
+    """Whether it is in doubt: 1 where the outcome of a try is unknown, else 0."""
 
     @property
     def transaction_id(self) -> str:
+        """Return the transactionId under which Broadly gets this closing."""
         return f"clio:matter:{self.matter}:{self.closed_on or None}"
 
     def __str__(self) -> str:
@@ -26,25 +33,32 @@ class Row(NamedTuple):
 
 
 class Change(NamedTuple):
+    """One change of a closing, as the ledger has it."""
+
     matter: int
     closed_on: str
     from_state: str | None
+    """The state before; None where the closing was new."""
     to_state: str
     reason: str | None
 
 
 @dataclass(frozen=True)
 class Books:
-    """`problems`: what SQLite itself finds wrong."""
+    """Everything in a state that the checker needs."""
 
     facts: dict[str, str]
+    """What the state keeps by name, such as the watermark."""
     rows: list[Row]
+    """The closings, by matter and close date."""
     changes: list[Change]
+    """The changes, in the order in which they were made."""
     problems: list[str]
+    """What SQLite itself finds wrong."""
 
 
 def read(state: Path) -> Books:
-    """Read a copy, so that the state is left alone, with whatever a killed run left beside it."""
+    """Read a copy of the state, with what a killed run left beside it; the state is left alone."""
     with tempfile.TemporaryDirectory() as folder:
         for file in state.parent.glob(f"{state.name}*"):
             shutil.copy(file, folder)

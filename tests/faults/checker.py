@@ -1,8 +1,9 @@
-"""The judge: holds what the servers recorded and what is on the disk against the promises.
+"""The judge, which checks by the promises what the servers recorded and what is on the disk.
 
-It believes nothing that the program says of itself, and shares no code with it. Each function
-is one promise, and raises AssertionError with one sentence that says what broke. Call `check`
-after any run, finished or killed.
+The promises are those of the design, by number. The checker believes nothing that the program says
+of itself, and shares no code with it. Each `check_…` is about one promise, and raises
+AssertionError with one sentence that says what was broken. Call `check` after any run, finished or
+killed.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from clio_broadly_sync.sandbox import Accepted
 from clio_broadly_sync.sandbox.broadly import Item
 
 FRESH = timedelta(minutes=15)
+"""How old a reading may be when it is sent."""
 CORRECTED = timedelta(days=30)
+"""How long another close date of the same matter counts as a correction, not as a new closing."""
 STATES = {"pending", "sending", "sent", "skipped", "held", "dead"}
 SKIPPED_FOR = {
     "not_closed", "no_client", "no_close_date", "closed_before_start", "closed_too_long_ago",
@@ -34,7 +37,7 @@ WAITS_FOR = {
 
 
 def check(world: World, told: Circumstances) -> None:
-    """Judge all that has happened in a world so far, the worst first."""
+    """Check all that has happened in a world so far, the worst first."""
     check_every_post_was_read_for(world, told)
     check_nobody_is_asked_twice(world, told)
     check_nobody_dropped_is_asked(world, told)
@@ -47,13 +50,13 @@ def check(world: World, told: Circumstances) -> None:
 
 
 def check_rest(world: World) -> None:
-    """After enough runs with both servers well, nothing is under way any more."""
+    """Check that nothing is under way any more, after enough runs without faults."""
     for row in books.read(world.state).rows:
         assert row.state not in ("pending", "sending"), f"{row} is not at rest"
 
 
 def check_idle(world: World, again: Callable[[], Ran]) -> None:
-    """Run the same again: it does nothing."""
+    """Check that another run, which `again` makes, does nothing (promise 7)."""
     before, posts = books.read(world.state), len(world.broadly.posts)
     ran = again()
     after = books.read(world.state)
@@ -63,7 +66,7 @@ def check_idle(world: World, again: Callable[[], Ran]) -> None:
 
 
 def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
-    """Promise 1: whoever is in a POST was read just before it, and nothing spoke against it."""
+    """Check promise 1: who is in a POST was read just before, and nothing spoke against it."""
     readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
     for number, post in enumerate(world.broadly.posts):
         for item in customers(post.body):
@@ -73,6 +76,10 @@ def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
 
 
 def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bool) -> None:
+    """Check that the client was shown just before the POST, and had not opted out.
+
+    `boxed` says whether the opt-out must have been asked for.
+    """
     who = f"contact {contact}"
     reading = just_read(readings.last("contact", contact, post), post, who)
     assert reading.shown, f"{who} was sent although hidden at the last reading"
@@ -82,6 +89,10 @@ def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bo
 
 
 def check_matter(readings: Readings, matter: int, post: Exchange, *, boxed: bool) -> None:
+    """Check that the matter was shown just before the POST, and was closed.
+
+    `boxed` says whether its thank-you box must have been checked as well.
+    """
     what = f"matter {matter}"
     reading = just_read(readings.last("matter", matter, post), post, what)
     assert reading.shown, f"{what} was sent although gone at the last reading"
@@ -91,6 +102,7 @@ def check_matter(readings: Readings, matter: int, post: Exchange, *, boxed: bool
 
 
 def just_read(reading: Reading | None, post: Exchange, what: str) -> Reading:
+    """Return the reading; fail where there is none, or where it was too old at the POST."""
     assert reading, f"{what} was sent and never read"
     age = post.at - reading.at
     assert age <= FRESH, f"{what} was sent {age} after the last reading"
@@ -98,7 +110,10 @@ def just_read(reading: Reading | None, post: Exchange, what: str) -> Reading:
 
 
 def check_nobody_is_asked_twice(world: World, told: Circumstances) -> None:
-    """Promise 2: no closing twice; no person within the window, no matter within 30 days."""
+    """Check promise 2: no closing is accepted twice, and nobody is asked twice too soon.
+
+    That means no person within SYNC_REASK_DAYS, and no matter within 30 days.
+    """
     window = timedelta(days=float(world.settings.get("SYNC_REASK_DAYS", "180")))
     accepted = world.broadly.accepted
     spans = [spans_of(one, window) for one in accepted]
@@ -116,14 +131,17 @@ def check_nobody_is_asked_twice(world: World, told: Circumstances) -> None:
 
 
 def spans_of(accepted: Accepted, window: timedelta) -> dict[str, timedelta]:
-    """Return who is asked by this, each with how long not to be asked again."""
+    """Return what Broadly asked with this item, each with how long it may not be asked again."""
     spans = {f"closing {accepted.transaction_id}": timedelta.max}
     spans |= {f"matter {matter_of(accepted.item)}": CORRECTED}
     return spans | dict.fromkeys(persons_of(accepted.item), window)
 
 
 def check_nobody_dropped_is_asked(world: World, told: Circumstances) -> None:
-    """What a person dropped is never sent; nor its matter within 30 days, by another date."""
+    """Check that what a person dropped is never sent.
+
+    Within 30 days, its matter is not sent with another close date, either.
+    """
     for number, one in enumerate(world.broadly.accepted):
         for dropped in told.droppings_before(number):
             same = one.transaction_id == dropped.transaction_id
@@ -133,8 +151,11 @@ def check_nobody_dropped_is_asked(world: World, told: Circumstances) -> None:
 
 
 def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> None:
-    """Promises 3 and 4: whatever closed before the watermark, or in a range that was walked, is
-    in the ledger."""
+    """Check promises 3 and 4: no closing is missing in the ledger.
+
+    It must be there if it was closed before the watermark, or lies in the range of a backfill that
+    ended well.
+    """
     recorded = {(row.matter, row.closed_on) for row in found.rows}
     for matter, closed_on, updated in closed_matters(world):
         if is_before_watermark(found, updated, told.ahead):
@@ -145,6 +166,10 @@ def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> Non
 
 
 def is_before_watermark(found: Books, updated: datetime, ahead: timedelta) -> bool:
+    """Tell whether an edit at this moment lies between the first run and the watermark.
+
+    The watermark may be too late by `ahead`.
+    """
     if "watermark" not in found.facts:
         return False
     first_run, watermark = (found.facts[name] for name in ("first_run", "watermark"))
@@ -152,7 +177,7 @@ def is_before_watermark(found: Books, updated: datetime, ahead: timedelta) -> bo
 
 
 def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:
-    """Yield matter, close date and last edit of all that are closed now."""
+    """Yield id, close date (empty: none) and last edit (aware UTC) of all that are closed now."""
     with world.firm.lock:
         for row in world.firm.matters.walk():
             if row.status == "Closed":
@@ -161,7 +186,7 @@ def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:
 
 
 def check_ledger(found: Books) -> None:
-    """The ledger by itself: sound, in known words, and every row explained by its changes."""
+    """Check the ledger by itself: it is sound, and every row is what its changes explain."""
     assert not found.problems, f"SQLite finds the state broken: {found.problems}"
     states: dict[tuple[int, str], tuple[str, str | None]] = {}
     for change in found.changes:
@@ -177,13 +202,14 @@ def check_ledger(found: Books) -> None:
 
 
 def reasons_of(row: Row) -> set[str | None]:
+    """Return the reasons that a row in this state may have."""
     known: dict[str, set[str | None]] = {"skipped": {*SKIPPED_FOR}, "pending": WAITS_FOR}
     known |= {"held": {"unknown_outcome", *SKIPPED_FOR}, "dead": {"retry", None}}
     return known.get(row.state, {None})
 
 
 def check_ledger_against_broadly(world: World, found: Books, told: Circumstances) -> None:
-    """What is `sent` was accepted; what was accepted is never taken for unasked."""
+    """Check that what is `sent` was accepted, and that what was accepted counts as asked."""
     accepted = [one.transaction_id for one in world.broadly.accepted]
     rows = {row.transaction_id: row for row in found.rows}
     for row in found.rows:
@@ -197,13 +223,18 @@ def check_ledger_against_broadly(world: World, found: Books, told: Circumstances
 
 
 def is_marked(row: Row) -> bool:
-    """Tell whether it counts as asked although it is tried again, or was resent and then got
-    another result."""
+    """Tell whether a row counts as asked because it is in doubt.
+
+    That holds where it is tried again, or was resent and then got another result.
+    """
     return bool(row.marked) and (row.state in ("pending", "dead") or row.reason == "suppressed")
 
 
 def check_nothing_leaks(world: World) -> None:
-    """Promises 5 and 6: nobody and no secret on the disk, each secret to its own server only."""
+    """Check promises 5 and 6: no person and no secret is where it may not be.
+
+    Nothing of the kind is on the disk, and each secret goes only to its own server.
+    """
     for file in files_of(world.state.parent):
         assert not world.leaked(file), f"{file.name} holds what is personal or secret"
     if world.private and world.state.parent.exists():
@@ -217,6 +248,7 @@ def check_nothing_leaks(world: World) -> None:
 
 
 def all_of(exchange: Exchange) -> str:
+    """Return the whole request as text to search in."""
     return f"{exchange.request.target} {exchange.headers} {exchange.body!r}"
 
 
@@ -225,6 +257,7 @@ def contact_of(item: Item) -> int:
 
 
 def persons_of(item: Item) -> list[str]:
+    """Return the contact, e-mail and phone of an item, in words; what is missing is left out."""
     persons = [f"contact {contact_of(item)}", f"e-mail {item.get('email', '').casefold()}"]
     return [p for p in (*persons, f"phone {item.get('phone', '')}") if not p.endswith(" ")]
 

@@ -1,6 +1,7 @@
-"""What the servers' records do not tell the checker: what a person did, and how clocks went.
+"""What the checker cannot know from the servers: what a person did, and how wrong clocks were.
 
-Each of these allows something, and no more than is said here.
+Each of these allows something that would otherwise be a broken promise, and no more than is said
+here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,78 +14,105 @@ ON_TIME = timedelta(0)
 
 
 class Walked(NamedTuple):
-    """A backfill that ended well: its range, and in which second it began."""
+    """A backfill that ended well."""
 
     first: date
+    """The first close date of its range."""
     last: date
+    """The last close date of its range, which is part of it."""
     at: datetime
+    """The second in which it began; aware UTC."""
 
 
 class Dropped(NamedTuple):
-    """A closing that a person let go, when Broadly had accepted so many all told."""
+    """A closing that a person dropped."""
 
     transaction_id: str
     accepted: int
+    """How many items Broadly had accepted by then in all."""
     at: datetime
+    """When it was dropped; aware UTC."""
 
     @property
     def matter(self) -> str:
+        """Return the part of the transactionId that names the matter."""
         return self.transaction_id.rpartition(":")[0]
 
 
 class Forgotten(NamedTuple):
-    """An old copy was put back: what Broadly accepted from the one number to the other is in no
-    state any more."""
+    """An old copy of the state was put back, so that no state knows what was accepted meanwhile."""
 
     copied: int
+    """How many items Broadly had accepted when the copy was made."""
     put_back: int
+    """How many it had accepted when the copy was put back."""
 
 
 @dataclass
 class Circumstances:
-    """`resent`: closings that a person sent again, each with how often Broadly had accepted it
-    by then; it may accept each of them once more, no more. `overruled`: the same closings, each
-    with how many POSTs there had been; from then on its own box does not count.
-
-    `ahead`: how far Clio's `Date` was ahead of its own records at most, so that by them the
-    watermark may be too late by as much. `spread`: between the earliest and the latest clock; a
-    window may end too early by as much.
-    """
+    """What a person did in a world so far, and how wrong its clocks were."""
 
     backfills: list[Walked] = field(default_factory=list)
+    """The backfills that ended well."""
     resent: set[tuple[str, int]] = field(default_factory=set)
+    """Closings that a person sent again, with how often Broadly had accepted each by then.
+
+    Broadly may accept each of them once more, and no more than that.
+    """
     overruled: dict[str, int] = field(default_factory=dict)
+    """The same closings, each with how many POSTs there had been.
+
+    From then on the matter's own box does not count.
+    """
     dropped: list[Dropped] = field(default_factory=list)
+    """The closings that a person dropped."""
     forgotten: list[Forgotten] = field(default_factory=list)
+    """The copies of the state that were put back."""
     earliest: timedelta = ON_TIME
+    """How far ahead of the firm's clock the slowest clock was (not above zero)."""
     latest: timedelta = ON_TIME
+    """How far ahead of the firm's clock the fastest clock was."""
     ahead: timedelta = ON_TIME
+    """How far Clio's `Date` was ahead of its own records at most.
+
+    By these records the watermark may be too late by as much.
+    """
 
     @property
     def spread(self) -> timedelta:
+        """Return the time between the earliest and the latest clock.
+
+        A window in which nobody is asked again may end too early by as much.
+        """
         return self.latest - self.earliest
 
     def note_clocks(self, *, clio: timedelta, machine: timedelta) -> None:
-        """Note how far the clocks are ahead of the firm's."""
+        """Note how far the clocks of Clio and of the machine are ahead of the firm's."""
         self.ahead = max(self.ahead, clio)
         self.earliest = min(self.earliest, clio, machine)
         self.latest = max(self.latest, clio, machine)
 
     def note_resent(self, transaction_id: str, *, accepted: int, posts: int) -> None:
-        """Note that a person sent a closing again."""
+        """Note that a person sent a closing again.
+
+        `accepted` is how often Broadly has accepted it so far, `posts` how many POSTs there were.
+        """
         self.resent.add((transaction_id, accepted))
         self.overruled.setdefault(transaction_id, posts)
 
     def is_overruled(self, transaction_id: str, post: int) -> bool:
-        """Tell whether the POST with this number came after a person sent the closing again."""
+        """Tell whether the POST with this number came after a person had sent the closing again."""
         return post >= self.overruled.get(transaction_id, post + 1)
 
     def note_put_back(self, then: "Circumstances", copied: int, accepted: Sequence[str]) -> None:
-        """Note that a copy was put back, made `then` when so many were accepted of these by now.
+        """Note that an old copy of the state was put back.
 
-        What a person did since is forgotten, too; but what they sent again, and was accepted, has
-        been, and is nobody's fault. README's recipe has them drop what Broadly has received; until
-        that is done, and for what does not wait just then, nobody is to blame if somebody is asked
+        `then` are the circumstances when it was made, and `copied` is how many items Broadly had
+        accepted by then; `accepted` names the transactionIds of all that it has accepted by now.
+
+        What a person did since then is forgotten, too. But what they sent again and was accepted
+        remains allowed. By the README's recipe they drop what Broadly has received. Until that is
+        done, and for closings that do not wait just then, it is nobody's fault if somebody is asked
         a second time.
         """
         kept = deepcopy(then)
@@ -94,7 +122,10 @@ class Circumstances:
         self.forgotten.append(Forgotten(copied, len(accepted)))
 
     def remembered(self, accepted: int) -> list[int]:
-        """Return which of so many that were accepted a state may still know of."""
+        """Return the numbers of the accepted items that the state may still know.
+
+        `accepted` is how many were accepted so far; the first has the number 0.
+        """
         kept: list[int] = []
         for number in range(accepted + 1):
             for gone in self.forgotten:
@@ -104,5 +135,5 @@ class Circumstances:
         return kept[:-1]
 
     def droppings_before(self, accepted: int) -> Iterable[Dropped]:
-        """Return what was dropped before the next was accepted."""
+        """Return what was dropped before the item with this number was accepted."""
         return (one for one in self.dropped if one.accepted <= accepted)

@@ -1,4 +1,4 @@
-"""Worlds for faults: many in one test, each from the state that a first sync has left."""
+"""Worlds in which faults happen: many in one test, each with the state after a first sync."""
 
 import shutil
 from collections.abc import Iterator
@@ -38,8 +38,10 @@ def first_state(
 
 @pytest.fixture
 def make_drill(ground: Ground, forks: ForkServer, first_state: Path, tmp_path: Path) -> MakeDrill:
-    """Return what opens one world after the other; each begins a minute after a first sync, or
-    with no state where it is `fresh`."""
+    """Return a function that opens one world after the other, each as a context.
+
+    A world begins one minute after a first sync, or without a state where it is `fresh`.
+    """
 
     @contextmanager
     def make(*, fresh: bool = False, dedupes: bool = False) -> Iterator[Drill]:

@@ -1,4 +1,4 @@
-"""A world whose runs may be killed at a point or altered, and are judged one by one."""
+"""A world whose runs may be killed at a point, or altered, and are checked one by one."""
 
 import shutil
 import signal
@@ -19,37 +19,40 @@ ALTERED = Path(__file__).parent / "altered"
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
 MAX_RUNS = 3
-"""So many runs at most until nothing is under way, once the faults have ended."""
+"""How many runs it may take, once the faults have ended, until nothing is under way."""
 
 
 class Drill(World):
-    """`variant`: the wrong program that runs instead of ours. `limits`: what else it is altered
-    by. `ahead`: how far the machine's clock is ahead of the firm's. `kill_at`: the number or name
-    of the point at which a run is killed, if any."""
+    """A world that may alter its runs, and in which the checker judges each of them."""
 
     def __init__(self, ground: Ground, forks: ForkServer, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(ground.sandbox(), folder, ground.bytecode)
         self.clio.keep_answers = True
         self.variant: str | None = None
+        """The name of the wrong program (`altered/variants.py`) that runs instead of ours."""
         self.limits: dict[str, str] = {}
+        """What else the program may not have, as environment (`altered/sitecustomize.py`)."""
         self.ahead = ON_TIME
+        """How far the machine's clock is ahead of the firm's."""
         self.circumstances = Circumstances()
         self._forks = forks
         self.kill_at: int | str = ""
+        """The number or name of the point at which runs are killed; empty: at none."""
         self._points = folder / "points"
         self._watermark = ""
+        """The watermark at the last check."""
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any
     ) -> Any:
-        """Start a child by fork; with files of its own, as every other world does."""
+        """Start a child by fork, or, if it gets files of its own, as every other world does."""
         if files or more:
             return super().start(arguments, settings, *files, **more)
         return self._forks.start(arguments, self._environment(settings), self.folder)
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
-        """Run to the end, and judge all that has happened so far."""
+        """Run the program to its end, and check all that has happened so far."""
         began = self.firm.clock.now().replace(microsecond=0)
         ran = super().run(*arguments, **settings)
         if arguments[0] == "backfill" and "--dry-run" not in arguments and ran.code in DONE:
@@ -59,13 +62,16 @@ class Drill(World):
         return ran
 
     def points(self, *arguments: str) -> list[str]:
-        """Run undisturbed; return the points that it passed."""
+        """Run the program undisturbed, and return the names of the points that it passed."""
         ran = self.run(*arguments)
         assert ran.code in DONE, ran.err
         return self._points.read_text().splitlines()
 
     def kill(self, point: int | str, *arguments: str) -> bool:
-        """Run, killed at the point with this number or name; False where it met no such point."""
+        """Run the program and kill it at the point with this number or name.
+
+        Return whether it was killed; it was not where it met no such point.
+        """
         self.kill_at = point
         try:
             ran = self.run(*arguments)
@@ -75,7 +81,10 @@ class Drill(World):
         return ran.code == KILLED
 
     def put_back(self, copy: Path, told: Circumstances, accepted: int) -> None:
-        """Put an old copy of the state back, made when so many were accepted."""
+        """Put an old copy of the state back, made when Broadly had accepted so many items.
+
+        `told` are the circumstances at that time.
+        """
         shutil.rmtree(self.state.parent)
         shutil.copytree(copy, self.state.parent)
         names = [one.transaction_id for one in self.broadly.accepted]
@@ -83,7 +92,7 @@ class Drill(World):
         self._watermark = ""
 
     def rest(self, *arguments: str) -> None:
-        """Run until nothing is under way any more; then another run does nothing."""
+        """Run the program until nothing is under way; then check that another run does nothing."""
         for _ in range(MAX_RUNS):
             ran = self.run(*arguments)
             assert ran.code in DONE, ran.err
@@ -93,6 +102,7 @@ class Drill(World):
         checker.check_idle(self, lambda: self.run(*arguments))
 
     def judge(self) -> None:
+        """Check all that has happened so far, and that the watermark has not gone back."""
         checker.check(self, self.circumstances)
         if self.state.exists():
             watermark = books.read(self.state).facts.get("watermark", self._watermark)
@@ -115,7 +125,7 @@ MakeDrill = Callable[..., AbstractContextManager[Drill]]
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Let a failure inside say in which of many trials it was."""
+    """Add to a failure in this context in which of many trials it happened."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Histories as chance will have them: hypothesis chooses what runs in a firm's weeks, and what
-fails.
+"""Random histories: hypothesis chooses what runs in a firm's weeks, and what fails.
 
-The checker judges after each run; in the end nothing fails any more, and all must come to rest.
+The checker judges after each run. In the end nothing fails any more, and then the program must come
+to a state in which nothing is under way.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from weeks import Weeks, numbers
 
 STORAGE = 74
 AT_REST = 8
-"""So many rounds at most, of a day and more each, until nothing is under way."""
+"""How many rounds, each of 30 hours, it may take until nothing is under way."""
 OUTBOX = ("held", "dead", "pending")
 
 points = st.integers(1, 45)
@@ -35,8 +35,11 @@ commands = st.sampled_from(["sync", "sync", "backfill"])
 def play(
     make_drill: MakeDrill, number: int, *, histories: int, steps: int, shorten: bool = False
 ) -> list[int]:
-    """Play histories, the same ones for the same number; return how many clients Broadly accepted
-    in each. `shorten`: look for the shortest that fails."""
+    """Play histories, and return how many clients Broadly accepted in each.
+
+    The same `number` always gives the same histories. `shorten` looks for the shortest history that
+    fails.
+    """
     finished: list[int] = []
     kind = type("History", (History,), {"make": staticmethod(make_drill), "finished": finished})
     limits = settings(
@@ -52,15 +55,17 @@ def play(
 
 
 class Copy(NamedTuple):
-    """A copy of the state's folder, what people had done, and how many Broadly had accepted."""
+    """A copy of the state's folder."""
 
     folder: Path
     told: Circumstances
+    """What people had done when it was made."""
     accepted: int
+    """How many items Broadly had accepted when it was made."""
 
 
 class History(Weeks):
-    """What runs in these weeks, what fails, and what a person puts right."""
+    """What runs in these weeks, what fails, and what a person does about it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,14 +79,17 @@ class History(Weeks):
 
     @rule(command=commands, work=work, name=st.sampled_from(sides["Clio"]), number=numbers)
     def run_while(self, command: str, work: int, name: str, number: int) -> None:
+        """Run a command while something is wrong with Clio."""
         self._run_in_trouble(name, number, *self._with_work(command, work))
 
     @rule(command=commands, work=work, name=st.sampled_from(sides["Broadly"]), number=numbers)
     def send_while(self, command: str, work: int, name: str, number: int) -> None:
+        """Run a command while something is wrong with Broadly."""
         self._run_in_trouble(name, number, *self._with_work(command, work))
 
     @rule(command=commands, work=work, name=st.sampled_from(others), number=numbers)
     def run_and_meanwhile(self, command: str, work: int, name: str, number: int) -> None:
+        """Run a command, and let the firm or another command do something meanwhile."""
         self._run_in_trouble(name, number, *self._with_work(command, work))
 
     @rule(command=commands, work=work, point=points)
@@ -93,6 +101,7 @@ class History(Weeks):
 
     @rule(command=commands, work=work, room=st.integers(0, 20))
     def run_on_a_full_disk(self, command: str, work: int, room: int) -> None:
+        """Run a command with 24 KiB for each file, and 8 KiB more for each unit of `room`."""
         arguments = self._with_work(command, work)
         self.drill.limits["FILE_BYTES"] = str(24_576 + room * 8192)
         self.run(*arguments, codes=(STORAGE,))
@@ -104,13 +113,13 @@ class History(Weeks):
 
     @rule()
     def try_dry(self) -> None:
-        """Nothing is written and nobody is sent."""
+        """Make a dry run, and check that nothing is written and nobody is sent."""
         files, posts = self.drill.files(), len(self.drill.broadly.posts)
         self.run("sync", "--dry-run")
         assert self.drill.files() == files, "a dry run has written"
         assert len(self.drill.broadly.posts) == posts, "a dry run has sent"
 
-    # What a person puts right
+    # What a person does about it
 
     @rule(number=numbers)
     def resend(self, number: int) -> None:
@@ -131,7 +140,10 @@ class History(Weeks):
     @precondition(lambda self: self._copy and not self._broken)
     @rule()
     def put_copy_back(self) -> None:
-        """And do what README says: notice what closed, and drop what Broadly has received."""
+        """Put the copy back, and do what the README says then.
+
+        That is to notice what was closed, and to drop what Broadly has received.
+        """
         assert self._copy
         self.drill.put_back(*self._copy)
         self.set_clocks((ON_TIME, ON_TIME))
@@ -144,7 +156,10 @@ class History(Weeks):
     # The end
 
     def end(self) -> None:
-        """Let nothing fail any more, and all waiting be over: then nothing is under way."""
+        """Check that nothing is under way once nothing fails any more and every wait is over.
+
+        After that another run does nothing, and `verify` finds nothing.
+        """
         self.mend()
         for _ in range(AT_REST):
             self.drill.later(hours=30)
@@ -160,7 +175,7 @@ class History(Weeks):
     # How it is done
 
     def _with_work(self, command: str, work: int) -> list[str]:
-        """Close matters of so many new clients for this command; return its arguments."""
+        """Close matters of so many new clients for this command to read; return its arguments."""
         for _ in range(work):
             self.drill.closing(self._day(0 if command == "sync" else 40))
         self.drill.later(seconds=10)
@@ -185,7 +200,7 @@ class History(Weeks):
         self.drill.limits = limits
 
     def _put_right(self, what: str, number: int, *states: str) -> None:
-        """Choose one matter of the outbox, as a person does."""
+        """Let a person choose one matter of the outbox in these states, and do this with it."""
         if found := [row.matter for row in self.drill.rows() if row.state in states]:
             self._change_outbox(what, found[number % len(found)])
 

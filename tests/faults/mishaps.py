@@ -1,7 +1,8 @@
-"""What may go wrong in one run: of either server, beside it, or by what the firm does meanwhile.
+"""What may go wrong in one run: at a server, beside the run, or by what the firm does meanwhile.
 
-Each is armed before the run for the request with a number (the first is 0) of one of the servers,
-and says with what the run may then end, apart from well.
+Each mishap is armed before the run, for one request to one of the servers: the one with a given
+number, of which the first is 0. It also says with which exit codes the run may then end, other than
+those for a good end.
 """
 
 import threading
@@ -16,14 +17,17 @@ from clio_broadly_sync.sandbox import Request
 
 FOR_EVER = None
 GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
+"""The limit with which a run gives up soon."""
 UNAVAILABLE, BUSY, DENIED, CONFIG = 69, 75, 77, 78
 
 
 class Mishap(NamedTuple):
-    """`arm` returns what is to be done when the run has ended."""
+    """One thing that may go wrong."""
 
     arm: Callable[[Drill, int], Callable[[], object] | None]
+    """Prepares it for the request with a number; returns what to call when the run has ended."""
     codes: tuple[int, ...] = ()
+    """The exit codes with which the run may end, other than those for a good end."""
 
 
 def _at_clio(fault: Fault, *codes: int, times: int | None = 1) -> Mishap:
@@ -41,9 +45,9 @@ def _at_broadly(fault: Fault, *codes: int, times: int | None = 1) -> Mishap:
 
 
 def _of_a_client(status: str, *codes: int) -> Mishap:
-    """Let Broadly say this of the next client whom it would accept.
+    """Let Broadly answer this for the next client whom it would accept.
 
-    "retry" and "refuse" do not say what became of an earlier attempt whose answer was lost.
+    "retry" and "refuse" do not say what became of an earlier try whose answer was lost.
     """
 
     def arm(drill: Drill, number: int) -> None:
@@ -53,7 +57,7 @@ def _of_a_client(status: str, *codes: int) -> Mishap:
 
 
 def _late(server_of: Callable[[Drill], Rigged]) -> Mishap:
-    """Let the server do the work when the run has long given up."""
+    """Let the server do its work only after the run has given up."""
 
     def arm(drill: Drill, number: int) -> Callable[[], object]:
         ended, done = threading.Event(), threading.Event()
@@ -82,7 +86,7 @@ def _dripping(pause: float) -> Fault:
 
 
 def _meanwhile(act: Callable[[Drill, int], object], *codes: int) -> Mishap:
-    """Let this happen while the request with the number waits for its answer."""
+    """Let this happen while the request with the given number waits for its answer."""
 
     def arm(drill: Drill, number: int) -> None:
         seen: list[Request] = []
@@ -106,7 +110,7 @@ def _hide(drill: Drill, number: int) -> None:
 
 
 def _of_a_matter(act: str, *values: Any) -> Mishap:
-    """Let the firm do this to a matter."""
+    """Let the firm do this to a matter while a request waits for its answer."""
 
     def change(drill: Drill, number: int) -> None:
         getattr(drill.firm, act)(a_matter(drill, number), *values)
@@ -115,7 +119,7 @@ def _of_a_matter(act: str, *values: Any) -> Mishap:
 
 
 def _shift_pages(drill: Drill, number: int) -> None:
-    """Let rows leave and enter all pages: those that were read, and those that will be."""
+    """Let rows leave and enter every page, those already read and those still to be read."""
     drill.closing()
     early, late = a_matter(drill, -1), a_matter(drill, 0)
     drill.firm.close(early, drill.day(number))
@@ -134,12 +138,13 @@ def _run_beside(*arguments: str) -> Mishap:
 
 
 def a_client(drill: Drill, number: int) -> int:
-    """Return one of the clients, the youngest first."""
+    """Return the id of one of the clients, of which 0 is the newest; add one if there is none."""
     found = [contact.id for contact in drill.firm.contacts.walk()]
     return found[-1 - number % len(found)] if found else drill.firm.add_contact()
 
 
 def a_matter(drill: Drill, number: int) -> int:
+    """Return the id of one of the matters, of which 0 is the newest; add one if there is none."""
     found = drill.firm.matter_ids()
     return found[-1 - number % len(found)] if found else drill.closing().matter
 

@@ -1,4 +1,4 @@
-"""What the sandbox's Clio showed of each contact and each matter, and when."""
+"""What the sandbox's Clio showed the program of each contact and each matter, and when."""
 
 import json
 from collections import defaultdict
@@ -10,23 +10,29 @@ from rig import Exchange
 
 Record = Mapping[str, Any]
 LISTS = {"/api/v4/contacts.json": "contact", "/api/v4/matters.json": "matter"}
+"""The paths of lists, and what each of them lists."""
 CHECKED = (True, "true", 1, "1")
+"""The values that mean a checked box."""
 UNCHECKED = (None, False, "false", 0, "0", "")
+"""The values that mean an unchecked box."""
 WITHHELD = "withheld"
 
 
 class Reading(NamedTuple):
-    """`shown` is None where Clio was asked for this record and did not show it; `boxed`: its
-    checkbox was asked for."""
+    """What one answer of Clio showed of one record."""
 
     number: int
+    """The number of the request, among all requests to any server."""
     at: datetime
+    """When the request arrived; aware UTC."""
     shown: Record | None
+    """The record; None where Clio was asked for it by id and did not show it."""
     boxed: bool
+    """Whether the request asked for the record's checkbox."""
 
     @property
     def boxes(self) -> list[Any]:
-        """Return what each checkbox shows; WITHHELD where that may not be read."""
+        """Return the value of each checkbox; WITHHELD in place of one that may not be read."""
         entries = (self.shown or {}).get("custom_field_values")
         if not isinstance(entries, list):
             return [WITHHELD]
@@ -34,7 +40,7 @@ class Reading(NamedTuple):
 
 
 class Readings:
-    """The readings of a whole history, in order."""
+    """The readings in a whole history, by record and in order of the requests."""
 
     def __init__(self, history: Iterable[Exchange]) -> None:
         self._read: dict[tuple[str, int], list[Reading]] = defaultdict(list)
@@ -58,7 +64,7 @@ class Readings:
             self._read[kind, record].append(reading)
 
     def _missing(self, exchange: Exchange, shown: Collection[int], page: Record) -> set[int]:
-        """Return what was asked for by id, and is on no page of the list that ends with this."""
+        """Return the ids that were asked for and are on no page, where this page ends the list."""
         ids = exchange.query.get("ids[]", [])
         walked = self._walked.setdefault((exchange.path, *ids), set())
         if "page_token" not in exchange.query:
@@ -68,7 +74,7 @@ class Readings:
 
 
 def _page(exchange: Exchange) -> Record | None:
-    """Return a page of contacts or matters that reached the program whole."""
+    """Return a page of contacts or matters, if it reached the program whole and well-formed."""
     if exchange.path not in LISTS or exchange.status != 200 or not exchange.whole:
         return None
     try:

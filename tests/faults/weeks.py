@@ -1,4 +1,4 @@
-"""A firm's weeks as chance will have them: what people do in Clio, and how time goes."""
+"""Random weeks of a firm: what people do in Clio, and how time passes."""
 
 import sys
 from collections.abc import Sequence
@@ -15,14 +15,19 @@ from mishaps import CONFIG, UNAVAILABLE, a_client, a_matter
 from clio_broadly_sync.sandbox import Box
 
 APART = timedelta(hours=47)
-"""With clocks that differ by more than 48 hours, no run begins."""
+"""Clocks may differ by so much at most; beyond 48 hours, no run begins."""
 DAY = 26 * 60
 CLOCKS = [(0, 0), (0, 0), (0, 0), (5, 0), (-5, 0), (0, 5), (0, -5), (5, 5), (0, DAY), (0, -DAY),
           (DAY, 0), (-DAY, 0), (5, DAY), (DAY, -DAY)]  # fmt: skip
-"""How many minutes Clio's and the machine's are ahead. Where both were ahead by more than the
-overlap, the watermark would be, too: no program could tell."""
+"""By how many minutes Clio's clock and the machine's clock are ahead.
+
+They are never both ahead by more than the overlap: then the watermark would be, too, and no program
+could notice it.
+"""
 RENAMED = {"BroadlyOptOut": "Opt-out from Broadly", "SendBroadlyThankYou": "Thank you!"}
+"""How the two custom fields are called when somebody has renamed them."""
 UNREADABLE = "maybe"
+"""The value of a box that is neither checked nor unchecked."""
 
 numbers = st.integers(0, 7)
 days_ago = st.sampled_from([0, 0, 0, 1, 3, 20, 40, 400, -5, None])
@@ -36,17 +41,19 @@ clocks = st.sampled_from(
 
 
 class Weeks(RuleBasedStateMachine):
-    """`make` is set by whoever runs it; `finished` gets how many clients Broadly accepted in each
-    that came to its end."""
+    """What people do in Clio, and how time passes; a subclass adds what runs and what fails."""
 
     make: ClassVar[MakeDrill]
+    """Opens the world; whoever runs the histories sets it."""
     finished: ClassVar[list[int]]
+    """How many clients Broadly accepted in each history that came to its end."""
 
     def __init__(self) -> None:
         super().__init__()
         self._opened = ExitStack()
         self._begun: Drill | None = None
         self._broken: set[str] = set()
+        """The names of the custom fields that are renamed now."""
 
     @property
     def drill(self) -> Drill:
@@ -64,6 +71,7 @@ class Weeks(RuleBasedStateMachine):
     def begin(
         self, dedupes: bool, settle: str, most: str, reask: str, page: int, batch: str
     ) -> None:
+        """Open a world with these settings, and let its first sync run."""
         self._begun = self._opened.enter_context(type(self).make(dedupes=dedupes))
         self.drill.limits["NO_WAITS"] = "yes"
         self.drill.settings |= {
@@ -78,7 +86,10 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 4), on=days_ago, thank_you=boxes, opt_out=boxes)
     def close(self, number: int, on: int | None, thank_you: Any, opt_out: Any) -> None:
-        """The last of several clients has that opt-out, the others have none."""
+        """Close a matter for each of so many new clients.
+
+        If there are several, the last of them has this opt-out and the others have none.
+        """
         for left in reversed(range(number)):
             box = opt_out if number > 1 and not left else Box.UNTOUCHED
             self.drill.closing(self._day(on), thank_you=thank_you, opt_out=box)
@@ -89,7 +100,7 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(client=numbers, channel=st.sampled_from(["email", "phone"]))
     def close_for_a_namesake(self, client: int, channel: str) -> None:
-        """Another contact with the same address or number."""
+        """Close a matter for a new contact with the e-mail address or phone of another one."""
         contact = self.drill.firm.contacts.get(a_client(self.drill, client))
         self.drill.closing(**{channel: getattr(contact, channel)})
 
@@ -103,6 +114,7 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(matter=numbers, box=boxes)
     def tick(self, matter: int, box: Any) -> None:
+        """Put the thank-you box of a matter into this state."""
         self.drill.firm.set_thank_you(a_matter(self.drill, matter), box)
 
     @rule(client=numbers, box=boxes)
@@ -111,11 +123,12 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(client=numbers, how=st.sampled_from(["hide_contact", "redact_contact", "show_contact"]))
     def see(self, client: int, how: str) -> None:
+        """Change what the token's user may see of a client."""
         getattr(self.drill.firm, how)(a_client(self.drill, client))
 
     @rule(name=st.sampled_from(sorted(RENAMED)), at_once=st.sampled_from([True, True, True, False]))
     def rename_field(self, name: str, at_once: bool) -> None:
-        """And run; it is mended at once, or later."""
+        """Rename a custom field and run; the field gets its name back at once, or later."""
         if name not in self._broken:
             self.drill.firm.fields.set_raw(name, name=RENAMED[name])
             self._broken.add(name)
@@ -148,9 +161,11 @@ class Weeks(RuleBasedStateMachine):
                 self.finished.append(len(self.drill.broadly.accepted))
 
     def end(self) -> None:
+        """Check how the history ends; a subclass says how."""
         raise NotImplementedError
 
     def mend(self) -> None:
+        """Let clocks, custom fields, contacts and boxes in Clio be in order again."""
         firm = self.drill.firm
         self.set_clocks((ON_TIME, ON_TIME))
         self.mend_fields()
@@ -165,7 +180,10 @@ class Weeks(RuleBasedStateMachine):
     # How it is done
 
     def run(self, *arguments: str, codes: Sequence[int] = ()) -> None:
-        """Run, and hold the exit code against what there is to fail."""
+        """Run the program, and check that its exit code fits what there is to fail.
+
+        `codes` are those that it may have beside those for a good end.
+        """
         posts = len(self.drill.broadly.posts)
         ran = self.drill.run(*arguments)
         apart = abs(self.drill.clio.skew - self.drill.ahead) > APART

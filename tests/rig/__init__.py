@@ -1,4 +1,4 @@
-"""The sandbox as the tests need it: with a history, hooks, and a script of what goes wrong."""
+"""The sandbox as the tests need it: with a history, with hooks, and with a script of faults."""
 
 from rig import faults
 from rig.server import Broadly, Clio, Exchange, Rigged, Sandbox

@@ -1,4 +1,4 @@
-"""What may go wrong between a server and its client, and the script that says when."""
+"""What may go wrong between a server and its client (faults), and the script that says when."""
 
 import json
 import threading
@@ -16,36 +16,45 @@ BLOCK = 65_536
 
 @dataclass(frozen=True)
 class Delivery:
-    """How much of a response reaches the client, and in what manner.
-
-    No response: the connection is cut without an answer. `chunks` replace the body; `length` is
-    the Content-Length then given, None gives none and ends by closing; `chunked` says so in the
-    headers. With `cut` the connection ends after the last chunk, complete or not.
-    """
+    """How much of a response reaches the client, and in what manner."""
 
     response: Response | None
+    """The response; None cuts the connection without an answer."""
     chunks: Iterable[bytes] | None = None
+    """The pieces that are sent in place of the body; None sends the body whole."""
     length: int | None = None
+    """The Content-Length to go with `chunks`; with None the body ends when the connection does."""
     chunked: bool = False
+    """Whether `chunks` go in HTTP's chunked encoding, with the header that says so."""
     pause: float = 0.0
+    """How many seconds to wait after each piece."""
     cut: bool = False
+    """Whether the connection ends after the last piece, whether the body is complete or not."""
     reset: bool = False
+    """Whether a connection that is cut ends by a TCP reset."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a fault may use: the request, the server's work, its address, and a nap."""
+    """What a fault may use when its turn comes."""
 
     request: Request
     process: Callable[[Request], Response]
+    """Does the server's work for a request, and returns the response."""
     nap: Callable[[float], None]
+    """Waits for so many seconds, or until the server stops."""
     url: str
+    """The scheme, host and port of the server."""
 
 
 @dataclass(frozen=True)
 class Fault:
+    """One way of going wrong."""
+
     name: str
+    """How the history calls it."""
     play: Callable[[Turn], Delivery]
+    """Returns what the client gets in place of the server's own answer."""
 
 
 def answer(
@@ -55,7 +64,7 @@ def answer(
     *,
     process: bool = False,
 ) -> Fault:
-    """Answer this instead; with `process` the server does its work all the same.
+    """Answer this in place of the server; with `process` it does its work all the same.
 
     A body that is neither bytes nor text is sent as JSON.
     """
@@ -77,12 +86,12 @@ def answer(
 
 
 def change(edit: Callable[[Response], Response], name: str = "change") -> Fault:
-    """Process, then send what `edit` makes of the response."""
+    """Let the server do its work, then send what `edit` makes of its response."""
     return Fault(name, lambda turn: Delivery(edit(turn.process(turn.request))))
 
 
 def change_json(edit: Callable[[Any], Any], name: str = "change json") -> Fault:
-    """Process, then send the body that `edit` makes of the parsed one."""
+    """Let the server do its work, then send what `edit` makes of its body, both as JSON values."""
 
     def change_body(response: Response) -> Response:
         return replace(response, body=json.dumps(edit(response.json())).encode())
@@ -91,7 +100,10 @@ def change_json(edit: Callable[[Any], Any], name: str = "change json") -> Fault:
 
 
 def headers(**values: str | None) -> Fault:
-    """Process, then set headers, underscores for dashes; None takes one away (`Date` too)."""
+    """Let the server do its work, then set headers; None takes one away, even `Date`.
+
+    The names have underscores in place of dashes.
+    """
     named = {name.replace("_", "-"): value for name, value in values.items()}
 
     def edit(response: Response) -> Response:
@@ -103,17 +115,17 @@ def headers(**values: str | None) -> Fault:
 
 
 def garble(body: bytes = b'{"data": [{"id": 5\xff') -> Fault:
-    """Process, then send these bytes as if they were the body."""
+    """Let the server do its work, then send these bytes in place of the body."""
     return change(lambda response: replace(response, body=body), "garble")
 
 
 def drop(*, reset: bool = False) -> Fault:
-    """Cut the connection before any work is done; `reset` sends a TCP reset."""
+    """Cut the connection before any work is done; with `reset` by a TCP reset."""
     return Fault("drop", lambda turn: Delivery(None, reset=reset))
 
 
 def lose_answer(*, reset: bool = False) -> Fault:
-    """Do the work, then cut the connection without an answer."""
+    """Let the server do its work, then cut the connection without an answer."""
 
     def play(turn: Turn) -> Delivery:
         turn.process(turn.request)
@@ -123,10 +135,11 @@ def lose_answer(*, reset: bool = False) -> Fault:
 
 
 def cut_body(keep: float = 0.5, *, framing: str = "length") -> Fault:
-    """Do the work, then send only this part of the body.
+    """Let the server do its work, then send only this part of the body, from 0 to 1.
 
-    `framing`: "length" promises the whole by Content-Length; "close" promises nothing, so that the
-    cut looks like the end; "chunked" leaves out the last chunk.
+    `framing` says what the headers promise: "length" promises the whole body by Content-Length,
+    "close" promises nothing, so that the cut looks like the end, and "chunked" leaves out the last
+    chunk.
     """
 
     def play(turn: Turn) -> Delivery:
@@ -139,7 +152,7 @@ def cut_body(keep: float = 0.5, *, framing: str = "length") -> Fault:
 
 
 def drip(pause: float = 0.001, size: int = 64) -> Fault:
-    """Send the body `size` bytes at a time, with a pause after each."""
+    """Send the body `size` bytes at a time, and wait for `pause` seconds after each piece."""
 
     def play(turn: Turn) -> Delivery:
         response = turn.process(turn.request)
@@ -151,7 +164,7 @@ def drip(pause: float = 0.001, size: int = 64) -> Fault:
 
 
 def delay(seconds: float, *, after: bool = False) -> Fault:
-    """Wait before the work is done, or after it."""
+    """Wait before the server does its work, or after it, but before it answers."""
 
     def play(turn: Turn) -> Delivery:
         if not after:
@@ -165,17 +178,17 @@ def delay(seconds: float, *, after: bool = False) -> Fault:
 
 
 def redirect(location: str, status: int = 302) -> Fault:
-    """Send the client elsewhere."""
+    """Send the client to another address, without any work."""
     return Fault("redirect", lambda turn: Delivery(Response(status, b"", {"Location": location})))
 
 
 def next_link(url: str) -> Fault:
-    """Process, then let the page's next link point to this address."""
+    """Let the server do its work, but let the page's next link lead to this address."""
     return Fault("next link", lambda turn: _linked(turn, turn.request, url))
 
 
 def page_to_itself() -> Fault:
-    """Process, then let the page's next link point to the page itself."""
+    """Let the server do its work, but let the page's next link lead to the page itself."""
     return Fault(
         "page to itself", lambda turn: _linked(turn, turn.request, turn.url + turn.request.target)
     )
@@ -184,7 +197,7 @@ def page_to_itself() -> Fault:
 def endless_pages() -> Fault:
     """Answer the first page for ever, each time with a next link that was never seen before.
 
-    Add it with `times=None`, for it must catch the requests that follow its own links.
+    Add it with `times=None`, because it must also catch the requests that follow its own links.
     """
     lock, count = threading.Lock(), [0]
 
@@ -200,13 +213,13 @@ def endless_pages() -> Fault:
 
 
 def huge_body(size: int, *, start: bytes = b'{"data":[', fill: bytes = b" ") -> Fault:
-    """Answer 200 with a body of `size` bytes, never held in memory."""
+    """Answer 200 with a body of `size` bytes, which is never in memory as a whole."""
     response = Response(200, b"", {"Content-Type": "application/json"})
     return Fault("huge body", lambda turn: Delivery(response, _blocks(start, fill, size), size))
 
 
 def gzip_bomb(size: int, *, start: bytes = b'{"data":[', fill: bytes = b" ") -> Fault:
-    """Answer 200 with a gzip body that unpacks to `size` bytes, never held in memory."""
+    """Answer 200 with a gzip body that unpacks to `size` bytes, and is never in memory whole."""
     kinds = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
     def packed() -> Iterator[bytes]:
@@ -220,7 +233,7 @@ def gzip_bomb(size: int, *, start: bytes = b'{"data":[', fill: bytes = b" ") -> 
 
 
 def on(path: str = "", method: str | None = None) -> When:
-    """Return a condition: the path contains this, and the method is that."""
+    """Return a condition: the path contains this, and the method is that one, if one is given."""
     return lambda request: path in request.path and method in (None, request.method)
 
 
@@ -241,15 +254,20 @@ def _blocks(start: bytes, fill: bytes, size: int) -> Iterator[bytes]:
 
 @dataclass
 class Rule:
-    """One line of the script; `hits` counts how often the fault was played."""
+    """One line of the script."""
 
     do: Fault
     when: When | None
+    """Accepts the requests that the rule is for; None accepts every request."""
     times: int | None
+    """How often the fault may be played in all; None means without end."""
     skip: int
+    """How many requests that it is for are still let pass first."""
     hits: int = 0
+    """How often the fault was played so far."""
 
     def claims(self, request: Request) -> bool:
+        """Tell whether the fault is played for this request; if so, count it."""
         if self.times is not None and self.hits >= self.times:
             return False
         if self.when is not None and not self.when(request):
@@ -262,7 +280,7 @@ class Rule:
 
 
 class FaultScript:
-    """The faults to come; for each request the first rule that claims it plays."""
+    """The faults to come: for each request, the first rule that claims it is played."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -271,9 +289,10 @@ class FaultScript:
     def add(
         self, do: Fault, *, when: When | None = None, times: int | None = 1, skip: int = 0
     ) -> Rule:
-        """Play `do` for the next `times` requests that `when` accepts, after skipping `skip`.
+        """Play `do` for the next `times` requests that `when` accepts, after `skip` of them.
 
-        `when=None` accepts every request; `times=None` never ends.
+        `when=None` accepts every request; `times=None` never ends. Return the rule, which counts
+        how often the fault was played.
         """
         rule = Rule(do, when, times, skip)
         with self._lock:
@@ -285,5 +304,6 @@ class FaultScript:
             self._rules.clear()
 
     def claim(self, request: Request) -> Fault | None:
+        """Return the fault to play for this request, and count it; None where there is none."""
         with self._lock:
             return next((rule.do for rule in self._rules if rule.claims(request)), None)

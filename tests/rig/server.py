@@ -1,7 +1,7 @@
-"""Servers of the sandbox that remember what they were asked, and go wrong when they are told to.
+"""The sandbox's servers, which here remember what they were asked, and go wrong when told to.
 
-A fault may answer anything, cut a connection anywhere, or never end; so this writes to the raw
-socket.
+A fault may answer anything, cut a connection anywhere, or never end. So this module writes to the
+raw socket.
 """
 
 import socket
@@ -20,18 +20,22 @@ from rig.faults import Delivery, FaultScript, Turn
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what the server did: `status` and `answer` are None where none was sent.
-
-    `processed` says whether the server did its work, whatever the client got to see; `answer` is
-    kept only by servers whose answers are small, and is `whole` unless it was cut on its way.
-    """
+    """One request, and what the server did about it."""
 
     request: Request
     status: int | None
+    """The status that was sent; None where no answer was sent."""
     answer: bytes | None
+    """The body that was sent; None where none was, or where the server keeps no answers."""
     processed: Response | None
+    """What the server's work gave, whatever the client got to see; None where it did not work.
+
+    Its body is empty where the server keeps no answers.
+    """
     fault: str | None
+    """The name of the fault that was played, if any."""
     whole: bool
+    """Whether the answer was not cut on its way."""
 
     @property
     def number(self) -> int:
@@ -63,7 +67,7 @@ class Exchange:
 
 
 class RiggedHandler(Handler):
-    """Writes what `Rigged.serve` hands out, whole or in pieces, or nothing at all."""
+    """Writes the delivery that `Rigged.serve` returns: whole, in pieces, or nothing at all."""
 
     def reply(self, request: Request) -> None:
         site = self.server.site
@@ -113,10 +117,12 @@ class RiggedHandler(Handler):
 
 
 class RiggedListener(Listener):
+    """Accepts connections, and ends some of them by a TCP reset."""
+
     def shutdown_request(self, request: Any) -> None:
         if request.fileno() >= 0 and request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
             self.forget(request)
-            self.close_request(request)  # an orderly end would precede the reset
+            self.close_request(request)  # after an orderly end there would be no reset
         else:
             super().shutdown_request(request)
 
@@ -124,25 +130,31 @@ class RiggedListener(Listener):
 class Rigged(Server):
     """A server with a history, hooks and a script of faults.
 
-    Hooks, each called in the thread of the request: `before(request)` when it has arrived,
-    `after(request, response)` when the work is done and nothing has been sent, and
-    `sent(request, response)` when all has been sent. What a hook raises is an error of the server.
+    A hook is called in the thread of its request. What it raises is an error of the server.
     """
 
     handler = RiggedHandler
     listener = RiggedListener
     keep_answers = False
+    """Whether the history keeps the bodies of answers; only for servers whose answers are small."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.faults = FaultScript()
         self.history: list[Exchange] = []
+        """Every request so far, in the order in which the server was done with them."""
         self.before: Callable[[Request], object] | None = None
+        """The hook that is called when a request has arrived."""
         self.after: Callable[[Request, Response], object] | None = None
+        """The hook that is called when the work is done, and nothing has been sent."""
         self.sent: Callable[[Request, Response], object] | None = None
+        """The hook that is called when all has been sent, if the server did its work."""
 
     def serve(self, request: Request) -> tuple[Delivery, Response | None]:
-        """Do what the request and the script of faults say, and write it into the history."""
+        """Do what the request and the script of faults say, and write it into the history.
+
+        Return what is to be sent, and what the server's work gave (None where it did not work).
+        """
         done: list[Response] = []
 
         def process(asked: Request) -> Response:
@@ -184,24 +196,22 @@ class Rigged(Server):
 
 
 class Clio(Rigged, sandbox.Clio):
-    """The practice Clio on the rig."""
+    """The sandbox's Clio, with all that `Rigged` adds."""
 
 
 class Broadly(Rigged, sandbox.Broadly):
-    """The practice Broadly on the rig.
-
-    `working(request)` is called while a key is at work and nothing has been accepted yet.
-    """
+    """The sandbox's Broadly, with all that `Rigged` adds."""
 
     keep_answers = True
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.working: Callable[[Request], object] | None = None
+        """The hook that is called while a key is at work and nothing has been accepted yet."""
 
     @property
     def posts(self) -> list[Exchange]:
-        """Return every POST with headers, bytes and the answer that was sent."""
+        """Return the part of the history that is about POSTs."""
         return [exchange for exchange in self.history if exchange.method == "POST"]
 
     def begin_work(self, request: Request) -> None:
@@ -210,7 +220,7 @@ class Broadly(Rigged, sandbox.Broadly):
 
 
 class Sandbox(sandbox.Sandbox):
-    """Both servers on the rig. An error of a hook is raised at the end as well."""
+    """Both servers with all that `Rigged` adds; an error of a hook is raised at the end, too."""
 
     clio_server = Clio
     broadly_server = Broadly

@@ -1,4 +1,4 @@
-"""A sandbox for each test, an empty one where people would only be in the way, and a client."""
+"""Sandboxes for tests, with people or without any, and clients that ask their Clio."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,18 +14,21 @@ Ask = Callable[..., requests.Response]
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
+    """Yield a sandbox with a firm of made-up people."""
     with Sandbox() as running:
         yield running
 
 
 @pytest.fixture
 def empty() -> Iterator[Sandbox]:
+    """Yield a sandbox with an empty firm."""
     with Sandbox(Firm(contacts=0, matters=0)) as running:
         yield running
 
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
+    """Yield a session that uses neither a proxy nor `~/.netrc`."""
     with requests.Session() as opened:
         opened.trust_env = False
         yield opened
@@ -33,7 +36,10 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture
 def asker(session: requests.Session) -> Callable[[Sandbox], Ask]:
-    """Return what makes a client for Clio: `ask(path, **query)`, brackets as `ids__`."""
+    """Return a function that makes a client for the Clio of a sandbox.
+
+    Call the client as `ask(path, **query)`, where `ids__` means `ids[]`.
+    """
 
     def make(sandbox: Sandbox) -> Ask:
         def ask(

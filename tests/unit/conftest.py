@@ -1,4 +1,4 @@
-"""Runs of the pipeline over a new state, and over one that has its start."""
+"""Runs of the pipeline over a new state, and over one that already has its start day."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from clio_broadly_sync.store import Store
 
 @pytest.fixture
 def new(tmp_path: Path) -> Iterator[Runs]:
-    """Runs over a state that has seen none."""
+    """Yield `Runs` over a state in which no run was made yet."""
     with Store.open(tmp_path / "state" / "state.db") as store:
         yield Runs(store)
 
 
 @pytest.fixture
 def runs(new: Runs) -> Runs:
-    """Runs that come after the first, which set the start."""
+    """Return `Runs` over a state in which one run was made, which set the start day."""
     new.sync()
     return new

@@ -1,4 +1,4 @@
-"""Loaded by a child whose clock is to run ahead: shifts its time by CLOCK_AHEAD seconds."""
+"""Lets the clock of the child that loads it run ahead, by CLOCK_AHEAD seconds."""
 
 import os
 from datetime import UTC, datetime, timedelta

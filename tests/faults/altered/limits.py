@@ -1,4 +1,4 @@
-"""What a child may not have: waits that take time, room on the disk, patience for an answer."""
+"""What can be taken from a child: the time of waits, room on the disk, time for an answer."""
 
 import resource
 import time
@@ -9,7 +9,7 @@ from clio_broadly_sync.transport.signals import Stop
 
 
 def no_waits() -> None:
-    """Let each wait pass at once: the clock that only goes forward jumps instead."""
+    """Let each wait end at once; the clock that only goes forward jumps instead."""
     monotonic, waited = time.monotonic, [0.0]
 
     def jumping() -> float:
@@ -25,10 +25,10 @@ def no_waits() -> None:
 
 
 def file_bytes(most: int) -> None:
-    """Let no file grow beyond this, as on a disk that is full from there on."""
+    """Let no file have more bytes than this, as if the disk were full from there on."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def seconds_for_an_answer(most: float) -> None:
-    """Let no request take longer than this, of whatever side."""
+    """Let no request to either side take more seconds than this."""
     Transport.__init__.__kwdefaults__["whole_call"] = most  # type: ignore[misc]

@@ -1,8 +1,9 @@
 """The points at which a child may be killed: around each request, and around each commit.
 
-A request has three: nothing has been sent; the server has acted and its answer lies unread; the
-answer is here. A commit has two. The child writes the name of each point into a file, and at
-the one whose number or name it was given it kills itself, which nothing can catch.
+A request has three points: when nothing has been sent, when the server has acted and its answer is
+still unread, and when the answer has been read. A commit has two: before it and after it. The child
+writes the name of each point into a file. At the point whose number or name it was given, it kills
+itself, which nothing can catch.
 """
 
 import http.client
@@ -13,10 +14,14 @@ import sqlite3
 from typing import Any
 
 SECONDS_FOR_AN_ANSWER = 30
+"""How long to wait until an answer lies unread."""
 
 
 class _Points:
-    """Counts from 1; an empty `kill_at` kills nowhere. KILL_BY names another signal."""
+    """The points that this process has passed, counted from 1.
+
+    An empty `kill_at` means no point. KILL_BY in the environment names a signal other than SIGKILL.
+    """
 
     def __init__(self, path: str, kill_at: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -25,6 +30,7 @@ class _Points:
         self._number = 0
 
     def reach(self, name: str) -> None:
+        """Pass the point with this name, or be killed there."""
         self._number += 1
         os.write(self._file, f"{name}\n".encode())
         if self._kill_at in (str(self._number), name):
@@ -32,7 +38,7 @@ class _Points:
 
 
 def watch(path: str, *, kill_at: str) -> None:
-    """Let this process pass its points from now on."""
+    """Let this process pass its points from now on, and write their names into this file."""
     points = _Points(path, kill_at)
     _watch_requests(points)
     _watch_commits(points)
@@ -61,7 +67,7 @@ def _watch_requests(points: _Points) -> None:
 
 def _watch_commits(points: _Points) -> None:
     class Connection(sqlite3.Connection):
-        """Commits of what was only read are no points: nothing differs after them."""
+        """A connection whose commits are points, except where nothing was written."""
 
         written = 0
 

@@ -1,5 +1,7 @@
-"""Loaded by a child that is to be altered: one that is killed at a point, that may not have what
-it needs, or a wrong program."""
+"""Alters the child that loads it, as the environment says.
+
+The child may be killed at a point, may not have what it needs, or may be a wrong program.
+"""
 
 import os
 

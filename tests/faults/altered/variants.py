@@ -1,6 +1,6 @@
 """Wrong programs, each with one of the mistakes that the design avoids.
 
-A checker that lets one of them pass proves nothing about ours.
+A checker that lets one of them pass proves nothing about our program.
 """
 
 import os
@@ -28,7 +28,7 @@ from clio_broadly_sync.pipeline.context import RunContext
 
 
 def watermark_of_edits() -> None:
-    """The watermark is the youngest `updated_at` that was seen."""
+    """Let the watermark be the latest `updated_at` that was seen."""
 
     def watched(self: Any, pages: Iterable[Page]) -> Iterator[Page]:
         for page in pages:
@@ -40,7 +40,7 @@ def watermark_of_edits() -> None:
 
 
 def offset_paging() -> None:
-    """Pages are counted in rows, not by the id where the last one ended."""
+    """Let pages be counted in rows, instead of by the id at which the last page ended."""
     get = Api._get
 
     def by_offset(self: Api, url: str, params: Any) -> Any:
@@ -52,7 +52,7 @@ def offset_paging() -> None:
 
 
 def no_overlap() -> None:
-    """A walk begins exactly where the last one left off."""
+    """Let a walk begin exactly where the last one ended."""
 
     def walk_from(watermark: datetime, first_run: datetime, overlap: timedelta) -> datetime:
         return max(watermark, first_run - timedelta(seconds=1))
@@ -61,7 +61,7 @@ def no_overlap() -> None:
 
 
 def settle_first() -> None:
-    """The receipt is written before Broadly has been asked."""
+    """Let the receipt be written before anything is sent to Broadly."""
 
     def send(context: RunContext, batch: Sequence[Candidate]) -> None:
         push._settle(context, [Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
@@ -72,7 +72,7 @@ def settle_first() -> None:
 
 
 def send_again() -> None:
-    """What has an unknown outcome goes again, although Broadly may ask twice."""
+    """Let what is in doubt be sent again, although Broadly may then ask twice."""
 
     def unknown(closing: Closing, *, dedupes: bool) -> lifecycle.Change:
         return lifecycle.Change(State.PENDING, Reason.UNKNOWN_OUTCOME, in_doubt=True, tried=True)
@@ -84,7 +84,7 @@ def send_again() -> None:
 
 
 def contacts_kept() -> None:
-    """A contact is read when its matter is noticed, and never again."""
+    """Let a contact be read when its matter is noticed, and never again."""
     file = Path(os.environ["POINTS"]).parent.with_suffix(".contacts")
     read = Clio.contacts
 
