@@ -205,6 +205,7 @@ CLIO: dict[str, Act] = {
     "signed in, and the token cannot be renewed": _signed_in_and_locked_out,
     "not signed in": lambda world: world.settings.pop("CLIO_ACCESS_TOKEN"),
     "the token is refused": _set(CLIO_ACCESS_TOKEN="withdrawn"),
+    "nobody listens where Clio should": _set(CLIO_BASE_URL=f"http://{NOBODY}"),
     "Clio knows no TLS": lambda world: world.settings.update(
         CLIO_BASE_URL=world.clio.url.replace("http://", "https://")
     ),
