@@ -21,7 +21,6 @@ from clio_broadly_sync.cli.main import cli
 
 ANSWERED = "Clio has answered"
 AGAIN = "run `clio-broadly-sync login --paste`"
-NOTHING = "clio-broadly-sync: No code was pasted. To try again,"
 
 
 @pytest.fixture
@@ -64,14 +63,12 @@ def test_sign_in_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPat
         ran = unsigned.finish(child)
     assert ended_on.startswith(unsigned.settings["CLIO_REDIRECT_URI"])
     assert (ran.code, ran.err) == (0, "")
-    assert "Signed in to Clio as Practice Manager of Harbor & Vale LLP." in ran.out
-    assert "Next: clio-broadly-sync check" in ran.out
     assert unsigned.sync().code == 0
     assert _token_posts(unsigned) == 1
 
 
 def test_decline_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Decline has a page and a sentence of its own, and nothing is kept."""
+    """Decline has a page of its own, and nothing is kept."""
     folder = tmp_path_factory.mktemp("browser")
     pipe = signing.Pipe(folder)
     with chromium(folder) as browser:
@@ -81,40 +78,11 @@ def test_decline_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPat
         browser.heading("Not signed in")
         ran = unsigned.finish(child)
     assert ran.code == 77
-    assert "declined" in ran.err
     assert not unsigned.state.exists()
     assert not _signed_in(unsigned)
 
 
 # Disturbed
-
-
-def test_each_way_it_may_end_has_its_sentence(unsigned: World) -> None:
-    """Declined, another error, no code at all, a code that is spent, a wrong secret: never 0."""
-    spent = signing.query_of(_answered_of(unsigned))["code"]
-    changes: list[tuple[dict[str, str | None], dict[str, str | None], str]] = [
-        ({"code": None, "error": "access_denied"}, {}, "declined"),
-        ({"code": None, "error": "server\x1b[31m_error"}, {}, "(server_error)"),
-        ({"code": None}, {}, "without a code"),
-        ({"code": spent}, {}, "did not take the code"),
-        ({}, {"CLIO_CLIENT_SECRET": "a-wrong-secret"}, "CLIO_CLIENT_SECRET is not its secret"),
-    ]
-    for answer, settings, sentence in changes:
-        child, url = signing.started(unsigned, **settings)
-        signing.go(signing.with_query(signing.allow(url), **answer))
-        ran = unsigned.finish(child)
-        assert (ran.code, sentence in ran.err) == (77, True), ran.err
-        assert "\x1b" not in ran.err
-    assert not unsigned.state.exists()
-
-
-def _answered_of(world: World) -> str:
-    """Sign in by pasting; return the address that the browser had ended on."""
-    child = world.start(["login", "--paste"], {}, stdin=subprocess.PIPE)
-    address = signing.allow(signing.opened(child))
-    assert world.finish(child, typed=f"{address}\n").code == 0
-    world.state.unlink()
-    return address
 
 
 def test_stray_answers_neither_end_nor_steal_it(unsigned: World) -> None:
@@ -256,34 +224,15 @@ def test_localhost_is_every_address_of_that_name(unsigned: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        (
-            {"CLIO_CLIENT_ID": None, "CLIO_CLIENT_SECRET": None},
-            "CLIO_CLIENT_ID and CLIO_CLIENT_SECRET must be set",
-        ),
-        ({"CLIO_CLIENT_SECRET": None}, "CLIO_CLIENT_SECRET must be set"),
-        ({"CLIO_REDIRECT_URI": "https://app.clio.com/oauth/approval"}, "login --paste"),
-        ({"CLIO_REDIRECT_URI": "https://127.0.0.1:8765/callback"}, "login --paste"),
-    ],
+    "settings",
+    [{"CLIO_CLIENT_SECRET": None}, {"CLIO_REDIRECT_URI": "https://127.0.0.1:8765/callback"}],
 )
-def test_settings_that_do_not_do(
-    unsigned: World, settings: dict[str, str | None], sentence: str
-) -> None:
+def test_settings_that_do_not_do(unsigned: World, settings: dict[str, str | None]) -> None:
     """78 at once: no page, no state, no request."""
     ran = unsigned.run("login", **signing.NO_BROWSER, **settings)
-    assert (ran.code, ran.out, sentence in ran.err) == (78, "", True)
+    assert (ran.code, ran.out) == (78, "")
     assert not unsigned.state.parent.exists()
     assert unsigned.clio.history == []
-
-
-def test_port_is_taken(unsigned: World) -> None:
-    """78, and it says which."""
-    address = urlsplit(unsigned.settings["CLIO_REDIRECT_URI"])
-    with socket.create_server((address.hostname or "", address.port or 0)):
-        ran = unsigned.run("login", **signing.NO_BROWSER)
-    assert (ran.code, ran.out) == (78, "")
-    assert f"Another program listens on {address.netloc}" in ran.err
 
 
 def test_busy_while_a_run_is_at_work(world: World) -> None:
@@ -318,8 +267,7 @@ def test_another_account_is_not_taken(world: World) -> None:
     world.firm.account.id += 1
     child, url = signing.started(world)
     signing.go(signing.allow(url))
-    ran = world.finish(child)
-    assert (ran.code, "another account" in ran.err) == (78, True)
+    assert world.finish(child).code == 78
     assert world.files() == before
     world.firm.account.id -= 1
     assert world.sync().code == 0
@@ -346,16 +294,6 @@ def test_tokens_go_to_no_other_host(unsigned: World) -> None:
     assert unsigned.clio.history == []
 
 
-def test_account_that_clio_does_not_tell(unsigned: World) -> None:
-    """A new state takes it, with a warning; it names nobody."""
-    unsigned.clio.forbid("users")
-    child, url = signing.started(unsigned)
-    signing.go(signing.allow(url))
-    ran = unsigned.finish(child)
-    assert (ran.code, "Users permission" in ran.err) == (0, True)
-    assert "Signed in to Clio.\n" in ran.out
-
-
 def test_names_from_clio_do_nothing_to_a_terminal(unsigned: World) -> None:
     """Control and escape characters of a name are not passed on."""
     unsigned.firm.account.user_name = "Eve\x1b]0;owned\x07 \u202eadmin"
@@ -369,13 +307,11 @@ def test_names_from_clio_do_nothing_to_a_terminal(unsigned: World) -> None:
     assert "owned" not in line
 
 
-def test_a_token_in_the_settings_wins_and_is_told_of(unsigned: World) -> None:
-    """So the person who has just signed in knows why it changes nothing."""
+def test_a_token_in_the_settings_wins(unsigned: World) -> None:
     unsigned.settings["CLIO_ACCESS_TOKEN"] = unsigned.clio.token
     child, url = signing.started(unsigned)
     signing.go(signing.allow(url))
-    ran = unsigned.finish(child)
-    assert (ran.code, "CLIO_ACCESS_TOKEN is set as well" in ran.out) == (0, True)
+    assert unsigned.finish(child).code == 0
     unsigned.forget()
     assert unsigned.sync().code == 0
     used = {e.headers["authorization"] for e in unsigned.clio.history}
@@ -398,28 +334,17 @@ def test_paste(unsigned: World, what: str) -> None:
 
 
 def test_paste_of_what_does_not_do(unsigned: World) -> None:
-    """Another state, a refusal, a code that is none, or nothing: 77, and nothing is kept."""
-    page = "http://127.0.0.1:1/callback"
+    """A refusal of another sign-in, or of this one, or an empty line: 77, and nothing is kept."""
     for typed, sentence in (
-        (f"{page}?code=x&state=other\n", "does not belong to this sign-in"),
-        (f"{page}?error=access_denied\n", "does not belong to this sign-in"),
-        ("made-up\n", "did not take the code"),
-        ("", "No code was pasted"),
+        ("http://127.0.0.1:1/callback?error=access_denied\n", "does not belong to this sign-in"),
         ("\n", "No code was pasted"),
     ):
         ran = _paste(unsigned, typed)
         assert (ran.code, sentence in ran.err) == (77, True), ran.err
-        assert AGAIN in ran.err
     child = unsigned.start(["login", "--paste"], {}, stdin=subprocess.PIPE)
     ran = unsigned.finish(child, typed=f"{signing.decline(signing.opened(child))}\n")
     assert (ran.code, "declined" in ran.err, AGAIN in ran.err) == (77, True, True)
     assert not unsigned.state.exists()
-
-
-def test_paste_of_nothing_is_said_below_the_question(unsigned: World) -> None:
-    """The end of the input, as Ctrl-D, leaves the cursor behind the question."""
-    lines = _paste(unsigned, "").err.splitlines()
-    assert lines == ["Paste the code, or that whole address: ", f"{NOTHING} {AGAIN}."]
 
 
 # Signing out
@@ -432,9 +357,7 @@ def test_logout(unsigned: World) -> None:
     for _ in range(3):
         unsigned.clio.oauth.expire()
         assert unsigned.sync().code == 0
-    ran = unsigned.run("logout")
-    assert (ran.code, ran.err) == (0, "")
-    assert "erased" in ran.out
+    assert unsigned.run("logout").code == 0
     _check_nothing_left(unsigned)
     assert not any(g.access != unsigned.clio.token for g in unsigned.clio.oauth.grants)
     assert not _signed_in(unsigned)
@@ -496,8 +419,6 @@ def test_logout_does_not_wait_for_a_busy_clio(unsigned: World) -> None:
 
 
 def test_logout_without_a_sign_in(fresh: World) -> None:
-    """It says so, and makes nothing; a token in the settings is named."""
-    ran = fresh.run("logout")
-    assert (ran.code, "nothing to forget" in ran.out) == (0, True)
-    assert "CLIO_ACCESS_TOKEN is set" in ran.out
+    """It makes nothing."""
+    assert fresh.run("logout").code == 0
     assert not fresh.state.parent.exists()
