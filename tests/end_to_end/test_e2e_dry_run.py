@@ -70,14 +70,6 @@ def test_dry_run_of_what_waits_writes_nothing(world: World) -> None:
     assert (world.rows(), world.files()) == (rows, before)
 
 
-def test_dry_run_shows_a_person_what_would_happen(world: World) -> None:
-    """In words, off a terminal too, with ids instead of names."""
-    sent, skipped = world.closing(), world.closing(opt_out=True)
-    out = world.sync("--dry-run").out
-    for words in (str(sent.matter), str(sent.contact), str(skipped.matter), "opted_out"):
-        assert words in out
-
-
 def test_dry_run_takes_no_lock(world: World) -> None:
     """While a real run is at work a dry run looks all the same."""
     matter = world.closing().matter

@@ -10,25 +10,13 @@ from clio_broadly_sync.sandbox.firm import Definitions
 
 OUT, IN = "BroadlyOptOut", "SendBroadlyThankYou"
 Act = Callable[[Definitions], object]
-CHANGES: dict[str, tuple[Act, Act, str]] = {
-    "renamed": (
-        lambda f: f.rename(OUT, "Broadly Opt-Out"),
-        lambda f: f.rename("Broadly Opt-Out", OUT),
-        "Broadly Opt-Out",
-    ),
-    "other case": (
-        lambda f: f.rename(IN, IN.lower()),
-        lambda f: f.rename(IN.lower(), IN),
-        IN.lower(),
-    ),
-    "deleted": (lambda f: f.delete(OUT), lambda f: f.restore(OUT), "deleted"),
-    "wrong parent": (lambda f: f.move(OUT, "Matter"), lambda f: f.move(OUT, "Contact"), "matter"),
-    "other type": (
-        lambda f: f.retype(IN, "text_line"),
-        lambda f: f.retype(IN, "checkbox"),
-        "text_line",
-    ),
-    "doubled": (lambda f: f.duplicate(OUT), lambda f: f.purge(max(_ids(f, OUT))), "2"),
+CHANGES: dict[str, tuple[Act, Act]] = {
+    "renamed": (lambda f: f.rename(OUT, "Opt-Out"), lambda f: f.rename("Opt-Out", OUT)),
+    "other case": (lambda f: f.rename(IN, IN.lower()), lambda f: f.rename(IN.lower(), IN)),
+    "deleted": (lambda f: f.delete(OUT), lambda f: f.restore(OUT)),
+    "wrong parent": (lambda f: f.move(OUT, "Matter"), lambda f: f.move(OUT, "Contact")),
+    "other type": (lambda f: f.retype(IN, "text_line"), lambda f: f.retype(IN, "checkbox")),
+    "doubled": (lambda f: f.duplicate(OUT), lambda f: f.purge(max(_ids(f, OUT)))),
 }
 
 
@@ -46,16 +34,14 @@ def _made_anew(fields: Definitions) -> int:
 
 
 def test_changed_fields_stop_the_run(world: World) -> None:
-    """78 and a sentence that names the field and the near miss; after the mending all is well."""
+    """78 each time, and nothing is recorded; after the mending all is well."""
     kept = world.closing(opt_out=True).matter
     wanted = world.closing().matter
     watermark = set()
-    for change, (do, undo, word) in CHANGES.items():
+    for change, (do, undo) in CHANGES.items():
         do(world.firm.fields)
         ran = world.sync("--json")
         assert (ran.code, world.rows()) == (78, []), change
-        assert OUT in ran.err or IN in ran.err
-        assert word in ran.err
         watermark |= set(ran.json["watermark"].values())
         undo(world.firm.fields)
     assert world.posts == []
@@ -71,8 +57,6 @@ def test_field_made_anew_is_refused_until_accepted(world: World) -> None:
     made = _made_anew(world.firm.fields)
     ran = world.sync("--json")
     assert (ran.code, world.rows()) == (78, [])
-    assert OUT in ran.err
-    assert "check --accept" in ran.err
     assert world.check().code == 78
     assert world.check("--accept").code == 0
     out = world.firm.add_contact(opt_out=Box.UNTOUCHED)
@@ -114,9 +98,7 @@ def test_another_rule(world: World) -> None:
     assert world.sync("--json").json["skipped"] == {"not_opted_in": 1}
     world.later(days=2)
     world.settings["SYNC_RULE"] = "opt-out"
-    ran = world.sync("--json")
-    assert ran.code == 78
-    assert "SYNC_RULE" in ran.err
+    assert world.sync().code == 78
     assert world.check("--accept").code == 0
     world.firm.edit(left_out)
     yesterday = world.closing(on=world.day(1), thank_you=False).matter
@@ -133,13 +115,9 @@ def test_another_address_of_broadly(world: World) -> None:
     world.closing()
     world.broadly.path = "/v2/batch"
     world.settings["BROADLY_URL"] = world.broadly.endpoint
-    ran = world.sync("--json")
-    assert ran.code == 78
-    assert "BROADLY_URL" in ran.err
+    assert world.sync().code == 78
     assert world.posts == []
-    accepted = world.check("--accept")
-    assert accepted.code == 0
-    assert "BROADLY_URL" in accepted.out
+    assert world.check("--accept").code == 0
     assert world.sync("--json").delivery == {"sent": 1}
 
 
@@ -189,11 +167,9 @@ def test_account_is_asked_for_once_per_token(world: World) -> None:
 
 
 def test_check_says_that_all_is_well(world: World) -> None:
-    """Nothing changed: 0, in words, and --accept has nothing to do."""
+    """Nothing changed: 0, and --accept has nothing to do."""
     before = world.rows()
-    checked = world.check()
-    assert checked.code == 0
-    assert "ok" in checked.out
+    assert world.check().code == 0
     assert world.check("--accept").code == 0
     assert world.rows() == before
     assert world.posts == []

@@ -488,17 +488,6 @@ def test_results_that_fit_nobody_are_said(world: World) -> None:
     assert world.sync("--json", BROADLY_DEDUPES="true").delivery["sent"] == 1
 
 
-def test_what_needs_a_person_is_said_beside_another_failure(world: World) -> None:
-    """A rejected client is named by number in the run that ends with 69, not in the next."""
-    world.closing()
-    world.closing()
-    world.broadly.rule("rejected", times=1)
-    world.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)
-    ran = world.sync(BROADLY_BATCH_SIZE="1")
-    assert ran.code == 69
-    assert "Broadly rejected 1 closing" in ran.out
-
-
 def test_edit_of_a_hidden_clients_matter_is_nothing_new(world: World) -> None:
     """65 when new; the contact is looked at when its 20 hours are over."""
     hidden = world.closing()

@@ -161,14 +161,6 @@ def test_every_problem_of_the_settings_at_once(fresh: World) -> None:
     assert (fresh.paths, fresh.posts) == ([], [])
 
 
-def test_nothing_set_at_all(fresh: World) -> None:
-    """Every required setting is named, and where to put them."""
-    ran = fresh.sync("--json", **dict.fromkeys(fresh.settings))
-    assert ran.code == 78
-    for name in ("SYNC_RULE", "BROADLY_URL", "BROADLY_API_KEY", "SYNC_STATE", "--config"):
-        assert name in ran.err
-
-
 def test_key_pasted_into_the_wrong_line(fresh: World) -> None:
     """A value is never repeated, whichever setting it was given to."""
     secret = "sk-live-0123456789-pasted"

@@ -109,14 +109,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{PROGRAM}, version {__version__}\n"
 
 
-def test_a_misspelt_command_is_pointed_out() -> None:
-    """With what may have been meant, where a name is near."""
-    near = CliRunner().invoke(cli, ["stauts"])
-    assert (near.exit_code, "Did you mean 'status'?" in near.output) == (2, True)
-    far = CliRunner().invoke(cli, ["dance"])
-    assert (far.exit_code, "Did you mean" in far.output) == (2, False)
-
-
 @pytest.mark.parametrize(
     ("name", "value", "colour"),
     [("NO_COLOR", "1", False), ("NO_COLOR", "", None), ("TERM", "dumb", False)],
