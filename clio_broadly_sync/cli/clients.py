@@ -45,9 +45,17 @@ class Clients:
         given = settings.clio_access_token
         self.tokens: AccessTokens = self.login_token if given is None else GivenToken(given)
 
-    def source(self) -> Clio:
+    def source(self, known_zone: str | None = None) -> Clio:
+        """Return the firm's Clio; `known_zone` is the zone that the state has of it, if any."""
         api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=self._our_clock)
-        return Clio(api, region=self._settings.clio_region)
+        settings = self._settings
+        zone = settings.clio_time_zone
+        return Clio(
+            api,
+            region=settings.clio_region,
+            zone=known_zone if zone is None else zone.key,
+            names=(settings.sync_opt_out_field, settings.sync_opt_in_field),
+        )
 
     def sink(self, *, dry_run: bool) -> Sink:
         if dry_run:

@@ -242,7 +242,7 @@ class Run:
             self._seconds = settings.sync_run_minutes * 60
         self._clients = app.connect(settings, self._stop, self._patience, self._progress.waiting)
         return RunContext(
-            source=self._clients.source(),
+            source=self._clients.source(store.time_zone),
             sink=self._clients.sink(dry_run=self.dry_run),
             store=store,
             policy=app.policy(settings, self.command, store),

@@ -245,7 +245,7 @@ class _Verification:
         else:
             line = progress.of_a_run("Reading what closed", drawn=sys.stderr.isatty())
             clients = app.connect(settings, self._stop, lambda: PATIENCE_SECONDS, line.waiting)
-            source = clients.source()
+            source = clients.source(store.time_zone)
             try:
                 fields = _fields(settings, store, known, source, clients)
                 scan = Scan(settings, store, source, line, (first_run, watermark))

@@ -6,6 +6,7 @@ than all the rest of the program.
 """
 
 import re
+import unicodedata
 from functools import cache, lru_cache
 from typing import Final
 
@@ -20,11 +21,22 @@ _AMERICAN: Final = re.compile(
 )
 _NOTHING: Final = "(?!)"
 _NOTE_FIRST: Final = re.compile(r"\s*+(?:tel:)?+[^\d+]*[^\W\d_]", re.IGNORECASE)
+_ZEROS: Final = re.compile(r"(\(?)00\s*(?=[1-9])")
+"""How an international number begins in most countries, though not in the United States."""
+_LABEL: Final = re.compile(r"(?:e-?mail|mailto|mail)\s*:\s*", re.IGNORECASE)
+_IN_BRACKETS: Final = re.compile(r"[^<>@]*<([^<>]*)>")
+_QUOTES: Final = " \t\r\n\"'“”‘’„‚«»<>"
+_STOPS: Final = ",;."
+"""What people paste along with an address: quotes around it, and a stop after it."""
 
 
 def normal_email(text: str | None) -> str | None:
-    """Return the address trimmed and its domain in lower case; None where it is no address."""
-    address = (text or "").strip()
+    """Return the address alone, its domain in lower case; None where it is no address.
+
+    What nobody can see goes, and so does what was pasted along with it: a label, quotes, a full
+    stop, a name before <the address>.
+    """
+    address = _without_what_was_pasted(_visible(text or ""))
     if "@" not in address or len(address) > MAX_EMAIL:
         return None
     local_part, _, domain = address.rpartition("@")
@@ -35,16 +47,40 @@ def normal_email(text: str | None) -> str | None:
     return None if normal is None else f"{local_part}@{normal}"
 
 
-def normal_phone(text: str | None, region: str | None) -> str | None:
-    """Return the number as E.164, which has no room for an extension; None where it is no number.
+def normal_phone(
+    text: str | None, country: str | None, *, zeros_are_plus: bool = False
+) -> str | None:
+    """Return the number as E.164; None where it is no number.
 
-    `region` is the country (such as "US") of a number without `+`; where it is None, such a number
-    counts as none. A number after a note counts as none, too: the library would pass over the note,
-    which may say not to call.
+    `country` (such as "US") is that of a number without `+`; where it is None, such a number counts
+    as none. With `zeros_are_plus`, a number that begins with 00 is one with `+`. A number with an
+    extension is none: the number before it is the switchboard's, which many share. A number after
+    a note is none, too: the library would pass over the note, which may say not to call.
     """
-    if text is None or not text.strip() or _NOTE_FIRST.match(text):
+    number = _visible(text or "").strip()
+    if not number or _NOTE_FIRST.match(number):
         return None
-    return _american(text.strip(), region) or _valid_phone(text, region)
+    if zeros_are_plus and (abroad := _valid_phone(_ZEROS.sub(r"\1+", number, count=1), None)):
+        return abroad
+    return _american(number, country) or _valid_phone(number, country)
+
+
+def _visible(text: str) -> str:
+    """Leave out what nobody can see and what turns the direction of writing (Unicode's Cf)."""
+    if text.isascii():
+        return text
+    return "".join(c for c in text.replace("\xa0", " ") if unicodedata.category(c) != "Cf")
+
+
+def _without_what_was_pasted(text: str) -> str:
+    in_brackets = _IN_BRACKETS.fullmatch(text.strip().rstrip(_STOPS))
+    alone = _bare(in_brackets[1] if in_brackets else text)
+    label = _LABEL.match(alone)
+    return alone if label is None else _bare(alone[label.end() :].partition("?")[0])
+
+
+def _bare(text: str) -> str:
+    return text.lstrip(_QUOTES).rstrip(_QUOTES + _STOPS)
 
 
 @lru_cache(maxsize=1024)
@@ -64,12 +100,12 @@ def _valid_email(address: str) -> str | None:
         return None
 
 
-def _american(text: str, region: str | None) -> str | None:
+def _american(text: str, country: str | None) -> str | None:
     """Return a number of the United States; None where the library has to look at it."""
     found = _AMERICAN.fullmatch(text)
     if not found or (found["plus"] and not found["one"]):
         return None
-    if not found["plus"] and region not in ("US", "CA"):
+    if not found["plus"] and country not in ("US", "CA"):
         return None
     number = re.sub("[^0-9]", "", text)[-10:]
     return f"+1{number}" if _american_lines().fullmatch(number) else None
@@ -89,13 +125,13 @@ def _american_lines() -> re.Pattern[str]:
     return re.compile(pattern or _NOTHING)
 
 
-def _valid_phone(text: str, region: str | None) -> str | None:
+def _valid_phone(text: str, country: str | None) -> str | None:
     import phonenumbers
 
     try:
-        number = phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
+    if number.extension or not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
+from clio_broadly_sync.clio.time_zones import zone_name
 from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
 
@@ -37,7 +38,6 @@ BY_ID: Final[Params] = [("order", "id(asc)"), ("limit", str(PAGE_ROWS))]
 
 _CHECKED: Final = (True, "true", 1, "1")
 _UNCHECKED: Final = (None, False, "false", 0, "0", "")
-_PHONE_REGION: Final = {"us": "US", "ca": "CA", "au": "AU"}
 
 Row = Mapping[str, Any]
 
@@ -183,7 +183,8 @@ def account(body: Row) -> Account:
         raise unreadable("who_am_i names no account")
     return Account(
         id=record_id(named.get("id")),
-        time_zone=_name(user.get("time_zone")),
+        time_zone=zone_name(named_zone := _name(user.get("time_zone"))),
+        named_zone=named_zone,
         user=_name(user.get("name")),
         firm=_name(named.get("name")),
     )
@@ -208,7 +209,7 @@ def custom_field(row: Row) -> CustomField:
     )
 
 
-def matter(row: Row, opt_in: int | None) -> Matter:
+def matter(row: Row, opt_in: int | None, name: str = "") -> Matter:
     """Read a matter; `opt_in` is the definition id of its box, None where no box is read.
 
     A matter with a part that cannot be read is returned as unreadable. Only one without an id that
@@ -228,17 +229,19 @@ def matter(row: Row, opt_in: int | None) -> Matter:
         closed=status not in ("Open", "Pending"),
         closed_on=closed_on,
         client_id=client_id,
-        opted_in=box(row, opt_in),
+        opted_in=box(row, opt_in, name),
         updated_at=_moment(row.get("updated_at")),
         readable=readable,
     )
 
 
-def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
+def contact(
+    row: Row, opt_out: int | None, name: str = "", *, country: str | None, zeros_are_plus: bool
+) -> Contact | None:
     """Read a contact; return None where Clio has redacted it.
 
-    `opt_out` is the definition id of its box, None where no box is read. `clio_region` gives the
-    country of a phone number without `+`, where that region of Clio is one country. A contact with
+    `opt_out` is the definition id of its box, None where no box is read, and `name` its field's
+    name. `country` and `zeros_are_plus` say how to read a phone number without `+`. A contact with
     a part that cannot be read is returned as unreadable.
     """
     if not is_whole(row):
@@ -257,8 +260,8 @@ def contact(row: Row, opt_out: int | None, clio_region: str) -> Contact | None:
         last_name=None if is_company else names[1],
         company_name=names[2] if is_company else None,
         email=normal_email(email),
-        phone=normal_phone(phone, _PHONE_REGION.get(clio_region)),
-        opted_out=box(row, opt_out),
+        phone=normal_phone(phone, country, zeros_are_plus=zeros_are_plus),
+        opted_out=box(row, opt_out, name),
         readable=is_company or kind == "Person",
     )
 
@@ -325,11 +328,12 @@ def _moment(value: object) -> datetime | None:
         return None
 
 
-def box(row: Row, field_id: int | None) -> Box:
+def box(row: Row, field_id: int | None, name: str = "") -> Box:
     """Read a checkbox by its definition id; where that is None, no box is read: unchecked.
 
-    An entry without a definition id may be about this box, so it makes the box unreadable. Two
-    entries that differ do the same. Without any entry the box is unchecked.
+    An entry without a definition id may be about this box, so it makes the box unreadable; so does
+    one that is checked and bears the field's `name` under another id. Two entries that differ do
+    the same. Without any entry the box is unchecked.
     """
     if field_id is None:
         return Box.UNCHECKED
@@ -337,6 +341,8 @@ def box(row: Row, field_id: int | None) -> Box:
     if not isinstance(entries, list):
         return Box.UNREADABLE
     states = {_box_state(entry) for entry in entries if _definition_id(entry) in (field_id, None)}
+    if any(_is_checked_namesake(entry, field_id, name) for entry in entries):
+        return Box.UNREADABLE
     if not states:
         return Box.UNCHECKED
     return states.pop() if len(states) == 1 else Box.UNREADABLE
@@ -358,6 +364,13 @@ def _definition_id(entry: object) -> int | None:
     definition = entry.get("custom_field") if isinstance(entry, dict) else None
     id_ = definition.get("id") if isinstance(definition, dict) else None
     return id_ if isinstance(id_, int) and not isinstance(id_, bool) else None
+
+
+def _is_checked_namesake(entry: object, field_id: int, name: str) -> bool:
+    """Tell whether an entry of another definition bears this name, and is not unchecked."""
+    if not isinstance(entry, dict) or _definition_id(entry) == field_id:
+        return False
+    return bool(name) and entry.get("field_name") == name and entry.get("value") not in _UNCHECKED
 
 
 def _box_state(entry: object) -> Box:

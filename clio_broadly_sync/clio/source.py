@@ -11,6 +11,7 @@ from typing import Final
 from clio_broadly_sync.clio import records
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
+from clio_broadly_sync.clio.time_zones import country_of
 from clio_broadly_sync.domain.model import Account, Contact, CustomField, FieldIds, Matter, Page
 
 MATTERS: Final = "matters.json"
@@ -18,19 +19,34 @@ CONTACTS: Final = "contacts.json"
 CUSTOM_FIELDS: Final = "custom_fields.json"
 WHO_AM_I: Final = "users/who_am_i.json"
 SAMPLE_ROWS: Final = 10
+_COUNTRIES: Final = {"us": "US", "ca": "CA", "au": "AU"}
+"""Clio's regions that are one country each, whose phone numbers need no `+`."""
+_WITHOUT_ZEROS: Final = ("us", "ca")
+"""The regions where a number abroad begins with 011, and not with 00."""
 """So many records are looked at as a sample."""
 
 
 class Clio:
     """One firm's Clio, which is the `Source` of a run.
 
-    `region` is Clio's region, which gives the country of phone numbers without a `+`. Every method
+    `region` is Clio's region, which gives the country of phone numbers without a `+`; where it is
+    several countries', that of the firm's `zone` (its IANA name) counts, which Clio may tell only
+    when the account is read. `names` are those of the opt-out and the opt-in field. Every method
     that asks Clio may raise SyncError.
     """
 
-    def __init__(self, api: Api, *, region: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        region: str,
+        zone: str | None = None,
+        names: tuple[str, str] = ("", ""),
+    ) -> None:
         self._api = api
         self._region = region
+        self._zone = zone
+        self._opt_out_name, self._opt_in_name = names
 
     def now(self) -> datetime:
         """Return Clio's time in aware UTC (`Api.clio_time`)."""
@@ -48,7 +64,9 @@ class Clio:
         Raise DeniedError with status 403 where Clio forbids the question.
         """
         body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.ACCOUNT_FIELDS, None))
-        return records.account(body)
+        account = records.account(body)
+        self._zone = self._zone or account.time_zone
+        return account
 
     def custom_fields(self, *, all_of_them: bool = False) -> list[CustomField]:
         """Return the definitions of checkboxes that are not deleted, or of all custom fields."""
@@ -88,7 +106,9 @@ class Clio:
         """
         params = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
         rows = self._api.by_id(MATTERS, ids, params)
-        return {id_: records.matter(row, fields.opt_in) for id_, row in rows.items()}
+        return {
+            id_: records.matter(row, fields.opt_in, self._opt_in_name) for id_, row in rows.items()
+        }
 
     def contacts(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Contact]:
         """Return those of these contacts that the token may see, by id.
@@ -97,9 +117,7 @@ class Clio:
         """
         params = records.fields_and_box(records.CONTACT_FIELDS, fields.opt_out)
         rows = self._api.by_id(CONTACTS, ids, params)
-        read = {
-            id_: records.contact(row, fields.opt_out, self._region) for id_, row in rows.items()
-        }
+        read = {id_: self._contact(row, fields) for id_, row in rows.items()}
         return {id_: contact for id_, contact in read.items() if contact is not None}
 
     # What a person asks. Names and display numbers go to a terminal only and are forgotten at once.
@@ -148,6 +166,15 @@ class Clio:
             rows = self._rows(CONTACTS, [*params, *records.first_rows(SAMPLE_ROWS)])
         return records.sample([row for row in rows if records.is_whole(row)], box)
 
+    def _contact(self, row: Row, fields: FieldIds) -> Contact | None:
+        return records.contact(
+            row,
+            fields.opt_out,
+            self._opt_out_name,
+            country=_COUNTRIES.get(self._region) or country_of(self._zone),
+            zeros_are_plus=self._region not in _WITHOUT_ZEROS,
+        )
+
     def _rows(self, path: str, params: Params) -> list[Row]:
         body, _ = self._api.get(path, params)
         return records.rows(body)
@@ -161,7 +188,7 @@ class Clio:
         """
         boxed = records.fields_and_box(records.MATTER_FIELDS, fields.opt_in)
         for page in self._api.pages(MATTERS, [*records.CLOSED, *params, *boxed]):
-            matters = [records.matter(row, fields.opt_in) for row in page.rows]
+            matters = [records.matter(row, fields.opt_in, self._opt_in_name) for row in page.rows]
             wanted = [matter for matter in matters if matter.closed and asked_for(matter)]
             answered_at = page.answer.date
             if answered_at is None:

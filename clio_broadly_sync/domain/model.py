@@ -120,11 +120,13 @@ class Account(NamedTuple):
 
     id: int | None
     time_zone: str | None
-    """The name of the time zone, as Clio spells it."""
+    """The firm's zone by its IANA name; None where Clio names none that this machine knows."""
     user: str | None = None
     """The name of the Clio user who is signed in."""
     firm: str | None = None
     """The name of the account."""
+    named_zone: str | None = None
+    """The firm's zone as Clio spells it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -255,6 +257,8 @@ class Asked:
     may have been; None where there is none."""
     matter_at: datetime | None = None
     """When this matter was last sent (or may have been) or dropped under another close date."""
+    matter_dates: frozenset[date] = frozenset()
+    """The other close dates under which that happened, whenever it was."""
 
 
 @dataclass(frozen=True, slots=True)

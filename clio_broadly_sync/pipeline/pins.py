@@ -106,23 +106,26 @@ def seen(token_hash: str, account: Account) -> dict[str, str | None]:
 
     They are the hash of its token, and the name of the firm's zone where Clio says it.
     """
-    zone = zone_named(account.time_zone)
-    return {"token_seen": token_hash, "time_zone": zone.key if zone is not None else None}
+    return {"token_seen": token_hash, "time_zone": account.time_zone}
 
 
 def zone_of(account: Account, *, told: bool = False) -> ZoneInfo | None:
-    """Return the firm's zone as Clio names it; None where Clio does not.
+    """Return the firm's zone as Clio names it; None where it is not known.
 
     That is logged as a warning, and as information only where it was said before (`told`).
     """
     zone = zone_named(account.time_zone)
     if zone is None:
-        log.log(
-            logging.INFO if told else logging.WARNING,
-            "Clio does not tell the firm's time zone: this machine's is used for close dates; "
-            "set CLIO_TIME_ZONE if that is another.",
-        )
+        log.log(logging.INFO if told else logging.WARNING, "%s", no_zone(account.named_zone))
     return zone
+
+
+def no_zone(named: str | None) -> str:
+    """Say that the firm's zone is not known; `named` is what Clio calls it, None: nothing."""
+    why = "Clio does not tell the firm's time zone"
+    if named is not None:
+        why = f"Clio calls the firm's time zone “{named}”, which this machine does not know"
+    return f"{why}: this machine's is used for close dates; set CLIO_TIME_ZONE if that is another."
 
 
 def current_pins(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:

@@ -332,7 +332,18 @@ def test_record_that_comes_twice() -> None:
         ("ada@example", None),
         ("ada@x.test", "ada@x.test"),
         ("ada example@example.com", None),
-        ("Ada <ada@example.com>", None),
+        ("Ada <ada@example.com>", "ada@example.com"),
+        ("jane@example.com\u200b", "jane@example.com"),
+        ("\u202ajane@example.com\u202c", "jane@example.com"),
+        ("ja\u00adne@exam\u2060ple.com", "jane@example.com"),
+        ("\ufeffjane@example.com\u00a0", "jane@example.com"),
+        ("mailto:jane@example.com?subject=Hi", "jane@example.com"),
+        ("E-mail: jane@example.com.", "jane@example.com"),
+        ("<jane@example.com>;", "jane@example.com"),
+        ("“jane@example.com”", "jane@example.com"),
+        ("Ada <ada@example.com> <bob@example.com>", None),
+        ("mail: ask ada", None),
+        (".jane@example.com", None),
         ("ada@example.com, bob@example.com", None),
         ("a\ud800@example.com", None),
         ("ada@xn--0.com", None),
@@ -365,7 +376,19 @@ def test_email_in_normal_form(text: str | None, email: str | None) -> None:
         ("  ", "US", None),
         ("none", "US", None),
         ("555-0123", "US", None),
-        ("415-555-0123 x5", "US", "+14155550123"),
+        ("212-555-0142 x101", "US", None),
+        ("212-555-0142 ext. 102", "US", None),
+        ("212-555-0142 extension 102", "US", None),
+        ("212-555-0142 #102", "US", None),
+        ("212-555-0142,102", "US", None),
+        ("tel:+1-212-555-0142;ext=102", None, None),
+        ("+1 212-555-0142 X 102", None, None),
+        ("212-555-0142 - 102", "US", None),
+        ("212-555-0142 (102)", "US", None),
+        ("212-555-0142 p102", "US", None),
+        ("212-555-0142 x", "US", "+12125550142"),
+        ("\u202a+1 212-555-0142\u202c", None, "+12125550142"),
+        ("212\u200b-555\u2060-0142", "US", "+12125550142"),
         ("415-555-0123 / 415-555-0124", "US", None),
         ("415-555-0123 or 0124", "US", None),
         ("\x00\ud800", "US", None),
@@ -378,8 +401,27 @@ def test_email_in_normal_form(text: str | None, email: str | None) -> None:
     ],
 )
 def test_phone_in_normal_form(text: str | None, region: str | None, phone: str | None) -> None:
-    """A number that is none is left out; so is one that only an extension makes a person's."""
+    """What is no number is left out; so is a switchboard's, with an extension in any notation."""
     assert normal_phone(text, region) == phone
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "phone"),
+    [
+        ("0044 7911 123456", None, "+447911123456"),
+        ("(0044) 7911 123456", "IE", "+447911123456"),
+        ("00 1 (212) 555-0142", "GB", "+12125550142"),
+        ("0011 44 7911 123456", "AU", "+447911123456"),
+        ("02 9374 4000", "AU", "+61293744000"),
+        ("07911 123456", "GB", "+447911123456"),
+        ("07911 123456", None, None),
+        ("000", "GB", None),
+        ("00", "GB", None),
+    ],
+)
+def test_two_zeros_are_a_plus(text: str, country: str | None, phone: str | None) -> None:
+    """Outside North America, where 00 begins nothing."""
+    assert normal_phone(text, country, zeros_are_plus=True) == phone
 
 
 @pytest.mark.parametrize(
@@ -391,6 +433,43 @@ def test_region_is_the_country_of_a_phone(region: str, phone: str | None) -> Non
     """In `eu` only a number with a plus is one."""
     _list("contacts.json", _contact())
     assert _clio(region=region).contacts([1201], FIELDS)[1201].phone == phone
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "phone"),
+    [
+        ("Europe/London", "07911 123456", "+447911123456"),
+        ("London", "0207 946 0958", "+442079460958"),
+        ("Edinburgh", "07911 123456", "+447911123456"),
+        ("Europe/Belfast", "07911 123456", "+447911123456"),
+        ("Dublin", "01 234 5678", "+35312345678"),
+        ("Europe/Berlin", "030 901820", "+4930901820"),
+        ("Europe/London", "0049 30 901820", "+4930901820"),
+        ("CET", "07911 123456", None),
+        ("Atlantis", "07911 123456", None),
+        (None, "07911 123456", None),
+        (None, "0044 7911 123456", "+447911123456"),
+    ],
+)
+@responses.activate
+def test_country_of_a_phone_in_europe(zone: str | None, text: str, phone: str | None) -> None:
+    """That of the firm's zone, where the zone is one country's; Clio tells it with the account."""
+    data = {"id": 1, "time_zone": zone, "account": {"id": 901}}
+    _answer("users/who_am_i.json", {"data": data})
+    _list("contacts.json", _contact(primary_phone_number=text))
+    clio = _clio(region="eu")
+    clio.account()
+    assert clio.contacts([1201], FIELDS)[1201].phone == phone
+
+
+@responses.activate
+def test_zone_of_the_settings_is_the_country_of_a_phone() -> None:
+    """It is known before Clio was asked, and wins."""
+    _list("contacts.json", _contact(primary_phone_number="01 234 5678"))
+    clio = Clio(
+        Api(transport(), Tokens(), BASE, wall_clock=lambda: NOW), region="eu", zone="Europe/Dublin"
+    )
+    assert clio.contacts([1201], FIELDS)[1201].phone == "+35312345678"
 
 
 # Definitions and the account
@@ -437,12 +516,25 @@ def test_definition_that_cannot_be_read(field: str, value: Any) -> None:
         _clio().custom_fields()
 
 
-@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific Time (US & Canada)", None, 5])
+@pytest.mark.parametrize(
+    ("named", "zone"),
+    [
+        ("America/Los_Angeles", "America/Los_Angeles"),
+        ("Pacific Time (US & Canada)", "America/Los_Angeles"),
+        ("Sydney", "Australia/Sydney"),
+        ("Mars/Olympus", None),
+        ("../etc/passwd", None),
+        ("\0", None),
+        (None, None),
+        (5, None),
+    ],
+)
 @responses.activate
-def test_account_is_read(zone: Any) -> None:
-    """Its time zone as Clio spells it, if it does."""
-    _answer("users/who_am_i.json", {"data": {"id": 1, "time_zone": zone, "account": {"id": 901}}})
-    assert _clio().account() == Account(901, zone if isinstance(zone, str) else None)
+def test_account_is_read(named: Any, zone: str | None) -> None:
+    """Its time zone by the name that this machine knows, and as Clio spells it."""
+    _answer("users/who_am_i.json", {"data": {"id": 1, "time_zone": named, "account": {"id": 901}}})
+    spelt = named if isinstance(named, str) else None
+    assert _clio().account() == Account(901, zone, named_zone=spelt)
 
 
 @pytest.mark.parametrize(

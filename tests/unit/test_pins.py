@@ -337,14 +337,21 @@ def test_zone_of_the_firm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "kept"),
+    ("named", "says"),
     [
-        ("America/New_York", "America/New_York"),
-        ("Pacific Time (US & Canada)", None),
-        ("\ud800", None),
-        (None, None),
+        (None, "Clio does not tell the firm's time zone: "),
+        ("Mars", "zone “Mars”, which this machine "),
     ],
 )
-def test_what_is_remembered_of_a_sign_in(named: str | None, kept: str | None) -> None:
-    """Its hash, and the firm's zone where Clio names one that there is."""
-    assert pins.seen("hash", Account(1, named)) == {"token_seen": "hash", "time_zone": kept}
+def test_zone_that_is_not_known(
+    named: str | None, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning says what Clio says."""
+    assert pins.zone_of(Account(7, None, named_zone=named)) is None
+    assert says in caplog.text
+
+
+def test_what_is_remembered_of_a_sign_in() -> None:
+    """Its hash, and the firm's zone."""
+    seen = pins.seen("hash", Account(1, "America/New_York"))
+    assert seen == {"token_seen": "hash", "time_zone": "America/New_York"}

@@ -228,13 +228,9 @@ def _ids(
 
 
 def _zone(settings: Settings, account: Account | SyncError) -> Iterator[Finding]:
-    told = account.time_zone if isinstance(account, Account) else None
-    if settings.clio_time_zone is None and pins.zone_named(told) is None and not _ends_it(account):
-        yield findings.warning(
-            "time zone",
-            "Clio does not tell the firm's: this machine's is used for close dates. "
-            "Set CLIO_TIME_ZONE if that is another.",
-        )
+    told = account if isinstance(account, Account) else Account(None, None)
+    if settings.clio_time_zone is None and told.time_zone is None and not _ends_it(account):
+        yield findings.warning("time zone", pins.no_zone(told.named_zone))
 
 
 def _reading(what: str, permission: str, answer: Sequence[object] | SyncError) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ class Preview:
         self._given = given
         self._is_ours = False
         self._clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
-        self._source = self._clients.source()
+        self._source = self._clients.source(store.time_zone)
 
     def find(self, matter_id: int | None, number: str) -> list[Numbered]:
         """Return the matter of that id; where there is none, those of that display number."""
