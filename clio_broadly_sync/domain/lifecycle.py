@@ -215,7 +215,7 @@ def contact_read(
 
 def asked_before(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
     """Return what becomes of a closing by what was sent before; None: it may be sent."""
-    reason = rules.asked_recently(asked, policy, now)
+    reason = rules.asked_recently(asked, policy, now, closing.key.closed_on)
     return None if reason is None else not_sent(closing, Decision(Verdict.SKIP, reason))
 
 
@@ -321,6 +321,8 @@ def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Clo
 
 def _decided_anew(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> bool:
     edited = closing.etag != matter.etag or not matter.etag
+    if closing.updated_at is not None:  # an etag that stands still hides no edit
+        edited = edited or matter.updated_at not in (None, closing.updated_at)
     if closing.state is State.PENDING:
         return closing.command is policy.command and edited
     if closing.state is not State.SKIPPED or closing.reason in FINAL:

@@ -7,7 +7,7 @@ closing's row is in `domain/lifecycle.py`.
 """
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone, tzinfo
 
 from clio_broadly_sync.domain.model import (
     Asked,
@@ -26,7 +26,9 @@ FRESH = timedelta(minutes=15)
 LOOK_AGAIN = timedelta(hours=20)
 """A hidden or unreadable record is read again after this time."""
 SAME_MATTER = timedelta(days=30)
-"""Another close date within this time is a corrected date, not a new closing."""
+"""Within this time, and for close dates no further apart, another close date is a correction."""
+_LAST_ZONE = timezone(timedelta(hours=-12))
+"""Where each day begins last (UTC-12)."""
 SURGE_WINDOW = timedelta(hours=24)
 """What was sent unapproved within this time counts towards a surge."""
 STALE_WATERMARK = timedelta(hours=72)
@@ -131,18 +133,29 @@ def by_contact(contact: Contact | None, policy: Policy) -> Decision:
     return _decision(next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None))
 
 
-def asked_recently(asked: Asked, policy: Policy, now: datetime) -> Reason | None:
+def asked_recently(
+    asked: Asked, policy: Policy, now: datetime, closed_on: date | None
+) -> Reason | None:
     """Return ASKED_RECENTLY where the person or the matter was sent too short a time ago.
 
-    This is the last rule, and it is judged in the transaction of the claim. The limit for the
-    matter counts even where `Policy.reask_days` is 0.
+    This is the last rule, and it is judged in the transaction of the claim. The limits for the
+    matter count even where `Policy.reask_days` is 0: it is not sent again for a while, nor ever
+    under a close date that corrects the one (`closed_on`: this one) under which it was sent.
     """
     window = timedelta(days=policy.reask_days)
     person = (
         policy.reask_days > 0 and asked.person_at is not None and asked.person_at > now - window
     )
     matter = asked.matter_at is not None and asked.matter_at > now - SAME_MATTER
+    matter = matter or any(corrects(closed_on, before) for before in asked.matter_dates)
     return Reason.ASKED_RECENTLY if person or matter else None
+
+
+def corrects(closed_on: date | None, before: date | None) -> bool:
+    """Tell whether a close date lies so near to another one that it only corrects it."""
+    if closed_on is None or before is None:
+        return False
+    return abs(closed_on - before) <= SAME_MATTER
 
 
 def next_watermark(current: datetime, answered_at: datetime, our_clock: datetime) -> datetime:
@@ -177,6 +190,15 @@ def is_stale(watermark: datetime, now: datetime) -> bool:
     Cron may have been dead, or the state may be an old copy.
     """
     return now - watermark > STALE_WATERMARK
+
+
+def start_day(now: datetime, zone: tzinfo | None) -> date:
+    """Return the firm's date at the moment `now`.
+
+    While its zone is not known (None), that is the earliest date that it can be anywhere: what
+    closes today must not count as closed before the start.
+    """
+    return now.astimezone(zone or _LAST_ZONE).date()
 
 
 def is_before_start(closed_on: date, policy: Policy) -> bool:

@@ -159,7 +159,7 @@ def _start(context: RunContext) -> dict[str, str | None]:
     return {
         "first_run": now.isoformat(),
         "watermark": watermark.isoformat(),
-        "start_day": context.today(now).isoformat(),
+        "start_day": rules.start_day(now, context.zone).isoformat(),
     }
 
 

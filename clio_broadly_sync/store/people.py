@@ -6,7 +6,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Key, ReviewRequest
@@ -128,6 +128,8 @@ class _Seen:
     handed_over: list[tuple[datetime, Key]] = field(default_factory=list)
     """The two that were last sent to Broadly (or may have been) or dropped, the latest first. It
     takes two, because one of them may be the very closing that is looked up."""
+    dates: set[date] = field(default_factory=set)
+    """The close dates of all that were sent (or may have been) or dropped."""
     sending: set[Key] = field(default_factory=set)
     """Those that are being sent at this moment."""
 
@@ -138,6 +140,7 @@ class _Seen:
         if row["state"] != State.SENDING.value or row["marked"]:
             several = [*self.handed_over, (moment(row["at"]), key)]
             self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
+            self.dates |= set() if key.closed_on is None else {key.closed_on}
 
     def last(self, key: Key) -> datetime | None:
         """Return when another closing than this one was last sent or dropped; None if never."""
@@ -153,5 +156,9 @@ _NOTHING: Final = _Seen()
 
 def _before(key: Key, persons: Sequence[_Seen], matter: _Seen) -> Before:
     moments = [at for seen in persons if (at := seen.last(key)) is not None]
-    asked = Asked(person_at=max(moments, default=None), matter_at=matter.last(key))
+    asked = Asked(
+        person_at=max(moments, default=None),
+        matter_at=matter.last(key),
+        matter_dates=frozenset(matter.dates - {key.closed_on}),
+    )
     return Before(asked, any(seen.sends(key) for seen in (*persons, matter)))

@@ -178,7 +178,7 @@ def test_asked_for_a_matter_of_which_two_closings_were_dropped_at_once(store: St
     put(store, make_closing(77, None), make_closing(77))
     store.outbox.change(Selection(), lifecycle.dropped, LATER)
     new = make_candidate(make_closing(77, date(2026, 11, 19)))
-    assert store.history.asked(new) == Asked(matter_at=LATER)
+    assert store.history.asked(new) == Asked(matter_at=LATER, matter_dates=frozenset({CLOSED_ON}))
 
 
 def test_closings_of_one_person(store: Store) -> None:

@@ -241,7 +241,7 @@ def test_dropped_held_row_counts_as_asked_when_it_was_handed_over(store: Store) 
     assert asked(store, make_closing(2)) == Asked(person_at=then, matter_at=None)
     assert asked(store, make_closing(3, contact_id=1300)) == Asked()
     moved = asked(store, make_closing(1, date(2026, 11, 19), contact_id=1300))
-    assert moved == Asked(person_at=None, matter_at=NOW)
+    assert moved == Asked(matter_at=NOW, matter_dates=frozenset({CLOSED_ON}))
 
 
 def test_dropped_pending_row_protects_its_matter(store: Store) -> None:
@@ -249,7 +249,9 @@ def test_dropped_pending_row_protects_its_matter(store: Store) -> None:
     put(store, make_closing(1))
     store.outbox.change(Selection(), lifecycle.dropped, NOW)
     assert asked(store, make_closing(2)) == Asked()
-    assert asked(store, make_closing(1, date(2026, 11, 19))) == Asked(matter_at=NOW)
+    assert asked(store, make_closing(1, date(2026, 11, 19))) == Asked(
+        matter_at=NOW, matter_dates=frozenset({CLOSED_ON})
+    )
 
 
 # A surge in figures.

@@ -85,6 +85,9 @@ def test_new_closing_has_what_could_be_read_of_it(matter: dict[str, Any]) -> Non
     [
         (skipped(), POLICY, True),
         (skipped(etag="after"), POLICY, False),
+        (skipped(etag="after", updated_at=NOW), POLICY, False),
+        (skipped(etag="after", updated_at=NOW - timedelta(seconds=1)), POLICY, True),
+        (make_closing(etag="after", updated_at=NOW - timedelta(days=1)), POLICY, True),
         (skipped(rule=SyncRule.OPT_IN), POLICY, False),
         (skipped(Reason.SUPPRESSED), POLICY, False),
         (skipped(Reason.DROPPED), POLICY, False),

@@ -26,9 +26,9 @@ def passed_over(**more: Any) -> Story:
     return Story(closing, (changed(timedelta(0), closing.state, closing.reason),))
 
 
-def former(ago: timedelta, state: State = State.SENT, **more: Any) -> Story:
+def former(ago: timedelta, state: State = State.SENT, on: date = FORMER_DATE, **more: Any) -> Story:
     """Return the closing of the same matter under its former date, claimed some time ago."""
-    closing = make_closing(77, FORMER_DATE, state=state, **more)
+    closing = make_closing(77, on, state=state, **more)
     steps = [changed(-ago, State.SENDING), changed(-ago, state, closing.reason)]
     return Story(closing, tuple(steps))
 
@@ -44,8 +44,13 @@ def former(ago: timedelta, state: State = State.SENT, **more: Any) -> Story:
 )
 def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> None:
     """As in the rule; and what was handed over after the turn was not its cause."""
-    found = sentences.related_by_matter(passed_over(), [former(ago)])
+    before = former(ago, on=date(2026, 1, 2))
+    found = sentences.related_by_matter(passed_over(), [before])
     assert (found is not None) is counts
+
+
+def test_date_close_by_counts_for_good() -> None:
+    assert sentences.related_by_matter(passed_over(), [former(timedelta(days=400))]) is not None
 
 
 def test_closing_is_not_its_own_cause() -> None:

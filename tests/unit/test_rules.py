@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import responses
@@ -460,6 +461,12 @@ def test_fault_waits_as_long_as_a_closing_is_young_enough(days: int, verdict: Ve
 # Asked recently.
 
 
+def under(*days: int) -> Asked:
+    """Return that the matter was sent long ago, so many days before its close date of today."""
+    dates = frozenset(CLOSED_ON - timedelta(days=ago) for ago in days)
+    return Asked(matter_at=NOW - timedelta(days=99), matter_dates=dates)
+
+
 @pytest.mark.parametrize(
     ("asked", "reask_days", "reason"),
     [
@@ -471,11 +478,38 @@ def test_fault_waits_as_long_as_a_closing_is_young_enough(days: int, verdict: Ve
         (Asked(matter_at=NOW - timedelta(days=29)), 0, Reason.ASKED_RECENTLY),
         (Asked(matter_at=NOW - timedelta(days=30)), 0, None),
         (Asked(matter_at=NOW - timedelta(days=29)), 7, Reason.ASKED_RECENTLY),
+        (under(30), 0, Reason.ASKED_RECENTLY),
+        (under(-30), 0, Reason.ASKED_RECENTLY),
+        (under(31), 0, None),
+        (under(-31), 0, None),
+        (under(400, 3), 0, Reason.ASKED_RECENTLY),
     ],
 )
 def test_asked_recently(asked: Asked, reask_days: int, reason: Reason | None) -> None:
-    """Within the window a person is not asked again; the same matter never within 30 days."""
-    assert rules.asked_recently(asked, make_policy(reask_days=reask_days), NOW) is reason
+    """Within the window a person is not asked again; the same matter never within 30 days, nor
+    ever under a date that lies as near to one under which it was sent."""
+    policy = make_policy(reask_days=reask_days)
+    assert rules.asked_recently(asked, policy, NOW, CLOSED_ON) is reason
+
+
+def test_missing_close_date_corrects_none() -> None:
+    assert rules.asked_recently(under(1), make_policy(reask_days=0), NOW, None) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "day"),
+    [
+        (datetime(2026, 11, 20, 3, 10, tzinfo=UTC), None, 19),
+        (datetime(2026, 11, 20, 11, 59, tzinfo=UTC), None, 19),
+        (datetime(2026, 11, 20, 12, 0, tzinfo=UTC), None, 20),
+        (datetime(2026, 11, 20, 3, 10, tzinfo=UTC), ZoneInfo("America/Los_Angeles"), 19),
+        (datetime(2026, 11, 20, 3, 10, tzinfo=UTC), ZoneInfo("Europe/London"), 20),
+        (datetime(2026, 11, 19, 13, 10, tzinfo=UTC), ZoneInfo("Pacific/Auckland"), 20),
+    ],
+)
+def test_start_day(at: datetime, zone: ZoneInfo | None, day: int) -> None:
+    """While no zone is known, it is the earliest date that it can be anywhere."""
+    assert rules.start_day(at, zone) == date(2026, 11, day)
 
 
 # What a receipt makes of a closing.

@@ -16,7 +16,7 @@ from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import say
-from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
@@ -149,7 +149,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
     facts = pins.seen(store.hash_of(clients.tokens.access_token()), account)
     if found.rule is not known.rule and store.start_day is not None:
         zone = app.firm_zone(settings, store) or pins.zone_of(account)
-        facts["start_day"] = source.now().astimezone(zone).date().isoformat()
+        facts["start_day"] = rules.start_day(source.now(), zone).isoformat()
     if found.broadly_url != known.broadly_url:
         _hold_what_is_in_doubt(store)
     store.pin(pins.with_account(found, account), **facts)

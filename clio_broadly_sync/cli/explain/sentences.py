@@ -253,8 +253,12 @@ class Related(NamedTuple):
 
 def related_by_matter(story: Story, others: Iterable[Story]) -> Related | None:
     """Return what became of the same matter under another close date, where it still counted."""
-    since = _turn(story) - rules.SAME_MATTER
-    return _latest(found for found in _before(story, others) if found.at > since)
+    since, own = _turn(story) - rules.SAME_MATTER, story.closing.key.closed_on
+    return _latest(
+        found
+        for found in _before(story, others)
+        if found.at > since or rules.corrects(own, found.closing.key.closed_on)
+    )
 
 
 def related_by_person(story: Story, others: Iterable[Story]) -> Related | None:
