@@ -161,9 +161,9 @@ def batch_of(run: int, batch: int | None) -> str | None:
 
 
 def moment(at: datetime, zone: tzinfo | None) -> str:
-    """Write `20 Nov 2026, 14:05`."""
+    """Write `20 Nov 2026, 14:05 PST`: in this zone (None: the machine's), and by its name."""
     there = at.astimezone(zone)
-    return f"{day(there)}, {there:%H:%M}"
+    return f"{day(there)}, {there:%H:%M %Z}"
 
 
 def day(on: date | None) -> str:

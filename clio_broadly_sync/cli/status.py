@@ -235,7 +235,7 @@ def _runs(status: Status) -> Iterator[str]:
 
 def _ended(run: PastRun, at_work: bool) -> str:
     if run.exit_code is None or run.finished_at is None:
-        return "at work" if at_work else "cut short; the next run puts its work in order"
+        return "at work" if at_work else "cut short; the next run settles it"
     took = output.length(run.finished_at - run.started_at)
     code = f" ({run.exit_code})" if run.exit_code else ""
     return f"{outcome_of(run.exit_code)}{code}, {took}"

@@ -4,16 +4,14 @@ So the state after one first sync can be copied for every test that begins with 
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from forkserver import ForkServer
 from ground import Ground
 from transcripts import stand_still
-from world import PACKAGE, World
-
-MakeWorld = Callable[[Path], World]
+from world import PACKAGE, MakeWorld, World
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def test_when_the_sign_in_ends_is_in_the_zone_of_the_settings(today: World) -> N
     today.settings |= today.sandbox.settings(login=True)
     zone = {"CLIO_TIME_ZONE": "America/Los_Angeles"}
     ran = today.check("--json", CLIO_ACCESS_TOKEN=None, **zone)
-    assert "the access token ends on 20 Nov 2099, 14:05." in one(ran, "sign-in").says
+    assert "the access token ends on 20 Nov 2099, 14:05 PST." in one(ran, "sign-in").says
 
 
 def test_boxes_are_tried_on_open_matters_where_none_is_closed(fresh: World) -> None:

@@ -35,9 +35,9 @@ def test_time_is_that_of_the_firm(world: World) -> None:
     """Clio's zone for it, or the one of the settings."""
     closing = world.closing(opt_out=True)
     assert world.sync().code == 0
-    said = {zone: first(world, closing.matter, CLIO_TIME_ZONE=zone)[-6:] for zone in ZONES}
-    assert said[None] == said["America/Los_Angeles"] == "12:01."
-    assert said["UTC"] in ("20:01.", "19:01.")
+    said = {zone: first(world, closing.matter, CLIO_TIME_ZONE=zone)[-10:] for zone in ZONES}
+    assert said[None] == said["America/Los_Angeles"] == "12:01 PST."
+    assert said["UTC"] in ("20:01 UTC.", "19:01 UTC.")
 
 
 def test_names_of_the_fields_are_those_of_the_settings(world: World) -> None:

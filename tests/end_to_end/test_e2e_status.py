@@ -129,8 +129,8 @@ def test_last_sync_that_failed(world: World) -> None:
 
 def test_time_is_that_of_the_firm(world: World) -> None:
     """Clio's zone, or the one of the settings."""
-    assert ", 12:00 (" in lines(world)
-    assert ", 12:00 (" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+    assert ", 12:00 P" in lines(world)
+    assert ", 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out
 
 
 def test_large_ledger(world: World) -> None:

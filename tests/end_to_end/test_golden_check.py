@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import MakeWorld
 from golden_files import Golden
 from rig import faults
 from transcripts import HOUR, settled, stand_still
-from world import World
+from world import MakeWorld, World
 
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.sandbox.firm import Definitions

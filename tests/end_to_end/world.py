@@ -397,3 +397,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+MakeWorld: TypeAlias = Callable[[Path], World]
+"""What makes a world in a folder."""

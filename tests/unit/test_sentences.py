@@ -158,7 +158,7 @@ def test_decided_under_another_rule(reason: Reason) -> None:
 
 def test_times() -> None:
     """In the firm's zone, with English months; lengths in a unit of which there are two."""
-    assert output.moment(datetime(2026, 3, 1, 7, 5, tzinfo=UTC), ZONE) == "28 Feb 2026, 23:05"
+    assert output.moment(datetime(2026, 3, 1, 7, 5, tzinfo=UTC), ZONE) == "28 Feb 2026, 23:05 PST"
     assert output.day(date(2026, 1, 9)) == "9 Jan 2026"
     assert output.day(None) == "no date"
     lengths = {0: "0 seconds", 1: "1 second", 119: "119 seconds", 120: "2 minutes"}
