@@ -43,6 +43,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = NOW
+        self.jumped_at: datetime | None = None
+
+    def sleeping(self, **time: float) -> Act:
+        """Return what lets so much time pass unseen, as a suspended machine does."""
+
+        def sleep() -> None:
+            self.tick(**time)
+            self.jumped_at = self.now
+
+        return sleep
 
     def tick(self, **time: float) -> None:
         self.now += timedelta(**time)
@@ -101,6 +111,9 @@ class Clio(End):
 
     def now(self) -> datetime:
         return self.clock.now
+
+    def unbroken_since(self) -> datetime | None:
+        return self.clock.jumped_at
 
     def asked_at(self) -> datetime:
         return self._asked_at

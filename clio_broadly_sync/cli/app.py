@@ -15,6 +15,7 @@ from clio_broadly_sync.domain.model import Command, Policy
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
 from clio_broadly_sync.store import Store, locked
+from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
@@ -62,13 +63,17 @@ def connect(
     patience: Callable[[], float],
     waiting: Callable[[str, float], object] = lambda what, seconds: None,
     *,
+    clock: Clock | None = None,
     makes_progress: bool = True,
 ) -> "Clients":
     """Return what speaks to Clio and to Broadly. It is loaded only here: the libraries for HTTP
     take longer than all the rest, and `--help` does without."""
     from clio_broadly_sync.cli.clients import Clients
 
-    return Clients(settings, stop, patience, waiting, our_clock, makes_progress=makes_progress)
+    clock = clock or Clock()
+    return Clients(
+        settings, stop, patience, waiting, our_clock, clock, makes_progress=makes_progress
+    )
 
 
 def our_clock() -> datetime:

@@ -15,6 +15,7 @@ from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
 from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
 GRACE_SECONDS: Final = 90.0
@@ -31,14 +32,19 @@ class Clients:
         patience: Callable[[], float],
         waiting: Callable[[str, float], object],
         our_clock: Callable[[], datetime],
+        clock: Clock,
         *,
         makes_progress: bool,
     ) -> None:
         self._settings = settings
         self._our_clock = our_clock
         grace = GRACE_SECONDS if makes_progress else 0.0
-        self.clio = Transport("Clio", patience=patience, stop=stop, grace=grace, waiting=waiting)
-        self.broadly = Transport("Broadly", patience=patience, stop=stop, waiting=waiting)
+        self.clio = Transport(
+            "Clio", patience=patience, stop=stop, grace=grace, waiting=waiting, clock=clock
+        )
+        self.broadly = Transport(
+            "Broadly", patience=patience, stop=stop, waiting=waiting, clock=clock
+        )
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=our_clock)
         token_store = TokenStore(settings.sync_state)
         self.login_token = LoginToken(token_store, self.oauth, stop, now=our_clock)

@@ -3,7 +3,6 @@
 import gc
 import logging
 import sys
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -36,6 +35,7 @@ from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
+from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -145,7 +145,7 @@ class Run:
         self._limit = limit
         self._close_dates = close_dates
         self._stop = app.stop_on_signals()
-        self._started = time.monotonic()
+        self._clock = Clock()
         self._seconds = float("inf")
         self._clients: Clients | None = None
         self._progress: progress.Progress = progress.Logged()
@@ -240,7 +240,9 @@ class Run:
     def _context(self, settings: Settings, store: Store) -> RunContext:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
-        self._clients = app.connect(settings, self._stop, self._patience, self._progress.waiting)
+        self._clients = app.connect(
+            settings, self._stop, self._patience, self._progress.waiting, clock=self._clock
+        )
         return RunContext(
             source=self._clients.source(store.time_zone),
             sink=self._clients.sink(dry_run=self.dry_run),
@@ -261,7 +263,13 @@ class Run:
         )
 
     def _seconds_left(self) -> float:
-        return self._seconds - (time.monotonic() - self._started)
+        """Return what is left of the run's time; none, for a `sync`, once time passed unseen.
+
+        Then the machine was suspended, and the next run begins afresh.
+        """
+        left = self._seconds - self._clock()
+        was_suspended = self._clock.jumped_at > 0
+        return 0.0 if was_suspended and self.command is Command.SYNC else left
 
     def _patience(self) -> float:
         return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
@@ -344,7 +352,7 @@ class Run:
                 if clients
                 else 0.0,
             },
-            "seconds": round(time.monotonic() - self._started, 3),
+            "seconds": round(self._clock(), 3),
         }
 
     def _wants_decisions(self) -> bool:

@@ -4,7 +4,7 @@ What the parameters and the answers mean is in `clio/records.py`. Source: Clio's
 authorization and rate limit guides.
 """
 
-import time
+import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
@@ -48,9 +48,9 @@ class Rows(NamedTuple):
 class Api:
     """One firm's Clio as it answers, and the time by its clock.
 
-    `base_url` is scheme and host. `wall_clock` returns this machine's time in aware UTC, and
-    `monotonic` returns seconds by a clock that is never set. Every method that asks Clio may raise
-    SyncError; a request that Clio refuses as such ends in ConfigError.
+    `base_url` is scheme and host. `wall_clock` returns this machine's time in aware UTC. Every
+    method that asks Clio may raise SyncError; a request that Clio refuses as such ends in
+    ConfigError.
     """
 
     def __init__(
@@ -60,28 +60,33 @@ class Api:
         base_url: str,
         *,
         wall_clock: Callable[[], datetime],
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
         self._tokens = tokens
         self._base = f"{base_url}/api/v4"
         self._wall_clock = wall_clock
-        self._monotonic = monotonic
-        self._first_answer: tuple[datetime, float] | None = None
+        self._clock = transport.clock
+        self._told: tuple[datetime, float] | None = None
 
     def clio_time(self) -> datetime:
         """Return Clio's time (aware UTC): the first answer's `Date` plus the time passed since.
 
-        Before the first answer, return this machine's time.
+        Where time has passed unseen (a suspended machine), the first answer after that counts.
+        Before any answer, return this machine's time.
         """
-        if self._first_answer is None:
+        if self._told is None:
             return self._wall_clock()
-        date_then, monotonic_then = self._first_answer
-        return date_then + timedelta(seconds=self._monotonic() - monotonic_then)
+        date_then, then = self._told
+        return date_then + timedelta(seconds=self._clock() - then)
 
     def asked_at(self) -> datetime:
         """Return when the last request began, by the same clock as `clio_time`."""
-        return self.clio_time() - timedelta(seconds=self._monotonic() - self._transport.began)
+        return self._at(self._transport.began)
+
+    def unbroken_since(self) -> datetime | None:
+        """Return since when no time has passed unseen, by the same clock; None: since the start."""
+        jumped_at = self._clock.jumped_at
+        return None if jumped_at == -math.inf else self._at(jumped_at)
 
     def get(self, path: str, params: Params) -> tuple[Row, Answer]:
         """Return the JSON object of one resource, and the answer that held it."""
@@ -175,8 +180,13 @@ class Api:
         self._set_clock(answer)
         return body, answer
 
+    def _at(self, seconds: float) -> datetime:
+        return self.clio_time() - timedelta(seconds=self._clock() - seconds)
+
     def _set_clock(self, answer: Answer) -> None:
-        if self._first_answer is not None:
+        if answer.date is not None:
+            self._clock.hear(answer.date, self._transport.began)
+        if self._told is not None and self._told[1] >= self._clock.jumped_at:
             return
         if answer.date is None:
             raise unreadable("its first answer has no Date")
@@ -185,7 +195,7 @@ class Api:
                 "Clio's clock and this machine's are more than 48 hours apart; "
                 "set this machine's clock right. Nothing was done."
             )
-        self._first_answer = (answer.date, self._monotonic())
+        self._told = (answer.date, self._clock())
 
 
 def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:

@@ -52,6 +52,10 @@ class Clio:
         """Return Clio's time in aware UTC (`Api.clio_time`)."""
         return self._api.clio_time()
 
+    def unbroken_since(self) -> datetime | None:
+        """Return since when no time has passed unseen (`Api.unbroken_since`)."""
+        return self._api.unbroken_since()
+
     def asked_at(self) -> datetime:
         """Return when the last request began, by the same clock as `now`."""
         return self._api.asked_at()

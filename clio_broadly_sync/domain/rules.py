@@ -210,9 +210,19 @@ def is_too_old(closed_on: date, policy: Policy, today: date) -> bool:
     return policy.max_age_days is not None and (today - closed_on).days > policy.max_age_days
 
 
-def is_fresh(read_at: datetime, now: datetime) -> bool:
-    """Tell whether what was read at that moment may still be sent now."""
-    return now - read_at <= FRESH
+def fresh_for(read_at: datetime, now: datetime, unbroken_since: datetime | None) -> timedelta:
+    """Return for how long what was read at that moment may still be sent; below zero: no longer.
+
+    `unbroken_since` is since when no time has passed unseen (`ports.Definitions`).
+    """
+    if is_broken(read_at, unbroken_since):
+        return timedelta(-1)
+    return read_at + FRESH - now
+
+
+def is_broken(read_at: datetime, unbroken_since: datetime | None) -> bool:
+    """Tell whether time has passed unseen since that moment."""
+    return unbroken_since is not None and read_at < unbroken_since
 
 
 def day_of_hand_over(closed_on: date, today: date) -> date:

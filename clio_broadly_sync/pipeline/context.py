@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 
+from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import Closing, FieldIds, Policy
 from clio_broadly_sync.pipeline.pins import Fields, Wanted
@@ -69,6 +70,10 @@ class RunContext:
         """Return the moment for decisions on what was read last: when Clio was asked for it."""
         read_at = self.source.asked_at()
         return Moment(self.run, read_at, self.today(read_at), self.stale)
+
+    def fresh_for(self, read_at: datetime) -> timedelta:
+        """Return for how long what was read then may still be sent (`rules.fresh_for`)."""
+        return rules.fresh_for(read_at, self.source.now(), self.source.unbroken_since())
 
     def today(self, now: datetime) -> date:
         """Return the date in the firm's zone at the moment `now`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from clio_broadly_sync.domain import checkboxes
+from clio_broadly_sync.domain import checkboxes, rules
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
 from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
 from clio_broadly_sync.pipeline.ports import Definitions
@@ -150,8 +150,13 @@ class Fields:
         self._read_at: datetime | None = None
 
     def older_than(self, age: timedelta) -> bool:
-        """Tell whether this run last read the definitions longer ago than that, or never."""
-        return self._read_at is None or self._source.now() - self._read_at > age
+        """Tell whether this run last read the definitions longer ago than that, or never.
+
+        They are older than any age where time has passed unseen since then.
+        """
+        if self._read_at is None or self._source.now() - self._read_at > age:
+            return True
+        return rules.is_broken(self._read_at, self._source.unbroken_since())
 
     def read(self, pinned: FieldIds | None) -> FieldIds:
         """Read the definitions and return the ids; raise ConfigError unless they are in order.
@@ -162,7 +167,7 @@ class Fields:
         boxes = self._wanted.checkboxes()
         all_of_them = any(box.pinned_in(pinned) is None for box in boxes)
         found = self._source.custom_fields(all_of_them=all_of_them)
-        self._read_at = self._source.now()
+        self._read_at = self._source.asked_at()
         wrong = [box for box in boxes if box.is_wrong(found, pinned)]
         if wrong:
             found = found if all_of_them else self._source.custom_fields(all_of_them=True)

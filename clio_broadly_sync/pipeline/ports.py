@@ -18,10 +18,22 @@ from clio_broadly_sync.domain.model import (
 
 
 class Definitions(Protocol):
-    """What the pins need of Clio. Every method but `now` may raise SyncError."""
+    """What the pins need of Clio. Only those about time never raise SyncError."""
 
     def now(self) -> datetime:
         """Return the source's time in aware UTC."""
+        ...
+
+    def asked_at(self) -> datetime:
+        """Return when the last request began, by the same clock as `now`."""
+        ...
+
+    def unbroken_since(self) -> datetime | None:
+        """Return since when no time has passed that no clock of the run saw, by the same clock.
+
+        What was read before that counts as old, for the machine may have been suspended. None
+        means that all of the run's time was seen.
+        """
         ...
 
     def account(self) -> Account:
@@ -35,7 +47,7 @@ class Definitions(Protocol):
 
 
 class Source(Definitions, Protocol):
-    """Where matters and contacts come from. Every method but `now` may raise SyncError.
+    """Where matters and contacts come from. Only methods about time never raise SyncError.
 
     `fields` are the ids of the checkboxes to be read.
     """
@@ -64,10 +76,6 @@ class Source(Definitions, Protocol):
 
         Ask for at most 100 ids at once.
         """
-        ...
-
-    def asked_at(self) -> datetime:
-        """Return when the last request began, by the same clock as `now`."""
         ...
 
 

@@ -51,7 +51,7 @@ def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
             queue += added
         if not queue:
             return False
-        if not rules.is_fresh(min(c.read_at for c in queue), context.source.now()):
+        if context.fresh_for(min(c.read_at for c in queue)) < timedelta():
             return True
         check_fields(context, rules.FRESH)
         if context.fields != fields:  # a box turned up, and the queue was read without it
@@ -187,7 +187,7 @@ def _with_matters_to_read(
 
 
 def _was_just_read(context: RunContext, closing: Closing) -> bool:
-    fresh = rules.is_fresh(closing.read_at, context.source.now())
+    fresh = context.fresh_for(closing.read_at) >= timedelta()
     return closing.read_in_run == context.run and fresh
 
 
@@ -250,7 +250,7 @@ def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
     lost = False
 
     def seconds_left() -> float:
-        fresh = (oldest + rules.FRESH - context.source.now()).total_seconds()
+        fresh = context.fresh_for(oldest).total_seconds()
         return 0.0 if lost else min(fresh, context.seconds_left())
 
     try:

@@ -7,7 +7,6 @@ No API of Clio or of Broadly is known here. What a status or an exception means 
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import urllib3
 
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.transport import failures
+from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
 from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
 from clio_broadly_sync.transport.signals import Stop, time_limit
@@ -73,7 +73,7 @@ class Transport:
     on waiting; as long as answers come, a wait may in any case last until `grace` seconds after the
     last answer. Once `stop` has noted a signal, waits end and no request begins. One request may
     take at most `whole_call` seconds. `waiting` is called before each wait, with what is waited for
-    and how many seconds. `sleep` and `monotonic` are arguments so that tests wait for nothing.
+    and how many seconds. `sleep` and `clock` are arguments so that tests wait for nothing.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Transport:
         whole_call: float = WHOLE_CALL_SECONDS,
         waiting: Callable[[str, float], object] = lambda what, seconds: None,
         sleep: Callable[[float], None] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
         self.peer = peer
         self.requests = 0
@@ -102,11 +102,12 @@ class Transport:
         self._whole_call = whole_call
         self._waiting = waiting
         self._answered = -math.inf
-        self._monotonic = monotonic
-        self.began = monotonic()
-        """When the last request began, by `monotonic`."""
+        self.clock = clock or Clock()
+        """By which all ages and waits are counted."""
+        self.began = self.clock()
+        """When the last request began, by `clock`."""
         self._session = open_session()
-        self._rate_limit = RateLimit(monotonic)
+        self._rate_limit = RateLimit(self.clock)
 
     def close(self) -> None:
         """Close the connections that were kept open."""
@@ -197,10 +198,10 @@ class Transport:
                 f"What was to be sent to {self.peer} has grown old; the next run reads it again."
             )
         self._rate_limit.count_request()
-        self.began = self._monotonic()
+        self.began = self.clock()
 
     def _may_wait(self) -> float:
-        return max(self._patience(), self._answered + self._grace - self._monotonic())
+        return max(self._patience(), self._answered + self._grace - self.clock())
 
     def _exchange(self, prepared: requests.PreparedRequest) -> Answer:
         url = prepared.url or ""
@@ -228,7 +229,7 @@ class Transport:
         error = failures.of_status(self.peer, status, body, retry_after, date)
         if error is not None:
             raise error
-        self._answered = self._monotonic()
+        self._answered = self.clock()
         return Answer(self.peer, status, body, date)
 
     def _read(self, response: requests.Response) -> bytes:

@@ -11,6 +11,7 @@ import urllib3
 
 from clio_broadly_sync.domain.model import Key, ReviewRequest
 from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.clock import Clock as SteadyClock
 from clio_broadly_sync.transport.signals import Stop
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -28,6 +29,7 @@ class Clock:
         """How many seconds each sleep lasted."""
         self.at_sleep: Callable[[], object] = lambda: None
         """What happens at the end of each sleep."""
+        self.steady = SteadyClock(self.now, ())
 
     def now(self) -> float:
         return self.seconds
@@ -72,7 +74,7 @@ def transport(
         stop=stop or Stop(),
         whole_call=whole_call,
         sleep=clock.sleep,
-        monotonic=clock.now,
+        clock=clock.steady,
     )
 
 

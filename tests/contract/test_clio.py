@@ -35,9 +35,9 @@ ODD = [5, 5.5, True, "odd", "\ud800", "x" * 100_000, [], [{}], {}, {"id": None},
 
 
 def _clio(tokens: Tokens | None = None, base: str = BASE, **more: Any) -> Clio:
-    region = more.pop("region", "us")
-    given = {"wall_clock": lambda: NOW, "monotonic": Clock().now, **more}
-    return Clio(Api(transport(), tokens or Tokens(), base, **given), region=region)
+    region, clock = more.pop("region", "us"), more.pop("clock", None)
+    given = {"wall_clock": lambda: NOW, **more}
+    return Clio(Api(transport(clock=clock), tokens or Tokens(), base, **given), region=region)
 
 
 def _entry(value: Any = True, field: int = 302, **changes: Any) -> dict[str, Any]:
@@ -879,19 +879,53 @@ def test_wrong_address() -> None:
 def test_now_is_clios() -> None:
     """The date of the first answer, and the time passed since; ours before there is one."""
     clock = Clock()
-    clio = _clio(monotonic=clock.now, wall_clock=lambda: NOW + timedelta(hours=3))
+    clio = _clio(clock=clock, wall_clock=lambda: NOW + timedelta(hours=3))
     assert clio.now() == NOW + timedelta(hours=3)
     _list("custom_fields.json")
     clio.custom_fields()
     clock.sleep(90)
-    responses.replace(
-        "GET",
-        f"{API}/custom_fields.json",
-        json={"data": []},
-        headers={"Date": format_datetime(NOW + timedelta(hours=9), usegmt=True)},
-    )
+    assert clio.now() == NOW + timedelta(seconds=90)
+    _dated(NOW + timedelta(seconds=149))  # the two clocks are not read at the same moment
     clio.custom_fields()
     assert clio.now() == NOW + timedelta(seconds=90)
+    assert clio.unbroken_since() is None
+
+
+@pytest.mark.parametrize("unseen", [timedelta(minutes=2), timedelta(hours=9), timedelta(hours=44)])
+@responses.activate
+def test_time_that_only_clio_saw(unseen: timedelta) -> None:
+    """A virtual machine was suspended, and none of its clocks knows: from then on Clio's time is
+    what Clio says, and what was read before that is old."""
+    clio = _clio(clock=(clock := Clock()))
+    _list("custom_fields.json")
+    clio.custom_fields()
+    clock.sleep(30)
+    asked_before = clio.asked_at()
+    _dated(NOW + timedelta(seconds=30) + unseen)
+    clio.custom_fields()
+    assert clio.now() == NOW + timedelta(seconds=30) + unseen
+    assert clio.unbroken_since() == clio.now()
+    assert asked_before < clio.now() - unseen
+    clock.sleep(5)
+    clio.custom_fields()
+    assert clio.asked_at() > clio.unbroken_since()
+
+
+@responses.activate
+def test_time_that_passed_unseen_is_checked_as_the_first_answer_is() -> None:
+    """The clocks of Clio and of this machine may be no further apart than 48 hours."""
+    clio = _clio()
+    _list("custom_fields.json")
+    clio.custom_fields()
+    _dated(NOW + timedelta(hours=100))
+    with pytest.raises(UnavailableError, match="48 hours"):
+        clio.custom_fields()
+
+
+def _dated(date: datetime) -> None:
+    """Let Clio answer with this `Date` from now on."""
+    headers = {"Date": format_datetime(date, usegmt=True)}
+    responses.replace("GET", f"{API}/custom_fields.json", json={"data": []}, headers=headers)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": ""}, {"Date": "today"}])

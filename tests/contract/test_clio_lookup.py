@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import responses
-from parts import DATE, NOW, Clock, Tokens, transport
+from parts import DATE, NOW, Tokens, transport
 from rig import Sandbox
 
 from clio_broadly_sync.clio.api import Api
@@ -19,8 +19,8 @@ NONE = FieldIds(None, None)
 
 
 def _lookup(tokens: Tokens | None = None, base: str = BASE, now: datetime = NOW) -> Clio:
-    clock = {"wall_clock": lambda: now, "monotonic": Clock().now}
-    return Clio(Api(transport(), tokens or Tokens(), base, **clock), region="us")
+    api = Api(transport(), tokens or Tokens(), base, wall_clock=lambda: now)
+    return Clio(api, region="us")
 
 
 def _in(sandbox: Sandbox) -> Clio:

@@ -33,6 +33,7 @@ from clio_broadly_sync.settings import load_settings
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
@@ -64,7 +65,7 @@ def _context(
         clock.advance(timedelta(seconds=seconds))
 
     def transport(peer: str) -> Transport:
-        return Transport(peer, patience=left, stop=Stop(), sleep=wait, monotonic=monotonic)
+        return Transport(peer, patience=left, stop=Stop(), sleep=wait, clock=Clock(monotonic, ()))
 
     clio, broadly = transport("Clio"), transport("Broadly")
     api = Api(
@@ -72,7 +73,6 @@ def _context(
         GivenToken(given.clio_access_token),
         given.clio_base_url,
         wall_clock=clock.now,
-        monotonic=monotonic,
     )
     source = Clio(api, region=given.clio_region)
     sink = Broadly(

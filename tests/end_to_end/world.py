@@ -318,8 +318,9 @@ class World:
             **{name: value for name, value in given.items() if value is not None},
         }
         ahead = (self.firm.clock.now() - datetime.now(UTC)).total_seconds()
-        if ahead > 0:
-            environment |= {"CLOCK_AHEAD": str(ahead), "PYTHONPATH": f"{SHIFTED}:{PACKAGE}"}
+        if ahead > 0 or "SLEPT" in given:
+            shifted = {"CLOCK_AHEAD": str(max(ahead, 0)), "PYTHONPATH": f"{SHIFTED}:{PACKAGE}"}
+            environment |= shifted
         return environment
 
     def _check_leaks(self, ran: Ran, *, explained: bool) -> None:

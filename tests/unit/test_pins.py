@@ -31,6 +31,12 @@ class Definitions:
     def now(self) -> datetime:
         return self.clock
 
+    def asked_at(self) -> datetime:
+        return self.clock
+
+    def unbroken_since(self) -> datetime | None:
+        return None
+
     def account(self) -> Account:
         if isinstance(self._account, DeniedError):
             raise self._account

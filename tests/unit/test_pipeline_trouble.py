@@ -15,7 +15,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import Outcome
+from clio_broadly_sync.domain.model import Box, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.ledger import Ledger
 
@@ -262,6 +262,36 @@ def test_batch_that_took_too_long_is_read_again(runs: Runs) -> None:
     assert runs.broadly.matters == [[1], [2], [3]]
     assert runs.clio.asked_by_id == [[1001, 1002, 1003], [2, 3], [1002, 1003]]
     assert (context.report.to_send, context.report.sent) == (3, 3)
+
+
+SLEEPS = [{"minutes": 2}, {"minutes": 30}, {"hours": 8}, {"hours": 100}]
+
+
+@pytest.mark.parametrize("slept", SLEEPS, ids=str)
+def test_backfill_on_a_machine_that_slept_reads_again(runs: Runs, slept: dict[str, float]) -> None:
+    """Between two POSTs, however short: whoever opted out meanwhile is not sent."""
+    runs.close(1, 2, 3)
+    runs.broadly.at_once = 1
+
+    def opt_out() -> None:
+        runs.clock.sleeping(**slept)()
+        runs.client(1002, opted_out=Box.CHECKED)
+
+    runs.broadly.meanwhile("post", opt_out)
+    runs.backfill()
+    assert runs.broadly.matters == [[1], [3]]
+    assert (runs.row(2).state, runs.row(2).reason) == (State.SKIPPED, Reason.OPTED_OUT)
+
+
+@pytest.mark.parametrize("kind", ["custom_fields", "matters", "contacts"])
+def test_machine_that_slept_while_it_read(runs: Runs, kind: str) -> None:
+    """What an answer says that was asked for before the sleep is old."""
+    runs.close(1)
+    runs.waiting(1)
+    runs.clio.meanwhile(kind, runs.clock.sleeping(minutes=2))
+    runs.sync()
+    assert runs.clio.requests.count(kind) == 2
+    assert runs.broadly.matters == [[1]]
 
 
 def test_batch_that_outlasts_the_run_waits(runs: Runs) -> None:

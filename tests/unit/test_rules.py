@@ -620,7 +620,15 @@ def test_stale_watermark(hours: float, stale: bool) -> None:
 @pytest.mark.parametrize(("minutes", "fresh"), [(0, True), (15, True), (15.01, False)])
 def test_fresh(minutes: float, fresh: bool) -> None:
     """What was read is fresh for 15 minutes."""
-    assert rules.is_fresh(NOW - timedelta(minutes=minutes), NOW) is fresh
+    left = rules.fresh_for(NOW - timedelta(minutes=minutes), NOW, None)
+    assert (left >= timedelta()) is fresh
+
+
+def test_what_was_read_before_time_passed_unseen_is_old() -> None:
+    woke_up = NOW - timedelta(minutes=1)
+    before, since = woke_up - timedelta(seconds=1), woke_up + timedelta(seconds=1)
+    assert rules.fresh_for(before, NOW, woke_up) < timedelta()
+    assert rules.fresh_for(since, NOW, woke_up) == rules.FRESH - timedelta(seconds=59)
 
 
 def test_close_date_in_the_future_is_taken_as_today() -> None:
