@@ -107,7 +107,9 @@ def make_request(closing: Closing, **changes: Any) -> ReviewRequest:
 
 
 def make_candidate(closing: Closing, **changes: Any) -> Candidate:
-    return Candidate(closing, make_request(closing, **changes), closing.read_at)
+    request = make_request(closing, **changes)
+    contact = Contact(request.contact_id, email=request.email, phone=request.phone)
+    return Candidate(closing, contact, request, closing.read_at)
 
 
 def make_moment(**changes: Any) -> Moment:

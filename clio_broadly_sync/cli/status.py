@@ -21,6 +21,8 @@ from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
 DAYS: Final = 14
+STOPS_MANY: Final = 5
+"""A contact that stops so many closings of others is named: its address may be a shared one."""
 SILENCE: Final = timedelta(hours=2)
 """After so long without a `sync`, cron does not seem to run it."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
@@ -95,6 +97,8 @@ class Status:
     sending: list[Group]
     held: list[Group]
     dead: list[Group]
+    stopped_by: list[tuple[int, int]]
+    """How many closings each contact stops whose no is not their own, the most first."""
     days: list[tuple[date, int]]
 
     @property
@@ -135,6 +139,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         sending=overview.sending(),
         held=overview.held(),
         dead=overview.dead(),
+        stopped_by=overview.stopped_by(),
         days=by_day(store, now, zone),
     )
 
@@ -167,6 +172,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _runs(status)
     yield from _waiting(status)
     yield from _outcomes(status)
+    yield from _stopped_by(status)
     yield from _days(status)
 
 
@@ -191,6 +197,9 @@ def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
         "sending": [_group_object(group) for group in status.sending],
         "held": [_group_object(group) for group in status.held],
         "dead": [_group_object(group) for group in status.dead],
+        "stopped_by_another_contact": [
+            {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
+        ],
         "handed_over": [
             {"day": day.isoformat(), "closings": closings} for day, closings in status.days
         ],
@@ -278,6 +287,17 @@ def _outcomes(status: Status) -> Iterator[str]:
             yield _do(f"look at them: `{_OUTBOX} list --state {word}`")
             yield _do(f"send them again: `{_OUTBOX} resend --state {word}`")
             yield _do(f"or let them go: `{_OUTBOX} drop --state {word}`")
+
+
+def _stopped_by(status: Status) -> Iterator[str]:
+    """Say how many are stopped by a no that is not their own, and by which cards most of them."""
+    if status.stopped_by:
+        total = sum(closings for _, closings in status.stopped_by)
+        yield from ("", f"Stopped by the no of another contact with the same address: {total}")
+    for contact, closings in status.stopped_by:
+        if closings >= STOPS_MANY:
+            yield f"{closings:>6}  by contact {contact}"
+            yield _do("is its number or address shared, such as a reception's? Correct it in Clio")
 
 
 def _days(status: Status) -> Iterator[str]:

@@ -5,7 +5,7 @@ are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -56,6 +56,8 @@ class Change:
     """Whether the closing is in doubt now. One that was in doubt before stays so in any case."""
     tried: bool = False
     """Whether the run counts towards `MAX_TRIES`."""
+    cause: str | None = None
+    """What stands behind the reason (`Closing.cause`)."""
 
 
 def change_not_sent(closing: Closing, reason: Reason | None) -> Change:
@@ -159,6 +161,7 @@ def matter_read(
         read_at=at.now,
         read_in_run=at.run,
         updated_at=matter.updated_at,
+        cause=None,
     )
     if decision.verdict is not Verdict.SEND:
         return MatterRead(not_sent(read, decision), goes_on=False)
@@ -183,8 +186,9 @@ def not_sent(closing: Closing, decision: Decision) -> Closing:
     A closing that is in doubt is held instead of skipped.
     """
     if decision.verdict is Verdict.WAIT:
-        return closing._replace(state=State.PENDING, reason=decision.reason)
-    return applied(closing, change_not_sent(closing, decision.reason))
+        return closing._replace(state=State.PENDING, reason=decision.reason, cause=decision.cause)
+    change = change_not_sent(closing, decision.reason)
+    return applied(closing, replace(change, cause=decision.cause))
 
 
 def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
@@ -215,8 +219,8 @@ def contact_read(
 
 def asked_before(closing: Closing, asked: Asked, policy: Policy, now: datetime) -> Closing | None:
     """Return what becomes of a closing by what was sent before; None: it may be sent."""
-    reason = rules.asked_recently(asked, policy, now, closing.key.closed_on)
-    return None if reason is None else not_sent(closing, Decision(Verdict.SKIP, reason))
+    decision = rules.by_past(asked, policy, now, closing.key.closed_on)
+    return None if decision.verdict is Verdict.SEND else not_sent(closing, decision)
 
 
 def settled(receipt: Receipt, closing: Closing, policy: Policy) -> Closing:
@@ -276,6 +280,7 @@ def applied(closing: Closing, change: Change) -> Closing:
     return closing._replace(
         state=change.state,
         reason=change.reason,
+        cause=change.cause,
         in_doubt=closing.in_doubt or change.in_doubt,
         resent=closing.resent and change.state is State.PENDING,
         # Runs of `retry` and runs without a result are counted apart: a doubt starts a new count.

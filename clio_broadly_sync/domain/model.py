@@ -235,13 +235,17 @@ class Closing(NamedTuple):
     """Which of that run's batches it was in."""
     updated_at: datetime | None = None
     """When its matter was last edited, as Clio said at the last reading."""
+    cause: str | None = None
+    """What stands behind the reason: `contact:ID` where it is the no of that other contact."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Candidate:
-    """A closing that may be sent, unless what was sent before speaks against it."""
+    """A closing that may be sent, unless what the ledger knows of others speaks against it."""
 
     closing: Closing
+    contact: Contact
+    """The contact as it was read; what it has counts even where it is not sent."""
     request: "ReviewRequest"
     """What would be sent."""
     read_at: datetime
@@ -259,6 +263,9 @@ class Asked:
     """When this matter was last sent (or may have been) or dropped under another close date."""
     matter_dates: frozenset[date] = frozenset()
     """The other close dates under which that happened, whenever it was."""
+    no_of: int | None = None
+    """The id of another contact that shares an e-mail address or phone number with this one, and
+    whose opt-out box was checked when it was last read; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +291,8 @@ class Decision:
     verdict: Verdict
     reason: Reason | None = None
     """Why it is skipped or waits; None where there is no reason."""
+    cause: str | None = None
+    """What stands behind the reason (`Closing.cause`)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

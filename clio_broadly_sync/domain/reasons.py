@@ -61,6 +61,9 @@ FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
 FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
 """Reasons to wait that are faults of the record in Clio, not decisions."""
 
+OF_CONTACT: Final = "contact:"
+"""How the cause of `opted_out` begins where it is another contact's no; its id follows."""
+
 WHY: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: (
         "Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)"
@@ -106,6 +109,18 @@ WHY: Final[Mapping[Reason, str]] = {
     ),
 }
 """The end of the sentence that says why a closing was not sent, waits, or is held."""
+
+WHY_BY_ANOTHER: Final = (
+    "contact {other} in Clio, which has the same e-mail address or phone number, had the {opt_out} "
+    "box checked when it was last read before {changed}"
+)
+"""The same for `opted_out` where it is the no of another contact."""
+
+HELPS_BY_ANOTHER: Final = (
+    "If that is another person, or the box was checked by mistake: put contact {other} right in "
+    "Clio; then: {backfill}"
+)
+"""What a person can do then."""
 
 HELPS: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: "Once it is closed in Clio, the next `sync` looks at it anew.",

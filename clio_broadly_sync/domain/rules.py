@@ -2,7 +2,7 @@
 
 These are pure functions without input, output or clock. A rule returns the reason why a closing is
 not sent, or None. The first rule of a tuple that gives a reason decides, so whoever reads
-`BY_MATTER`, `BY_CONTACT` and then `asked_recently` has read the policy. What a decision makes of a
+`BY_MATTER`, `BY_CONTACT` and then `by_past` has read the policy. What a decision makes of a
 closing's row is in `domain/lifecycle.py`.
 """
 
@@ -19,12 +19,12 @@ from clio_broadly_sync.domain.model import (
     Policy,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, Reason
 
 FRESH = timedelta(minutes=15)
 """A POST carries only what was read within this time."""
 LOOK_AGAIN = timedelta(hours=20)
-"""A hidden or unreadable record is read again after this time."""
+"""A hidden or unreadable record is read again after this time, and so is another contact's no."""
 SAME_MATTER = timedelta(days=30)
 """Within this time, and for close dates no further apart, another close date is a correction."""
 _LAST_ZONE = timezone(timedelta(hours=-12))
@@ -127,7 +127,7 @@ def by_matter(
 
 
 def by_contact(contact: Contact | None, policy: Policy) -> Decision:
-    """Decide by the contact, None where Clio hides it; SEND leaves only `asked_recently`."""
+    """Decide by the contact, None where Clio hides it; SEND leaves only `by_past`."""
     if contact is None:
         return _decision(Reason.CONTACT_HIDDEN)
     return _decision(next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None))
@@ -138,9 +138,8 @@ def asked_recently(
 ) -> Reason | None:
     """Return ASKED_RECENTLY where the person or the matter was sent too short a time ago.
 
-    This is the last rule, and it is judged in the transaction of the claim. The limits for the
-    matter count even where `Policy.reask_days` is 0: it is not sent again for a while, nor ever
-    under a close date that corrects the one (`closed_on`: this one) under which it was sent.
+    The limits for the matter count even where `Policy.reask_days` is 0: it is not sent again for a
+    while, nor ever under a close date (`closed_on`) that corrects the one under which it was sent.
     """
     window = timedelta(days=policy.reask_days)
     person = (
@@ -149,6 +148,16 @@ def asked_recently(
     matter = asked.matter_at is not None and asked.matter_at > now - SAME_MATTER
     matter = matter or any(corrects(closed_on, before) for before in asked.matter_dates)
     return Reason.ASKED_RECENTLY if person or matter else None
+
+
+def by_past(asked: Asked, policy: Policy, now: datetime, closed_on: date | None) -> Decision:
+    """Decide by what the ledger knows of others; it is judged in the transaction of the claim.
+
+    The no of another contact of the same person comes first; what was sent before comes last.
+    """
+    if asked.no_of is not None:
+        return Decision(Verdict.SKIP, Reason.OPTED_OUT, f"{OF_CONTACT}{asked.no_of}")
+    return _decision(asked_recently(asked, policy, now, closed_on))
 
 
 def corrects(closed_on: date | None, before: date | None) -> bool:

@@ -5,7 +5,7 @@ more than that is in memory, and what is sent to Broadly was read just before. W
 after the walks of a push is in `pipeline/run.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -14,9 +14,11 @@ from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.domain.model import (
     Approval,
+    Box,
     Candidate,
     Closing,
     Command,
+    Contact,
     Due,
     Matter,
     Outcome,
@@ -101,6 +103,7 @@ def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Ca
         contacts = context.source.contacts(ids, context.fields)
         read_at = context.source.asked_at()
         at = context.at()
+        _note_noes(context, ids, contacts)
         kept, candidates = [], []
         for closing in chunk:
             contact = contacts.get(closing.contact_id or 0)
@@ -112,10 +115,28 @@ def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Ca
                 kept.append((closing, refused))
             elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
                 request = lifecycle.request_for(closing, contact, context.policy, at.today)
-                candidates.append(Candidate(closing, request, min(closing.read_at, read_at)))
+                read = min(closing.read_at, read_at)
+                candidates.append(Candidate(closing, contact, request, read))
         context.record_decisions(kept)
         context.progress.closings_done(len(kept))
         yield from candidates
+
+
+def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
+    """Remember who of these contacts says no, before anything of this reading is claimed.
+
+    A no that would stop one of them, and that was read too long ago, is read again.
+    """
+    if context.fields.opt_out is None:
+        return
+    noes = context.store.ledger.noes
+    noes.note(ids, contacts, context.source.asked_at())
+    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
+    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
+    for first in range(0, len(old), READ_AT_ONCE):
+        again = old[first : first + READ_AT_ONCE]
+        shown = context.source.contacts(again, context.fields)
+        noes.note(again, shown, context.source.asked_at())
 
 
 def _is_surplus(context: RunContext, closing: Closing) -> bool:

@@ -6,12 +6,14 @@ This module only reads.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Key, ReviewRequest
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.people import CLAIMED, People
 from clio_broadly_sync.store.rows import OF_FIRM, OWN_CHANGES
 
@@ -32,6 +34,8 @@ class Step(NamedTuple):
     """Which of the run's batches the closing was claimed for; None where this is no claim."""
     answer: str | None
     """What the ledger keeps of Broadly's answer (`Receipt.word`); None where it keeps nothing."""
+    cause: str | None = None
+    """What stood behind the reason (`Closing.cause`)."""
 
 
 class Story(NamedTuple):
@@ -69,6 +73,7 @@ class History:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
+        self._noes = Noes(connection, firm, self._people)
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""
@@ -91,11 +96,14 @@ class History:
         return self._stories(_OF_PERSON.format(identities=named), hashes)
 
     def asked(self, candidate: Candidate) -> Asked:
-        """Return when the same person, or the same matter, was sent to Broadly before."""
+        """Return when the same person, or the same matter, was sent to Broadly before, and which
+        other contact's no stops it."""
         key = candidate.closing.key
         person = {key: self._people.of(candidate.request)}
         with database.transaction(self._connection) as connection:
-            return self._people.before(connection, person)[key].asked
+            asked = self._people.before(connection, person)[key].asked
+            stopped = self._noes.stopping(connection, [candidate])
+        return replace(asked, no_of=stopped.get(key))
 
     def _stories(self, condition: str, sought: Mapping[str, int | bytes]) -> list[Story]:
         values = {"firm": self._firm, **sought}
@@ -120,6 +128,7 @@ def _steps(
             reason=Reason(row["reason"]) if row["reason"] else None,
             batch=row["batch"],
             answer=row["code"],
+            cause=row["cause"],
         )
         found[rows.key_of(row)].append(step)
     return found

@@ -84,7 +84,8 @@ class Integrity:
         (number,) = connection.execute(f"SELECT count(*) {broken}", values).fetchone()
         if number:
             first = f"SELECT DISTINCT matter_id {broken} ORDER BY matter_id LIMIT {NAMED}"
-            matters = tuple(matter for (matter,) in connection.execute(first, values))
+            named = [matter for (matter,) in connection.execute(first, values)]
+            matters = tuple(matter for matter in named if matter is not None)
             yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
 
     def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
@@ -270,6 +271,7 @@ def _invariants() -> tuple[Invariant, ...]:
         ),
         Invariant("chain", "Changes are missing from the list", _UNCHAINED, _LINKED),
         Invariant("hash", "Hashes of people are cut", _CUT, "people"),
+        Invariant("hash", "Hashes of contacts that say no are cut", _CUT, _NOES),
     )
 
 
@@ -358,6 +360,7 @@ _CLAIM_UNTOLD: Final = f"""
         AND changes.batch IS closings.batch
     )
 """
+_NOES: Final = "(SELECT firm, NULL AS matter_id, identity FROM noes)"
 _LINKED: Final = """(
     SELECT
         firm,

@@ -5,10 +5,9 @@ decides what becomes of a closing (`domain/lifecycle.py`), and here that is made
 """
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import (
@@ -23,18 +22,15 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.queue import CHUNK, DUE_WITHOUT_FAULTS
 from clio_broadly_sync.store.rows import OF_FIRM, marks
 from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
+from clio_broadly_sync.store.writer import Pair, Writer
 
 _NOTICED: Final = "closings.noticed_at, closings.matter_id, closings.closed_on"
 """The order in which closings were noticed, which is also that of the index `closings_pending`."""
-
-Pair = tuple[Closing | None, Closing]
-"""A closing as it was (None: new) and as it is to be."""
-Values = tuple[Any, ...]
-NO_CODES: Mapping[Key, str | None] = {}
 
 
 class Claim(NamedTuple):
@@ -55,11 +51,12 @@ class Ledger:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: "Writer"
+        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: Writer
     ) -> None:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
+        self.noes = Noes(connection, firm, self._people)
         self._writer = writer
         self._batches = 0
 
@@ -246,10 +243,11 @@ class Ledger:
         refused: list[tuple[Closing, Closing]] = []
         in_batch: set[bytes] = set()
         known = self._people.before(connection, persons)
+        noes = self.noes.stopping(connection, candidates)
         for candidate in candidates:
             closing = candidate.closing
             before, same = known[closing.key], persons[closing.key]
-            verdict = judge(closing, before.asked)
+            verdict = judge(closing, replace(before.asked, no_of=noes.get(closing.key)))
             if verdict is not None:
                 refused.append((closing, verdict))
             elif len(batch) >= size or before.sending or in_batch & same:
@@ -263,6 +261,7 @@ class Ledger:
         return candidate.closing, candidate.closing._replace(
             state=State.SENDING,
             reason=None,
+            cause=None,
             claimed_at=at,
             claimed_in_run=self.run,
             batch=self._batches,
@@ -308,92 +307,3 @@ def _place(closing: Closing) -> dict[str, Any]:
         "matter_id": closing.key.matter_id,
         "closed_on": rows.day(closing.key.closed_on),
     }
-
-
-class Writer:
-    """Writes one firm's closings: the rows as they now are, and the append-only list of changes."""
-
-    def __init__(self, firm: str) -> None:
-        self.run = 0
-        """The number of the run, which every change carries."""
-        self._firm = firm
-        self._position = 0
-
-    def write(
-        self,
-        connection: sqlite3.Connection,
-        pairs: Sequence[Pair],
-        at: datetime,
-        *,
-        codes: Mapping[Key, str | None] = NO_CODES,
-        decided: bool = True,
-    ) -> None:
-        """Write all pairs; with `decided`, as decisions of this run (what becomes held always is).
-
-        `codes` are Broadly's codes, for the list of changes.
-        """
-        added: list[Values] = []
-        changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
-        noted: list[Values] = []
-        changed_at = rows.seconds(at)
-        for old, new in pairs:
-            self._position += 1
-            run = self.run if decided or new.state is State.HELD else 0
-            own = (run, self._position, changed_at)
-            if old is None:
-                added.append((self._firm, *rows.values_of(new), *own))
-            else:
-                values = rows.difference(old, new)
-                changed[tuple(values)].append((*values.values(), *own, *self._key(old.key)))
-            if old is None or _differ(old, new):
-                noted.append(self._note(old, new, changed_at, codes.get(new.key)))
-        connection.executemany(_ADD, added)
-        for columns, several in changed.items():
-            connection.executemany(_change(columns), several)
-        connection.executemany(_NOTE, noted)
-
-    def _key(self, key: Key) -> Values:
-        return self._firm, key.matter_id, rows.day(key.closed_on)
-
-    def _note(self, old: Closing | None, new: Closing, at: int, code: str | None) -> Values:
-        return (
-            *self._key(new.key),
-            self.run,
-            self._position,
-            at,
-            old.state.value if old is not None else None,
-            new.state.value,
-            new.reason.value if new.reason else None,
-            code,
-            new.batch if new.state is State.SENDING else None,
-        )
-
-
-_OWN: Final = ("decided_in_run", "position", "changed_at")
-_ALL: Final = ("firm", *rows.COLUMNS, *_OWN)
-_NOTED: Final = (
-    "firm",
-    "matter_id",
-    "closed_on",
-    "run",
-    "position",
-    "at",
-    "from_state",
-    "to_state",
-    "reason",
-    "code",
-    "batch",
-)
-_ADD: Final = f"INSERT INTO closings ({', '.join(_ALL)}) VALUES {marks(_ALL)}"
-_NOTE: Final = f"INSERT INTO changes ({', '.join(_NOTED)}) VALUES {marks(_NOTED)}"
-
-
-@cache
-def _change(columns: tuple[str, ...]) -> str:
-    """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them."""
-    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
-    return f"UPDATE closings SET {changes} WHERE firm = ? AND matter_id = ? AND closed_on = ?"
-
-
-def _differ(old: Closing, new: Closing) -> bool:
-    return (old.key, old.state, old.reason) != (new.key, new.state, new.reason)

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 from clio_broadly_sync.domain.model import Closing, Command, Due, Key
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, queue, rows
-from clio_broadly_sync.store.ledger import Writer
 from clio_broadly_sync.store.overview import SurgeFigures, surge_figures
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
+from clio_broadly_sync.store.writer import Writer
 
 OUTBOX: Final = frozenset({State.PENDING, State.HELD, State.DEAD})
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import OF_CONTACT, Reason, State
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
@@ -52,6 +52,13 @@ _HANDED_OVER: Final = f"""
     WHERE {OF_FIRM} AND claimed_at >= :first AND claimed_at < :end
     AND state = '{State.SENT.value}'
 """
+_STOPPED_BY: Final = f"""
+    SELECT CAST(substr(cause, :first) AS INTEGER) AS contact, count(*) AS number
+    FROM closings
+    WHERE {OF_FIRM} AND cause IS NOT NULL AND cause LIKE :like
+    GROUP BY contact
+    ORDER BY number DESC, contact
+"""
 
 
 class Overview:
@@ -86,6 +93,15 @@ class Overview:
     def dead(self) -> list[Group]:
         """Count what Broadly rejected, or put off until it was given up."""
         return self._groups(DEAD)
+
+    def stopped_by(self) -> list[tuple[int, int]]:
+        """Count the closings that are stopped by the no of another contact, by that contact's id.
+
+        The contact that stops most comes first.
+        """
+        values = {"firm": self._firm, "first": len(OF_CONTACT) + 1, "like": f"{OF_CONTACT}%"}
+        with database.transaction(self._connection) as connection:
+            return [tuple(row) for row in connection.execute(_STOPPED_BY, values)]
 
     def handed_over(self, bounds: Sequence[datetime]) -> list[int]:
         """Count the closings sent to Broadly between each two neighbours of `bounds`.

@@ -70,11 +70,16 @@ class People:
 
         Capital letters in the e-mail address make no difference.
         """
-        texts = [f"contact:{request.contact_id}"]
-        if request.email is not None:
-            texts.append(f"email:{request.email.casefold()}")
-        if request.phone is not None:
-            texts.append(f"phone:{request.phone}")
+        own = self._hash(f"contact:{request.contact_id}")
+        return {own} | self.reached_at(request.email, request.phone)
+
+    def reached_at(self, email: str | None, phone: str | None) -> set[bytes]:
+        """Return the hashes of an e-mail address and a phone number, as far as there are any."""
+        texts = []
+        if email is not None:
+            texts.append(f"email:{email.casefold()}")
+        if phone is not None:
+            texts.append(f"phone:{phone}")
         return {self._hash(text) for text in texts}
 
     def before(

@@ -33,6 +33,7 @@ COLUMNS: Final = (
     "claimed_in_run",
     "batch",
     "updated_at",
+    "cause",
 )
 """The columns that hold a closing, in the order in which they are read and written. The other
 columns are the ledger's own. `marked` is what `Closing` calls `in_doubt`."""
@@ -80,6 +81,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         claimed_in_run,
         batch,
         updated_at,
+        cause,
         *_,
     ) = row
     return Closing(
@@ -101,6 +103,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         claimed_in_run=claimed_in_run,
         batch=batch,
         updated_at=None if updated_at is None else moment(updated_at),
+        cause=cause,
     )
 
 

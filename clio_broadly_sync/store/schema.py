@@ -1,8 +1,8 @@
 """The tables of the state, and the steps from one version of them to the next.
 
 The firm is the first column of every key. No table holds a name, an e-mail address or a phone
-number: `people` holds keyed hashes. Moments are whole seconds since 1970 in UTC. A close date is
-`YYYY-MM-DD`, or empty where the matter has none.
+number: `people` and `noes` hold keyed hashes. Moments are whole seconds since 1970 in UTC. A close
+date is `YYYY-MM-DD`, or empty where the matter has none.
 """
 
 import sqlite3
@@ -11,6 +11,15 @@ from typing import Final
 
 from clio_broadly_sync.domain.errors import StorageError
 
+_NOES: Final = """
+    CREATE TABLE noes (
+        firm TEXT NOT NULL,
+        identity BLOB NOT NULL,
+        contact_id BIGINT NOT NULL,
+        read_at INTEGER NOT NULL,
+        PRIMARY KEY (firm, identity, contact_id)
+    ) WITHOUT ROWID
+"""
 TABLES: Final = (
     """
     CREATE TABLE schema_version (
@@ -34,6 +43,7 @@ TABLES: Final = (
         started_at INTEGER NOT NULL,
         finished_at INTEGER,
         exit_code INTEGER,
+        failure TEXT,
         PRIMARY KEY (firm, run)
     ) WITHOUT ROWID
     """,
@@ -62,6 +72,7 @@ TABLES: Final = (
         changed_at INTEGER NOT NULL,
         batch INTEGER,
         updated_at INTEGER,
+        cause TEXT,
         PRIMARY KEY (firm, matter_id, closed_on)
     )
     """,
@@ -78,6 +89,7 @@ TABLES: Final = (
         reason TEXT,
         code TEXT,
         batch INTEGER,
+        cause TEXT,
         PRIMARY KEY (firm, matter_id, closed_on, run, position),
         FOREIGN KEY (firm, matter_id, closed_on)
             REFERENCES closings (firm, matter_id, closed_on) ON UPDATE CASCADE
@@ -93,6 +105,7 @@ TABLES: Final = (
         PRIMARY KEY (firm, identity, matter_id, closed_on)
     ) WITHOUT ROWID
     """,
+    _NOES,
 )
 
 PENDING: Final = "closings.state = 'pending'"
@@ -107,6 +120,10 @@ columns of that index are given (so each holds the column of its own condition),
 primary key is not the table itself (so `closings` is not WITHOUT ROWID)."""
 
 _DEAD_INDEX: Final = "CREATE INDEX closings_dead ON closings (firm, state) WHERE state = 'dead'"
+_NEW_IN_3: Final = (
+    "CREATE INDEX closings_by_cause ON closings (firm, cause) WHERE cause IS NOT NULL",
+    "CREATE INDEX noes_by_contact ON noes (firm, contact_id)",
+)
 INDEXES: Final = (
     "CREATE INDEX closings_by_run ON closings (firm, decided_in_run)",
     "CREATE INDEX closings_by_claim ON closings (firm, claimed_at)",
@@ -117,6 +134,7 @@ INDEXES: Final = (
     "CREATE INDEX closings_sending ON closings (firm, state) WHERE state = 'sending'",
     "CREATE INDEX closings_marked ON closings (firm, marked) WHERE marked = 1",
     _DEAD_INDEX,
+    *_NEW_IN_3,
 )
 
 DUE: Final = """
@@ -136,7 +154,17 @@ def _m002_batches(connection: sqlite3.Connection) -> None:
     connection.execute(_DEAD_INDEX)
 
 
-STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_m002_batches,)
+def _m003_causes_and_noes(connection: sqlite3.Connection) -> None:
+    for table, column in (("closings", "cause"), ("changes", "cause"), ("runs", "failure")):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+    for statement in (_NOES, *_NEW_IN_3):
+        connection.execute(statement)
+
+
+STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _m002_batches,
+    _m003_causes_and_noes,
+)
 """The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
 of them: it is made as `TABLES` and `INDEXES` now are."""
 VERSION: Final = len(STEPS) + 1

@@ -18,9 +18,10 @@ from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
-from clio_broadly_sync.store.ledger import Ledger, Writer
+from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
+from clio_broadly_sync.store.writer import Writer
 
 FIRM = "default"
 

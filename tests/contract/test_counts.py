@@ -76,15 +76,17 @@ def test_requests_and_batches(runs: Runs, closings: int, each: int) -> None:
 def test_statements_and_transactions(runs: Runs, closings: int) -> None:
     """So many for a page, for a batch, and for a chunk of those that are due; none for a closing.
 
-    A page: known (1 statement), record (2). A batch: the claim (2 to look people up, 3 to write)
-    and its settlement (1 to find it, 2 to write).
+    A page: known (1 statement), record (2). A batch: the claim (3 to look people up, 3 to write)
+    and its settlement (1 to find it, 2 to write). A reading of contacts: noes are noted (1), and
+    those of others looked up (1).
     """
     runs.close(*range(1, closings + 1))
     counts = sync(runs)
     pages, batches, chunks = closings // PAGE, closings // BATCH, closings // CHUNK
+    readings = closings // IDS
     assert counts == {
-        "transactions": ANY_RUN["transactions"] + 2 * pages + 2 * batches + chunks,
-        "statements": ANY_RUN["statements"] + 3 * pages + 8 * batches + chunks,
+        "transactions": ANY_RUN["transactions"] + 2 * (pages + batches + readings) + chunks,
+        "statements": ANY_RUN["statements"] + 3 * pages + 9 * batches + 2 * readings + chunks,
     }
 
 
@@ -118,4 +120,4 @@ def test_batch_of_any_size_is_two_transactions(runs: Runs) -> None:
     with counted(runs.store) as counts:
         runs.sync(UNLIMITED, batch_size=500)
     assert [len(post) for post in runs.broadly.posts] == [500]
-    assert counts["transactions"] == ANY_RUN["transactions"] + 2 * 3 + 2 + 1
+    assert counts["transactions"] == ANY_RUN["transactions"] + 2 * 3 + 2 + 1 + 2 * 5

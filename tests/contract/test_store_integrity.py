@@ -212,7 +212,8 @@ BROKEN = {
         "UPDATE changes SET from_state = NULL WHERE matter_id = 6 AND from_state = 'held'",
     ],
     "hash": ["UPDATE people SET identity = x'00' WHERE matter_id = 2 AND identity IN "
-             "(SELECT min(identity) FROM people WHERE matter_id = 2)"],
+             "(SELECT min(identity) FROM people WHERE matter_id = 2)",
+             "INSERT INTO noes VALUES ('default', x'00', 1201, 1700000000)"],
     "orphans": ["DELETE FROM closings WHERE matter_id = 8"],
     "pins": ["DELETE FROM facts"],
     "fields": [

@@ -142,6 +142,20 @@ def test_every_reason_of_the_contact(world: World) -> None:
     assert (ran.code, world.posts) == (0, [])
 
 
+def test_no_on_another_card(world: World) -> None:
+    """It is the person's no: whoever has the address of a card with the box checked is not asked,
+    and `explain` and `status` name that card."""
+    no = world.closing(opt_out=True, email="pat@example.com").contact
+    others = [world.closing(email="Pat@example.com").matter for _ in range(5)]
+    world.closing(email="somebody@example.com")
+    assert world.sync("--json").json["skipped"] == {"opted_out": 6}
+    said = world.run("explain", str(others[0])).out
+    assert f"contact {no} in Clio, which has the same e-mail address" in " ".join(said.split())
+    ran = world.run("status", "--json")
+    assert ran.json["stopped_by_another_contact"] == [{"contact_id": no, "closings": 5}]
+    assert f"5  by contact {no}" in world.run("status").out
+
+
 def test_no_channel_counts_what_the_settings_let_through(world: World) -> None:
     """A phone number that may not be sent reaches nobody."""
     only_phone, both = world.closing(email=None).matter, world.closing().matter

@@ -104,6 +104,12 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     "on its way": (story(State.SENDING, claimed_at=NOW), given()),
     "rejected with a code": (story(State.DEAD, answer="invalid_email"), given()),
     "suppressed with a code": (story(SKIPPED, Reason.SUPPRESSED, answer="stopped"), given()),
+    "opted out by another contact": (
+        story(SKIPPED, Reason.OPTED_OUT, cause="contact:1207"), given()
+    ),
+    "in doubt, then opted out by another contact": (
+        story(State.HELD, Reason.OPTED_OUT, cause="contact:1207", in_doubt=True), given()
+    ),
     "opted out by a field of another name": (story(SKIPPED, Reason.OPTED_OUT), RENAMED),
     "not opted in by a field of another name": (story(SKIPPED, Reason.NOT_OPTED_IN), RENAMED),
     "no date": (story(SKIPPED, Reason.NO_CLOSE_DATE, key=Key(77, None)), given()),

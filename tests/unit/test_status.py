@@ -41,6 +41,7 @@ def make_standing(**changes: Any) -> Status:
         sending=[],
         held=[],
         dead=[],
+        stopped_by=[],
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
     )
     return replace(made, **changes)
@@ -76,6 +77,7 @@ STANDINGS: dict[str, dict[str, Any]] = {
         f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}
         for command in Command for reason in WAITS
     },
+    "others' noes stop some": {"stopped_by": [(1203, 6), (1207, 5), (1209, 4)]},
     "one closing is held, two are dead": {
         "held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)], "dead": [Group(SYNC, None, 2, OLD)]
     },

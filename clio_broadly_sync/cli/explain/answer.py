@@ -109,6 +109,7 @@ def _change(step: Step, zone: tzinfo | None) -> str:
     change = STATES[step.state] if same else f"{before} → {STATES[step.state]}"
     details = [
         f": {step.reason}" if step.reason is not None else "",
+        f" ({step.cause})" if step.cause is not None else "",
         f", batch {batch_of(step.run, step.batch)}" if step.batch is not None else "",
         f", Broadly's answer: {step.answer}" if step.answer is not None else "",
     ]
@@ -123,6 +124,7 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
         "state": closing.state,
         "reason": closing.reason,
+        "cause": closing.cause,
         "says": told.says,
         "more": list(told.more),
         "command": closing.command,
@@ -143,4 +145,5 @@ def _step(step: Step) -> dict[str, Any]:
         "reason": step.reason,
         "batch": batch_of(step.run, step.batch),
         "answer": step.answer,
+        "cause": step.cause,
     }

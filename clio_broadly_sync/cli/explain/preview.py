@@ -115,7 +115,7 @@ class Preview:
         if refused is not None or contact is None:
             return refused or closing
         request = lifecycle.request_for(closing, contact, policy, at.today)
-        asked = self._store.history.asked(Candidate(closing, request, now))
+        asked = self._store.history.asked(Candidate(closing, contact, request, now))
         return lifecycle.asked_before(closing, asked, policy, now) or closing
 
     def _contact(self, contact_id: int) -> Contact | None:

@@ -17,8 +17,11 @@ from clio_broadly_sync.domain.reasons import (
     BY_ITSELF,
     FAULTS,
     HELPS,
+    HELPS_BY_ANOTHER,
+    OF_CONTACT,
     OUT_OF_SYNC,
     WHY,
+    WHY_BY_ANOTHER,
     Reason,
     State,
 )
@@ -97,7 +100,7 @@ def _waits(closing: Closing, given: Given) -> str:
             "it again and decides."
         )
     if closing.reason is not None:
-        return f"Not handed over yet: {WHY[closing.reason]}."
+        return f"Not handed over yet: {_why(closing, closing.reason)}."
     if closing.command is Command.BACKFILL:
         return "Not handed over yet: the `backfill` that it belongs to did not come to its end."
     return (
@@ -133,7 +136,7 @@ def _skipped(closing: Closing) -> str:
             "again."
         )
     too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if reason in FAULTS else ""
-    return f"Not handed over: {WHY[reason]}{too_old}."
+    return f"Not handed over: {_why(closing, reason)}{too_old}."
 
 
 def _held(closing: Closing) -> str:
@@ -145,8 +148,18 @@ def _held(closing: Closing) -> str:
         )
     return (
         "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
-        f"{WHY[reason]}."
+        f"{_why(closing, reason)}."
     )
+
+
+def _why(closing: Closing, reason: Reason) -> str:
+    return WHY_BY_ANOTHER if _other(closing) is not None else WHY[reason]
+
+
+def _other(closing: Closing) -> str | None:
+    """Return the id of the other contact whose no it is; None where it is not that."""
+    cause = closing.cause or ""
+    return cause.removeprefix(OF_CONTACT) if cause.startswith(OF_CONTACT) else None
 
 
 def _helps(closing: Closing, given: Given) -> str | None:
@@ -179,7 +192,7 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
     if reason in OUT_OF_SYNC and _is_out_of_sync(closing, given):
         return OUT_OF_SYNC[reason]
-    return HELPS.get(reason)
+    return HELPS_BY_ANOTHER if _other(closing) is not None else HELPS.get(reason)
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
@@ -213,6 +226,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,
         "opt_in": given.opt_in,
+        "other": _other(closing),
         "max_age": policy.max_age_days,
         "reask": policy.reask_days,
         "max_new": policy.max_new,

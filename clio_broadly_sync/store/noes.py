@@ -1,0 +1,91 @@
+"""Which contacts have said no, so that their no counts on other cards of the same person, too.
+
+A no is known by the keyed hashes of the e-mail address and the phone number that the contact had
+when it was read with the box checked.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from clio_broadly_sync.domain.model import Box, Candidate, Contact, Key
+from clio_broadly_sync.store import database
+from clio_broadly_sync.store.people import People
+from clio_broadly_sync.store.rows import marks, seconds
+
+_FORGET: Final = "DELETE FROM noes WHERE firm = ? AND contact_id = ?"
+_KEEP: Final = "UPDATE noes SET read_at = ? WHERE firm = ? AND contact_id = ?"
+_REMEMBER: Final = "INSERT INTO noes (firm, identity, contact_id, read_at) VALUES (?, ?, ?, ?)"
+_FOUND: Final = "SELECT identity, contact_id, read_at FROM noes WHERE firm = ? AND identity IN "
+
+
+class Noes:
+    """The noes of one firm. Every method may raise StorageError."""
+
+    def __init__(self, connection: sqlite3.Connection, firm: str, people: People) -> None:
+        self._connection = connection
+        self._firm = firm
+        self._people = people
+
+    def note(self, ids: Iterable[int], contacts: Mapping[int, Contact], at: datetime) -> None:
+        """Take in what was asked of Clio at the moment `at` (aware UTC), in one transaction.
+
+        `ids` are the contacts that were asked for, and `contacts` those that Clio showed. A box
+        that is checked is remembered, and one that is not is forgotten; a contact that is hidden
+        or cannot be read keeps its no.
+        """
+        forgotten, kept, remembered = [], [], []
+        for id_ in ids:
+            contact = contacts.get(id_)
+            if contact is None or not contact.readable or contact.opted_out is Box.UNREADABLE:
+                kept.append((seconds(at), self._firm, id_))
+                continue
+            forgotten.append((self._firm, id_))
+            if contact.opted_out is Box.CHECKED:
+                hashes = self._people.reached_at(contact.email, contact.phone)
+                remembered += [(self._firm, hash_, id_, seconds(at)) for hash_ in hashes]
+        with database.transaction(self._connection) as connection:
+            connection.executemany(_FORGET, forgotten)
+            connection.executemany(_KEEP, kept)
+            connection.executemany(_REMEMBER, remembered)
+
+    def read_before(self, contacts: Iterable[Contact], moment: datetime) -> list[int]:
+        """Return whose no would stop one of these contacts and was last read before that moment.
+
+        They are contact ids in ascending order; the moment is aware UTC.
+        """
+        sought = {
+            hash_: contact.id
+            for contact in contacts
+            for hash_ in self._people.reached_at(contact.email, contact.phone)
+        }
+        with database.transaction(self._connection) as connection:
+            found = self._found(connection, sought)
+        limit = seconds(moment)
+        return sorted({id_ for hash_, id_, at in found if at < limit and id_ != sought[hash_]})
+
+    def stopping(
+        self, connection: sqlite3.Connection, candidates: Iterable[Candidate]
+    ) -> dict[Key, int]:
+        """Return which of these closings are stopped by the no of another contact, and by whose."""
+        reached = {
+            candidate.closing.key: (
+                candidate.contact.id,
+                self._people.reached_at(candidate.contact.email, candidate.contact.phone),
+            )
+            for candidate in candidates
+        }
+        found = self._found(connection, set().union(*(hashes for _, hashes in reached.values())))
+        stopped = {}
+        for key, (own, hashes) in reached.items():
+            others = [id_ for hash_, id_, _ in found if hash_ in hashes and id_ != own]
+            if others:
+                stopped[key] = min(others)
+        return stopped
+
+    def _found(
+        self, connection: sqlite3.Connection, sought: Collection[bytes]
+    ) -> list[tuple[bytes, int, int]]:
+        statement = f"{_FOUND}{marks(sought)}"
+        return [tuple(row) for row in connection.execute(statement, (self._firm, *sought))]
