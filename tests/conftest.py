@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import none_outlives_its_test, sessions_of_their_own
 from clio_contract import requests_fit_clios_contract
 from golden_files import golden
 from quiet import pytest_runtest_makereport
 
-__all__ = ["golden", "pytest_runtest_makereport", "requests_fit_clios_contract"]
+__all__ = [
+    "golden",
+    "none_outlives_its_test",
+    "pytest_runtest_makereport",
+    "requests_fit_clios_contract",
+    "sessions_of_their_own",
+]
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  (every file in it gets a name of its own)
 ROOM = 1 << 30

@@ -21,6 +21,9 @@ from pathlib import Path
 from select import select
 from typing import IO, Any, NoReturn, Self
 
+if __name__ != "__main__":  # the program at the other end has none of what tests need
+    import children
+
 MAX_ORDER = 1 << 16
 """How many bytes an order may have."""
 NEEDED = (
@@ -44,6 +47,7 @@ class Forked:
         self._files = out, err
         self._told = os.fdopen(told)
         self.pid = int(self._told.readline() or self._fail())
+        children.begun.append(self)
 
     def __enter__(self) -> Self:
         return self
@@ -69,9 +73,15 @@ class Forked:
             self.returncode = int(self._told.readline())
         return self.returncode
 
+    def poll(self) -> int | None:
+        """Return its exit code; None where it still runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
     def kill(self) -> None:
-        with suppress(ProcessLookupError):  # it may have ended by itself just now
-            os.kill(self.pid, signal.SIGKILL)
+        if self.poll() is None:
+            children.kill_session(self.pid)
 
     def _fail(self) -> NoReturn:
         self._close()
@@ -133,9 +143,10 @@ def _stand_by(order: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
     out, err, tell = files
     child = os.fork()
     if child == 0:
+        os.setsid()
+        os.write(tell, b"%d\n" % os.getpid())
         os.close(tell)
         _become(order, out, err)
-    os.write(tell, b"%d\n" % child)
     _, status = os.waitpid(child, 0)
     os.write(tell, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)

@@ -1,0 +1,44 @@
+"""The program as a child: in a session of its own however it is begun, and ended with it."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import children
+import pytest
+import signing
+from world import World
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda world: world.sync(),
+        lambda world: world.finish(world.start(["sync"], {})),
+    ],
+    ids=["forked", "fresh"],
+)
+def test_it_has_a_session_of_its_own(world: World, begin: Callable[[World], Any]) -> None:
+    """So it has no terminal but what it is given."""
+    seen: list[tuple[int, int]] = []
+
+    def look(*request: object) -> None:
+        child = children.begun[-1].pid
+        seen.append((os.getsid(child), child))
+
+    world.clio.before = look
+    assert begin(world).code == 0
+    assert seen
+    assert all(session == child for session, child in seen)
+
+
+def test_forked_one_can_be_asked_and_ended(world: World) -> None:
+    """As one of `subprocess` can, so that a test that fails leaves neither."""
+    child = world._forked(["sandbox", "--port", str(signing.free_port())], {})
+    with child:
+        assert child.poll() is None
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+        assert child.poll() == -signal.SIGKILL
+        child.kill()
