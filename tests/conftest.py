@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from children import none_outlives_its_test, sessions_of_their_own
 from clio_contract import requests_fit_clios_contract
 from golden_files import golden
 from quiet import pytest_runtest_makereport
+from surroundings import (
+    environment_of_their_own,
+    none_outlives_its_test,
+    sessions_of_their_own,
+)
 
 __all__ = [
+    "environment_of_their_own",
     "golden",
     "none_outlives_its_test",
     "pytest_runtest_makereport",

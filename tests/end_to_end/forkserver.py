@@ -22,7 +22,7 @@ from select import select
 from typing import IO, Any, NoReturn, Self
 
 if __name__ != "__main__":  # the program at the other end has none of what tests need
-    import children
+    import surroundings
 
 MAX_ORDER = 1 << 16
 """How many bytes an order may have."""
@@ -47,7 +47,7 @@ class Forked:
         self._files = out, err
         self._told = os.fdopen(told)
         self.pid = int(self._told.readline() or self._fail())
-        children.begun.append(self)
+        surroundings.begun.append(self)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +81,7 @@ class Forked:
 
     def kill(self) -> None:
         if self.poll() is None:
-            children.kill_session(self.pid)
+            surroundings.kill_session(self.pid)
 
     def _fail(self) -> NoReturn:
         self._close()

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import children
 import pytest
 import signing
+import surroundings
 from world import World
 
 
@@ -24,7 +24,7 @@ def test_it_has_a_session_of_its_own(world: World, begin: Callable[[World], Any]
     seen: list[tuple[int, int]] = []
 
     def look(*request: object) -> None:
-        child = children.begun[-1].pid
+        child = surroundings.begun[-1].pid
         seen.append((os.getsid(child), child))
 
     world.clio.before = look

@@ -1,18 +1,24 @@
-"""Children of the tests: each in a session of its own, and none outlives its test.
+"""Where the tests run makes no difference to them: not on whose terminal, nor in which environment.
 
-Otherwise a child that asks for a secret would ask on the terminal of whoever runs the tests, live
-on when its test has failed, and take the next line that is typed there for its answer.
+Each child of a test has a session of its own, and none outlives its test. Otherwise one that asks
+for a secret would ask on the terminal of whoever runs the tests, live on when its test has failed,
+and take the next line that is typed there for its answer.
 """
 
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV",
+        "HISTORIES", "SHORTEN", "CLIO_BROADLY_SYNC_BROWSER_TESTS")  # fmt: skip
+KEPT_KINDS = ("PY", "COV", "HYPOTHESIS_", "MUTANT_")
+"""By which Python and what it needs are found, and by which the tests themselves are steered."""
 begun: list[Any] = []
 """Those of this test, and before them those of the whole session."""
 
@@ -54,3 +60,21 @@ def none_outlives_its_test() -> Iterator[None]:
         child.kill()
         child.wait()
     assert not left, f"left running, and ended now: {[child.args for child in left]}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def environment_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no setting, proxy, zone, width or language of whoever runs the tests reach them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if not _is_kept(name)]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("LANG", "C.UTF-8")
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.startswith(KEPT_KINDS)

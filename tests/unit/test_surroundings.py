@@ -1,4 +1,4 @@
-"""Children of the tests: none has the terminal that they run on, and none outlives its test."""
+"""Where the tests run makes no difference: neither its terminal nor its environment."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 SESSION = [sys.executable, "-c", "import os; print(os.getsid(0))"]
 ON_A_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
-CONFTEST = "from children import none_outlives_its_test, sessions_of_their_own\n"
+CONFTEST = "from surroundings import *\n"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_each_has_a_session_of_its_own(begin: Callable[[], str]) -> None:
     assert int(begin()) != os.getsid(0)
 
 
-def inner(folder: Path, test: str) -> str:
+def inner(folder: Path, test: str, **environment: str) -> str:
     """Run a test on a terminal of its own; return what pytest says of it."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_inner.py").write_text(textwrap.dedent(test))
@@ -39,7 +39,7 @@ def inner(folder: Path, test: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", ON_A_TERMINAL, *pytest_run],
         cwd=folder,
-        env={"PATH": os.defpath, "PYTHONPATH": str(TESTS), "TERM": "dumb"},
+        env={"PATH": os.defpath, "PYTHONPATH": str(TESTS), "TERM": "dumb", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -93,3 +93,32 @@ def test_what_has_ended_is_no_fault() -> None:
     """Waited for or not."""
     child = subprocess.Popen(["true"])
     assert os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_environment_is_that_of_the_tests(tmp_path: Path) -> None:
+    """No setting, no proxy, no file of settings, no width and no zone of the user's."""
+    said = inner(
+        tmp_path,
+        """
+        import os, time
+        from pathlib import Path
+
+        def test_it():
+            ours = {"PATH", "PYTHONPATH", "HOME", "LANG", "TZ", "PYTEST_CURRENT_TEST"}
+            assert os.environ.keys() - {"PYTEST_VERSION", "LC_CTYPE"} == ours
+            assert time.tzname[0] == "UTC"
+            assert not list(Path.home().iterdir())
+        """,
+        SYNC_RULE="perhaps",
+        CLIO_BROADLY_SYNC_CONFIG="/nowhere/config.env",
+        PING_URL="nonsense",
+        http_proxy="http://127.0.0.1:1",
+        ALL_PROXY="http://127.0.0.1:1",
+        REQUESTS_CA_BUNDLE="/nowhere",
+        COLUMNS="20",
+        NO_COLOR="1",
+        LANG="tr_TR.UTF-8",
+        TZ="Asia/Tokyo",
+        HOME=str(TESTS),
+    )
+    assert "1 passed" in said, said
