@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from clio_contract import requests_fit_clios_contract
 from golden_files import golden
+from hypothesis import HealthCheck, settings
 from quiet import pytest_runtest_makereport
 from surroundings import (
     environment_of_their_own,
@@ -44,10 +45,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    _try_the_same_each_time()
     _write_to_memory()
     for number, handler in _HANDLERS.items():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def _try_the_same_each_time() -> None:
+    """Let hypothesis choose the same inputs in each run, and mind no busy machine."""
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("ours", deadline=None, derandomize=True, suppress_health_check=slow)
+    settings.load_profile("ours")
 
 
 def _write_to_memory() -> None:

@@ -524,7 +524,7 @@ FIRMS = itertools.count()
 noticings = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=30)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(noticings)
 def test_order_of_sending(store: Store, noticed: list[tuple[int, int]]) -> None:
     """Clients in the order of their first closing, then by matter; a client's stand together, and

@@ -117,7 +117,7 @@ def test_bulk_change_is_found_as_well_as_a_small_one() -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     touches=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 20)), max_size=60),
     since=st.integers(0, 20),

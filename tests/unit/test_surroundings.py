@@ -1,5 +1,6 @@
 """Where the tests run makes no difference: neither its terminal nor its environment."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 TESTS = Path(__file__).parents[1]
 SESSION = [sys.executable, "-c", "import os; print(os.getsid(0))"]
@@ -122,3 +125,23 @@ def test_environment_is_that_of_the_tests(tmp_path: Path) -> None:
         HOME=str(TESTS),
     )
     assert "1 passed" in said, said
+
+
+def test_busy_machine_fails_no_test_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an example takes to make or to try; and the inputs are the same each time."""
+    ticks = itertools.count(step=10)
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))
+    first, second = _tried(), _tried()
+    assert first == second
+    assert len(first) > 1
+
+
+def _tried() -> list[list[int]]:
+    found: list[list[int]] = []
+
+    @given(st.lists(st.integers()))
+    def tries(numbers: list[int]) -> None:
+        found.append(numbers)
+
+    tries()
+    return found
