@@ -39,27 +39,24 @@ class Question:
 QUESTIONS: Final = (
     Question(
         "CLIO_REGION",
-        """\
-Where is your account with Clio: us, ca (Canada), eu or au (Australia)?
-To practise, give the CLIO_BASE_URL that `clio-broadly-sync sandbox` prints.""",
+        "Where is your account with Clio: us, ca (Canada), eu or au (Australia)?\n"
+        "To practise, give the CLIO_BASE_URL that `clio-broadly-sync sandbox` prints.",
         default="us",
     ),
     Question(
         "SYNC_RULE",
-        """\
-Which checkbox in Clio decides who receives a thank-you and a review request?
-  opt-out   everybody, unless BroadlyOptOut is checked on the contact
-  opt-in    where SendBroadlyThankYou is checked on the matter, and
-            BroadlyOptOut (where you have it) is not checked on the contact
-  both      as opt-in, but both fields must exist""",
+        "Which checkbox in Clio decides who receives a thank-you and a review request?\n"
+        "  opt-out   everybody, unless BroadlyOptOut is checked on the contact\n"
+        "  opt-in    where SendBroadlyThankYou is checked on the matter, and BroadlyOptOut (where "
+        "you have it) is not checked on the contact\n"
+        "  both      as opt-in, but both fields must exist",
     ),
     Question(
         "CLIO_CLIENT_ID",
-        f"""\
-The key of your app in Clio's developer portal. The app needs the permission
-to read Matters, Contacts, Custom fields and Users, and this redirect address:
-  {_REDIRECT}
-Without an app, leave it empty: you are then asked for an access token.""",
+        "The key of your app in Clio's developer portal. The app needs the permission to read "
+        "Matters, Contacts, Custom fields and Users, and this redirect address:\n"
+        f"  {_REDIRECT}\n"
+        "Without an app, leave it empty: you are then asked for an access token.",
     ),
     Question(
         "CLIO_CLIENT_SECRET",
@@ -77,10 +74,9 @@ Without an app, leave it empty: you are then asked for an access token.""",
     Question("BROADLY_API_KEY", "Your key for it, from Broadly.", secret=True),
     Question(
         "SYNC_SETTLE_HOURS",
-        """\
-How many hours does a closed matter rest before its client is handed over?
-We recommend 24: a matter that was closed by mistake can then be reopened, and
-a forgotten box be checked, before anybody is asked. With 0, it is minutes.""",
+        "How many hours does a closed matter rest before its client is handed over?\n"
+        "We recommend 24: a matter that was closed by mistake can then be reopened, and a "
+        "forgotten box be checked, before anybody is asked. With 0, it is minutes.",
         default="24",
     ),
 )
@@ -102,14 +98,14 @@ def init(options: Options) -> None:
         answers = _ask_all(os.environ)
         write_settings_file(path, answers)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nclio-broadly-sync: Not all was answered, so nothing was written.", err=True)
+        say("\nclio-broadly-sync: Not all was answered, so nothing was written.", err=True)
         sys.exit(INTERRUPTED if sys.stdin.isatty() else WRONG_USAGE)
     except SyncError as error:
         for line in str(error).splitlines():
             say(f"clio-broadly-sync: {line}", err=True)
         sys.exit(error.exit_code)
     for line in _what_next(options, {**answers, **os.environ}):
-        click.echo(line)
+        say(line)
     sys.exit(OK)
 
 
@@ -118,9 +114,9 @@ def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
     answers: dict[str, str] = {}
     for question in QUESTIONS:
         if question.name in given:
-            click.echo(f"\n{question.name} is set in the environment, which wins: not asked.")
+            say(f"\n{question.name} is set in the environment, which wins: not asked.")
         elif question.asked_if(answers | given):
-            click.echo(f"\n{question.text}")
+            say(f"\n{question.text}")
             name, answer = _ask(question, answers | given)
             if answer:
                 answers[name] = answer
@@ -162,9 +158,9 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
     if not known.get("CLIO_ACCESS_TOKEN"):
         if not known.get("CLIO_CLIENT_ID"):
             yield "    (fill in CLIO_CLIENT_ID and CLIO_CLIENT_SECRET in the file)"
-        yield f"    {program} login   (sign in to Clio in the browser)"
-    yield f"    {program} check   (is everything in order?)"
-    yield f"    {program} sync    (the first one hands over nobody)"
+        yield f"    `{program} login`   (sign in to Clio in the browser)"
+    yield f"    `{program} check`   (is everything in order?)"
+    yield f"    `{program} sync`    (the first one hands over nobody)"
 
 
 # The file: the example that comes with the program, with answers put in place.

@@ -45,8 +45,7 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """An error is a sentence for a person, who needs no word before it."""
         level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
-        lines = f"clio-broadly-sync: {level}{record.getMessage()}".splitlines()
-        return "\n".join(output.fold(line, output.width(sys.stderr)) for line in lines)
+        return output.folded(f"clio-broadly-sync: {level}{record.getMessage()}", err=True)
 
 
 class _Json(logging.Formatter):

@@ -61,6 +61,14 @@ _VARIABLE = "_CLIO_BROADLY_SYNC_COMPLETE"
 class _LazyGroup(click.Group):
     """Knows its commands by name and one line; loads a command's module when it is called."""
 
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        with output.errors_folded():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, context: click.Context) -> Any:
+        with output.errors_folded():
+            return super().invoke(context)
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -117,7 +125,8 @@ def completion(shell: str) -> None:
 
     \b
     bash: put the example into ~/.bashrc
-    zsh:  the same with zsh instead of bash into ~/.zshrc, after compinit
+    zsh:  the same with zsh instead of bash into ~/.zshrc,
+          after compinit
     fish: write what is printed to
           ~/.config/fish/completions/clio-broadly-sync.fish
 

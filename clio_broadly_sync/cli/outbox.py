@@ -328,7 +328,7 @@ class _Task:
             for piece in self._json(code, store):
                 click.echo(piece, nl=False)
         elif self._changed:
-            click.echo(f"{self._changed} {self._remedy.done}")
+            say(f"{self._changed} {self._remedy.done}")
 
     def _json(self, code: int, store: Store | None) -> Iterator[str]:
         """Yield the object in pieces: the closings may be many."""
@@ -366,7 +366,7 @@ class _Task:
             return False
         agreed = not self._asks
         with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
-            agreed = agreed or click.confirm(self._remedy.question, err=True)
+            agreed = agreed or output.agreed(self._remedy.question)
         if not agreed:
             self._say("Nothing was changed.")
         return agreed

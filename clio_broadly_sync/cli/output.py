@@ -77,14 +77,15 @@ class Output:
 # Lines for a person: folded at the width of the terminal; what is no terminal gets each line whole.
 
 
-def say(line: str, *, err: bool = False) -> None:
-    """Print a line, folded where a terminal is too narrow for it."""
-    click.echo(folded(line, err=err), err=err)
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or several, each folded where a terminal is too narrow for it."""
+    click.echo(folded(text, err=err), err=err)
 
 
-def folded(line: str, *, err: bool = False) -> str:
-    """Return a line as `say` prints it."""
-    return fold(line, width(sys.stderr if err else sys.stdout))
+def folded(text: str, *, err: bool = False) -> str:
+    """Return a line, or several, as `say` prints them."""
+    columns = width(sys.stderr if err else sys.stdout)
+    return "\n".join(fold(line, columns) for line in text.split("\n"))
 
 
 def width(stream: TextIO | None) -> int | None:
@@ -185,7 +186,30 @@ def iso(at: datetime | None) -> str | None:
     return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-# Questions, and bugs.
+# Questions, wrong usage, and bugs.
+
+
+def agreed(question: str) -> bool:
+    """Ask for a yes or a no, folded as what is said; Enter alone is a no."""
+    asked = folded(f"{question} [y/N]:", err=True)
+    return click.confirm(asked, show_default=False, prompt_suffix=" ", err=True)
+
+
+@contextmanager
+def errors_folded() -> Iterator[None]:
+    """Let what click says of wrong usage be folded, as all that is said is."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(_folded_message(error), error.ctx) from None
+    except click.ClickException as error:
+        raise click.ClickException(_folded_message(error)) from None
+
+
+def _folded_message(error: click.ClickException) -> str:
+    """Return its sentence, with room for the word that click puts before it."""
+    before = "Error: "
+    return folded(before + error.format_message(), err=True).removeprefix(before)
 
 
 @contextmanager

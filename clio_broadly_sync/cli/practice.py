@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from clio_broadly_sync.cli.output import folded, say
 from clio_broadly_sync.sandbox import Firm, Sandbox
 
 CLIO_PORT = 8711
@@ -61,31 +62,31 @@ def demo() -> None:
     """
     with tempfile.TemporaryDirectory() as folder, Sandbox(matters=0, dedupes=False) as servers:
         settings = servers.settings(SYNC_STATE=str(Path(folder, "state", "state.db")))
-        click.echo("A practice Clio and a practice Broadly are up on this machine.")
+        say("A practice Clio and a practice Broadly are up on this machine.")
         _heading("1. The first sync: it notes where to start, and hands over nobody")
-        click.echo(_run(settings, folder).strip())
+        say(_run(settings, folder).strip())
 
         _heading("2. The firm closes matters in Clio")
         cases = _close_matters(servers)
-        click.echo(f"{len(cases)} matters were closed.")
+        say(f"{len(cases)} matters were closed.")
 
         _heading("3. Cron runs sync: who is handed over, who is not, and why")
         _show_decisions(cases, json.loads(_run(settings, folder, "-v", "--json")))
         accepted = len(servers.broadly.accepted)
-        click.echo(f"\nBroadly has received {accepted} clients in {_posts(servers)}.")
+        say(f"\nBroadly has received {accepted} clients in {_posts(servers)}.")
 
         _heading("4. Cron runs sync again: nothing is left to do")
-        click.echo(_run(settings, folder).strip() or "(sync printed nothing)")
+        say(_run(settings, folder).strip() or "(sync printed nothing)")
         again = len(servers.broadly.accepted) - accepted
-        click.echo(f"Broadly has received {again} more clients, in {_posts(servers)} all told.")
+        say(f"Broadly has received {again} more clients, in {_posts(servers)} all told.")
         if again:
             raise click.ClickException("The second run handed somebody over again: a bug.")
-    click.echo("\nThe servers are stopped and everything is removed again.")
+    say("\nThe servers are stopped and everything is removed again.")
 
 
 def _heading(text: str) -> None:
     click.echo()
-    click.secho(text, bold=True)
+    click.secho(folded(text), bold=True)
 
 
 def _posts(servers: Sandbox) -> str:
@@ -147,8 +148,9 @@ def _show_decisions(cases: Sequence[_Case], report: dict[str, Any]) -> None:
         entry = decided[case.matter]
         colour = {"send": "green", "skip": "yellow", "wait": "cyan"}[entry["decision"]]
         words = WORDS.get(entry["reason"], entry["reason"])
-        click.echo(f"{case.name:<{width}}  matter {case.matter}  ", nl=False)
-        click.secho(words, fg=colour)
+        label = f"{case.name:<{width}}  matter {case.matter}  "
+        line = folded(label + words)
+        click.echo(line[: len(label)] + click.style(line[len(label) :], fg=colour))
 
 
 # The servers alone.
@@ -211,21 +213,22 @@ def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
 
 
 def _print_settings(servers: Sandbox) -> None:
-    click.echo("Practice Clio and Broadly are up; Ctrl-C ends them.", err=True)
+    say("Practice Clio and Broadly are up; Ctrl-C ends them.", err=True)
     if sys.stdout.isatty():
-        click.echo(
-            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer\n"
+        say(
+            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
             "with these, top down (SYNC_STATE is not asked for):\n"
         )
     state = "practice-state/state.db"
     settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
     for name in SETTINGS:
         click.echo(f"{name}={settings[name]}")
-    click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`: CLIO_ACCESS_TOKEN={TOKEN}")
+    # Two lines, because one that is folded would be half a comment and half a setting.
+    click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()
-    click.echo(
-        "\nThen come `login`, `check` and `sync`. The first `sync` notes where to start; after\n"
-        "it, close matters here, three with each Enter, and `sync` again.",
+    say(
+        "\nThen come `login`, `check` and `sync`. The first `sync` notes where to start; after it, "
+        "close matters here, three with each Enter, and `sync` again.",
         err=True,
     )
 
@@ -234,9 +237,9 @@ def _close_on_enter(firm: Firm) -> None:
     for _ in sys.stdin:
         matters = firm.matter_ids("Open")[:AT_ONCE]
         if not matters:
-            click.echo("No open matter is left.", err=True)
+            say("No open matter is left.", err=True)
         for number, matter in enumerate(matters):
             firm.set_thank_you(matter, number > 0)
             firm.close(matter)
             box = "checked" if number > 0 else "not checked"
-            click.echo(f"Closed matter {matter}; its SendBroadlyThankYou is {box}.", err=True)
+            say(f"Closed matter {matter}; its SendBroadlyThankYou is {box}.", err=True)

@@ -160,7 +160,7 @@ class Run:
         """Ask on the terminal; a signal ends the run there and then."""
         self._progress.finish()
         with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
-            return click.confirm(question, err=True)
+            return output.agreed(question)
         return False
 
     def carry_out(self, walk: Callable[[RunContext], None]) -> NoReturn:

@@ -1,8 +1,10 @@
 """How lines are folded on a terminal."""
 
+import click
 import pytest
 
-from clio_broadly_sync.cli.output import fold
+from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.output import fold, folded
 
 PATH = "/var/lib/" + "x" * 60
 
@@ -45,3 +47,33 @@ def test_a_command_is_never_broken(columns: int) -> None:
         f"If the box was checked by mistake, uncheck it in Clio; then: {command}.", columns
     )
     assert command in folded
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stdout and stderr be terminals of 40 columns."""
+    monkeypatch.setattr(output, "width", lambda stream: 40)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_each_line_of_several_is_folded_by_itself() -> None:
+    """An empty one stays, and so does a gap."""
+    text = "\nname   words that go on until there is no more room for them\n\n  end"
+    first, label, more, empty, end = folded(text).split("\n")
+    assert (first, empty, end) == ("", "", "  end")
+    assert label.startswith("name   words")
+    assert more.startswith("       ")
+    assert max(len(label), len(more)) <= 40
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("kind", [click.ClickException, click.UsageError, click.BadParameter])
+def test_errors_of_click_are_folded(kind: type[click.ClickException]) -> None:
+    """What is no usage error, too; the exit code stays."""
+    words = "word " * 20
+    with pytest.raises(click.ClickException) as caught, output.errors_folded():
+        raise kind(words.strip())
+    lines = f"Error: {caught.value.format_message()}".splitlines()
+    assert max(map(len, lines)) <= 40
+    assert caught.value.exit_code == kind.exit_code
+    assert caught.value.format_message().split()[-20:] == words.split()

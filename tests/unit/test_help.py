@@ -2,13 +2,16 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import click
 import pytest
 from click.testing import CliRunner
+from folds import too_wide
 from golden_files import Golden
 
 from clio_broadly_sync import __version__
+from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.main import COMMANDS, cli
 from clio_broadly_sync.cli.options import Options
 
@@ -72,6 +75,30 @@ def test_wrong_usage(golden: Golden) -> None:
         assert (ran.exit_code, ran.stdout) == (2, ""), line
         said.append(f"$ {PROGRAM} {line}\n{ran.stderr}")
     golden("wrong_usage", "\n".join(said))
+
+
+def test_wrong_usage_is_folded_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between words, with room for the one that stands before the sentence."""
+    for line in WRONG:
+        whole, narrow = _said(line), _said(line, monkeypatch)
+        assert narrow.split() == whole.split(), line
+        assert not too_wide(narrow, 60)
+        assert whole.splitlines()[-1].startswith("Error: ")
+
+
+def _said(line: str, on_a_terminal: pytest.MonkeyPatch | None = None) -> str:
+    with on_a_terminal.context() if on_a_terminal else nullcontext() as patch:
+        if patch is not None:
+            patch.setattr(output, "width", lambda stream: 60)
+        said: str = CliRunner().invoke(cli, shlex.split(line), terminal_width=60).stderr
+    return said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_a_narrow_terminal(name: str) -> None:
+    for context in (root_context(), *contexts(name)):
+        context.terminal_width = 60
+        assert not too_wide(context.command.get_help(context), 60)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
