@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 from rig import faults
-from world import HURRY, QUICK, World
+from world import NO_WAITS, World
 
 NAMED, UNNAMED = "refuse", "refuse_unnamed"
 PENDING = {"pending"}
@@ -165,9 +165,9 @@ def test_busy_until_the_time_is_over(world: World) -> None:
     """The last answer comes when the run's time is up: 69 all the same, for nobody was served."""
     world.closing()
     busy = faults.answer(503, headers={"Retry-After": "1"})
-    world.broadly.before = lambda request: world.broadly.stopping.wait(0.8)
+    world.broadly.before = lambda request: world.broadly.stopping.wait(3.5)
     world.broadly.faults.add(busy, times=None)
-    ran = world.sync("--json", **HURRY)
+    ran = world.sync("--json", SYNC_RUN_MINUTES="0.05")
     assert (ran.code, ran.delivery) == (69, {"waiting": 1})
     assert len(world.posts) == 1
 
@@ -176,7 +176,7 @@ def test_broadly_down(world: World) -> None:
     """69; the watermark moves all the same, the closings wait and go later, each read again."""
     out, fine = world.closing(), world.closing()
     with world.broadly.outage():
-        ran = world.sync("--json", "-v", **QUICK)
+        ran = world.sync("--json", "-v", **NO_WAITS)
     assert (ran.code, ran.delivery) == (69, {"waiting": 2})
     assert ran.decisions == dict.fromkeys((out.matter, fine.matter), ("wait", "unavailable"))
     assert ran.json["watermark"]["from"] < ran.json["watermark"]["to"]

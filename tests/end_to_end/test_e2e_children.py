@@ -33,6 +33,15 @@ def test_it_has_a_session_of_its_own(world: World, begin: Callable[[World], Any]
     assert all(session == child for session, child in seen)
 
 
+def test_its_clock_stands_still_for_a_transcript(office: World) -> None:
+    """However slow it is: else two minutes would now and then be 119 seconds."""
+    office.clio.before = lambda request: office.clio.stopping.wait(1.1)
+    assert office.sync().code == 0
+    run = office.run("status", "--json").json["runs"][0]
+    moment = f"{office.firm.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    assert (run["started_at"], run["finished_at"]) == (moment, moment)
+
+
 def test_forked_one_can_be_asked_and_ended(world: World) -> None:
     """As one of `subprocess` can, so that a test that fails leaves neither."""
     child = world._forked(["sandbox", "--port", str(signing.free_port())], {})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rig import Sandbox, faults
 from rig.faults import Fault
-from world import HURRY, World
+from world import NO_WAITS, World
 
 from clio_broadly_sync.sandbox import Firm
 
@@ -35,7 +35,7 @@ def test_unreadable_answers(world: World, name: str) -> None:
     """69: nothing recorded, the watermark unmoved, and afterwards nobody is lost."""
     matter = world.closing().matter
     rule = world.clio.faults.add(UNREADABLE[name], when=MATTERS, times=None)
-    failed = world.sync("--json", **HURRY)
+    failed = world.sync("--json", **NO_WAITS)
     assert (failed.code, world.rows(), world.posts) == (69, [], [])
     rule.times = 0
     world.later(hours=2)
@@ -90,7 +90,7 @@ def test_clio_down_while_closings_wait(world: World) -> None:
     assert world.sync().code == 69
     world.forget()
     with world.clio.outage():
-        ran = world.sync("--json", **HURRY)
+        ran = world.sync("--json", **NO_WAITS)
     assert (ran.code, ran.delivery) == (69, {"waiting": 2})
     world.clio.faults.add(BUSY, when=CONTACTS)
     assert world.sync("--json").code == 69
@@ -186,7 +186,7 @@ def test_clio_s_clock_is_wrong(world: World) -> None:
     world.firm.clock.set(datetime.now(UTC))
     for skew in (49, -49, None):
         world.clio.skew, world.clio.send_date = timedelta(hours=skew or 0), skew is not None
-        ran = world.sync("--json", **HURRY)
+        ran = world.sync("--json", **NO_WAITS)
         assert (ran.code, world.rows()) == (69, []), skew
         watermark |= set(ran.json["watermark"].values())
     world.clio.skew, world.clio.send_date = timedelta(0), True

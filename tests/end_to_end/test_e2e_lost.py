@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rig import faults
 from rig.faults import Fault
-from world import QUICK, World, customers, in_pairs
+from world import NO_WAITS, World, customers, in_pairs
 
 from clio_broadly_sync.sandbox import Response
 
@@ -180,7 +180,7 @@ def test_conflict_to_the_end_is_unknown(world: World) -> None:
     """Attempts or time spent: held where Broadly does not dedupe."""
     matter = world.closing().matter
     world.broadly.faults.add(faults.answer(409), times=None)
-    ran = world.sync("--json", **QUICK)
+    ran = world.sync("--json", **NO_WAITS)
     assert ran.delivery == {"held": 1}
     assert world.ledger()[matter].state == "held"
 

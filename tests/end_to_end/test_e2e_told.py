@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import signing
-from world import QUICK, Ran, World
+from rig import faults
+from world import Ran, World
 
 FEW = {"SYNC_MAX_NEW": "1"}
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
@@ -30,7 +31,7 @@ def _withdrawn(world: World, *options: str) -> Ran:
 def _unreachable(world: World) -> Ran:
     """Broadly stays away; somebody waits."""
     world.busy()
-    return world.sync(**QUICK)
+    return world.sync()
 
 
 def _told(world: World) -> bytes | None:

@@ -9,7 +9,7 @@ from full_day import full_day
 from golden_files import Golden
 from rig import faults
 from transcripts import Transcript
-from world import QUICK, World, on_post
+from world import World, on_post
 
 from clio_broadly_sync.store import locked
 
@@ -118,7 +118,7 @@ def test_backfill(begun: World, golden: Golden) -> None:
     done.on_terminal("backfill", *MARCH, answers={"Go on?": "n"})
     done.note("Broadly is busy, then Clio.")
     begun.busy()
-    done.run("backfill", *MARCH, "--yes", **QUICK)
+    done.run("backfill", *MARCH, "--yes")
     begun.clio.faults.add(faults.answer(503, headers={"Retry-After": "7200"}))
     done.run("backfill", *MARCH, "--yes")
     done.note("Both are back.")
@@ -136,7 +136,7 @@ def test_mail(begun: World, golden: Golden) -> None:
         done.note(f"{hours} hours later Broadly is away." if hours else "Broadly is away.")
         begun.later(hours=hours)
         begun.busy()
-        done.run("sync", **QUICK)
+        done.run("sync")
     done.note("One is rejected, and then Broadly is away.")
     begun.broadly.rule("rejected", times=1)
     begun.broadly.faults.add(faults.answer(429, "", {"Retry-After": "9999"}), skip=1)

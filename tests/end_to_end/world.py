@@ -40,10 +40,13 @@ NOBODY = {"sent": 0, "duplicate": 0, "suppressed": 0, "rejected": 0, "held": 0, 
 SHIFTED = Path(__file__).parent / "shifted_clock"
 """A folder which, on the PYTHONPATH of a child, lets its clock run ahead."""
 PACKAGE = Path(clio_broadly_sync.__file__).parents[1]
-QUICK = {"SYNC_RUN_MINUTES": "0.04"}
-"""The setting for runs in which Broadly stays away: the run's time ends its repeats soon."""
+ALTERED = Path(__file__).parents[1] / "faults" / "altered"
+"""A folder which, on the PYTHONPATH of a child, changes the program for a test."""
+NO_WAITS = {"NO_WAITS": "yes"}
+"""For runs in which somebody stays away: what is tried again is tried at once. A run's time that is
+short would do as well, but might be over on a busy machine before the first try. By fork only."""
 HURRY = {"SYNC_RUN_MINUTES": "0.01"}
-"""The same for runs in which Clio stays away; nobody is sent without Clio."""
+"""For runs that end in the same way however soon their time is over."""
 
 
 class Closing(NamedTuple):
@@ -119,6 +122,8 @@ class World:
         self.state = folder / "state" / "state.db"
         self.private = True
         """Whether to check after each run that only the owner may read the state."""
+        self.stands_still = False
+        """Whether the program's clock stands still, as the firm's does once it is frozen."""
         self.settings = sandbox.settings(SYNC_STATE=str(self.state))
         """The settings of all runs, as environment."""
         self._bytecode = bytecode
@@ -321,6 +326,8 @@ class World:
         if ahead > 0 or "SLEPT" in given:
             shifted = {"CLOCK_AHEAD": str(max(ahead, 0)), "PYTHONPATH": f"{SHIFTED}:{PACKAGE}"}
             environment |= shifted
+        self.stands_still = False
+        """Whether the program's clock stands still, as the firm's does once it is frozen."""
         return environment
 
     def _check_leaks(self, ran: Ran, *, explained: bool) -> None:

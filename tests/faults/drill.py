@@ -13,9 +13,8 @@ import checker
 from circumstances import ON_TIME, Circumstances, Walked
 from forkserver import ForkServer
 from ground import Ground
-from world import PACKAGE, SHIFTED, Ran, World
+from world import ALTERED, PACKAGE, SHIFTED, Ran, World
 
-ALTERED = Path(__file__).parent / "altered"
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
 MAX_RUNS = 3

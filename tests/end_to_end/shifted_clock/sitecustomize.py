@@ -1,4 +1,4 @@
-"""Changes the clocks of the child that loads it: its time runs ahead by CLOCK_AHEAD seconds.
+"""Changes the clocks of the child that loads it: CLOCK_AHEAD seconds ahead, or still at CLOCK_AT.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
 the clocks, only the one that counts sleep shows it.
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import time_machine
 
-ahead = timedelta(seconds=float(os.environ.get("CLOCK_AHEAD", "0")))
-time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
+if "CLOCK_AT" in os.environ:
+    time_machine.travel(datetime.fromisoformat(os.environ["CLOCK_AT"]), tick=False).start()
+else:
+    ahead = timedelta(seconds=float(os.environ["CLOCK_AHEAD"]))
+    time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
 
 if slept := os.environ.get("SLEPT"):
     clock_gettime = time.clock_gettime
