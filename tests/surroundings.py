@@ -1,4 +1,4 @@
-"""Where the tests run makes no difference to them: not on whose terminal, nor in which environment.
+"""Where the tests run makes no difference: whose terminal, which environment, how busy a machine.
 
 Each child of a test has a session of its own, and none outlives its test. Otherwise one that asks
 for a secret would ask on the terminal of whoever runs the tests, live on when its test has failed,
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,6 +19,9 @@ KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV",
         "HISTORIES", "SHORTEN", "CLIO_BROADLY_SYNC_BROWSER_TESTS")  # fmt: skip
 KEPT_KINDS = ("PY", "COV", "HYPOTHESIS_", "MUTANT_")
 """By which Python and what it needs are found, and by which the tests themselves are steered."""
+BUSY_SECONDS = 30
+"""On the busiest machine, what waits for nothing is over by then."""
+
 begun: list[Any] = []
 """Those of this test, and before them those of the whole session."""
 
@@ -34,6 +37,14 @@ class Child(subprocess.Popen[Any]):
         """End it with all that it has begun in its turn."""
         if self.poll() is None:
             kill_session(self.pid)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Fail where this waits for what it need not; that has to take a minute."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < BUSY_SECONDS
 
 
 def kill_session(leader: int) -> None:

@@ -38,6 +38,8 @@ class _Connection(HTTPSConnection):
         except _BROKEN_OFF as error:
             raise NewConnectionError(self, "broken off in the TLS handshake") from error
         except (ssl.SSLError, urllib3.exceptions.SSLError) as error:
+            if isinstance(error.__cause__, TimeoutError):  # while certificates were read
+                raise NewConnectionError(self, "out of time while connecting") from error
             raise HandshakeError("no trusted TLS connection") from error
         except OSError as error:
             raise NewConnectionError(self, "broken off while connecting") from error

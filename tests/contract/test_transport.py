@@ -24,6 +24,7 @@ from parts import BEARER, DATE, NOW, Clock, served, transport
 from requests.adapters import HTTPAdapter
 from rig import Sandbox, faults
 from rig.faults import Delivery
+from surroundings import at_once
 
 from clio_broadly_sync.domain.errors import (
     AddressError,
@@ -494,6 +495,20 @@ def test_handshake_that_is_broken_off(listen: Listen, end: Talk) -> None:
     assert not _fails(transport(), f"https://127.0.0.1:{listen(talk)}/").outcome_unknown
 
 
+def test_time_is_over_while_certificates_are_read(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is so busy is out of order; it is no wrong certificate."""
+
+    def read(context: ssl.SSLContext, *files: object, **named: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", read)
+    error = _fails(transport(), f"https://127.0.0.1:{listen(_answer_ok)}/")
+    assert isinstance(error, UnavailableError)
+    assert not error.outcome_unknown
+
+
 def test_handshake_that_hangs(listen: Listen) -> None:
     """Time runs out before anything was sent."""
     port = listen(lambda connection: (connection.recv(65536), connection.recv(65536)))
@@ -521,7 +536,7 @@ def _drip(head: bytes) -> Talk:
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(head)
-        for _ in range(500):
+        for _ in range(6000):
             connection.sendall(b"x")
             time.sleep(0.01)
 
@@ -535,10 +550,9 @@ def _drip(head: bytes) -> Talk:
 )
 def test_drip_ends_by_the_clock(listen: Listen, head: bytes) -> None:
     """A byte now and then is no answer, wherever it comes."""
-    begun = time.monotonic()
-    error = _fails(transport(whole_call=0.15), f"http://127.0.0.1:{listen(_drip(head))}/")
+    with at_once():
+        error = _fails(transport(whole_call=0.15), f"http://127.0.0.1:{listen(_drip(head))}/")
     assert (error.outcome_unknown, error.answered) == (True, False)
-    assert time.monotonic() - begun < 2
 
 
 def test_clock_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -641,12 +655,10 @@ def _term() -> None:
 def test_signal_cuts_a_get_short(sandbox: Sandbox, stop: Stop) -> None:
     """It changes nothing anywhere, so nobody waits for it."""
     sandbox.clio.before = lambda request: _term()
-    sandbox.clio.faults.add(faults.delay(30))
-    begun = time.monotonic()
-    with pytest.raises(StoppedError) as caught:
+    sandbox.clio.faults.add(faults.delay(60))
+    with at_once(), pytest.raises(StoppedError) as caught:
         _get(transport(stop=stop), _path(sandbox))
     assert caught.value.signal_number == signal.SIGTERM
-    assert time.monotonic() - begun < 5
 
 
 def test_signal_waits_for_a_post(sandbox: Sandbox, stop: Stop) -> None:
@@ -665,12 +677,9 @@ def test_signal_cuts_a_wait_short(stop: Stop) -> None:
     """Before a repeat, and for the rate limit."""
     timer = threading.Timer(0.05, _term)
     timer.start()
-    begun = time.monotonic()
-    with pytest.raises(StoppedError):
-        stop.sleep(60)
-    with pytest.raises(StoppedError):
-        stop.sleep(60)
-    assert time.monotonic() - begun < 5
+    for _ in range(2):
+        with at_once(), pytest.raises(StoppedError):
+            stop.sleep(60)
     timer.join()
 
 
