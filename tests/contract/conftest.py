@@ -55,7 +55,7 @@ def listen() -> Iterator[Callable[[Talk], int]]:
     def serve(listener: socket.socket, talk: Talk) -> None:
         while not over.is_set():
             with suppress(OSError), listener.accept()[0] as connection:
-                connection.settimeout(5)
+                connection.settimeout(60)
                 talk(connection)
 
     def start(talk: Talk) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pinged import Pinged
 from rig import faults
+from surroundings import at_once
 
 from clio_broadly_sync import monitor as module
 from clio_broadly_sync.monitor import Monitor
@@ -141,9 +142,8 @@ def test_monitor_that_hangs(listen: Listen, monkeypatch: pytest.MonkeyPatch, ans
         connection.sendall(answer)
         connection.recv(65536)
 
-    begun = time.monotonic()
-    Monitor(f"http://127.0.0.1:{listen(talk)}/ping").started()
-    assert time.monotonic() - begun < 2
+    with at_once():
+        Monitor(f"http://127.0.0.1:{listen(talk)}/ping").started()
 
 
 def test_name_that_is_looked_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,16 +152,15 @@ def test_name_that_is_looked_up_for_long(monkeypatch: pytest.MonkeyPatch) -> Non
     answered = threading.Event()
 
     def look_up(*address: object) -> Any:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not answered.is_set() and time.monotonic() < until:
             with suppress(TimeoutError):
                 answered.wait(0.05)
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    begun = time.monotonic()
-    Monitor("https://monitor.example/ping").started()
-    assert time.monotonic() - begun < 2
+    with at_once():
+        Monitor("https://monitor.example/ping").started()
     answered.set()
 
 

@@ -48,7 +48,7 @@ def asker(session: requests.Session) -> Callable[[Sandbox], Ask]:
             params = {name.replace("__", "[]"): value for name, value in query.items()}
             url = path if path.startswith("http") else f"{sandbox.clio.url}/api/v4/{path}"
             bearer = {"Authorization": f"Bearer {sandbox.clio.token}", **(headers or {})}
-            return session.get(url, params=params, headers=bearer, timeout=5)
+            return session.get(url, params=params, headers=bearer, timeout=60)
 
         return ask
 

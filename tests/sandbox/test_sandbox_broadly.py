@@ -47,7 +47,7 @@ def post(broadly: Broadly, session: requests.Session) -> Post:
             "Idempotency-Key": key or str(uuid4()),
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        return session.post(broadly.endpoint, data=body.encode(), headers=sent, timeout=5)
+        return session.post(broadly.endpoint, data=body.encode(), headers=sent, timeout=60)
 
     send.raw = raw  # type: ignore[attr-defined]
     return send
@@ -152,8 +152,8 @@ def test_key_header_type_and_size_are_checked(post: Post, broadly: Broadly) -> N
 
 def test_other_paths_and_methods(broadly: Broadly, session: requests.Session) -> None:
     """There is one path and one method."""
-    assert session.get(broadly.endpoint, timeout=5).status_code == 405
-    assert session.post(broadly.url + "/v2", timeout=5).status_code == 404
+    assert session.get(broadly.endpoint, timeout=60).status_code == 405
+    assert session.post(broadly.url + "/v2", timeout=60).status_code == 404
 
 
 def test_rules_decide_about_items(post: Post, broadly: Broadly) -> None:
@@ -217,7 +217,7 @@ def test_key_at_work_is_a_conflict(post: Post, broadly: Broadly) -> None:
     with requests.Session() as other:
         headers = {**broadly_headers(broadly), "Idempotency-Key": key}
         body = json.dumps({"source": "clio", "customers": [item(1)]})
-        conflict = other.post(broadly.endpoint, data=body, headers=headers, timeout=5)
+        conflict = other.post(broadly.endpoint, data=body, headers=headers, timeout=60)
     go_on.set()
     first.join()
     assert conflict.status_code == 409

@@ -385,7 +385,7 @@ def test_other_methods_and_paths_are_404(
     """OPTIONS is not supported, nor is anything that this program has no use for."""
     url = f"{sandbox.clio.url}/api/v4/matters.json"
     bearer = {"Authorization": f"Bearer {sandbox.clio.token}"}
-    assert session.options(url, headers=bearer, timeout=5).status_code == 404
-    assert session.post(url, headers=bearer, json={}, timeout=5).status_code == 404
-    assert session.head(f"{sandbox.clio.url}/nothing", timeout=5).status_code == 404
+    assert session.options(url, headers=bearer, timeout=60).status_code == 404
+    assert session.post(url, headers=bearer, json={}, timeout=60).status_code == 404
+    assert session.head(f"{sandbox.clio.url}/nothing", timeout=60).status_code == 404
     assert [ask("bills").status_code, ask("users/5").status_code] == [404, 404]

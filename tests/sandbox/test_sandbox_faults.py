@@ -128,7 +128,7 @@ def test_huge_bodies_take_no_memory(
     size = 30_000_000
     sandbox.clio.faults.add(fault(size))
     tracemalloc.start()
-    with session.get(sandbox.clio.url, stream=True, timeout=10) as answer:
+    with session.get(sandbox.clio.url, stream=True, timeout=60) as answer:
         received = sum(len(part) for part in answer.iter_content(65_536))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -139,7 +139,7 @@ def test_huge_bodies_take_no_memory(
 def test_gzip_bomb_is_small_on_the_wire(sandbox: Sandbox, session: requests.Session) -> None:
     """What is packed unpacks to far more."""
     sandbox.clio.faults.add(faults.gzip_bomb(5_000_000))
-    with session.get(sandbox.clio.url, stream=True, timeout=10) as answer:
+    with session.get(sandbox.clio.url, stream=True, timeout=60) as answer:
         packed = answer.raw.read(decode_content=False)
     assert len(packed) < 50_000
     assert len(gzip.decompress(packed)) == 5_000_000
@@ -156,7 +156,7 @@ def test_answer_in_place_of_what_was_worked(sandbox: Sandbox, session: requests.
         "Authorization": f"Bearer {sandbox.broadly.key}",
         "Idempotency-Key": "7f3f4f0e-3b43-4e38-9d6b-2f1d2c0b9c11",
     }
-    answer = session.post(sandbox.broadly.endpoint, json=body, headers=headers, timeout=5)
+    answer = session.post(sandbox.broadly.endpoint, json=body, headers=headers, timeout=60)
     assert (answer.status_code, answer.content, len(sandbox.broadly.accepted)) == (202, b"", 1)
     seen = sandbox.broadly.posts[0]
     assert (seen.status, seen.answer, seen.fault) == (202, b"", "answer 202")
@@ -212,7 +212,7 @@ def test_failing_hook_is_raised_at_the_end() -> None:
 
     sandbox = Sandbox().start()
     sandbox.clio.before = fail
-    assert requests.get(sandbox.clio.url, timeout=5).status_code == 500
+    assert requests.get(sandbox.clio.url, timeout=60).status_code == 500
     with pytest.raises(RuntimeError, match="in a hook"):
         sandbox.__exit__(None, None, None)
 
@@ -248,6 +248,6 @@ def test_client_that_hangs_up_is_no_error(sandbox: Sandbox) -> None:
 
 def test_chunked_request_is_read_whole(sandbox: Sandbox, session: requests.Session) -> None:
     """A body may come in pieces, and the connection serves the next request."""
-    session.post(sandbox.broadly.url, data=iter([b"one ", b"two"]), timeout=5)
-    session.post(sandbox.broadly.url, data=b"three", timeout=5)
+    session.post(sandbox.broadly.url, data=iter([b"one ", b"two"]), timeout=60)
+    session.post(sandbox.broadly.url, data=b"three", timeout=60)
     assert [exchange.body for exchange in sandbox.broadly.posts] == [b"one two", b"three"]

@@ -63,20 +63,20 @@ class Browser:
     def status(self, token: str) -> int:
         bearer = {"Authorization": f"Bearer {token}"}
         url = f"{self.url}/api/v4/users/who_am_i"
-        return self.session.get(url, headers=bearer, timeout=5).status_code
+        return self.session.get(url, headers=bearer, timeout=60).status_code
 
     def deauthorize(self, token: str, named: str) -> requests.Response:
         bearer = {"Authorization": f"Bearer {token}"}
         url = f"{self.url}/oauth/deauthorize"
-        return self.session.post(url, data={"token": named}, headers=bearer, timeout=5)
+        return self.session.post(url, data={"token": named}, headers=bearer, timeout=60)
 
     def _get(self, path: str, query: Any) -> requests.Response:
         url = self.url + path
-        return self.session.get(url, params=query, allow_redirects=False, timeout=5)
+        return self.session.get(url, params=query, allow_redirects=False, timeout=60)
 
     def _post(self, path: str, form: Any) -> requests.Response:
         url = self.url + path
-        return self.session.post(url, data=form, allow_redirects=False, timeout=5)
+        return self.session.post(url, data=form, allow_redirects=False, timeout=60)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_approval_page_shows_the_code(browser: Browser) -> None:
     """A program that can't listen lets the person copy the code."""
     uri = f"{browser.url}/oauth/approval"
     location = browser.decide("allow", redirect_uri=uri).headers["Location"]
-    shown = browser.session.get(location, timeout=5).text
+    shown = browser.session.get(location, timeout=60).text
     assert parse_qs(urlsplit(location).query)["code"][0] in shown
 
 

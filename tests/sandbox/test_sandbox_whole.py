@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from rig import Sandbox, faults
+from surroundings import BUSY_SECONDS, at_once
 
 import clio_broadly_sync.sandbox as package
 from clio_broadly_sync.sandbox import Firm
@@ -19,11 +20,11 @@ def test_it_starts_and_stops_without_a_trace() -> None:
     """No thread and no port remains, even with connections open."""
     before = set(threading.enumerate())
     with requests.Session() as session, Sandbox() as sandbox:
-        session.get(sandbox.clio.url, timeout=5)
-        session.get(sandbox.broadly.url, timeout=5)
+        session.get(sandbox.clio.url, timeout=60)
+        session.get(sandbox.broadly.url, timeout=60)
     assert set(threading.enumerate()) == before
     with pytest.raises(requests.ConnectionError):
-        requests.get(sandbox.clio.url, timeout=5)
+        requests.get(sandbox.clio.url, timeout=60)
 
 
 def test_stopping_ends_a_slow_answer() -> None:
@@ -33,11 +34,10 @@ def test_stopping_ends_a_slow_answer() -> None:
         sandbox.clio.before = lambda request: arrived.set()
         sandbox.clio.faults.add(faults.delay(60))
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(session.get, sandbox.clio.url, timeout=5)
-            assert arrived.wait(5)
-            begun = time.monotonic()
-            sandbox.stop()
-            assert time.monotonic() - begun < 2
+            answer = pool.submit(session.get, sandbox.clio.url, timeout=60)
+            assert arrived.wait(BUSY_SECONDS)
+            with at_once():
+                sandbox.stop()
             answer.exception()
 
 
@@ -71,7 +71,7 @@ def test_many_clients_and_changes_at_once() -> None:
         def read(number: int) -> int:
             sandbox.firm.edit(5001 + number)
             url = f"{sandbox.clio.url}/api/v4/matters?order=updated_at(asc)"
-            return len(requests.get(url, headers=bearer, timeout=10).json()["data"])
+            return len(requests.get(url, headers=bearer, timeout=60).json()["data"])
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(read, range(40))) == {60}
@@ -79,15 +79,15 @@ def test_many_clients_and_changes_at_once() -> None:
 
 
 def test_idle_poll_of_a_large_firm_is_quick() -> None:
-    """What changed lately is found without looking at all the rest."""
+    """What changed lately is found without looking at all the rest: by a tenth of the CPU."""
     with Sandbox(Firm(contacts=10, matters=50_000, closed=1.0)) as sandbox:
         sandbox.firm.edit(5777)
         since = sandbox.firm.clock.now().timestamp() - 3600
-        begun = time.perf_counter()
-        with sandbox.firm.lock:
-            found = [row.id for row in sandbox.firm.matters.changed(since)]
-        assert found == [5777]
-        assert time.perf_counter() - begun < 0.01
+        begun = time.thread_time()
+        assert [row.id for row in sandbox.firm.matters.changed(since)] == [5777]
+        idle = time.thread_time() - begun
+        assert len(list(sandbox.firm.matters.changed(0))) == 50_000
+        assert 10 * idle < time.thread_time() - begun
 
 
 def test_sandbox_needs_nothing_but_the_standard_library() -> None:
