@@ -47,9 +47,22 @@ def _noon() -> datetime:
 
 
 def _free_port() -> int:
-    """Return a port on which nothing listens, and which no outgoing connection is given."""
+    """Return a port that nothing listens on, that no outgoing connection is given, and that is no
+    other ground's: the tests run on all processors, and perhaps in several folders."""
     for port in SystemRandom().sample(range(20_000, 30_000), 100):
         with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) != 0:
+            if trial.connect_ex(("127.0.0.1", port)) != 0 and _claim(port):
                 return port
     raise RuntimeError("no free port")
+
+
+def _claim(port: int) -> bool:
+    """Claim it until this process ends: by the port of UDP, which nobody uses for anything else."""
+    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        mark.bind(("127.0.0.1", port))
+    except OSError:
+        mark.close()
+        return False
+    mark.detach()
+    return True

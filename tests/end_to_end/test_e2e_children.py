@@ -3,11 +3,14 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import signing
 import surroundings
+from ground import Ground
 from world import World
 
 
@@ -40,6 +43,20 @@ def test_its_clock_stands_still_for_a_transcript(office: World) -> None:
     run = office.run("status", "--json").json["runs"][0]
     moment = f"{office.firm.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     assert (run["started_at"], run["finished_at"]) == (moment, moment)
+
+
+def test_two_grounds_have_no_port_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although no sandbox is up when they choose."""
+    few = SimpleNamespace(sample=lambda ports, number: list(ports)[5000:5008])
+    monkeypatch.setattr("ground.SystemRandom", lambda: few)
+    urls: list[str] = []
+    for _ in range(2):
+        sandbox = Ground(tmp_path).sandbox()
+        with sandbox:
+            urls += [sandbox.clio.url, sandbox.broadly.url]
+    assert len(set(urls)) == 4
 
 
 def test_forked_one_can_be_asked_and_ended(world: World) -> None:

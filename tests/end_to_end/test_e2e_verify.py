@@ -101,7 +101,7 @@ def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> Non
 @pytest.mark.parametrize("why", ["denied", "down", "rule", "field", "other account"])
 def test_clio_does_not_answer_as_it_must(world: World, why: str) -> None:
     """77, 69, 78 as in a run; the state was looked through all the same."""
-    settings: dict[str, str | None] = {"SYNC_RUN_MINUTES": "0.01"}
+    settings: dict[str, str | None] = {}
     code = {"denied": 77, "down": 69}.get(why, 78)
     if why == "denied":
         world.clio.forbid("matters")
