@@ -10,7 +10,7 @@ import termios
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from world import Ran, World
+from world import Child, Ran, World
 
 PATIENCE_SECONDS = 30
 """How long the program may print nothing before that counts as a failure."""
@@ -29,20 +29,56 @@ def on_terminal(
     `answers` says what is typed after each question, in the order of the questions. A signal, where
     one is given, is sent after the last answer. A setting of None is taken away.
     """
-    with _pair(columns) as (ours, theirs):
+    with begun_on_terminal(world, *arguments, columns=columns, **settings) as run:
+        for question, answer in (answers or {}).items():
+            run.until(question)
+            run.type(answer)
+        if signalled:
+            run.child.send_signal(signalled)
+        return run.end()
+
+
+class OnTerminal:
+    """A run on a terminal, and what that has shown up to now."""
+
+    def __init__(self, world: World, child: Child, terminal: int) -> None:
+        self.child = child
+        self._world = world
+        self._terminal = terminal
+        self._shown = b""
+        self._seen = 0
+
+    def until(self, text: str) -> None:
+        """Await that the terminal shows this, after what was awaited before."""
+        while text.encode() not in self._shown[self._seen :]:
+            more = _read(self._terminal)
+            assert more, f"it ended before it printed {text}"
+            self._shown += more
+        self._seen = len(self._shown)
+
+    def type(self, line: str) -> None:
+        os.write(self._terminal, line.encode() + b"\n")
+
+    def end(self) -> Ran:
+        """Await the end."""
+        while more := _read(self._terminal):
+            self._shown += more
+        return self._world.finish(self.child, printed=self._shown.decode())
+
+
+@contextmanager
+def begun_on_terminal(
+    world: World, *arguments: str, columns: int = 80, **settings: str | None
+) -> Iterator[OnTerminal]:
+    """Begin a run on a terminal of this width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    try:
         child = world.start(arguments, settings, theirs)
         os.close(theirs)
-        printed = b""
-        for question, answer in (answers or {}).items():
-            seen = len(printed)
-            while question.encode() not in printed[seen:]:
-                more = _read(ours)
-                assert more, f"it ended before it asked for {question}"
-                printed += more
-            os.write(ours, answer.encode() + b"\n")
-        if signalled:
-            child.send_signal(signalled)
-        return world.finish(child, printed=(printed + _rest(ours)).decode())
+        yield OnTerminal(world, child, ours)
+    finally:
+        os.close(ours)
 
 
 def left(printed: str) -> list[str]:
@@ -54,23 +90,6 @@ def left(printed: str) -> list[str]:
             cells[: len(part)] = part
         lines.append("".join(cells).rstrip())
     return lines[:-1]
-
-
-@contextmanager
-def _pair(columns: int) -> Iterator[tuple[int, int]]:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    try:
-        yield ours, theirs
-    finally:
-        os.close(ours)
-
-
-def _rest(ours: int) -> bytes:
-    printed = b""
-    while more := _read(ours):
-        printed += more
-    return printed
 
 
 def _read(ours: int) -> bytes:

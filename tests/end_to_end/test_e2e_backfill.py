@@ -1,10 +1,10 @@
 """`backfill`: a range of close dates, asked for first, and nobody else's closings."""
 
-import os
-import pty
 from datetime import date, datetime, timedelta
 
 import pytest
+from rig import faults
+from terminal import on_terminal
 from world import Ran, World
 
 MARCH = date(2025, 3, 1), date(2025, 3, 31)
@@ -16,23 +16,8 @@ def _march(world: World, number: int = 3) -> list[int]:
 
 def _on_terminal(world: World, answer: str, *options: str) -> Ran:
     """Run a backfill of March on a terminal and type the answer."""
-    ours, theirs = pty.openpty()
-    try:
-        arguments = ["backfill", "--from", str(MARCH[0]), "--to", str(MARCH[1]), *options]
-        child = world.start(arguments, {}, theirs)
-        os.close(theirs)
-        shown = b""
-        while b"?" not in shown:
-            shown += os.read(ours, 4096)
-        os.write(ours, answer.encode() + b"\n")
-        try:
-            while more := os.read(ours, 4096):
-                shown += more
-        except OSError:
-            pass  # the other end was closed
-        return world.finish(child, printed=shown.decode())
-    finally:
-        os.close(ours)
+    arguments = ["backfill", "--from", str(MARCH[0]), "--to", str(MARCH[1]), *options]
+    return on_terminal(world, *arguments, answers={"?": answer})
 
 
 def test_both_ends_are_included(world: World) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from rig import faults
-from terminal import on_terminal
+from terminal import begun_on_terminal, on_terminal
 from world import Child, Closing, Ran, World, on_post
 
 from clio_broadly_sync.store import locked
@@ -401,19 +401,14 @@ def test_who_is_asked_reads_what_it_is_about(world: World) -> None:
 def test_interrupted_at_the_question(world: World) -> None:
     """Ctrl-C: 130, and nothing is changed."""
     dead = _dead(world)
-    ours, theirs = pty.openpty()
-    child = world.start(["outbox", "drop", "--all"], {}, theirs)
-    os.close(theirs)
-    shown = b""
-    while b"for good? " not in shown:
-        shown += os.read(ours, 4096)
-    for _ in range(20):  # one that comes just before the read is noticed only after it
-        child.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(1)
-            break
-    assert world.finish(child, printed=shown.decode()).code == 130
-    os.close(ours)
+    with begun_on_terminal(world, "outbox", "drop", "--all") as run:
+        run.until("for good? ")
+        for _ in range(20):  # one that comes just before the read is noticed only after it
+            run.child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.child.wait(1)
+                break
+        assert run.end().code == 130
     assert world.ledger()[dead.matter].state == "dead"
 
 

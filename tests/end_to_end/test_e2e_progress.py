@@ -2,56 +2,18 @@
 
 import json
 import os
-import pty
 import signal
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 
 import pytest
 from rig import faults
-from terminal import left
-from world import Ran, World
+from terminal import begun_on_terminal, left
+from world import World
 
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
 MARCH = date(2025, 3, 10)
-WAITING = b"Waiting for Clio's rate limit until "
-
-
-class _OnTerminal:
-    """A run on a terminal, and what that has shown up to now."""
-
-    def __init__(self, world: World, child: "subprocess.Popen[str]", terminal: int) -> None:
-        self.child = child
-        self.shown = b""
-        self._world = world
-        self._terminal = terminal
-
-    def until(self, text: bytes) -> None:
-        """Read on until the terminal has shown this."""
-        while text not in self.shown:
-            self.shown += os.read(self._terminal, 4096)
-
-    def end(self) -> Ran:
-        try:
-            while more := os.read(self._terminal, 4096):
-                self.shown += more
-        except OSError:
-            pass  # the other end was closed
-        return self._world.finish(self.child, printed=self.shown.decode())
-
-
-@contextmanager
-def _on_terminal(world: World, *arguments: str, **settings: str) -> Iterator[_OnTerminal]:
-    ours, theirs = pty.openpty()
-    try:
-        child = world.start(arguments, settings, theirs)
-        os.close(theirs)
-        yield _OnTerminal(world, child, ours)
-    finally:
-        os.close(ours)
+WAITING = "Waiting for Clio's rate limit until "
 
 
 def _used_up(world: World) -> None:
@@ -68,7 +30,7 @@ def test_waiting_for_the_rate_limit(world: World, arguments: list[str]) -> None:
     world.closing()
     world.closing(on=MARCH)
     _used_up(world)
-    with _on_terminal(world, *arguments) as run:
+    with begun_on_terminal(world, *arguments) as run:
         run.until(WAITING)
         os.kill(run.child.pid, signal.SIGTERM)
         ran = run.end()
@@ -81,8 +43,8 @@ def test_verbose_has_lines_of_the_log_instead(world: World) -> None:
     """As LOG_FORMAT=json has: nothing is drawn between them."""
     world.closing()
     _used_up(world)
-    with _on_terminal(world, "-v", "sync", LOG_FORMAT="json") as run:
-        run.until(b"rate limit used up")
+    with begun_on_terminal(world, "-v", "sync", LOG_FORMAT="json") as run:
+        run.until("rate limit used up")
         os.kill(run.child.pid, signal.SIGTERM)
         ran = run.end()
     assert ran.code == 143
@@ -94,8 +56,8 @@ def test_bar_of_what_is_handed_over(world: World) -> None:
     world.closing(on=MARCH)
     seen = threading.Event()
     world.broadly.working = lambda request: seen.wait(30)
-    with _on_terminal(world, *BACKFILL) as run:
-        run.until(b"Handing over [........................] 0 of 1")
+    with begun_on_terminal(world, *BACKFILL) as run:
+        run.until("Handing over [........................] 0 of 1")
         seen.set()
         ran = run.end()
     assert ran.code == 0
@@ -107,8 +69,8 @@ def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
     world.closing()
     seen = threading.Event()
     world.clio.before = lambda r: seen.wait(30) if "/contacts" in r.path else None
-    with _on_terminal(world, "sync", "--dry-run") as run:
-        run.until(b"Deciding [")
+    with begun_on_terminal(world, "sync", "--dry-run") as run:
+        run.until("Deciding [")
         seen.set()
         ran = run.end()
     assert (ran.code, "Handing over" in ran.out) == (0, False)
@@ -117,7 +79,7 @@ def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
 def test_only_the_result_stays(world: World) -> None:
     """However long it took."""
     world.closing()
-    with _on_terminal(world, "sync") as run:
+    with begun_on_terminal(world, "sync") as run:
         ran = run.end()
     assert left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
 

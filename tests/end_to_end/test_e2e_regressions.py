@@ -1,7 +1,6 @@
 """What once went wrong, each with the smallest story that shows it."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from rig import faults
 from rig.faults import Delivery, Fault, Turn
+from terminal import on_terminal
 from world import Ran, World, on_post
 
 from clio_broadly_sync import pipeline
@@ -436,18 +436,8 @@ def test_closed_stdout_is_no_failure(fresh: World) -> None:
 def test_end_of_input_at_the_question_is_a_no(world: World) -> None:
     """Ctrl-D declines: 0, and the closings wait for the same command."""
     matter = world.closing(on=MARCH[0]).matter
-    ours, theirs = pty.openpty()
-    child = world.start(_backfill_of_march(), {}, theirs)
-    os.close(theirs)
-    shown = b""
-    while b"?" not in shown:
-        shown += os.read(ours, 4096)
-    os.write(ours, b"\x04")
-    with suppress(OSError):  # the other end was closed
-        while more := os.read(ours, 4096):
-            shown += more
-    os.close(ours)
-    assert world.finish(child, printed=shown.decode()).code == 0
+    ran = on_terminal(world, *_backfill_of_march(), answers={"?": "\x04"})
+    assert ran.code == 0
     assert world.posts == []
     assert world.backfill(*MARCH, "--yes", "--json").delivery == {"sent": 1}
     assert world.asked == [matter]

@@ -1,8 +1,6 @@
 """What cron sends by mail: nothing that went well, and no trouble more than once a day."""
 
 import json
-import os
-import pty
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 import signing
 from rig import faults
+from terminal import on_terminal
 from world import Ran, World
 
 FEW = {"SYNC_MAX_NEW": "1"}
@@ -172,23 +171,9 @@ def test_who_asks_is_told_each_time(world: World, option: str) -> None:
 def test_on_a_terminal_everything_is_said(world: World) -> None:
     """Wherever the output goes besides."""
     for _ in range(2):
-        assert "refuses the sign-in" in _on_terminal(world, "sync").out
-
-
-def _on_terminal(world: World, *arguments: str) -> Ran:
-    ours, theirs = pty.openpty()
-    try:
-        child = world.start(arguments, {"CLIO_ACCESS_TOKEN": "withdrawn"}, theirs)
-        os.close(theirs)
-        shown = b""
-        try:
-            while more := os.read(ours, 4096):
-                shown += more
-        except OSError:
-            pass  # the other end was closed
-        return world.finish(child, printed=shown.decode())
-    finally:
-        os.close(ours)
+        assert (
+            "refuses the sign-in" in on_terminal(world, "sync", CLIO_ACCESS_TOKEN="withdrawn").out
+        )
 
 
 def test_mail_has_20_lines_at_most(world: World) -> None:
