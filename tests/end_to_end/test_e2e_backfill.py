@@ -3,7 +3,6 @@
 from datetime import date, datetime, timedelta
 
 import pytest
-from rig import faults
 from terminal import on_terminal
 from world import Ran, World
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import signing
-from rig import faults
 from terminal import on_terminal
 from world import Ran, World
 
