@@ -30,8 +30,12 @@ _AS_IT_IS = "mode=ro&readonly_shm=1"
 """A way to open the state that reads the -wal and writes to no file. It uses the -shm of the
 process that is at work; where a dead run left the -shm, it uses an index of its own in memory."""
 
+WAIT_SECONDS = 5
+"""A transaction waits so long for another program that holds the database."""
+PATIENT_SECONDS = 60
+"""One that writes down what cannot be asked for again waits so long."""
 PRAGMAS = (
-    "PRAGMA busy_timeout = 5000",
+    f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
@@ -162,6 +166,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             with suppress(sqlite3.ProgrammingError):
                 connection.rollback()
             raise
+
+
+@contextmanager
+def patience(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let transactions inside wait for `PATIENT_SECONDS`."""
+    connection.execute(f"PRAGMA busy_timeout = {PATIENT_SECONDS * 1000}").close()
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}").close()
 
 
 def _connect(name: str) -> sqlite3.Connection:

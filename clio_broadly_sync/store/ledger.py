@@ -86,7 +86,7 @@ class Ledger:
     def record(self, pairs: Sequence[Pair], at: datetime) -> None:
         """Write decisions down, all or none of them."""
         if pairs:
-            with self._transaction() as connection:
+            with self._writing() as connection:
                 self._writer.write(connection, pairs, at)
 
     def claim(
@@ -106,7 +106,7 @@ class Ledger:
         `rest`. With `whole`, a batch that is not full is not claimed.
         """
         persons = {c.closing.key: self._people.of(c.request) for c in candidates}
-        with self._transaction() as connection:
+        with self._writing() as connection:
             batch, rest, refused = self._sorted(connection, candidates, persons, size, judge)
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
@@ -123,8 +123,12 @@ class Ledger:
         after: Callable[[Receipt, Closing], Closing],
         at: datetime,
     ) -> list[tuple[Receipt, Closing]]:
-        """Write receipts down; return each with what `after` makes of its closing."""
-        with self._transaction() as connection:
+        """Write receipts down; return each with what `after` makes of its closing.
+
+        A receipt does not come a second time, so this waits long for another program that holds the
+        database.
+        """
+        with database.patience(self._connection), self._writing() as connection:
             sending = {closing.key: closing for closing in self._found(connection, SENDING)}
             settled = [
                 (receipt, sending[receipt.key], after(receipt, sending[receipt.key]))
@@ -139,7 +143,7 @@ class Ledger:
         self, after: Callable[[Closing], Closing], at: datetime, *, but: Collection[Key] = ()
     ) -> list[Closing]:
         """Give back what was claimed and did not reach Broadly, except the closings `but`."""
-        with self._transaction() as connection:
+        with self._writing() as connection:
             sending = self._found(connection, SENDING)
             pairs = [(old, after(old)) for old in sending if old.key not in but]
             self._writer.write(connection, pairs, at)
@@ -150,7 +154,7 @@ class Ledger:
 
         `after` returns what becomes of each, or the same closing. Return those that changed.
         """
-        with self._transaction() as connection:
+        with self._writing() as connection:
             left = self._found(connection, SENDING)
             left += self._found(connection, f"{MARKED} AND {PENDING}")
             pairs = [(old, new) for old in left if (new := after(old)) != old]
@@ -283,6 +287,9 @@ class Ledger:
         statement = _FOUND.format(condition=condition)
         found = connection.execute(statement, {"firm": self._firm})
         return [rows.closing_of(row) for row in found]
+
+    def _writing(self) -> database.Transaction:
+        return self._writer.transaction(self._connection)
 
     def _transaction(self) -> database.Transaction:
         return database.transaction(self._connection)

@@ -85,7 +85,7 @@ class Outbox:
 
         `after` returns what becomes of a row.
         """
-        with self._transaction() as connection:
+        with self._writer.transaction(self._connection) as connection:
             # The rows are chosen once, by whatever index; the chunks then go by their places, so
             # no change to a row can hide another one or show one twice.
             number = queue.put(connection, *self._chosen(chosen))

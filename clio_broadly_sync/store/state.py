@@ -47,9 +47,9 @@ class Store:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
         self._key = bytes.fromhex(self._facts["hash_key"])
-        writer = Writer(firm)
-        self.ledger = Ledger(connection, firm, self._key, writer)
-        self.outbox = Outbox(connection, firm, writer)
+        self._writer = Writer(firm)
+        self.ledger = Ledger(connection, firm, self._key, self._writer)
+        self.outbox = Outbox(connection, firm, self._writer)
         self.history = History(connection, firm, self._key)
         self.overview = Overview(connection, firm)
         self.integrity = Integrity(connection, firm, self._facts)
@@ -173,7 +173,7 @@ class Store:
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
 
     def _save(self, values: Mapping[str, str]) -> None:
-        with database.transaction(self._connection) as connection:
+        with self._writer.transaction(self._connection) as connection:
             self._write(connection, values)
         self._facts.update(values)
 

@@ -2,14 +2,16 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
+from clio_broadly_sync.domain.errors import BusyError
 from clio_broadly_sync.domain.model import Closing, Key
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.store import rows
+from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.rows import marks
 
 Pair = tuple[Closing | None, Closing]
@@ -27,6 +29,23 @@ class Writer:
         self._firm = firm
         self._position = 0
 
+    @contextmanager
+    def transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """Do what is inside as one transaction of this run.
+
+        Raise BusyError where another run has begun since this one did: the lock did not lock, and
+        what the other one decides must stand.
+        """
+        with database.transaction(connection):
+            (last,) = connection.execute(_LAST_RUN, (self._firm,)).fetchone()
+            if self.run and last != self.run:
+                raise BusyError(
+                    "Another run has begun on this state although this one was still at work, so "
+                    "this one wrote nothing more. Does the state lie on a network folder, or was "
+                    "its lock file removed?"
+                )
+            yield connection
+
     def write(
         self,
         connection: sqlite3.Connection,
@@ -38,7 +57,8 @@ class Writer:
     ) -> None:
         """Write all pairs; with `decided`, as decisions of this run (what becomes held always is).
 
-        `codes` are Broadly's codes, for the list of changes.
+        The transaction is one of `transaction`. `codes` are Broadly's codes, for the list of
+        changes.
         """
         added: list[Values] = []
         changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
@@ -78,6 +98,7 @@ class Writer:
         )
 
 
+_LAST_RUN: Final = "SELECT max(run) FROM runs WHERE firm = ?"
 _OWN: Final = ("decided_in_run", "position", "changed_at")
 _ALL: Final = ("firm", *rows.COLUMNS, *_OWN)
 _NOTED: Final = (

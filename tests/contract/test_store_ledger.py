@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from watched import connection_of, watch
 
 from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.errors import BusyError
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -26,7 +27,7 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Claim, Store
+from clio_broadly_sync.store import Claim, Selection, Store
 from clio_broadly_sync.store.queue import CHUNK
 
 POLICY = make_policy()
@@ -752,3 +753,54 @@ def test_moments_are_whole_seconds(store: Store) -> None:
     """So that comparing in SQL is comparing in time."""
     put(store, make_closing(noticed_at=datetime(2026, 11, 20, 18, 0, 0, 999999, tzinfo=UTC)))
     assert row(store).noticed_at == NOW
+
+
+# A run that was overtaken, because the lock did not lock.
+
+
+@pytest.fixture
+def overtaken(store: Store, tmp_path: Path) -> Store:
+    """Return a store that has claimed a closing, while another run has begun since then."""
+    put(store, A, B)
+    claim(store, [make_candidate(A)])
+    with Store.open(tmp_path / "state" / "state.db") as other:
+        other.begin_run("sync", "overtakes", NOW)
+    return store
+
+
+WRITES: dict[str, Callable[[Store], object]] = {
+    "record": lambda store: put(store, make_closing(9)),
+    "claim": lambda store: claim(store, [make_candidate(B)]),
+    "settle": lambda store: settle(store, Outcome.ACCEPTED, 1),
+    "release": lambda store: store.ledger.release(lambda c: lifecycle.released(c, None), NOW),
+    "recover": lambda store: store.ledger.recover(lambda c: lifecycle.recovered(c, False), NOW),
+    "approve": lambda store: store.ledger.set_approval(
+        make_due(), Approval.WANTED, lifecycle.awaiting_approval, NOW
+    ),
+    "drop": lambda store: store.outbox.change(Selection(), lifecycle.dropped, NOW),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_overtaken_run_writes_nothing_more(
+    overtaken: Store, write: Callable[[Store], object]
+) -> None:
+    """What the other run makes of the ledger stands."""
+    before = {c.key: c for several in overtaken.ledger.known(range(99)).values() for c in several}
+    with pytest.raises(BusyError, match="Another run has begun"):
+        write(overtaken)
+    after = {c.key: c for several in overtaken.ledger.known(range(99)).values() for c in several}
+    assert after == before
+
+
+def test_receipt_waits_long_for_whoever_holds_the_database(store: Store) -> None:
+    """It does not come a second time; nothing else waits so long."""
+    put(store, A)
+    claim(store, [make_candidate(A)])
+    statements = connection_of(store).statements
+    before = len(statements)
+    settle(store, Outcome.ACCEPTED, 1)
+    told = [sql for sql, _ in statements[before:]]
+    assert told[0] == "PRAGMA busy_timeout = 60000"
+    assert told[1].startswith("BEGIN")
+    assert told[-1] == "PRAGMA busy_timeout = 5000"
