@@ -3,8 +3,8 @@
 import resource
 import time
 
-from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.transport.client import Transport
+from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
 
@@ -20,8 +20,8 @@ def no_waits() -> None:
         waited[0] += seconds
 
     time.monotonic, Stop.sleep = jumping, sleep  # type: ignore[method-assign]
-    for kind in (Transport, Api):
-        kind.__init__.__kwdefaults__["monotonic"] = jumping  # type: ignore[misc]
+    _, others = Clock.__init__.__defaults__  # type: ignore[misc]
+    Clock.__init__.__defaults__ = jumping, others  # type: ignore[misc]
 
 
 def file_bytes(most: int) -> None:
