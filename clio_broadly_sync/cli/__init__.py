@@ -1,4 +1,4 @@
-"""The command line. Each command's module is loaded when it is called, its libraries then too."""
+"""The command line. A command's module and its libraries are loaded only when it is called."""
 
 from clio_broadly_sync.cli.main import main
 

@@ -1,4 +1,4 @@
-"""What cron's reader is told, and when: the same trouble once a day, not in each of 96 runs.
+"""What the reader of cron's mail is told, and when: the same trouble once a day, not in each run.
 
 What was told is remembered in a small file beside the state, and not in it, because a state that
 cannot be opened is a trouble as well. The file holds codes, digests of sentences, and times.
@@ -20,55 +20,70 @@ from typing import Any, Final
 from clio_broadly_sync.domain.errors import ATTENTION, BusyError, UnavailableError
 
 PATIENCE: Final = timedelta(hours=6)
-"""So long Clio or Broadly may be away before anybody is told."""
+"""Clio or Broadly may be out of reach for so long before anybody is told."""
 A_DAY: Final = timedelta(hours=23, minutes=50)
-"""Until the same is told again: not a whole day, because cron is not that punctual."""
+"""After so long the same trouble is told again. It is less than a whole day, because cron does not
+start its runs to the second."""
 LARGEST_BYTES: Final = 1_000_000
-"""Fifty times what a day of troubles that are never the same would take."""
+"""No more of the file is read. It is fifty times what a day of troubles that are never the same
+would take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What went wrong in a run; two with the same `key` are the same trouble."""
+    """What went wrong in a run, or waits for a person's approval."""
 
     code: int
+    """The exit code that belongs to it."""
     sentence: str = ""
+    """What is said of it."""
 
     @property
     def key(self) -> str:
-        if self.code == UnavailableError.exit_code:  # one outage has many sentences
+        """The word by which it is remembered: two troubles with one key count as the same."""
+        if self.code == UnavailableError.exit_code:  # the sentences of one outage differ
             return str(self.code)
         return f"{self.code} {sha256(self.sentence.encode()).hexdigest()[:16]}"
 
 
 SURGE: Final = Trouble(ATTENTION, "surge")
+"""The trouble of every surge, whatever its figures are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Since when a trouble lasts, and when it was told last."""
+    """What is remembered of a trouble. Its moments are aware."""
 
     since: datetime
+    """When a run met it first."""
     told: datetime | None = None
+    """When it was told last; None where it was not told yet."""
 
 
 Memory = Mapping[str, Entry]
+"""The entries of the troubles that last, by their keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Whether to say what there is to say; `outage_since` where that is of an outage that lasts."""
+    """Whether and how a run says what there is to say."""
 
     aloud: bool
+    """Whether it is printed; otherwise it is at most worth log lines."""
     outage_since: datetime | None = None
+    """When the outage began of which it is time to tell; None where there is none."""
 
 
 def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]:
-    """Decide whether a trouble is to be told now; return what to remember, too."""
+    """Return whether a trouble is to be told now, and what is to be remembered from now on.
+
+    A busy state is never told.
+    """
     if trouble.code == BusyError.exit_code:
         return False, memory
     before = memory.get(trouble.key)
-    # A moment to come was noted by a clock that has been put back: who knows when that was.
+    # A moment in the future was noted by a clock that has been set back since, so nobody knows when
+    # it really was.
     if before is None or max(before.since, before.told or now) > now:
         before = Entry(now)
     if before.told is not None:
@@ -79,7 +94,11 @@ def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]
 
 
 def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Memory:
-    """Forget what a success has ended, and what would be told again anyway."""
+    """Return the memory without the troubles that have ended.
+
+    A run that succeeded has ended all but its own `troubles`. After any other run, those stay too
+    that were told less than a day ago, and an outage; the rest would be told again anyway.
+    """
     lasting = {trouble.key for trouble in troubles}
     if not success:
         lasting.add(Trouble(UnavailableError.exit_code).key)
@@ -88,16 +107,16 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
 
 
 class AlertLog:
-    """The file, readable by nobody else. Both methods may raise OSError."""
+    """The file of what was told, which only its owner can read. Both methods may raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> Memory:
-        """Return what it holds; nothing where there is none, or nonsense."""
+        """Return what the file says; nothing where there is no file or it cannot be understood."""
         try:
             if not stat.S_ISREG(self._path.lstat().st_mode):
-                return {}  # a pipe would be waited for
+                return {}  # reading a pipe would wait for somebody to write to it
             with self._path.open("rb") as file:
                 found = json.loads(file.read(LARGEST_BYTES))
             return {key: _entry(value) for key, value in found.items()}
@@ -105,7 +124,7 @@ class AlertLog:
             return {}
 
     def write(self, memory: Memory) -> None:
-        """Write all of it or nothing; where nothing is to be remembered, there is no file."""
+        """Write all of the memory or nothing; remove the file where nothing is to be remembered."""
         if not memory:
             self._path.unlink(missing_ok=True)
             return
@@ -122,9 +141,10 @@ class AlertLog:
 
 
 class AlertThrottle:
-    """Decides for a run whether what it has to say is printed.
+    """The decision whether a run prints what it has to say.
 
-    `alert_log`: where it is remembered, None where there is no place for one. `always`: a person
+    `alert_log` is the file of what was told, and None where there is no place for one; then
+    everything but a busy state is told. With `always`, everything is printed, because a person
     asked, on a terminal or for more words, and gets an answer each time.
     """
 
@@ -133,7 +153,12 @@ class AlertThrottle:
         self._always = always
 
     def hear(self, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Alert:
-        """Decide, and remember what was told to cron's reader, or that a success ended it."""
+        """Decide how a run with these troubles is told, and remember what the decision needs.
+
+        `now` is aware UTC; `success` says whether the run ended with 0 or 65. With `always`,
+        nothing counts as told to the reader of cron's mail, but a success ends troubles as usual.
+        A file that cannot be read or written raises nothing: then the run is told.
+        """
         if any(trouble.code == BusyError.exit_code for trouble in troubles):
             return Alert(self._always)
         if self._notebook is None:

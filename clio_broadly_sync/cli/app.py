@@ -1,4 +1,4 @@
-"""What every command begins with: settings, state, signals, the policy, and how it fails."""
+"""What every command begins with: settings, state, signals and policy; and how a command fails."""
 
 import os
 import signal
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def settings_of(options: Options) -> Settings:
-    """Read the settings and set up the log; raise ConfigError with every problem at once."""
+    """Return the settings and set up the log; raise ConfigError with every problem at once.
+
+    The log is set up in any case, because the problems are to be printed in its form.
+    """
     try:
         settings = load_settings(options.config_file, os.environ, Path.cwd())
     except ConfigError:
@@ -34,13 +37,17 @@ def settings_of(options: Options) -> Settings:
 
 
 def salvaged(options: Options) -> Salvaged:
-    """Return what can be used of settings that `settings_of` refuses."""
+    """Return what can be used of settings that `settings_of` refuses; never raise ConfigError."""
     return salvage_settings(options.config_file, os.environ, Path.cwd())
 
 
 @contextmanager
 def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
-    """Open the state, locked, to write to it; or a copy of it, which is all that looking needs."""
+    """Open the state for a command; where the command only reads, open a copy of it instead.
+
+    To write (`writes`), the state is locked first. Raise BusyError where another process holds the
+    lock, and StorageError where the state cannot be opened.
+    """
     if writes:
         with locked(settings.sync_state), Store.open(settings.sync_state) as store:
             yield store
@@ -50,7 +57,7 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
 
 
 def stop_on_signals() -> Stop:
-    """Return what SIGINT and SIGTERM from now on ask to stop."""
+    """Return a Stop that from now on notes SIGINT and SIGTERM."""
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.ask)
@@ -66,8 +73,15 @@ def connect(
     clock: Clock | None = None,
     makes_progress: bool = True,
 ) -> "Clients":
-    """Return what speaks to Clio and to Broadly. It is loaded only here: the libraries for HTTP
-    take longer than all the rest, and `--help` does without."""
+    """Return what speaks to Clio and to Broadly.
+
+    `patience` returns the seconds that may still be spent on waiting. `waiting` is called before
+    each wait, with what is waited for and how many seconds. With `makes_progress`, waits for Clio
+    get the grace of `cli/clients.py`.
+
+    The HTTP libraries take longer to load than all the rest, so they are loaded only here: `--help`
+    does without them.
+    """
     from clio_broadly_sync.cli.clients import Clients
 
     clock = clock or Clock()
@@ -77,17 +91,17 @@ def connect(
 
 
 def our_clock() -> datetime:
-    """Return this machine's time, in aware UTC."""
+    """Return this machine's time in aware UTC."""
     return datetime.now(UTC)
 
 
 def firm_zone(settings: Settings, store: Store) -> tzinfo | None:
-    """Return the firm's zone; None is this machine's."""
+    """Return the firm's zone, from the settings or as Clio named it; None: this machine's."""
     return settings.clio_time_zone or pins.zone_named(store.time_zone)
 
 
 def wanted(settings: Settings) -> pins.Wanted:
-    """Return what is held against the pins."""
+    """Return what the settings name, to be compared with the pins."""
     return pins.Wanted(
         host=settings.clio_base_url,
         broadly_url=settings.broadly_url,
@@ -98,7 +112,10 @@ def wanted(settings: Settings) -> pins.Wanted:
 
 
 def policy(settings: Settings, command: Command, store: Store) -> Policy:
-    """Return what the rules may see; a backfill knows no start day, no age, no settle time."""
+    """Return what the rules may see of the settings and the state.
+
+    For a backfill there is no start day, no age and no settle time.
+    """
     is_sync = command is Command.SYNC
     return Policy(
         command=command,
@@ -115,7 +132,7 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
 
 
 def fail(error: SyncError) -> int:
-    """Say what is wrong and what to do, a line each; return the exit code."""
+    """Print what is wrong and what to do on stderr, a line each; return the exit code."""
     for line in str(error).splitlines():
         logs.error(line)
     return error.exit_code

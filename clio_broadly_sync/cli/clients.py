@@ -1,4 +1,7 @@
-"""Both sides of a run, Clio and Broadly, made from the settings."""
+"""What speaks to both sides, Clio and Broadly, made from the settings.
+
+The HTTP libraries are loaded with this module, so `app.connect` loads it only when it is needed.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,11 +22,12 @@ from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
 GRACE_SECONDS: Final = 90.0
-"""A walk through Clio that makes progress goes on, its waits for the rate limit with it."""
+"""As long as Clio answers, a walk through it goes on, even when the run's time is over: a wait, for
+the rate limit for example, may last until so many seconds after the last answer."""
 
 
 class Clients:
-    """What speaks to Clio and to Broadly; made by `app.connect`."""
+    """What speaks to Clio and to Broadly; `app.connect` makes it and says what goes in."""
 
     def __init__(
         self,
@@ -42,17 +46,25 @@ class Clients:
         self.clio = Transport(
             "Clio", patience=patience, stop=stop, grace=grace, waiting=waiting, clock=clock
         )
+        """The requests to Clio, those of the sign-in included."""
         self.broadly = Transport(
             "Broadly", patience=patience, stop=stop, waiting=waiting, clock=clock
         )
+        """The requests to Broadly."""
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=our_clock)
         token_store = TokenStore(settings.sync_state)
         self.login_token = LoginToken(token_store, self.oauth, stop, now=our_clock)
+        """The token that `login` stored, whether or not it is the one that is used."""
         given = settings.clio_access_token
         self.tokens: AccessTokens = self.login_token if given is None else GivenToken(given)
+        """The tokens with which Clio is asked: CLIO_ACCESS_TOKEN where it is set, otherwise those
+        of `login`."""
 
     def source(self, known_zone: str | None = None) -> Clio:
-        """Return the firm's Clio; `known_zone` is the zone that the state has of it, if any."""
+        """Return a new source, which asks Clio with the tokens of this moment.
+
+        `known_zone` is the IANA name of the zone that the state has of the firm, if any.
+        """
         api = Api(self.clio, self.tokens, self._settings.clio_base_url, wall_clock=self._our_clock)
         settings = self._settings
         zone = settings.clio_time_zone
@@ -64,6 +76,7 @@ class Clients:
         )
 
     def sink(self, *, dry_run: bool) -> Sink:
+        """Return where review requests go: to Broadly or, in a dry run, nowhere."""
         if dry_run:
             return DryRun()
         return Broadly(
@@ -74,11 +87,15 @@ class Clients:
         )
 
     def use_token(self, token: str) -> None:
-        """Ask Clio with this token from now on."""
+        """Let every source that is made from now on ask Clio with this token."""
         self.tokens = GivenToken(Secret(token))
 
     def check_account(self, known: Pins, store: Store, source: Source) -> None:
-        """Raise ConfigError where the sign-in opens another account than the state's."""
+        """Raise ConfigError where the sign-in opens another account than the state's.
+
+        Clio is asked only where the state has not seen this token before. Other failures to get
+        a token or to ask raise other SyncErrors.
+        """
         if not store.has_seen(self.tokens.access_token()):
             pins.check_account(known, pins.read_account(source, told=True))
 

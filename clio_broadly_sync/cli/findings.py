@@ -1,4 +1,4 @@
-"""What `check` finds: one line each, one object in JSON, and an exit code for all."""
+"""What `check` and `verify` find: a line each, an object in JSON, and one exit code for all."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,12 +16,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; a failed one has the exit code of what is wrong."""
+    """One thing that was looked at, and what came of it."""
 
     about: str
+    """What was looked at, in a word or two."""
     level: Level
     says: str
+    """What was found, in whole sentences."""
     exit_code: int | None = None
+    """The exit code of what is wrong; None unless it failed."""
 
 
 def ok(about: str, says: str) -> Finding:
@@ -33,7 +36,7 @@ def warning(about: str, says: str) -> Finding:
 
 
 def untested(about: str, why: str) -> Finding:
-    """What could not be looked at is no failure of its own."""
+    """Return a warning that this could not be looked at, which is no failure of its own."""
     return warning(about, f"Not tested: {why}")
 
 
@@ -42,23 +45,24 @@ def failed(about: str, says: str, exit_code: int) -> Finding:
 
 
 def failures(about: str, error: SyncError) -> Iterator[Finding]:
-    """Yield a finding for each line of the error."""
+    """Yield a failed finding for each line of the error, with the error's exit code."""
     for line in str(error).splitlines():
         yield failed(about, line, error.exit_code)
 
 
 def worst(found: Iterable[Finding]) -> int:
-    """Return the exit code of what is worst; 0 where nothing failed."""
+    """Return the exit code of the worst finding; 0 where nothing failed."""
     codes = {finding.exit_code for finding in found if finding.exit_code is not None}
     return min(codes, key=WORST_FIRST.index, default=OK)
 
 
 def line(finding: Finding) -> str:
-    """Write a finding for a person."""
+    """Return a finding as a line for a person."""
     return f"{finding.level:<9}{finding.about}: {finding.says}"
 
 
 def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:
+    """Return the object that `check --json` prints; `code` is the exit code of the command."""
     return {
         "command": "check",
         "outcome": outcome_of(code),

@@ -1,4 +1,4 @@
-"""Log lines on stderr, as text or as JSON. What they say names ids and counts, never a person."""
+"""Log lines on stderr, as text or as JSON. They name ids and counts, and never a person."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ _LOG = logging.getLogger("clio_broadly_sync")
 
 
 def set_up(form: Literal["text", "json"], *, verbose: bool) -> None:
-    """Send this program's log to stderr; warnings only, unless `verbose`."""
+    """Send this program's log to stderr; warnings and errors only, unless `verbose`."""
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     _LOG.handlers = [handler]
@@ -22,14 +22,20 @@ def set_up(form: Literal["text", "json"], *, verbose: bool) -> None:
 
 
 def error(text: str) -> None:
-    """Print on stderr what a person has to read, in the form of the log."""
+    """Print a sentence that a person has to read on stderr, in the form of the log.
+
+    Where `set_up` was not called yet, that form is text.
+    """
     if not _LOG.handlers:
         set_up("text", verbose=False)
     _LOG.error("%s", text)
 
 
 def before_each_line(act: Callable[[], None]) -> None:
-    """Do this before a line is printed: there may be one on the terminal that is still drawn."""
+    """Call `act` before each log line from now on.
+
+    It wipes the line of `cli/progress.py`, which may still stand on the terminal.
+    """
     _Handler.before = staticmethod(act)
 
 
@@ -43,7 +49,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """An error is a sentence for a person, who needs no word before it."""
+        """Write the level before the message, except for an error: that is a sentence to read."""
         level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
         return output.folded(f"clio-broadly-sync: {level}{record.getMessage()}", err=True)
 

@@ -1,4 +1,4 @@
-"""The group of commands, what they have in common, completion, and the last resort for bugs."""
+"""The group of commands, the options of all of them, `completion`, and what a bug prints."""
 
 import gc
 import importlib
@@ -47,7 +47,7 @@ _MODULES = {
     "demo": "practice",
     "completion": "main",
 }
-"""Where the commands are whose module bears another name."""
+"""The modules of those commands that are not in a module of their own name."""
 _SHELLS: dict[str, type[ShellComplete]] = {
     "bash": BashComplete,
     "zsh": ZshComplete,
@@ -55,11 +55,15 @@ _SHELLS: dict[str, type[ShellComplete]] = {
 }
 _PROGRAM = "clio-broadly-sync"
 _VARIABLE = "_CLIO_BROADLY_SYNC_COMPLETE"
-"""How the script tells the program that it is asked for completions; click's own naming."""
+"""By this variable the script asks the program for completions. The name follows click's rule."""
 
 
 class _LazyGroup(click.Group):
-    """Knows its commands by name and one line; loads a command's module when it is called."""
+    """The commands by name and one line; a command's module is loaded only when it is called.
+
+    The libraries of all commands take long to load, and `--help` and completion must not wait for
+    them.
+    """
 
     def make_context(self, *arguments: Any, **named: Any) -> click.Context:
         with output.errors_folded():
@@ -133,18 +137,24 @@ def completion(shell: str) -> None:
     Example: eval "$(clio-broadly-sync completion bash)"
     """
     complete = _SHELLS[shell](click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
-    # Not `complete.source()`: for bash, that runs whichever bash there is, to ask its version.
+    # `complete.source()` is not called because, for bash, it runs whichever bash there is, to ask
+    # for its version.
     click.echo(ShellComplete.source(complete))
 
 
 def main() -> None:
-    """Run the command line; a bug prints where it is, and never the data that met it."""
-    gc.disable()  # loading makes no garbage, and to look for some took a sixth of an idle run
+    """Run the command line and exit.
+
+    A bug prints where it is, and never the data that met it. Output that cannot be written ends
+    the program with 74.
+    """
+    gc.disable()  # loading makes no garbage, and looking for it took a sixth of an idle run
     sys.excepthook = _print_bug
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # the caller has closed it
+        if getattr(sys, name) is None:  # whoever started the program has closed it
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-        getattr(sys, name).reconfigure(errors="replace")  # an alphabet that lacks some letters
+        # The terminal's character set may lack letters of what is printed.
+        getattr(sys, name).reconfigure(errors="replace")
         if mode == "w":
             setattr(sys, name, Output(getattr(sys, name)))
     try:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 import re
 from collections.abc import Callable
@@ -16,6 +16,8 @@ from clio_broadly_sync.domain.reasons import FINAL, Reason, State
 
 
 class _Day(click.DateTime):
+    """A date such as 2026-01-31, as a datetime at its midnight without a zone."""
+
     def __init__(self) -> None:
         super().__init__(["%Y-%m-%d"])
 
@@ -32,20 +34,27 @@ class _Day(click.DateTime):
 STATES: Final = {"waiting": State.PENDING, "held": State.HELD, "dead": State.DEAD}
 """The states of the outbox, by the words of the command line."""
 REASONS: Final = [reason.value for reason in Reason if reason not in FINAL]
+"""The reasons by which rows can be chosen: a row with a final one is never in the outbox."""
 DAY: Final = _Day()
+"""The type of an option that takes a date."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was said before the command, or after it."""
+    """The options of all commands, which may stand before the command or after it."""
 
     config_file: Path | None = None
+    """The settings file that was named; None where none was."""
     verbose: bool = False
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
-    """Accept `--config` and `-v` after the command as well; pass `options` first."""
+    """Let the command take `--config` and `-v` after its name as well.
+
+    The command gets Options as its first argument. A settings file named after the command wins
+    over one named before it.
+    """
 
     @wraps(command)
     def with_options(*, config_file: Path | None, verbose: bool, **others: Any) -> None:
@@ -65,7 +74,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of `sync` and `backfill`."""
+    """Add the options of `sync` and `backfill`, those of all commands included."""
     for option in (
         click.option("--yes", is_flag=True, help="Approve all that waits for a yes; do not ask."),
         click.option(
@@ -84,7 +93,7 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Batch(click.ParamType[tuple[int, int]]):
-    """A batch as this program names it."""
+    """A batch as this program names it, such as 12.3: the run's number and the batch's in it."""
 
     name = "RUN.BATCH"
 
@@ -100,7 +109,7 @@ class _Batch(click.ParamType[tuple[int, int]]):
 
 
 def choosing_rows(command: Callable[..., None]) -> Callable[..., None]:
-    """The ways to say which rows are meant; several of them together mean what fits all."""
+    """Add the ways to choose rows of the outbox; several of them choose the rows that fit all."""
     for option in (
         click.option(
             "--command",
@@ -124,7 +133,7 @@ def choosing_rows(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def changing_rows(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of `resend` and `drop`."""
+    """Add the options of `resend` and `drop`, those of all commands included."""
     everything = click.option("--all", "everything", is_flag=True, help="Everything there is.")
     yes = click.option("--yes", is_flag=True, help="Do it; do not ask.")
     return choosing_rows(everything(yes(json_option(common(command)))))

@@ -1,4 +1,7 @@
-"""What is printed: written or told why not, folded, dated, asked; in one place for all commands."""
+"""How all commands print and ask: lines, tables, dates, questions, and what is said of a bug.
+
+What a run or a command says is in its own module; log lines are in `cli/logs.py`.
+"""
 
 import re
 import shutil
@@ -17,35 +20,41 @@ from clio_broadly_sync.domain.errors import StoppedError
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 GAP: Final = "  "
+"""What stands between two columns of a table."""
 PROGRAM: Final = "clio-broadly-sync"
 PATIENCE_SECONDS: Final = 600.0
-"""So long a question is left open: meanwhile it keeps the state from cron's runs."""
+"""A question is left open at most so long, because meanwhile cron's runs find the state busy."""
 FRAMES: Final = 18
-"""Of a bug; with a line before them and one after, no more than cron's mail may hold."""
+"""At most so many lines of a bug's traceback are printed. With the line before them and the one
+after, they are no more than `cli/sync.py` lets cron mail."""
 WIDEST: Final = 100
 """Longer lines are hard to read, however wide the terminal is."""
 
 _COMMAND: Final = re.compile(r"`[^`]*`")
 _KEPT: Final = "\x1f"
-"""Stands for a blank at which no line may break."""
+"""It stands for a blank at which no line may break."""
 _INDENT: Final = re.compile(r" *(?:\S+(?: \S+){0,3} {2,})?")
+"""The indent of a line or, where it begins with a label of at most four words and two blanks, that
+label with its blanks."""
 _DEEPEST: Final = 24
+"""Where the indent is deeper than this, the further lines begin at the left margin."""
 
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class OutputError(OSError):
-    """The disk below stdout or stderr is full, or whoever read it has gone."""
+    """Output could not be written: the disk is full, or whoever read stdout or stderr has gone."""
 
     def __str__(self) -> str:
         return f"The output could not be written ({self.strerror})."
 
 
 class Output:
-    """One of the two, which raises OutputError where it cannot be written.
+    """Stdout or stderr, wrapped so that it raises OutputError where it cannot be written.
 
-    After that nothing is tried any more: the interpreter's own last try would end in a traceback.
+    After such an error it is not flushed any more, because the interpreter flushes it at its very
+    end, and a failure there would print a traceback.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -74,11 +83,12 @@ class Output:
         return OutputError(error.errno, error.strerror)
 
 
-# Lines for a person: folded at the width of the terminal; what is no terminal gets each line whole.
+# Lines for a person. On a terminal they are folded at its width; elsewhere each line stays whole.
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line, or several, each folded where a terminal is too narrow for it."""
+    """Print a line, or several, on stdout or on stderr (`err`), each folded where the terminal is
+    too narrow."""
     click.echo(folded(text, err=err), err=err)
 
 
@@ -89,16 +99,17 @@ def folded(text: str, *, err: bool = False) -> str:
 
 
 def width(stream: TextIO | None) -> int | None:
-    """Return how wide a line may be; None where no terminal shows it."""
+    """Return how many columns a line may have; None where the stream is no terminal."""
     if stream is None or not stream.isatty():
         return None
     return min(shutil.get_terminal_size().columns, WIDEST)
 
 
 def fold(line: str, columns: int | None) -> str:
-    """Break between words, but not inside a `command`, which is there to be copied.
+    """Return the line, broken between words into lines of at most `columns`; None: not broken.
 
-    What is folded stands below the text that follows the indent, or a label and its gap.
+    It is not broken inside a `command`, which is there to be copied. The further lines begin below
+    the text that follows the indent of the first one, or its label and the gap after that.
     """
     if columns is None or len(line) <= columns:
         return line
@@ -122,16 +133,18 @@ def _indent(line: str) -> int:
 
 
 class Column(NamedTuple):
-    """A column of the table; where not all fit, those with the least `worth` are left out."""
+    """A column of a table."""
 
     title: str
     width: int
     worth: int
+    """Where not all columns fit, those with the least worth are left out."""
     text: Callable[[dict[str, Any]], Any]
+    """It returns what stands in the column, given the object of a row in `--json`."""
 
 
 def fitting(columns: Iterable[Column], width: int | None) -> list[Column]:
-    """Return the columns that fit into the width; those with the least worth are left out."""
+    """Return the columns that fit into `width`, but at least one; None: all of them."""
     columns = list(columns)
     while width is not None and len(columns) > 1 and _width_of(columns) > width:
         columns.remove(min(columns, key=lambda column: column.worth))
@@ -144,6 +157,7 @@ def _width_of(columns: Iterable[Column]) -> int:
 
 
 def table_line(cells: Iterable[tuple[Any, int]]) -> str:
+    """Return a line of a table; a cell is what stands in it (None: “-”) and its width."""
     texts = (f"{'-' if value is None else value!s:<{width}}" for value, width in cells)
     return GAP.join(texts).rstrip()
 
@@ -152,28 +166,31 @@ def table_line(cells: Iterable[tuple[Any, int]]) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """Write `1 closing waits` or `3 closings wait`."""
+    """Return words such as `1 closing waits` or `3 closings wait`, of which `number` is the figure.
+
+    Where `many` is None, the plural is `one` with an s.
+    """
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def batch_of(run: int, batch: int | None) -> str | None:
-    """Name a batch, `12.3`: the run, and which of its batches."""
+    """Return the name of a batch, such as `12.3`: the run's number and the batch's in it."""
     return None if batch is None else f"{run}.{batch}"
 
 
 def moment(at: datetime, zone: tzinfo | None) -> str:
-    """Write `20 Nov 2026, 14:05 PST`: in this zone (None: the machine's), and by its name."""
+    """Return a moment as in `20 Nov 2026, 14:05 PST`; a `zone` that is None is this machine's."""
     there = at.astimezone(zone)
     return f"{day(there)}, {there:%H:%M %Z}"
 
 
 def day(on: date | None) -> str:
-    """Write `20 Nov 2026`, whatever the machine's language is."""
+    """Return a date as in `20 Nov 2026`, whatever the machine's language is."""
     return "no date" if on is None else f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
 
 
 def length(time: timedelta) -> str:
-    """Write how long, in the largest unit of which there are two: `40 minutes`, `3 days`."""
+    """Return words such as `40 minutes`, in the largest unit of which there are at least two."""
     seconds = max(0, int(time.total_seconds()))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size:
@@ -182,7 +199,7 @@ def length(time: timedelta) -> str:
 
 
 def iso(at: datetime | None) -> str | None:
-    """Write a moment for another program."""
+    """Return a moment (aware UTC) as `--json` shows it, such as `2026-11-20T22:05:00Z`."""
     return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -214,22 +231,26 @@ def _folded_message(error: click.ClickException) -> str:
 
 @contextmanager
 def patience(stop: Stop) -> Iterator[None]:
-    """Let a signal end the wait for an answer at once, and ten minutes without one as well: that
-    is click.Abort, as the end of the input is."""
+    """Let a signal end the wait for an answer at once, and `PATIENCE_SECONDS` without one too.
+
+    Raise StoppedError at the signal, and click.Abort after that time, which is also what click
+    raises at the end of the input.
+    """
     try:
         with time_limit(PATIENCE_SECONDS), stop.at_once():
             yield
     except StoppedError:
-        click.echo(err=True)  # the question's line is still open
+        click.echo(err=True)  # the cursor is still on the line of the question
         raise
     except TimeoutError:
         raise click.Abort from None
 
 
 def bug_lines(bug: BaseException) -> list[str]:
-    """Return where it is and the kind of error; its message may hold a client's data.
+    """Return lines that say where the bug is and which kind of error it raised.
 
-    Output that could not be written is no bug, and has a sentence of its own.
+    The error's message is left out, because it may hold a client's data. Output that could not be
+    written is no bug, and has a sentence of its own.
     """
     if isinstance(bug, OutputError):
         return [str(bug)]

@@ -1,4 +1,4 @@
-"""How far a run has come: a line on a terminal once it takes long, log lines elsewhere."""
+"""How far a run has come: a line on a terminal where it takes long, and log lines elsewhere."""
 
 import logging
 import shutil
@@ -16,23 +16,30 @@ from clio_broadly_sync.pipeline import ports
 log = logging.getLogger(__name__)
 
 LONG_SECONDS: Final = 2.0
-"""What is over by then draws nothing."""
+"""The line is drawn only after so many seconds, so that a short run draws nothing."""
 TICK_SECONDS: Final = 0.5
 BAR: Final = 24
+"""How many characters the bar has."""
 
 
 class Progress(ports.Progress, Protocol):
-    """What a run tells of, beside how far it has come."""
+    """Whoever watches how far a run has come, and shows it to a person."""
 
-    def waiting(self, what: str, seconds: float) -> None: ...
+    def waiting(self, what: str, seconds: float) -> None:
+        """Take in that a wait of so many seconds begins, and what is waited for."""
+        ...
 
     def finish(self) -> None:
-        """Leave the terminal to somebody else, until there is something to tell again."""
+        """Leave the terminal to something else until there is news again."""
         ...
 
 
 def of_a_run(label: str, *, drawn: bool) -> Progress:
-    """Return a line on the terminal, kept up to date by a thread of its own, or log lines."""
+    """Return what shows how far a run has come.
+
+    That is a line on the terminal (`drawn`), which a thread keeps up to date and which begins with
+    the `label` while closings are worked on; otherwise it is log lines.
+    """
     if not drawn:
         return Logged()
     line = Drawn(
@@ -48,7 +55,7 @@ def of_a_run(label: str, *, drawn: bool) -> Progress:
 
 
 class Logged:
-    """Says it in the log; what is waited for is logged by who waits."""
+    """Progress in the log. A wait is not logged here, because whoever waits logs it."""
 
     def __init__(self) -> None:
         self._done = self._all = 0
@@ -72,9 +79,12 @@ class Logged:
 
 
 class Drawn:
-    """One line, drawn anew whenever it changes, and wiped out in the end.
+    """Progress as one line on a terminal, drawn anew whenever it changes and wiped in the end.
 
-    `tick` may be called by another thread than the rest.
+    `write` puts text on the terminal, and `width` returns how many columns it has. `monotonic` and
+    `local_time` are the clocks, and are arguments so that tests wait for nothing. `label` is what
+    the line begins with while closings are worked on. `tick` may be called by another thread than
+    the other methods.
     """
 
     def __init__(
@@ -112,7 +122,7 @@ class Drawn:
         self._say(f"{self._label} [{bar}] {self._done} of {self._all}" if self._all else "")
 
     def waiting(self, what: str, seconds: float) -> None:
-        """Say until when; what is longer than a moment is said at once."""
+        """Show until when a wait lasts; show a wait of `LONG_SECONDS` or more at once."""
         until = self._local_time() + timedelta(seconds=seconds)
         over = self._monotonic() + seconds
         with self._lock:
@@ -122,21 +132,21 @@ class Drawn:
         self.tick()
 
     def finish(self) -> None:
-        """Wipe the line out; nothing is drawn until there is something new."""
+        """Wipe the line, and draw nothing until there is something new."""
         with self._lock:
             self._wait = ("", 0.0)
             self._text = ""
             self.clear()
 
     def clear(self) -> None:
-        """Wipe the line out for a moment, for what is to be printed in its place."""
+        """Wipe the line for a moment, so that something else can be printed in its place."""
         with self._lock:
             if self._shown:
                 self._write("\r" + " " * len(self._shown) + "\r")
                 self._shown = ""
 
     def tick(self) -> None:
-        """Draw what is to be seen now, if that is something else than before."""
+        """Draw what is to be shown now, unless the terminal shows it already."""
         with self._lock:
             now = self._monotonic()
             text, over = self._wait
@@ -158,7 +168,7 @@ def _write(text: str) -> None:
 
 
 def _tick(line: Drawn) -> None:
-    # A signal is for the main thread, which it may have to wake.
+    # Signals must reach the main thread, because they may have to wake it.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     while True:
         time.sleep(TICK_SECONDS)
