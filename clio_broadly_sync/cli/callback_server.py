@@ -1,7 +1,8 @@
-"""Where the browser brings Clio's answer to a sign-in: one address on this machine.
+"""The address on this machine to which the browser brings Clio's answer to a sign-in.
 
-Whatever else comes there, from a page that guesses or a client that hangs, is answered or left
-alone, and neither ends the wait nor is taken for the answer: it does not know the `state`.
+Anything else may come there too, from a page that guesses or a client that hangs. It does not know
+the `state` of the sign-in (RFC 6749, section 10.12), so it is never taken for the answer and does
+not end the wait.
 """
 
 import errno
@@ -22,8 +23,11 @@ from urllib.parse import parse_qs, urlsplit
 from clio_broadly_sync.domain.errors import ConfigError
 
 CLIENT_SECONDS = 10.0
+"""The time for each read from a client's socket."""
 POLL_SECONDS = 0.1
+"""A listener looks so often whether it is to end."""
 SLICE_SECONDS = 0.5
+"""A wait for the answer is cut into pieces of at most this length."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>clio-broadly-sync</title>
@@ -43,14 +47,19 @@ _GO_BACK = "You may close this page. How it went on is said where you ran the pr
 
 
 class Reply(NamedTuple):
-    """What Clio's page sent the browser back with: a code, or the word for why there is none."""
+    """What Clio's page sent the browser back with."""
 
     code: str | None
+    """The code to be exchanged for tokens; None where there is none."""
     error: str | None
+    """Clio's word for why there is no code, such as “access_denied”."""
 
 
 def reply_of(query: str, state: str) -> Reply | None:
-    """Return the answer in an address's query; None where it does not belong to this sign-in."""
+    """Return the answer in the query of an address; None where it belongs to another sign-in.
+
+    `state` is that of this sign-in.
+    """
     given = {name: values[-1] for name, values in parse_qs(query).items()}
     if not hmac.compare_digest(given.get("state", "").encode(), state.encode()):
         return None
@@ -58,7 +67,11 @@ def reply_of(query: str, state: str) -> Reply | None:
 
 
 class CallbackServer:
-    """Listens on the address of CLIO_REDIRECT_URI, and on no other, as a context manager."""
+    """A server on the address of CLIO_REDIRECT_URI, and on no other, as a context manager.
+
+    It begins to listen when it is made. Raise ConfigError where this machine cannot listen there.
+    `state` is that of the sign-in whose answer is waited for.
+    """
 
     def __init__(self, redirect_uri: str, state: str) -> None:
         self._state = state
@@ -93,11 +106,14 @@ class CallbackServer:
             listener.server_close()
 
     def wait(self, seconds: float, *, strayed: Callable[[], object]) -> Reply | None:
-        """Return the answer, None where none came in time; call `strayed` when the first one came
-        that belongs to another sign-in."""
+        """Return the answer; None where none came within so many seconds.
+
+        Call `strayed` when an answer to another sign-in has come, for the first of them only.
+        """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            # In slices: a signal that comes just as the queue begins to wait does not wake it.
+            # The wait is cut into slices, because a signal that comes just as the queue begins to
+            # wait does not wake it.
             with suppress(queue.Empty):
                 if (reply := self._came.get(timeout=min(left, SLICE_SECONDS))) is not None:
                     return reply
@@ -105,7 +121,11 @@ class CallbackServer:
         return None
 
     def take(self, query: str, show: Callable[[int, str, str], None]) -> None:
-        """Show a page for what the browser brought; then let `wait` have it."""
+        """Show a page for what the browser brought, then pass that on to `wait`.
+
+        `show` takes the HTTP status, the title and the text of the page. It is called from the
+        thread of a listener.
+        """
         reply = reply_of(query, self._state)
         try:
             if reply is None:
@@ -125,7 +145,7 @@ class CallbackServer:
             listener = _Listener(self, family, address)
         except OSError as error:
             if family is socket.AF_INET6 and error.errno in _MISSING:
-                return  # a machine without it still has the other one
+                return  # a machine without IPv6 still has IPv4
             raise
         self._listeners.append(listener)
         serve = threading.Thread(target=listener.serve_forever, args=(POLL_SECONDS,), daemon=True)
@@ -152,12 +172,15 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer would ask the DNS for the host's name.
+        # HTTPServer.server_bind is left out, because it would ask the DNS for the host's name.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs or breaks off is no error of ours, and its request holds a code."""
+        """Print nothing.
+
+        A client that hangs or breaks off is no error of ours, and its request may hold a code.
+        """
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -188,17 +211,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def is_loopback(redirect_uri: str) -> bool:
-    """Tell whether a browser on this machine can bring the answer there."""
+    """Tell whether the address is an http:// one of this machine, where its browser can go."""
     parts = urlsplit(redirect_uri)
     host = parts.hostname or ""
     try:
         return parts.scheme == "http" and (host == "localhost" or ip_address(host).is_loopback)
-    except ValueError:  # another name
+    except ValueError:  # a name other than localhost
         return False
 
 
 def _addresses(host: str, port: int) -> set[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Return all that the name means here: another program on one of them could take the code."""
+    """Return all loopback addresses of the name.
+
+    The server listens on each of them, because another program on one could take the code.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return {
         (family, (str(address[0]), port))

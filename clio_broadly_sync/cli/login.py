@@ -1,4 +1,7 @@
-"""`login` and `logout`: sign in to Clio, in the browser or by a pasted code; and out again."""
+"""`login` and `logout`: sign in to Clio, in the browser or by a pasted code, and out again.
+
+The address to which the browser brings Clio's answer is in `cli/callback_server.py`.
+"""
 
 import secrets
 import sys
@@ -35,10 +38,13 @@ if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
 
 PATIENCE_SECONDS: Final = 20.0
+"""At most so many seconds are spent on one wait for Clio."""
 LOGOUT_PATIENCE_SECONDS: Final = 3.0
-"""Signing out must not hang on a Clio that is away."""
+"""The same when signing out, which must not hang on a Clio that does not answer."""
 WAIT_SECONDS = 300.0
+"""The browser has so many seconds to bring Clio's answer."""
 _PASTE: Final = "run `clio-broadly-sync login --paste`"
+"""How a sentence ends that asks a person to sign in where there is no browser."""
 
 
 @click.command()
@@ -81,11 +87,15 @@ def _log_in(settings: Settings, stop: Stop, *, paste: bool) -> None:
     except DeniedError as error:
         if not paste:
             raise
-        raise DeniedError(str(error).replace(LOGIN, _PASTE)) from None  # there is no browser
+        # The machine has no browser, so the sentence must not ask for a sign-in in the browser.
+        raise DeniedError(str(error).replace(LOGIN, _PASTE)) from None
 
 
 class _LogIn:
-    """One sign-in. It holds the state from its beginning: what was pinned stays what it was."""
+    """One sign-in.
+
+    It holds the state locked while a person signs in, so that no run can change the pins meanwhile.
+    """
 
     def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
@@ -96,6 +106,11 @@ class _LogIn:
         self._url = self._clients.oauth.authorize_url(self._state)
 
     def carry_out(self, paste: bool) -> None:
+        """Sign in, check the account, store the tokens, and say whose account it is.
+
+        Raise ConfigError where the host or the account is not the state's, or where the browser
+        cannot bring Clio's answer here; and DeniedError where there is no code, or Clio refuses it.
+        """
         if not paste and not is_loopback(self._settings.clio_redirect_uri):
             raise ConfigError(
                 "CLIO_REDIRECT_URI is no http:// address of this machine, so the browser cannot "
@@ -110,7 +125,10 @@ class _LogIn:
         self._say(grant, account)
 
     def _pins(self) -> Pins | None:
-        """Return what the state was made with; where it has a host, it is the settings' one."""
+        """Return the state's pins; None where it has none yet.
+
+        Raise ConfigError where the settings name another host.
+        """
         with Store.snapshot(self._settings.sync_state) as store:
             known = store.pins()
         if known is not None:
@@ -118,7 +136,10 @@ class _LogIn:
         return known
 
     def _from_browser(self) -> str:
-        """Listen, and only then open the browser; return the code that it brings."""
+        """Listen, and only then open the browser; return the code that it brings.
+
+        Raise DeniedError where it brings none in time.
+        """
         redirect_uri = self._settings.clio_redirect_uri
         with CallbackServer(redirect_uri, self._state) as server:
             say("Opening Clio in the browser. If no page appears, open this address there:")
@@ -136,6 +157,10 @@ class _LogIn:
         return _code(reply)
 
     def _pasted(self) -> str:
+        """Ask for the code, or for the address that holds it; return the code.
+
+        Raise DeniedError where there is none, or where the address belongs to another sign-in.
+        """
         say("Open this address in any browser, and allow the app to read:")
         click.echo(self._url)
         say(
@@ -146,7 +171,7 @@ class _LogIn:
             with output.patience(self._stop):
                 text = click.prompt("Paste the code, or that whole address", err=True).strip()
         except click.Abort:
-            click.echo(err=True)  # the question's line is still open
+            click.echo(err=True)  # the cursor is still on the line of the question
             raise DeniedError(f"No code was pasted. To try again, {LOGIN}.") from None
         if "://" not in text:
             return str(text)
@@ -156,7 +181,7 @@ class _LogIn:
         return _code(reply)
 
     def _account(self, grant: Grant, known: Pins | None) -> Account:
-        """Return whose data the new token opens; raise ConfigError where it is not the state's."""
+        """Return the account that the new token opens; raise ConfigError for another account."""
         self._clients.use_token(grant.access_token)
         account = pins.read_account(self._clients.source())
         pins.check_account(known, account)
@@ -194,7 +219,7 @@ _STRAY: Final = (
 
 
 def _code(reply: Reply) -> str:
-    """Return the code; raise DeniedError with a sentence for why there is none."""
+    """Return the code, or raise DeniedError with a sentence that says why there is none."""
     if reply.error == "access_denied":
         raise DeniedError(
             f"The sign-in was declined on Clio's page; nothing was shared. To try again, {LOGIN}, "
@@ -230,8 +255,11 @@ _NOT_TOLD: Final = (
 
 
 def _tell_clio(clients: "Clients") -> bool:
-    """Withdraw the sign-in at Clio, renewing it first where it has ended; tell whether that
-    worked. A person who interrupts it is still signed in."""
+    """Withdraw the sign-in at Clio, and return whether that worked.
+
+    A sign-in that has ended is renewed first. A signal raises StoppedError, and the person is then
+    still signed in.
+    """
     try:
         _withdraw(clients)
     except StoppedError:

@@ -1,4 +1,4 @@
-"""`outbox`: what waits, is held or was rejected, listed and put right by a person."""
+"""`outbox`: what waits, is held or was rejected; a person lists it, sends it again or drops it."""
 
 import json
 import shutil
@@ -33,6 +33,7 @@ from clio_broadly_sync.store import Listed, Selection, Store
 from clio_broadly_sync.transport.signals import Stop
 
 SHOWN: Final = {state: word for word, state in STATES.items()}
+"""The words of the command line for the states of the outbox."""
 COLUMNS: Final = (
     Column("matter", 11, 9, lambda row: row["matter_id"]),
     Column("client", 11, 2, lambda row: row["contact_id"]),
@@ -68,7 +69,7 @@ def list_(options: Options, as_json: bool, **chosen: Any) -> None:
     """
     selection = _selection(**chosen)
     code = OK
-    if as_json:  # in pieces, because the rows may be many: how it ended is known last
+    if as_json:  # printed in pieces, because the rows may be many; the outcome is known last
         click.echo('{"command": "outbox list", "rows": [', nl=False)
     try:
         settings = app.settings_of(options)
@@ -128,6 +129,7 @@ def _selection(
 
 
 def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
+    """Raise UsageError unless rows were chosen and, where that is needed, somebody can be asked."""
     if any(chosen.values()) == everything:
         raise click.UsageError(
             "Say which: matter ids, --state, --reason, --batch, --command; or --all alone."
@@ -185,19 +187,23 @@ def _table(store: Store, chosen: Selection, zone: tzinfo | None) -> Iterator[str
 # What is changed.
 
 Counts = Counter[State]
-"""How many of the chosen rows there are in each state."""
+"""How many of the chosen rows are in each state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A way to put right the rows in these states."""
+    """What a person can do with rows of the outbox."""
 
     name: str
     states: frozenset[State]
+    """The states of the rows with which it can be done."""
     after: Callable[[Closing], Closing]
+    """It returns what becomes of a row."""
     foretold: Callable[[Counts, bool], Iterator[str]]
+    """It yields what will happen, in sentences, given the counts and whether Broadly dedupes."""
     question: str
     done: str
+    """The end of the sentence that says what was done; it begins with a number of closings."""
 
 
 def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
@@ -252,7 +258,8 @@ DROP: Final = Remedy(
 
 
 _THERE: Final = frozenset({*SHOWN, State.SENDING})
-"""What a run that was cut short left as sending comes back to the outbox when this one begins."""
+"""The states in which a matter may be named. What a run that was cut short left as sending comes
+back to the outbox when this command begins."""
 _UNSEEN: Final = (
     "Nothing was changed, because a `--yes` from before cannot have meant them. Look at them "
     "(`outbox list --state held`), and run this again."
@@ -260,7 +267,10 @@ _UNSEEN: Final = (
 
 
 def _check_there(store: Store, matters: Sequence[int]) -> None:
-    """Whoever mistyped one of several ids means to change another one, which would be left."""
+    """Raise UsageError where one of these matters has no row that could be changed.
+
+    Whoever mistyped one of several ids means another matter, which would be left unchanged.
+    """
     known = store.ledger.known(matters)
     there = {m for m, closings in known.items() if any(c.state in _THERE for c in closings)}
     if absent := [str(matter) for matter in dict.fromkeys(matters) if matter not in there]:
@@ -273,7 +283,7 @@ def _check_there(store: Store, matters: Sequence[int]) -> None:
 def _change(
     options: Options, remedy: Remedy, chosen: Selection, *, as_json: bool, asks: bool
 ) -> NoReturn:
-    """Change what was chosen; exit with the code of what happened."""
+    """Change what was chosen, and exit with the code of what happened."""
     stop = app.stop_on_signals()
     task = _Task(remedy, chosen, stop, asks=asks, as_json=as_json)
     try:
@@ -287,7 +297,7 @@ def _change(
 
 
 class _Task:
-    """One call of `resend` or `drop`."""
+    """One call of `resend` or `drop`; it asks before it changes anything where `asks` is true."""
 
     def __init__(
         self, remedy: Remedy, chosen: Selection, stop: Stop, *, asks: bool, as_json: bool
@@ -301,9 +311,9 @@ class _Task:
         self._changed = 0
 
     def carry_out(self, settings: Settings, store: Store) -> int:
-        """Put right first what an earlier run left, then what was chosen; return the exit code.
+        """Recover what an earlier run left, then change what was chosen; return the exit code.
 
-        Raise UsageError, and change nothing, where a matter that was named is not there.
+        Raise UsageError, and change nothing, where a matter that was named is not in the outbox.
         """
         _check_there(store, self._chosen.matters)
         store.begin_run("outbox", uuid.uuid4().hex, app.our_clock())
@@ -323,7 +333,7 @@ class _Task:
         return code
 
     def print(self, code: int, store: Store | None) -> None:
-        """Print the result for a person, or as one object."""
+        """Print the result for a person or as one JSON object; `store` is None where it failed."""
         if self._as_json:
             for piece in self._json(code, store):
                 click.echo(piece, nl=False)
@@ -331,7 +341,7 @@ class _Task:
             say(f"{self._changed} {self._remedy.done}")
 
     def _json(self, code: int, store: Store | None) -> Iterator[str]:
-        """Yield the object in pieces: the closings may be many."""
+        """Yield the object in pieces, because the closings may be many."""
         figures = {
             "command": f"outbox {self._remedy.name}",
             "outcome": outcome_of(code),
@@ -346,7 +356,10 @@ class _Task:
         yield "]}\n"
 
     def _recover(self, store: Store, dedupes: bool) -> int:
-        """Return how many became held: a run had handed them over when it was cut short."""
+        """Recover what earlier runs left; return how many rows became held.
+
+        Those were being sent to Broadly when a run was cut short.
+        """
         left = store.ledger.recover(partial(lifecycle.recovered, dedupes=dedupes), app.our_clock())
         held = sum(closing.state is State.HELD for closing in left)
         if held:
@@ -357,7 +370,10 @@ class _Task:
         return held
 
     def _agreed(self, dedupes: bool) -> bool:
-        """Say what is about to happen and ask; False where there is nothing to do, or a no."""
+        """Say what is about to happen, ask, and return whether to do it.
+
+        It is not to be done where there is nothing to do, or where the answer is no.
+        """
         for line in self._remedy.foretold(self._counts, dedupes):
             self._say(line)
         if not any(self._counts[state] for state in self._remedy.states):
@@ -372,5 +388,8 @@ class _Task:
         return agreed
 
     def _say(self, line: str) -> None:
-        """Say it where the question is asked; stdout may be a file."""
+        """Print a line on stderr, where questions are asked too, unless stdout is for a person.
+
+        Where a question is asked, stdout may be a file.
+        """
         say(line, err=self._as_json or self._asks)

@@ -1,4 +1,7 @@
-"""`status`: how far it has come, what waits, and what needs a person. Reads the state alone."""
+"""`status`: how far the runs have come, what waits, and what needs a person.
+
+It reads the settings and the state, and asks nobody.
+"""
 
 import json
 import sys
@@ -20,7 +23,9 @@ from clio_broadly_sync.store import Store, at_work
 from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
+"""At most so many runs are listed."""
 DAYS: Final = 14
+"""For so many days it is said how many closings were sent to Broadly."""
 STOPS_MANY: Final = 5
 """A contact that stops so many closings of others is named: its address may be a shared one."""
 SILENCE: Final = timedelta(hours=2)
@@ -38,7 +43,7 @@ WAITS: Final[Mapping[Reason | None, str]] = {
     Reason.CONTACT_HIDDEN: "Clio hides the contact from this sign-in",
     Reason.UNREADABLE_FIELD: "a box or a record in Clio cannot be read",
 }
-"""Why closings wait."""
+"""Why closings wait, by their reason."""
 
 TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
     Reason.SURGE: (
@@ -49,7 +54,7 @@ TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
     Reason.CONTACT_HIDDEN: (_ACCESS, f"which: `{_OUTBOX} list --reason contact_hidden`"),
     Reason.UNREADABLE_FIELD: (_ACCESS, f"which: `{_OUTBOX} list --reason unreadable_field`"),
 }
-"""What a person does about what waits for one."""
+"""What a person can do about what waits for a person, by its reason."""
 
 
 @click.command()
@@ -81,18 +86,26 @@ def status(options: Options, as_json: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What `status` says, as of `now`. `runs`, `days`: the latest first. `at_work`: the last run,
-    which has not come to its end, is under way."""
+    """What `status` says."""
 
     now: datetime
+    """The moment for which all of it is said (aware UTC)."""
     zone: tzinfo | None
+    """The firm's zone; None stands for this machine's."""
     rule: SyncRule
+    """The rule that is pinned; that of the settings where nothing is pinned yet."""
     first_run: datetime | None
+    """The moment of the first `sync` (aware UTC); None where there was none yet."""
     start_day: date | None
+    """A date in the firm's zone; None where no `sync` has run yet."""
     watermark: datetime | None
+    """The watermark (aware UTC); None where no `sync` has run yet."""
     last_sync: PastRun | None
+    """The last `sync`, however it ended; None where there was none yet."""
     runs: list[PastRun]
+    """The last runs, the latest first."""
     at_work: bool
+    """Whether the last run has not come to its end because it is still under way."""
     waiting: list[Group]
     sending: list[Group]
     held: list[Group]
@@ -100,10 +113,11 @@ class Status:
     stopped_by: list[tuple[int, int]]
     """How many closings each contact stops whose no is not their own, the most first."""
     days: list[tuple[date, int]]
+    """How many closings were sent to Broadly on each of the last days, the latest first."""
 
     @property
     def is_silent(self) -> bool:
-        """Cron does not seem to run `sync`."""
+        """Whether cron does not seem to run `sync`."""
         return self.last_sync is not None and self.now - self.last_sync.started_at > SILENCE
 
     @property
@@ -113,14 +127,17 @@ class Status:
         return closings_in([*self.held, *self.dead, *waiting])
 
     def _needs_a_person(self, group: Group) -> bool:
-        """What a backfill left goes no further by itself; one that is at work may still take it."""
+        """Tell whether these closings go no further by themselves.
+
+        What a backfill has left does not, but a backfill that is at work may still take it.
+        """
         backfills = self.at_work and self.runs[0].command == Command.BACKFILL
         left = group.command is Command.BACKFILL and not backfills
         return left or group.reason is Reason.SURGE or group.reason in FAULTS
 
 
 def read_status(settings: Settings, store: Store, now: datetime) -> Status:
-    """Return how the state stands."""
+    """Return what `status` says at the moment `now` (aware UTC)."""
     overview, known = store.overview, store.pins()
     zone = app.firm_zone(settings, store)
     last_runs = overview.last_runs(RUNS)
@@ -149,7 +166,10 @@ def closings_in(groups: Iterable[Group]) -> int:
 
 
 def by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[date, int]]:
-    """Count the hand-overs of the last days in the firm's zone, where a day may have 23 hours."""
+    """Count the closings that were sent to Broadly on each of the last days, the latest first.
+
+    A day is one of the firm's zone, where it may have 23 or 25 hours.
+    """
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
     bounds = [_midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
@@ -157,16 +177,16 @@ def by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[date,
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    """Return when the day begins; without a zone by this machine's."""
+    """Return when the day begins in the zone; None stands for this machine's zone."""
     begins = datetime(day.year, day.month, day.day, tzinfo=zone)
     return begins.astimezone(zone)
 
 
-# In short lines for a person, and as JSON.
+# What `status` prints: short lines for a person, or JSON.
 
 
 def lines(status: Status) -> Iterator[str]:
-    """Yield what needs a person first, then how far it has come."""
+    """Yield the lines for a person: first what needs one, then how far the runs have come."""
     yield from _summary(status)
     yield from _how_far(status)
     yield from _runs(status)
@@ -177,7 +197,7 @@ def lines(status: Status) -> Iterator[str]:
 
 
 def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
-    """Return the JSON object; nothing but the outcome where the state could not be read."""
+    """Return the JSON object; without a `status`, it says no more than the outcome."""
     head = {"command": "status", "outcome": outcome}
     if status is None:
         return head
@@ -266,7 +286,10 @@ def _waiting(status: Status) -> Iterator[str]:
 
 
 def _why(group: Group) -> str:
-    """Say why they wait; no run of cron goes on with what a backfill left."""
+    """Return words that say why the closings wait.
+
+    Those of a backfill do not wait for the next run, because no run of cron takes them.
+    """
     if group.command is Command.BACKFILL and group.reason in (None, Reason.UNAVAILABLE):
         return "of a backfill that did not come to its end"
     return WAITS.get(group.reason, str(group.reason))

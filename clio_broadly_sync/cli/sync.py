@@ -1,4 +1,8 @@
-"""`sync` and `backfill`: a run, its exit code, and what it says and to whom."""
+"""`sync` and `backfill`: a run, its exit code, and what it says to whom.
+
+The words of the report are in `cli/report_words.py`; when cron's mail is to say them is decided in
+`cli/alerts.py`.
+"""
 
 import gc
 import logging
@@ -44,8 +48,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("clio_broadly_sync.cli.run")
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
+"""A backfill, whose time has no limit, spends at most so long on waiting for one side."""
 MAIL_LINES = 20
-"""So long may be what cron sends by mail."""
+"""What cron sends by mail has at most so many lines."""
 
 
 @click.command()
@@ -124,7 +129,11 @@ def _check_dates(first: date, last: date, *, asks: bool) -> None:
 
 
 class Run:
-    """One call of `sync` or `backfill`."""
+    """One call of `sync` or `backfill`.
+
+    It sends at most `limit` clients to Broadly, without a limit where that is None. `close_dates`
+    are the first and the last close date of a backfill, both included.
+    """
 
     def __init__(
         self,
@@ -141,30 +150,41 @@ class Run:
         self.dry_run = dry_run
         self.as_json = as_json
         self.report = Report()
+        """What the run has counted so far."""
         self._options = options
         self._limit = limit
         self._close_dates = close_dates
         self._stop = app.stop_on_signals()
         self._clock = Clock()
         self._seconds = float("inf")
+        """The run's time, in seconds from its start."""
         self._clients: Clients | None = None
+        """What speaks to both sides; None until the settings and the state are in order."""
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
         asked = options.verbose or as_json or _has_terminal()
         self._attended = asked or not self._is_real_sync
+        """Whether a person or another program called the run, and not cron."""
         self._throttle = AlertThrottle(None, always=True)
         self._monitor = Monitor(None)
         self._said: Sequence[str] = ()
+        """What there was to say of the run, printed or not; the monitor gets it."""
 
     def ask(self, question: str) -> bool:
-        """Ask on the terminal; a signal ends the run there and then."""
+        """Ask a question on the terminal, and return whether the answer is yes.
+
+        No answer is a no. A signal raises StoppedError at once.
+        """
         self._progress.finish()
-        with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
+        with suppress(click.Abort), output.patience(self._stop):
             return output.agreed(question)
         return False
 
     def carry_out(self, walk: Callable[[RunContext], None]) -> NoReturn:
-        """Run, say what came of it, and exit with the code of what happened."""
+        """Do what `walk` does, say what came of it, and exit with the code of what happened.
+
+        A bug is raised where it has to be shown.
+        """
         try:
             code = self._run(walk)
         except Exception as bug:
@@ -187,7 +207,10 @@ class Run:
             return code
 
     def _settings(self) -> Settings:
-        """Read the settings; also those that are not in order may tell where to say so."""
+        """Read the settings, and set up whom to tell and how.
+
+        Even settings that are not in order may say where that is to be reported.
+        """
         try:
             settings = app.settings_of(self._options)
         except ConfigError:
@@ -208,7 +231,7 @@ class Run:
 
     def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
         self.report.watermark_from = self.report.watermark_to = store.watermark
-        gc.freeze()  # what has been loaded by now stays
+        gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
         gc.enable()
         context = self._context(settings, store)
         context.run = store.begin_run(self.command, self.run_id, app.our_clock())
@@ -228,7 +251,10 @@ class Run:
         return code
 
     def _code(self, error: SyncError | None) -> int:
-        """Return the exit code of what ended the run; a signal that came meanwhile has it."""
+        """Return the exit code of what ended the run.
+
+        Where a signal has come meanwhile, its code counts, and not that of the error.
+        """
         if error is None:
             return ATTENTION if self.report.attention else OK
         try:
@@ -275,13 +301,13 @@ class Run:
         return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a Broadly that asked for it."""
+        """Sleep so many seconds because Broadly asked for it, and show that."""
         self._progress.waiting("Broadly", seconds)
         if self._clients is not None:
             self._clients.broadly.wait(seconds)
 
     def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
-        """Say what went wrong, then what there is to do, then what was done."""
+        """Say what went wrong, then what there is to do, and then what was done."""
         self._progress.finish()
         errors = str(error).splitlines() if error is not None else []
         results = report_words.results(self.report, code, self.command, dry_run=self.dry_run)
@@ -296,7 +322,11 @@ class Run:
         self._print(code, store, results, aloud=alert.aloud)
 
     def _hear(self, code: int, error: SyncError | None) -> Alert:
-        """Decide whether it is said; off a terminal, what went well is at most worth log lines."""
+        """Decide whether what there is to say is printed.
+
+        Off a terminal, a run that went well is at most worth log lines, but for the very first one
+        and a dry run.
+        """
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
             troubles.append(Trouble(code, str(error)))
@@ -307,7 +337,10 @@ class Run:
         return replace(alert, aloud=alert.aloud or self.report.news)
 
     def _has_to_show(self, bug: Exception, code: int) -> bool:
-        """Tell the monitor of a bug; return whether it is to be shown, as any trouble is."""
+        """Tell the monitor of a bug, and return whether the bug is to be shown.
+
+        That is decided as it is for any other trouble.
+        """
         self._progress.finish()
         self._said = output.bug_lines(bug)
         trouble = Trouble(code, "\n".join(self._said))
@@ -317,7 +350,11 @@ class Run:
     def _print(
         self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
     ) -> None:
-        """Print the results on stdout, as one object or for a person."""
+        """Print the results on stdout, as one JSON object or as lines for a person.
+
+        Lines that are not to be printed (`aloud`) go to the log. The decisions are part of it in a
+        dry run and with `-v`.
+        """
         decided = (
             store.ledger.decided_in_run(self.command) if store and self._wants_decisions() else None
         )
@@ -360,5 +397,5 @@ class Run:
 
 
 def _has_terminal() -> bool:
-    """Tell whether a person looks on: cron has no terminal at any end."""
+    """Tell whether a person looks on; under cron, none of the three streams is a terminal."""
     return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))

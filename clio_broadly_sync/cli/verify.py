@@ -1,4 +1,7 @@
-"""`verify`: is the state sound, and did a closing slip through? Only reads."""
+"""`verify`: whether the state is sound, and whether a closing slipped through. It only reads.
+
+What a sound state is says `store/integrity.py`.
+"""
 
 import json
 import shlex
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
 
 PATIENCE_SECONDS: Final = 60.0
+"""At most so many seconds are spent on one wait for Clio."""
 _STATE, _CLIO = "state", "Clio"
 _WOULD: Final = {
     Verdict.SEND: "hand the client over, unless the contact's own box or details speak against it",
@@ -84,34 +88,41 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
     sys.exit(code)
 
 
-# Closings that slipped through: what closed in Clio, held against the ledger.
+# Closings that slipped through: what closed in Clio is compared with the ledger.
 
 
 class MissedClosing(NamedTuple):
-    """A closing that the ledger never saw and should have; `decision`: what `backfill` would do
-    by the matter alone."""
+    """A closing that should be in the ledger and never was."""
 
     matter_id: int
     closed_on: date | None
+    """Its close date; None where it has none, or none that can be read."""
     decision: Decision
+    """What `backfill` would decide by the matter alone."""
 
 
 @dataclass(slots=True)
 class Count:
-    """What was read since a close date, and what came of it. `coming`: the next `sync` notices
-    them; `before_start`, `too_old`: rightly not in the ledger. `dates`: of the slips, the first
-    and the last."""
+    """What was read since a close date, and how many closings are not in the ledger and why."""
 
     since: date
+    """The first close date of which everything was read, in the firm's zone."""
     read: int = 0
+    """How many matters were read."""
     slipped: int = 0
+    """How many should be in the ledger and are not."""
     coming: int = 0
+    """How many the next `sync` notices."""
     before_start: int = 0
+    """How many rightly are not: closed before the start day, or last edited before the first run.
+    """
     too_old: int = 0
+    """How many rightly are not, because they had closed too long ago when last edited."""
     dates: tuple[date, date] | None = None
+    """The first and the last close date of those that slipped through."""
 
     def add(self, missed: MissedClosing, today: date) -> None:
-        """Count one; what has no date that can be read could lie on any."""
+        """Count one that slipped through; without a date that can be read, it may lie on any."""
         self.slipped += 1
         known = self.dates or (date.max, date.min)
         on = missed.closed_on
@@ -120,7 +131,10 @@ class Count:
 
 
 class Scan:
-    """One walk through what closed in the last days. `span`: first run and watermark."""
+    """One walk through what closed in the last days.
+
+    `span` is the moment of the first run and the watermark, both in aware UTC.
+    """
 
     def __init__(
         self,
@@ -141,11 +155,14 @@ class Scan:
         self._backfill = app.policy(settings, Command.BACKFILL, store)
 
     def begin(self, days: int) -> Count:
-        """Return the count, with its first day by Clio's clock."""
+        """Return an empty count of the last `days` days by Clio's clock."""
         return Count(since=self._day(self._source.now()) - timedelta(days=days))
 
     def missed_closings(self, count: Count, fields: FieldIds) -> Iterator[MissedClosing]:
-        """Yield what slipped through, and count everything; future close dates are read as well."""
+        """Yield what slipped through, and count everything in `count`.
+
+        Close dates in the future are read as well.
+        """
         for page in self._source.closed_between(count.since, date.max, fields):
             known = self._store.ledger.known(matter.id for matter in page.matters)
             count.read += len(page.matters)
@@ -159,7 +176,10 @@ class Scan:
                     yield missed
 
     def _slipped(self, matter: Matter, count: Count) -> bool:
-        """Tell whether `sync` should have noticed it, judged by the day of its last edit."""
+        """Tell whether `sync` should have noticed it; count it where not.
+
+        The start day and the age are judged by the day of the matter's last edit.
+        """
         edited = matter.updated_at
         if edited is not None and edited > self._read_again:
             count.coming += 1
@@ -180,14 +200,17 @@ class Scan:
 
 
 def _is_known(matter: Matter, closings: Sequence[Closing]) -> bool:
-    """What cannot be read now may be in the ledger under the date that could."""
+    """Tell whether the ledger has the closing.
+
+    A matter that cannot be read now may be there under the date that could be read then.
+    """
     if not matter.readable:
         return bool(closings)
     return any(closing.key.closed_on == matter.closed_on for closing in closings)
 
 
 def sentence_of(missed: MissedClosing) -> str:
-    """Say which, and what `backfill` would do with it."""
+    """Return a sentence that names the closing and says what `backfill` would do with it."""
     why = f" ({missed.decision.reason})" if missed.decision.reason else ""
     would = _WOULD[missed.decision.verdict]
     return f"Matter {missed.matter_id}, closed on {missed.closed_on or 'no date'}: " + (
@@ -205,20 +228,24 @@ def object_of(missed: MissedClosing) -> dict[str, Any]:
     }
 
 
-# The whole of `verify`.
+# The command as a whole.
 
 
 class _Verification:
-    """One call of `verify`. Settings that cannot be used, or a signal, end it with a SyncError."""
+    """One call of `verify`, which asks Clio only where `days` says how far back."""
 
     def __init__(self, options: Options, days: int | None) -> None:
         self.count: Count | None = None
+        """What was counted in Clio; None until the walk through it has begun."""
         self._options = options
         self._days = days
         self._stop = app.stop_on_signals()
 
     def results(self) -> Iterator[Finding | MissedClosing]:
-        """Yield what is wrong with the state, or that nothing is; then what slipped through."""
+        """Yield what is wrong with the state, or that nothing is; then what slipped through.
+
+        Raise SyncError where the settings cannot be used, and at a signal.
+        """
         settings = app.settings_of(self._options)
         try:
             flaws = integrity.files(settings.sync_state)
@@ -291,7 +318,10 @@ def _of_sending(settings: Settings, closings: int) -> Iterator[Finding]:
 def _fields(
     settings: Settings, store: Store, known: Pins, source: Source, clients: "Clients"
 ) -> FieldIds:
-    """Return the ids of the boxes; raise ConfigError where a run would end with a pin or field."""
+    """Return the ids of the checkboxes, as a run would read them.
+
+    Raise ConfigError where a run would end because of a pin or a custom field.
+    """
     wanted = app.wanted(settings)
     pins.check_settings(known, wanted)
     clients.check_account(known, store, source)
@@ -299,7 +329,7 @@ def _fields(
 
 
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
-    """Say how many slipped through and what to run; or that none did."""
+    """Yield how many slipped through and what to run then, or that none did."""
     read = f"Read {output.count(count.read, 'matter')} that closed since {output.day(count.since)}"
     if count.dates is not None:
         first, last = count.dates
@@ -327,7 +357,7 @@ def _left_out(count: Count) -> Iterator[str]:
 
 
 class _Text:
-    """Says everything at once, a line each."""
+    """The output for a person, which prints each thing as soon as it is known, in a line."""
 
     def say(self, what: Finding | MissedClosing) -> None:
         if isinstance(what, MissedClosing):
@@ -339,7 +369,7 @@ class _Text:
 
 
 class _Json:
-    """Writes one object in pieces: what slipped through may be much."""
+    """The output of `--json`: one object, printed in pieces because there may be many closings."""
 
     def __init__(self) -> None:
         self._slips = 0
