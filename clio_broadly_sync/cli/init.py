@@ -1,6 +1,6 @@
 """`init`: a settings file after a few questions.
 
-Each answer is checked by the settings' own rules as soon as it is given.
+Each answer is checked by the rules of `settings.py` as soon as it is given.
 """
 
 import os
@@ -22,18 +22,23 @@ from clio_broadly_sync.settings import NAMES, Settings, load_settings, settings_
 
 INTERRUPTED: Final = 130
 _PLAIN = re.compile(r"[\w.:/@%&?+=,~-]+", re.ASCII)
+"""A value that needs no quotes in the file."""
 _REDIRECT: Final = Settings.clio_redirect_uri
+"""The default of CLIO_REDIRECT_URI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One setting; `asked_if` sees what is known by then, from the environment too."""
+    """A question about one setting."""
 
     name: str
+    """The name of the setting."""
     text: str
     default: str = ""
     secret: bool = False
+    """Whether a terminal must not show the answer."""
     asked_if: Callable[[Mapping[str, str]], bool] = lambda known: True
+    """It returns whether to ask, given the settings known by then, those of the environment too."""
 
 
 QUESTIONS: Final = (
@@ -110,6 +115,7 @@ def init(options: Options) -> None:
 
 
 def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
+    """Ask what the environment does not set; return the answers that are not empty, by setting."""
     given = {name: environ[name] for name in NAMES if environ.get(name, "").strip()}
     answers: dict[str, str] = {}
     for question in QUESTIONS:
@@ -124,13 +130,16 @@ def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ask(question: Question, known: Mapping[str, str]) -> tuple[str, str]:
-    """Ask until the answer is one that the settings accept."""
+    """Ask until the answer is one that the settings accept; return the setting and the answer.
+
+    An address as the answer about CLIO_REGION belongs to CLIO_BASE_URL.
+    """
     while True:
         answer = click.prompt(
             question.name,
             default=question.default,
             show_default=bool(question.default),
-            # Without a terminal there is no echo, and getpass would look for another one.
+            # Without a terminal nothing is echoed, and getpass would look for another terminal.
             hide_input=question.secret and sys.stdin.isatty(),
         ).strip()
         practice = question.name == "CLIO_REGION" and "://" in answer
@@ -142,7 +151,10 @@ def _ask(question: Question, known: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _problem(name: str, answer: str, known: Mapping[str, str]) -> str | None:
-    """Return what the settings say of this answer, as if it stood in an otherwise empty file."""
+    """Return what is wrong with this answer, in the words of `settings.py`; None where it fits.
+
+    It is looked at beside what is known by then, as if the settings file were empty.
+    """
     try:
         load_settings(Path(os.devnull), {**known, name: answer}, Path.cwd())
     except ConfigError as error:
@@ -163,11 +175,15 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
     yield f"    `{program} sync`    (the first one hands over nobody)"
 
 
-# The file: the example that comes with the program, with answers put in place.
+# The file is the example that comes with the program, with the answers put in their places.
 
 
 def check_place(path: Path) -> None:
-    """Raise before anything is asked, where a file cannot be written or is there already."""
+    """Raise an error where the file is there already or cannot be written.
+
+    That is a UsageError in the first case and a ConfigError in the second. It is called before
+    anything is asked.
+    """
     if os.path.lexists(path):
         raise _there_already(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -175,7 +191,10 @@ def check_place(path: Path) -> None:
 
 
 def write_settings_file(path: Path, answers: Mapping[str, str]) -> None:
-    """Write the whole file, for its owner's eyes only, or none."""
+    """Write the settings file as a whole, or no file; only its owner may read it.
+
+    Raise UsageError where it is there already, and ConfigError where it cannot be written.
+    """
     text = filled_in(answers)
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -195,7 +214,10 @@ def write_settings_file(path: Path, answers: Mapping[str, str]) -> None:
 
 
 def filled_in(answers: Mapping[str, str]) -> str:
-    """Return the example's text; each answer stands on its setting's line, as it is read back."""
+    """Return the text of the example with each answer on the line of its setting.
+
+    The answers are spelled so that `settings.py` reads the same values back.
+    """
     text = resources.files("clio_broadly_sync").joinpath("config.example.env").read_text("utf-8")
     for name, value in answers.items():
         text = _put(text, name, _spelled(value))

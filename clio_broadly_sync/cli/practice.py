@@ -1,4 +1,7 @@
-"""`demo` and `sandbox`: the whole job on practice servers, shown, or to be tried."""
+"""`demo` and `sandbox`: the whole job on practice servers, to be watched or to be tried.
+
+The practice servers themselves are in `sandbox/`.
+"""
 
 import json
 import os
@@ -21,6 +24,7 @@ from clio_broadly_sync.sandbox import Firm, Sandbox
 
 CLIO_PORT = 8711
 AT_ONCE = 3
+"""Each Enter closes so many matters."""
 TOKEN = "practice-token"  # noqa: S105  (the practice Clio's own)
 SETTINGS = (
     "CLIO_BASE_URL",
@@ -32,7 +36,8 @@ SETTINGS = (
     "SYNC_SETTLE_HOURS",
     "SYNC_STATE",
 )
-"""What is printed, in the order in which `init` asks; it does not ask for the last."""
+"""The settings that are printed, in the order in which `init` asks for them; for the last one it
+does not ask."""
 WORDS = {
     None: "handed over",
     "opted_out": "not handed over: BroadlyOptOut is checked on the contact",
@@ -41,14 +46,17 @@ WORDS = {
     "asked_recently": "not handed over: asked already, for another matter",
     "contact_hidden": "waits: Clio hides this contact from the sign-in",
 }
+"""What `demo` says of a decision, by its reason; None is that of a decision to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A client of the practice firm, and what was done about one matter of his."""
+    """A closed matter of the practice firm, and its client."""
 
     name: str
+    """The client's name."""
     matter: int
+    """The id of the matter."""
 
 
 @click.command()
@@ -95,7 +103,11 @@ def _posts(servers: Sandbox) -> str:
 
 
 def _run(settings: dict[str, str], folder: str, *options: str) -> str:
-    """Run `sync` as a program of its own; 65 is right where a client waits for a person."""
+    """Run `sync` as a program of its own, and return what it printed on stdout.
+
+    Exit code 65 is in order, because a client waits for a person. Any other but 0 raises
+    ClickException.
+    """
     command = [sys.executable, "-m", "clio_broadly_sync", "sync", *options]
     done = subprocess.run(  # noqa: S603  (this very program)
         command,
@@ -112,7 +124,10 @@ def _run(settings: dict[str, str], folder: str, *options: str) -> str:
 
 
 def _foreign_to_us(environ: Mapping[str, str]) -> dict[str, str]:
-    """Leave the real settings out: nothing of them may reach the demo."""
+    """Return the environment without this program's settings.
+
+    The real settings must not reach the demo.
+    """
     own = ("BROADLY_", "CLIO_", "LOG_", "PING_", "SYNC_")
     return {name: value for name, value in environ.items() if not name.startswith(own)}
 
@@ -153,7 +168,7 @@ def _show_decisions(cases: Sequence[_Case], report: dict[str, Any]) -> None:
         click.echo(line[: len(label)] + click.style(line[len(label) :], fg=colour))
 
 
-# The servers alone.
+# The practice servers alone, for a person to try the program on.
 
 
 @click.command()
