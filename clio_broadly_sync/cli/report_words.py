@@ -1,4 +1,4 @@
-"""A run's report in words and as JSON."""
+"""A run's report in words and as JSON; how it is counted is in `pipeline/report.py`."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,12 +14,16 @@ from clio_broadly_sync.pipeline.report import Report, decision_of
 from clio_broadly_sync.store import SurgeFigures
 
 FEWEST_TOGETHER = 10
-"""So many edits within minutes, and half of all, are told; fewer are a busy hour."""
+"""Edits within minutes are worth a sentence where there are at least so many, and they are at least
+half of all; fewer of them are only a busy hour."""
 _LIST: Final = "clio-broadly-sync outbox list"
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
-    """Return the counters under their public names; a dry run delivers nothing."""
+    """Return the counters under the names that `--json` has for them.
+
+    In a dry run all of `delivery` is 0, because nothing is sent.
+    """
     delivery = {
         "sent": report.sent,
         "duplicate": report.duplicate,
@@ -37,7 +41,7 @@ def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
 
 
 def entry(closing: Closing) -> dict[str, Any]:
-    """Return one of the `decisions`."""
+    """Return a closing as one of the `decisions` of `--json`."""
     decision = decision_of(closing)
     return {
         "matter_id": closing.key.matter_id,
@@ -53,7 +57,10 @@ def watermark(report: Report) -> dict[str, str | None]:
 
 
 def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> Iterator[str]:
-    """Yield the object in pieces: the decisions may be many."""
+    """Yield the JSON object in pieces, because the decisions may be many.
+
+    Where `decided` is None, the object has no `decisions`.
+    """
     yield json.dumps(counters).removesuffix("}")
     if decided is not None:
         yield ', "decisions": ['
@@ -64,8 +71,11 @@ def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> I
 
 
 def results(report: Report, code: int, command: Command, *, dry_run: bool) -> list[str]:
-    """Say what a person has to do, then what the run did; of a `sync` that failed, the first
-    only: the next one goes on."""
+    """Return lines that say what a person has to do, and then what the run did.
+
+    `code` is the run's exit code. Of a `sync` that failed, it is not said what it did, because the
+    next one goes on.
+    """
     by_hand = command is Command.BACKFILL and not dry_run
     has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
     summary = [_summary(report, dry_run=dry_run)] if has_figures else []
@@ -73,7 +83,10 @@ def results(report: Report, code: int, command: Command, *, dry_run: bool) -> li
 
 
 def cut(lines: Sequence[str], number: int) -> list[str]:
-    """Return at most so many of the lines; the last then says where the others can be read."""
+    """Return the lines, but at most `number`.
+
+    Where lines are left out, the last line says how many, and where they can be read.
+    """
     if len(lines) <= number:
         return list(lines)
     kept = lines[: max(0, number - 1)]
@@ -81,7 +94,10 @@ def cut(lines: Sequence[str], number: int) -> list[str]:
 
 
 def outage(since: datetime) -> str:
-    """Say what to do about a Clio or a Broadly that has not been there for hours."""
+    """Return a sentence that says since when Clio or Broadly is out of reach, and what to do.
+
+    `since` is aware, and shown in this machine's zone.
+    """
     return (
         f"No run has come through since {output.moment(since, None)}: see that this "
         "machine reaches the internet, and whether Clio or Broadly report an outage."
@@ -111,7 +127,7 @@ def _summary(report: Report, *, dry_run: bool) -> str:
 
 
 def needs(report: Report) -> Iterator[str]:
-    """Say what a person has to do."""
+    """Yield sentences that say what a person has to do."""
     yield from report.surge_says
     if report.held:
         yield (
@@ -136,7 +152,7 @@ def needs(report: Report) -> Iterator[str]:
 
 
 def _left_over(report: Report, code: int) -> Iterator[str]:
-    """Say that nothing but the same `backfill` goes on with what one has left."""
+    """Yield that only the same `backfill` goes on with what this one has left."""
     again = "`sync` does not go on with a backfill: run the same one again"
     if report.waiting:
         wait = output.count(report.waiting, "closing waits", "closings wait")
@@ -147,7 +163,7 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
 
 
 def table(closings: Iterable[Closing]) -> Iterator[str]:
-    """Say what was decided on each closing, ids only."""
+    """Yield the lines of a table that says what was decided on each closing, with ids only."""
     for number, closing in enumerate(closings):
         if not number:
             yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
@@ -164,11 +180,12 @@ def _moment(value: datetime | None) -> str | None:
     return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
-# A surge: how many wait, how far back they reach, whether they were closed in one go, what to do.
+# A surge: how many closings wait, how far back their close dates reach, whether they were closed in
+# one go, and what to do.
 
 
 def surge_of(context: RunContext) -> tuple[str, ...]:
-    """Return what is to be said after a run; nothing where nobody waits for approval."""
+    """Return what a run says of the closings that wait for approval; nothing where none does."""
     if not context.report.surge:
         return ()
     return tuple(
@@ -177,7 +194,10 @@ def surge_of(context: RunContext) -> tuple[str, ...]:
 
 
 def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
-    """Say what to do, and then what a person needs to know to do it; moments in the firm's zone."""
+    """Yield what to do, and then what a person needs to know to do it.
+
+    Moments are shown in `zone`, the firm's; None stands for this machine's.
+    """
     wait = output.count(surge.waiting, "closing waits", "closings wait")
     yield (
         f"{wait} for a person's yes. Look: `clio-broadly-sync outbox list --reason surge`, or "
@@ -200,7 +220,11 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
 
 
 def _why_surge(surge: SurgeFigures) -> str:
-    """A silence is told apart from a crowd: then cron had stopped, and nobody closed too many."""
+    """Return a sentence that says why the closings wait.
+
+    Closings noticed after a silence are distinguished from too many at once: cron had stopped then,
+    and nobody closed too many matters.
+    """
     too_many = "Counted with the day before, they are more than SYNC_MAX_NEW lets through in a day"
     if not surge.after_silence:
         return f"{too_many}."
@@ -218,7 +242,7 @@ def _is_in_one_go(surge: SurgeFigures) -> bool:
 
 
 def _when_edited(first: datetime, last: datetime, zone: tzinfo | None) -> str:
-    """Write `within 4 minutes (21 Nov 2026, 09:12 to 09:16)`."""
+    """Return words such as `within 4 minutes (21 Nov 2026, 09:12 to 09:16)`."""
     if last - first <= timedelta(minutes=1):
         return f"within a minute ({output.moment(first, zone)})"
     minutes = -((first - last) // timedelta(minutes=1))

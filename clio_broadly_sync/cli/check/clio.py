@@ -1,5 +1,9 @@
-"""What `check` finds at Clio: the clock, the sign-in, what it may read, both custom fields, their
-boxes; and whether all of it is what the state was made with."""
+"""What `check` finds at Clio, and whether all of it is what the state was made with.
+
+At Clio these are the clock, the sign-in, what the sign-in may read, both custom fields, and the
+values of their boxes. What a field must be like is in `domain/checkboxes.py`, and what is pinned in
+`pipeline/pins.py`.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SKEW: Final = timedelta(minutes=5)
+"""A difference between the clocks that is longer than this gets a warning."""
 FORBIDDEN: Final = 403
 NO_IDS: Final = FieldIds(None, None)
 _TICK: Final = (
@@ -46,26 +51,32 @@ _NOT_TOLD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What Clio said to each question, or the error that it ended with.
-
-    `ahead`: how far Clio's clock is ahead of this machine's, None where it told no time.
-    """
+    """What Clio answered to each question, or the error with which the question ended."""
 
     account: Account | SyncError
+    """Who is signed in, which is asked first."""
     ahead: timedelta | None
+    """How far Clio's clock is ahead of this machine's; None where Clio told no time."""
     definitions: list[CustomField] | SyncError
+    """The definitions of all custom fields."""
     matters: Sample | SyncError
     contacts: Sample | SyncError
+    """A few of the clients of the sampled matters, or of all contacts."""
     ids: FieldIds
+    """The ids of the checkboxes whose values were read."""
 
     @property
     def is_cut_short(self) -> bool:
-        """Tell that nothing was asked after the first question, which nobody could answer."""
+        """Whether nothing was asked after the first question, because that had no answer."""
         return _ends_it(self.account)
 
 
 def ask(settings: Settings, clients: "Clients", known: Known | None) -> Answers:
-    """Ask Clio everything, in a handful of requests; nothing more where the first one fails."""
+    """Ask Clio everything, in a handful of requests; ask nothing more where the first one fails.
+
+    `known` is what the state says, None where it cannot be used. Only a signal raises an error,
+    which is StoppedError; every other one is an answer.
+    """
     source = clients.source()
     account = _tried(source.account)
     if isinstance(account, SyncError) and _ends_it(account):
@@ -81,7 +92,7 @@ def ask(settings: Settings, clients: "Clients", known: Known | None) -> Answers:
 
 
 def clock(answers: Answers) -> Iterator[Finding]:
-    """Say whether this machine's clock and Clio's fit."""
+    """Yield whether this machine's clock and Clio's fit."""
     about, ahead = "clock", answers.ahead
     if isinstance(answers.account, ClockError):
         yield from findings.failures(about, answers.account)
@@ -101,7 +112,10 @@ def clock(answers: Answers) -> Iterator[Finding]:
 def sign_in(
     settings: Settings, answers: Answers, known: Known | None, ends_at: str | None
 ) -> Iterator[Finding]:
-    """Say who is signed in, and for how long."""
+    """Yield who is signed in and for how long, and a warning where Clio does not tell the zone.
+
+    `ends_at` is when the access token ends, in words; None where that is not known.
+    """
     about, account = "sign-in", answers.account
     if isinstance(account, ClockError):
         yield findings.untested(about, "the clocks come first.")
@@ -124,7 +138,7 @@ def sign_in(
 
 
 def readings(answers: Answers) -> Iterator[Finding]:
-    """Say whether the sign-in may read what a run reads."""
+    """Yield whether the sign-in may read what a run reads."""
     if answers.is_cut_short:
         yield findings.untested(
             "Clio", "what this sign-in may read, the custom fields and their boxes."
@@ -141,7 +155,7 @@ def readings(answers: Answers) -> Iterator[Finding]:
 
 
 def custom_fields(settings: Settings, answers: Answers, known: Known | None) -> Iterator[Finding]:
-    """Say whether each of the checkboxes that the rule reads is as it should be."""
+    """Yield whether the custom field of each checkbox that the rule reads is as it should be."""
     if answers.is_cut_short:
         return
     if isinstance(answers.definitions, SyncError):
@@ -153,7 +167,7 @@ def custom_fields(settings: Settings, answers: Answers, known: Known | None) -> 
 
 
 def boxes(settings: Settings, answers: Answers) -> Iterator[Finding]:
-    """Say whether the value of each box can be read on records that there are."""
+    """Yield whether the value of each box can be read on matters and contacts that there are."""
     if answers.is_cut_short:
         return
     for box in app.wanted(settings).checkboxes():
@@ -167,9 +181,10 @@ def boxes(settings: Settings, answers: Answers) -> Iterator[Finding]:
 def pinned(
     settings: Settings, answers: Answers, known: Known | None, is_seen: Callable[[], bool]
 ) -> Iterator[Finding]:
-    """Say whether all is what the state was made with; what a field is, is said beside it.
+    """Yield whether host, account, address and rule are those that the state was made with.
 
-    `is_seen`: whether the account of this sign-in was checked before; then a run does not ask.
+    Whether a field is the pinned one is said with the custom fields. `is_seen` returns whether the
+    account of this sign-in was checked before, in which case a run does not ask Clio for it.
     """
     about = "pins"
     if known is None:
@@ -203,7 +218,7 @@ def _held_against(
 
 
 def _tried(call: Callable[[], T]) -> T | SyncError:
-    """Return what comes of it, an error as well; but a signal ends everything."""
+    """Return what the call returns, or the SyncError that it raises; StoppedError is raised on."""
     try:
         return call()
     except StoppedError:
@@ -213,7 +228,11 @@ def _tried(call: Callable[[], T]) -> T | SyncError:
 
 
 def _ends_it(account: Account | SyncError) -> bool:
-    """Only where Clio forbids to ask who is signed in, it may answer the rest."""
+    """Tell whether nothing more is to be asked after this answer to the first question.
+
+    Where Clio only forbids that question, it may answer the others; after any other error it will
+    not.
+    """
     forbidden = isinstance(account, DeniedError) and account.status == FORBIDDEN
     return isinstance(account, SyncError) and not forbidden
 
@@ -221,7 +240,7 @@ def _ends_it(account: Account | SyncError) -> bool:
 def _ids(
     settings: Settings, definitions: list[CustomField] | SyncError, known: Known | None
 ) -> FieldIds:
-    """Return the definition ids of the boxes; the pinned ones where Clio does not show them."""
+    """Return the ids of the boxes' definitions; the pinned ones where Clio does not show them."""
     if not isinstance(definitions, SyncError):
         return checkboxes.ids(app.wanted(settings).checkboxes(), definitions)
     return known.pins.fields if known is not None and known.pins is not None else NO_IDS

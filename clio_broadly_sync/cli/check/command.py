@@ -1,4 +1,8 @@
-"""`check`: every finding in its order, and before them what `--accept` takes over."""
+"""`check`: all findings in their order, and the new pins that `--accept` takes over.
+
+What is found on this machine, at Broadly and at the monitor is in `cli/check/here.py`, and what is
+found at Clio in `cli/check/clio.py`.
+"""
 
 import json
 import sys
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS: Final = 60.0
+"""A check waits for Clio and Broadly until so many seconds after its beginning, and then no longer
+than the grace of `cli/clients.py` allows."""
 
 
 @click.command()
@@ -62,7 +68,7 @@ def check(options: Options, accept: bool, as_json: bool) -> None:
 
 
 class _Check:
-    """One call of `check`. What `--accept` refuses, or a signal, ends it with a SyncError."""
+    """One call of `check`."""
 
     def __init__(self, options: Options, *, accept: bool) -> None:
         self._options = options
@@ -71,7 +77,10 @@ class _Check:
         self._began = time.monotonic()
 
     def findings(self) -> Iterator[Finding]:
-        """Yield everything that is to be known, in an order in which causes come first."""
+        """Yield everything that was looked at, causes before what may follow from them.
+
+        Raise SyncError where `--accept` refuses to take something over, and at a signal.
+        """
         try:
             settings = app.settings_of(self._options)
         except ConfigError as error:
@@ -116,7 +125,7 @@ class _Check:
 
 
 def _state(settings: Settings) -> Generator[Finding, None, Known | None]:
-    """Yield what is said of the state; return what it holds, None where it cannot be used."""
+    """Yield what is found about the state; return what it says, None where it cannot be used."""
     try:
         known = here.read_state(settings)
     except StorageError as error:
@@ -127,7 +136,10 @@ def _state(settings: Settings) -> Generator[Finding, None, Known | None]:
 
 
 def _end_of_token(settings: Settings, known: Known | None) -> str | None:
-    """Return when the access token of `login` ends; nobody tells it of one from the settings."""
+    """Return when the access token of `login` ends, for a person; None where that is not known.
+
+    Of a token from the settings nobody says when it ends.
+    """
     if settings.clio_access_token is not None or known is None:
         return None
     grant = TokenStore(settings.sync_state).read()
@@ -135,7 +147,12 @@ def _end_of_token(settings: Settings, known: Known | None) -> str | None:
 
 
 def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[str]:
-    """Pin what settings and Clio now say, where that may be; say what was not so before."""
+    """Pin what the settings and Clio now say; yield sentences that say what has changed.
+
+    Raise ConfigError where the host or the account is another, which is never taken over, or where
+    a custom field is not in order. A new rule sets a new start day, today in the firm's zone. After
+    a new BROADLY_URL, the rows in doubt become held.
+    """
     wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
         pins.check_host(known, wanted)
@@ -157,8 +174,11 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
 
 
 def _hold_what_is_in_doubt(store: Store) -> None:
-    """Another receiver knows nothing of what the one before may have accepted; nor was it meant
-    when a person sent it again."""
+    """Hold the rows in doubt, those that a person resent included.
+
+    The new receiver knows nothing of what the one before may have accepted. And a person who sent
+    a row again meant the receiver of then.
+    """
     at = app.our_clock()
     store.begin_run("check", uuid.uuid4().hex, at)
     store.ledger.recover(_held, at)

@@ -1,7 +1,7 @@
-"""What `check` finds on this machine: the settings file, the state, its runs, and what waits; and
-from here, at the addresses of Broadly and of the monitor.
+"""What `check` finds on this machine, and at the addresses of Broadly and of the monitor.
 
-The state is read once, from a copy: nothing is written beside it.
+On this machine these are the settings file, the state, its runs, and what waits. The state is read
+from a copy, so nothing is written beside it. What is found at Clio is in `cli/check/clio.py`.
 """
 
 import os
@@ -42,21 +42,23 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """What the state says."""
+    """What the state says, where it can be used."""
 
     pins: Pins | None
+    """None where nothing is pinned yet."""
     status: Status
+    """What `status` says."""
 
 
 def where_settings_are(options: Options) -> Finding:
-    """Say where the settings come from, which are in order."""
+    """Return where the settings, which are in order, were read from."""
     path = _settings_file(options)
     where = path if os.path.exists(path) else "the environment alone"
     return findings.ok("settings", f"They are in order; read from {where}")
 
 
 def settings_file(options: Options) -> Iterator[Finding]:
-    """Warn where others may read the settings file, which holds keys."""
+    """Yield a warning where others may read the settings file, which holds keys."""
     path = _settings_file(options)
     if os.path.exists(path) and path.stat().st_mode & 0o077:
         yield findings.warning(
@@ -65,7 +67,11 @@ def settings_file(options: Options) -> Iterator[Finding]:
 
 
 def read_state(settings: Settings) -> Known:
-    """Return what the state says; raise StorageError where a run could not use it."""
+    """Return what the state says.
+
+    Raise StorageError where a run could not use it: where it is damaged, or could not be read or
+    written.
+    """
     path = settings.sync_state
     with app.opened(settings, writes=False) as store:
         if not store.is_sound():
@@ -75,13 +81,13 @@ def read_state(settings: Settings) -> Known:
 
 
 def is_seen(settings: Settings, clients: "Clients") -> bool:
-    """Tell whether a run has checked the account of this sign-in."""
+    """Tell whether the account of this sign-in was checked before; may raise SyncError."""
     with app.opened(settings, writes=False) as store:
         return store.has_seen(clients.tokens.access_token())
 
 
 def state(settings: Settings) -> Finding:
-    """Say where the state is that was read."""
+    """Return where the state is that was read, or where the first `sync` makes it."""
     path = settings.sync_state
     if not path.exists():
         return findings.ok("state", f"There is none yet; the first `sync` makes it: {path}")
@@ -89,7 +95,10 @@ def state(settings: Settings) -> Finding:
 
 
 def runs(status: Status) -> Iterator[Finding]:
-    """Say how the last `sync` ended, what was cut short, and whether cron seems to run at all."""
+    """Yield how the last `sync` ended, and a warning where cron does not seem to run it.
+
+    Where the very last run has not come to its end and is no `sync`, it comes first.
+    """
     latest, sync = next(iter(status.runs), None), status.last_sync
     if latest is not None and latest.finished_at is None and latest != sync:
         yield _ended(latest, status)
@@ -106,7 +115,7 @@ def runs(status: Status) -> Iterator[Finding]:
 
 
 def outbox(status: Status) -> Finding:
-    """Say how much waits, for a person or for a later run."""
+    """Return how much waits, for a person or for a later run."""
     if status.for_a_person:
         waits = output.count(status.for_a_person, "closing waits", "closings wait")
         return findings.warning("outbox", f"{waits} for a person: see `clio-broadly-sync status`.")
@@ -143,7 +152,10 @@ def _ended(run: PastRun, status: Status) -> Finding:
 
 
 def check_writable(path: Path) -> None:
-    """Ask only: nothing is written to find out."""
+    """Raise StorageError where the state in this file could not be written.
+
+    The permissions are looked at, and nothing is written to find that out.
+    """
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
@@ -155,9 +167,9 @@ def check_writable(path: Path) -> None:
         )
 
 
-# Two addresses to which nothing may be sent, Broadly's and the monitor's: a batch would ask a
-# client, and a ping would count as a sign of life. So one GET each has to tell what it can, and
-# what it cannot tell is said.
+# Nothing may be sent to Broadly's address or to the monitor's: a batch would ask a client, and a
+# ping would count as a sign of life. So one GET each has to show what it can, and the findings also
+# say what it cannot show.
 
 _NOT_THERE: Final = (404, 410)
 _UNKNOWN: Final = (
@@ -166,7 +178,7 @@ _UNKNOWN: Final = (
 
 
 def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
-    """Say whether Broadly's address answers, and does not refuse the key."""
+    """Yield whether Broadly's address answers and does not refuse the key."""
     about, host = "Broadly", _origin(settings.broadly_url)
     try:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())
@@ -183,7 +195,7 @@ def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
 
 
 def ping(settings: Settings, stop: Stop) -> Finding:
-    """Say whether the monitor's host can be reached; its address itself is left alone."""
+    """Return whether the monitor's host can be reached; no request goes to the address itself."""
     about = "ping address"
     if settings.ping_url is None:
         return findings.ok(
@@ -212,7 +224,11 @@ def _answered(about: str, host: str, status: int) -> Finding:
 
 
 def _status(transport: "Transport", url: str, headers: dict[str, str]) -> int:
-    """Return the status of an answer to a GET, whatever it means but for a redirect."""
+    """Return the status of the answer to a GET, also where that refuses the request or the address.
+
+    A refused key raises DeniedError, a redirect AddressError, and a side that is busy, out of order
+    or not there UnavailableError.
+    """
     try:
         return transport.request("GET", url, headers=headers).status
     except (AddressError, RefusedError) as error:
@@ -222,7 +238,7 @@ def _status(transport: "Transport", url: str, headers: dict[str, str]) -> int:
 
 
 def _is_reached(transport: "Transport", host: str) -> bool:
-    """Tell whether anybody answers, whatever it is."""
+    """Tell whether anybody answers there, whatever the answer is; a signal raises StoppedError."""
     try:
         transport.request("GET", f"{host}/", headers={})
     except (AddressError, RefusedError, DeniedError):
@@ -237,6 +253,6 @@ def _is_reached(transport: "Transport", host: str) -> bool:
 
 
 def _origin(url: str) -> str:
-    """Leave away what may be a secret."""
+    """Return scheme and host of an address, without the parts that may be a secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
