@@ -61,7 +61,8 @@ class Answers:
     """The definitions of all custom fields."""
     matters: Sample | SyncError
     contacts: Sample | SyncError
-    """A few of the clients of the sampled matters, or of all contacts."""
+    """The clients of the sampled matters, without the hidden ones; any contacts where there are no
+    such clients."""
     ids: FieldIds
     """The ids of the checkboxes whose values were read."""
 

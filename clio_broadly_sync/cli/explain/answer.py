@@ -1,4 +1,7 @@
-"""An explanation as lines for a person, and as JSON, which never holds a name."""
+"""An explanation as lines for a person, and as JSON, which never holds a name.
+
+The sentences about a closing are made in `cli/explain/sentences.py`.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,40 +22,52 @@ STATES: Final = {
     State.DEAD: "dead letter",
     State.HELD: "held",
 }
+"""The words for the states in the list of changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The answer about one closing, or about what has none (`story` None)."""
+    """The answer about one closing, or about a matter or contact that has none."""
 
     says: str
+    """What became of it, in one sentence."""
     more: tuple[str, ...] = ()
+    """What can be done about it, and what else there is to know, in sentences."""
     story: Story | None = None
+    """The closing with its changes; None where there is no closing."""
 
 
 class Explanation(NamedTuple):
-    """The whole answer, the latest closing first; `told` is never empty.
-
-    `known`: the ledger knew it; what it does not know was asked of Clio, or not (`--offline`).
-    """
+    """The whole answer."""
 
     told: list[Told]
+    """The answers about the closings, the latest first; there is at least one."""
     matter_id: int | None
+    """The matter that was asked for; None where it was a contact, or is not known."""
     contact_id: int | None
+    """The contact that was asked for; None where it was a matter."""
     known: bool
+    """Whether the ledger knows it. If not, Clio was asked, unless with `--offline`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Names:
-    """What a terminal may show: the matter's display number, names by contact; or why not."""
+    """The names from Clio, which only a terminal may show."""
 
     number: str | None = None
+    """The matter's display number; None where it is not known."""
     clients: Mapping[int, str | None] = field(default_factory=dict)
+    """The name of each contact, by the contact's id; None where Clio shows none."""
     missing: str | None = None
+    """The message of the error because of which there are no names; None where there was none."""
 
 
 def lines_of(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[str]:
-    """Yield the sentence first, then what helps, then how it came to that."""
+    """Yield of each closing the sentence first, then what helps, then how it came to that.
+
+    Moments are shown in `zone`, the firm's; None stands for this machine's. The changes are left
+    out where a contact was asked for.
+    """
     for number, told in enumerate(answer.told):
         if number:
             yield ""
@@ -68,7 +83,7 @@ def lines_of(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator
 
 
 def object_of(answer: Explanation | None, outcome: str) -> dict[str, Any]:
-    """Return the JSON object; an answer that failed is empty."""
+    """Return the JSON object; where there is no answer, it says no more than the outcome."""
     told = answer.told if answer is not None else []
     return {
         "command": "explain",
@@ -83,7 +98,7 @@ def object_of(answer: Explanation | None, outcome: str) -> dict[str, Any]:
 
 
 def _about(answer: Explanation, told: Told, names: Names) -> str:
-    """Say which matter and client it is; names where there are any."""
+    """Return words that name the matter, the client and the close date, as far as is known."""
     closing = told.story.closing if told.story is not None else None
     matter_id = closing.key.matter_id if closing is not None else answer.matter_id
     contact_id = closing.contact_id if closing is not None else answer.contact_id
@@ -102,7 +117,7 @@ def _in_brackets(text: str | None) -> str:
 
 
 def _change(step: Step, zone: tzinfo | None) -> str:
-    """Say one change: when, in which run, from what to what, and why."""
+    """Return a line about one change: when, in which run, from what to what, and why."""
     run = f"run {step.run}" + (f" ({step.command})" if step.command else "")
     before = "noticed" if step.before is None else STATES[step.before]
     same = step.before is step.state

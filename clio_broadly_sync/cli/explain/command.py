@@ -1,4 +1,8 @@
-"""`explain`: asks the ledger, and Clio for what the ledger does not know. Only reads."""
+"""`explain`: asks the ledger, and Clio for what the ledger does not know.
+
+It only reads. The parts of the answer are in `cli/explain/answer.py`, its sentences in
+`cli/explain/sentences.py`, and what Clio shows now in `cli/explain/preview.py`.
+"""
 
 import json
 import re
@@ -24,7 +28,9 @@ from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
 
 LONGEST_NUMBER = 255
+"""No longer text than this is taken as a display number."""
 _IN_ADDRESS: Final = re.compile(r"/matters/(\d+)(?!\w)", re.ASCII)
+"""The id in the address of a matter's page in Clio."""
 UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
 NO_MATTER: Final = (
     "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
@@ -37,12 +43,16 @@ NO_NUMBER: Final = (
 
 
 class Question(NamedTuple):
-    """What was asked: a matter by `number`, which may be its id; or a contact."""
+    """What was asked: about a matter, or about a contact."""
 
     matter_id: int | None
+    """The id that `number` may be; None where it cannot be one."""
     number: str
+    """What was typed: the matter's id, its display number, or its address."""
     contact_id: int | None
+    """The contact's id; None where a matter is meant."""
     offline: bool
+    """Whether only the ledger is to be asked, and not Clio."""
 
 
 @click.command()
@@ -86,8 +96,10 @@ def _is_number(text: str) -> bool:
 
 
 def _id_in(text: str) -> int | None:
-    """Return the id that a text may be, or that stands in the pasted address of a matter; a
-    display number may be all digits, too."""
+    """Return the id that a text may be, or that stands in the pasted address of a matter.
+
+    Return None where it is neither. A text of digits may also be a display number.
+    """
     address = _IN_ADDRESS.search(text)
     text = address[1] if address else text
     is_id = text.isascii() and text.isdecimal() and len(text) < 20
@@ -113,7 +125,7 @@ def _carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetu
 
 
 class _Explaining:
-    """One question, and where its answer comes from."""
+    """One call of `explain`: a question, and where its answer comes from."""
 
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._history = store.history
@@ -129,7 +141,7 @@ class _Explaining:
         self._preview = Preview(settings, store, self._given, stop)
 
     def answer(self) -> Explanation:
-        """Ask the ledger; Clio only where the ledger does not know."""
+        """Return the answer; ask the ledger, and Clio only where the ledger does not know."""
         asked = self._question
         if asked.contact_id is not None:
             return self._of_contact(asked.contact_id)
@@ -140,7 +152,7 @@ class _Explaining:
         return self._of_matter_in_clio()
 
     def say(self, answer: Explanation) -> None:
-        """Print for a person; with names on a terminal only."""
+        """Print the answer for a person, with names on a terminal only."""
         names = self._names(answer) if self._shows_names(answer) else Names()
         for line in lines_of(answer, names, self._given.zone):
             say(line)
@@ -184,7 +196,10 @@ class _Explaining:
         return Told(sentences.sentence(story, self._given), more, story)
 
     def _asked_before(self, story: Story) -> Told:
-        """Say which hand-over came before: of the same matter, or of the same person."""
+        """Return the answer about a closing that was passed over because of an earlier one.
+
+        It says which one that was: of the same matter, or of the same person.
+        """
         closing, zone = story.closing, self._given.zone
         former = sentences.related_by_matter(story, self._history.of_matter(closing.key.matter_id))
         if former is not None:
@@ -200,7 +215,11 @@ class _Explaining:
         return sentences.whose(story.closing, before, self._given.zone)
 
     def _same_address(self, story: Story) -> Related | None:
-        """Ask Clio for the address, which the ledger does not hold; the answer stands without."""
+        """Return the last closing that was sent to the same e-mail address or phone number.
+
+        The ledger does not hold these, so Clio is asked for them. Return None where it cannot be,
+        because the answer is useful without them, too.
+        """
         if self._question.offline:
             return None
         try:
@@ -218,7 +237,10 @@ class _Explaining:
         return sys.stdout.isatty() and not self._question.offline and is_somebody
 
     def _names(self, answer: Explanation) -> Names:
-        """Ask Clio for the names now; the answer stands without them, too."""
+        """Ask Clio for the names; the answer is useful without them, so a failure raises nothing.
+
+        Only a signal does: it raises StoppedError.
+        """
         of_closings = [told.story.closing.contact_id for told in answer.told if told.story]
         ids = {id_ for id_ in (answer.contact_id, *of_closings) if id_ is not None}
         number = None

@@ -1,6 +1,6 @@
-"""What would become now of a matter or contact that the ledger does not know, and why not yet.
+"""What would become of a matter or contact that the ledger does not know, and why it has not yet.
 
-Asks Clio and the rules as `sync` does, and records nothing.
+It asks Clio and the rules as `sync` does, and records nothing.
 """
 
 from datetime import datetime, timedelta
@@ -30,13 +30,17 @@ from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
 
 PATIENCE_SECONDS: Final = 60.0
+"""At most so many seconds are spent on one wait for Clio."""
 _NO_BOX: Final = FieldIds(None, None)
 _NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
 _NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
 
 
 class Preview:
-    """Clio as it is now, seen with the eyes of the next `sync`; may raise any SyncError."""
+    """What Clio shows now, decided on as the next `sync` would do it.
+
+    Every method may raise any SyncError.
+    """
 
     def __init__(self, settings: Settings, store: Store, given: Given, stop: Stop) -> None:
         self._settings = settings
@@ -54,25 +58,28 @@ class Preview:
         return [found] if found is not None else self._source.find_by_number(number, self._fields)
 
     def number(self, matter_id: int) -> str | None:
-        """Return the matter's display number, for a terminal only."""
+        """Return the matter's display number, for a terminal only; None where Clio shows none."""
         self._check_whose()
         found = self._source.find_matter(matter_id, _NO_BOX)
         return None if found is None else found.number
 
     def name(self, contact_id: int) -> str | None:
-        """Return the contact's name, for a terminal only."""
+        """Return the contact's name, for a terminal only; None where Clio shows none."""
         self._check_whose()
         return self._source.name_of(contact_id)
 
     def request(self, closing: Closing) -> ReviewRequest | None:
-        """Return what would be handed over for a closing now; None where Clio hides the contact."""
+        """Return what would be sent to Broadly for a closing now.
+
+        Return None where Clio hides the contact.
+        """
         contact = self._contact(closing.contact_id or 0)
         if contact is None:
             return None
         return lifecycle.request_for(closing, contact, self._given.policy, self._given.today)
 
     def of_contact(self, contact_id: int) -> Told:
-        """Say of a contact without a closing what speaks against it now."""
+        """Return the answer about a contact without a closing: what speaks against it now."""
         contact = self._contact(contact_id)
         if contact is None:
             return Told(_NO_CONTACT)
@@ -84,7 +91,10 @@ class Preview:
         return Told(says, (f"Nor would it be now, should a matter close: {why}.",))
 
     def of_matter(self, matter: Matter) -> Told:
-        """Decide on a matter that the ledger does not know."""
+        """Return the answer about a matter that the ledger does not know.
+
+        It says how the matter would be decided now, and why no `sync` has noticed it.
+        """
         closing = self._decided(matter)
         story = Story(closing, ())
         if not matter.closed:
@@ -102,7 +112,10 @@ class Preview:
         return Told(says, (why, helps) if helps else (why,), story)
 
     def _decided(self, matter: Matter) -> Closing:
-        """Go through the rules: by the matter, by the contact, by earlier hand-overs."""
+        """Return the closing as the rules decide on it, which the ledger then does not have.
+
+        The rules come in their order: by the matter, by the contact, and by who was asked before.
+        """
         policy, now = self._given.policy, app.our_clock()
         at = Moment(run=0, now=now, today=self._given.today)
         pair = lifecycle.noticed(matter, (), policy, at)
@@ -122,7 +135,7 @@ class Preview:
         return self._source.contacts([contact_id], self._fields).get(contact_id)
 
     def _why_not_yet(self, matter: Matter) -> tuple[bool, str]:
-        """Tell whether the next `sync` notices the matter, and why none has."""
+        """Return whether the next `sync` notices the matter, and a sentence why none has yet."""
         first_run, watermark = self._store.first_run, self._store.watermark
         if first_run is None or watermark is None:
             return False, (
@@ -146,7 +159,10 @@ class Preview:
 
     @cached_property
     def _fields(self) -> FieldIds:
-        """The ids of the boxes; where `sync` would stop at them, or at a pin, so does this."""
+        """The ids of the checkboxes, as `sync` would read them.
+
+        Raise ConfigError where they, or a pin, would stop `sync`.
+        """
         wanted, known = app.wanted(self._settings), self._store.pins()
         if known is not None:
             pins.check_settings(known, wanted)
@@ -154,7 +170,10 @@ class Preview:
         return pins.Fields(self._source, wanted).read(None if known is None else known.fields)
 
     def _check_whose(self) -> None:
-        """The ids of one firm are other people's in another."""
+        """Raise ConfigError where the host or the account is another than the state's.
+
+        In the account of another firm, the same ids are other people's.
+        """
         known = self._store.pins()
         if known is not None and not self._is_ours:
             pins.check_host(known, app.wanted(self._settings))

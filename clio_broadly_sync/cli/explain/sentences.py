@@ -1,7 +1,9 @@
 """What became of a closing, said in one sentence to a person who has never seen this program.
 
-Pure words: what is said depends on the closing, its last change and the settings alone. For
-every state and every reason there is a sentence, and for most a way on.
+Nothing is asked of anybody here: what is said depends only on the closing, its changes, those of
+related closings, and the settings. There is a sentence for every state and every reason, and for
+most of them another one that says what can be done. The words for the reasons are in
+`domain/reasons.py`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,31 +38,39 @@ _BY_ADDRESS: Final = "with the same e-mail address or phone number"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the words need: the policy of `sync`, the boxes' names, the firm's zone and today."""
+    """What the sentences need, beside the closing."""
 
     policy: Policy
+    """The policy of `sync`."""
     opt_out: str
+    """The name of the contact's checkbox."""
     opt_in: str
+    """The name of the matter's checkbox."""
     zone: tzinfo | None
+    """The firm's zone, in which moments are shown; None stands for this machine's."""
     today: date
+    """Today's date in the firm's zone."""
 
 
 def sentence(story: Story, given: Given) -> str:
-    """Say in one sentence what became of the closing."""
+    """Return the sentence that says what became of the closing."""
     closing, last = story.closing, _last(story)
     parts = _parts(closing, last, given)
     return _sentence(closing, last, given).format_map(parts)
 
 
 def helps(story: Story, given: Given) -> str | None:
-    """Say what a person can do about it; None where there is nothing to do."""
+    """Return a sentence that says what a person can do; None where there is nothing to do."""
     closing = story.closing
     text = _helps(closing, given)
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
 def of_contact(reason: Reason, read_at: datetime, given: Given) -> str:
-    """Say what speaks against a contact that has no closing, as the part of a sentence."""
+    """Return the part of a sentence that says what speaks against a contact without a closing.
+
+    `read_at` is when Clio was asked for the contact (aware UTC).
+    """
     parts = {"read": output.moment(read_at, given.zone), "opt_out": given.opt_out}
     return WHY[reason].format_map(parts)
 
@@ -196,8 +206,10 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
-    """Tell whether `sync` leaves it alone for the rule of then, or for its date: before the
-    first run, for any date."""
+    """Tell whether `sync` leaves the closing alone because of the rule of then, or of its date.
+
+    Before the first run, that holds for every date.
+    """
     policy, closed_on = given.policy, closing.key.closed_on
     if policy.start_day is None or closing.rule is not policy.rule:
         return True
@@ -212,7 +224,7 @@ def _last(story: Story) -> Step | None:
 
 
 def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, object]:
-    """Return what the sentences may name, by the word in braces."""
+    """Return what the sentences may name, by the word that stands for it in braces."""
     policy, zone = given.policy, given.zone
     changed = last.at if last is not None else closing.read_at
     settled = closing.noticed_at + timedelta(hours=policy.settle_hours)
@@ -240,33 +252,38 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
 
 
 def left_to_backfill(closed_on: date | None) -> str:
+    """Return a sentence with the `backfill` for a closing that no `sync` will notice."""
     return f"To hand it over all the same: {_backfill(closed_on)}"
 
 
 def _backfill(on: date | None) -> str:
-    """Return the command for just this day; a closing without a date has none to ask for."""
+    """Return the command for just this close date; None: a person fills in the dates."""
     dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
     return f"`{PROGRAM} backfill {dates}`."
 
 
-# The closing for whose sake another was passed over later (`asked_recently`): of the same matter
-# under another close date, or of the same person.
+# The closing because of which another was passed over later (`asked_recently`). It is of the same
+# matter under another close date, or of the same person.
 
 
 class Related(NamedTuple):
-    """Another closing, and when it began to keep others from going: by a claim, or dropped."""
+    """A closing that keeps others from being sent to Broadly."""
 
     at: datetime
+    """When it began to do so (aware UTC): when it was claimed, or dropped."""
     closing: Closing
 
     def moment(self) -> datetime:
-        """Return when it was handed over, or perhaps was; what never was, when it was dropped."""
+        """Return when it was sent to Broadly, or may have been; otherwise when it was dropped."""
         claimed = self.closing.claimed_at if _counts(self.closing) else None
         return claimed or self.at
 
 
 def related_by_matter(story: Story, others: Iterable[Story]) -> Related | None:
-    """Return what became of the same matter under another close date, where it still counted."""
+    """Return the closing of the same matter, under another close date, that still counted then.
+
+    `others` are the closings of the matter. Return None where there is none.
+    """
     since, own = _turn(story) - rules.SAME_MATTER, story.closing.key.closed_on
     return _latest(
         found
@@ -276,12 +293,19 @@ def related_by_matter(story: Story, others: Iterable[Story]) -> Related | None:
 
 
 def related_by_person(story: Story, others: Iterable[Story]) -> Related | None:
-    """Return the last hand-over of the same person; what was dropped before is none."""
+    """Return the closing with which the same person was sent to Broadly last, or may have been.
+
+    `others` are the closings of the person. One that was dropped before it was sent does not count.
+    Return None where there is none.
+    """
     return _latest(found for found in _before(story, others) if _counts(found.closing))
 
 
 def related_sentence(closing: Closing, former: Related, zone: tzinfo | None) -> str:
-    """Say what became of the matter, which is what counts, and that a new date changes nothing."""
+    """Return a sentence that says what became of the matter under its `former` closing.
+
+    That is what counts: a new close date changes nothing.
+    """
     when = _when(former, zone)
     new = f"the new one, {output.day(closing.key.closed_on)},"
     if closing.state is State.HELD:
@@ -300,7 +324,10 @@ def related_sentence(closing: Closing, former: Related, zone: tzinfo | None) -> 
 
 
 def whose(closing: Closing, before: Related | None, zone: tzinfo | None) -> str:
-    """Name the matter with which the person was handed over; None: it is not known which."""
+    """Return a sentence that names the matter with which the person was sent to Broadly before.
+
+    `before` is that closing; None where it is not known which.
+    """
     if before is None:
         return f"It was another contact in Clio, {_BY_ADDRESS}."
     is_same = before.closing.contact_id == closing.contact_id
@@ -322,7 +349,7 @@ def _became(closing: Closing) -> str:
 
 
 def _counts(closing: Closing) -> bool:
-    """Tell whether the client was handed over, or perhaps was."""
+    """Tell whether the client was sent to Broadly, or may have been."""
     return closing.state in (State.SENT, State.HELD) or closing.in_doubt
 
 
@@ -335,13 +362,17 @@ def _before(story: Story, others: Iterable[Story]) -> Iterator[Related]:
 
 
 def _is_cause(step: Step, closing: Closing) -> bool:
-    """Tell whether this change of a closing keeps others from being handed over."""
+    """Tell whether this change of a closing keeps others from being sent to Broadly."""
     claimed = step.state is State.SENDING and _counts(closing)
     return claimed or step.reason is Reason.DROPPED
 
 
 def _turn(story: Story) -> datetime:
-    """Return when the closing was passed over; one that is only foreseen, at the end of time."""
+    """Return when the closing was passed over.
+
+    One that the ledger does not have has no changes; for it, this is the end of time, so that
+    everything lies before it.
+    """
     return story.steps[-1].at if story.steps else datetime.max.replace(tzinfo=UTC)
 
 
