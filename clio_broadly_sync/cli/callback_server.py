@@ -80,6 +80,7 @@ class CallbackServer:
         self._listeners: list[_Listener] = []
         parts = urlsplit(redirect_uri)
         self.path = parts.path or "/"
+        """The path to which the browser brings the answer; on any other one there is nothing."""
         try:
             for family, address in _addresses(parts.hostname or "", parts.port or 80):
                 self._listen(family, address)
@@ -101,6 +102,7 @@ class CallbackServer:
         self.close()
 
     def close(self) -> None:
+        """End the listening on all addresses."""
         for listener in self._listeners:
             listener.shutdown()
             listener.server_close()

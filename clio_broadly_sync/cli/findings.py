@@ -9,8 +9,11 @@ from clio_broadly_sync.domain.errors import OK, WORST_FIRST, SyncError, outcome_
 
 
 class Level(StrEnum):
+    """How bad a finding is. The words appear in the output and in `--json`."""
+
     OK = "ok"
     WARNING = "warning"
+    """A person should look at it; it does not change the exit code."""
     FAILED = "failed"
 
 

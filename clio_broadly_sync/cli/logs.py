@@ -41,6 +41,7 @@ def before_each_line(act: Callable[[], None]) -> None:
 
 class _Handler(logging.StreamHandler[TextIO]):
     before: Callable[[], None] = staticmethod(lambda: None)
+    """It is called before each line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.before()

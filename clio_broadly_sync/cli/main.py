@@ -145,8 +145,8 @@ def completion(shell: str) -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    A bug prints where it is, and never the data that met it. Output that cannot be written ends
-    the program with 74.
+    Of a bug it is printed where it is, and never the data that met it. Output that cannot be
+    written ends the program with 74.
     """
     gc.disable()  # loading makes no garbage, and looking for it took a sixth of an idle run
     sys.excepthook = _print_bug

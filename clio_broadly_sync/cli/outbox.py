@@ -267,7 +267,7 @@ _UNSEEN: Final = (
 
 
 def _check_there(store: Store, matters: Sequence[int]) -> None:
-    """Raise UsageError where one of these matters has no row that could be changed.
+    """Raise UsageError where one of these matters has no row in the outbox.
 
     Whoever mistyped one of several ids means another matter, which would be left unchanged.
     """
@@ -388,8 +388,8 @@ class _Task:
         return agreed
 
     def _say(self, line: str) -> None:
-        """Print a line on stderr, where questions are asked too, unless stdout is for a person.
+        """Print a line for a person: on stderr where stdout holds JSON, or a question is asked.
 
-        Where a question is asked, stdout may be a file.
+        A question is asked on stderr too, because stdout may be a file.
         """
         say(line, err=self._as_json or self._asks)

@@ -34,8 +34,8 @@ _COMMAND: Final = re.compile(r"`[^`]*`")
 _KEPT: Final = "\x1f"
 """It stands for a blank at which no line may break."""
 _INDENT: Final = re.compile(r" *(?:\S+(?: \S+){0,3} {2,})?")
-"""The indent of a line or, where it begins with a label of at most four words and two blanks, that
-label with its blanks."""
+"""The indent of a line, with the label after it, if there is one: at most four words and then two
+blanks or more."""
 _DEEPEST: Final = 24
 """Where the indent is deeper than this, the further lines begin at the left margin."""
 

@@ -53,6 +53,7 @@ def entry(closing: Closing) -> dict[str, Any]:
 
 
 def watermark(report: Report) -> dict[str, str | None]:
+    """Return the watermark as it was when the run began and when it ended, for `--json`."""
     return {"from": _moment(report.watermark_from), "to": _moment(report.watermark_to)}
 
 

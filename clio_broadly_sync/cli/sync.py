@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("clio_broadly_sync.cli.run")
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
-"""A backfill, whose time has no limit, spends at most so long on waiting for one side."""
+"""A backfill, whose time has no limit, begins no longer wait than this for Clio or Broadly."""
 MAIL_LINES = 20
 """What cron sends by mail has at most so many lines."""
 
@@ -230,6 +230,10 @@ class Run:
             self._monitor = Monitor(ping_url)
 
     def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
+        """Do the run on the open state and say what came of it; return the exit code.
+
+        A StorageError is raised, and the end of the run is then not recorded.
+        """
         self.report.watermark_from = self.report.watermark_to = store.watermark
         gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
         gc.enable()

@@ -1,6 +1,6 @@
 """`verify`: whether the state is sound, and whether a closing slipped through. It only reads.
 
-What a sound state is says `store/integrity.py`.
+The checks of the state are in `store/integrity.py`.
 """
 
 import json
@@ -114,10 +114,10 @@ class Count:
     coming: int = 0
     """How many the next `sync` notices."""
     before_start: int = 0
-    """How many rightly are not: closed before the start day, or last edited before the first run.
-    """
+    """How many are rightly not in it, because they closed before the start day or were last edited
+    before the first run."""
     too_old: int = 0
-    """How many rightly are not, because they had closed too long ago when last edited."""
+    """How many are rightly not in it, because they had closed too long ago when last edited."""
     dates: tuple[date, date] | None = None
     """The first and the last close date of those that slipped through."""
 

@@ -173,6 +173,7 @@ class _Explaining:
         return Explanation([self._foreseen(matter)], matter.id, None, known=False)
 
     def _foreseen(self, matter: Matter) -> Told:
+        """Return the answer about a matter that the ledger does not know."""
         told = self._preview.of_matter(matter)
         if told.story is None or told.story.closing.reason is not Reason.ASKED_RECENTLY:
             return told
