@@ -3,134 +3,35 @@
 No run gets a setting from anywhere else. A problem never quotes a value, because a key may have
 been pasted into the wrong line. `config.example.env` explains what each setting means.
 
-python-dotenv reads the file. What a value must be is checked here without a library, because to
-load pydantic takes longer than all the rest of a run that finds nothing to do.
+How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 """
 
-import difflib
-import io
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
-
-from dotenv.parser import Binding, parse_stream
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Secret, SyncRule
-
-BROADLY_FIELDS = ("first_name", "last_name", "company_name", "email", "phone")
-
-_PREFIXES = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
-Parse = Callable[[str], Any]
-
-_WORD = re.compile("[!-~]+")
-_URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-_PART = r"[a-z0-9_-]{1,63}"
-_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
-_OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-encoding", re.I)
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
-_YES: Final = ("true", "yes", "on", "1", "t", "y")
-_NO: Final = ("false", "no", "off", "0", "f", "n")
-
-
-# How the text of a setting becomes its value. Each raises ValueError where it cannot.
-
-
-def as_number(kind: Parse, least: float, most: float) -> Parse:
-    """Return what reads an `int` or a `float` within these bounds, both included."""
-
-    def parse(text: str) -> Any:
-        value = kind(_fit(text, _NUMBER.fullmatch))
-        if not least <= value <= most:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def one_of(*words: str) -> Parse:
-    return lambda text: _fit(text.lower(), words.__contains__)
-
-
-def as_bool(text: str) -> bool:
-    return _fit(text.lower(), (_YES + _NO).__contains__) in _YES
-
-
-def as_word(text: str) -> str:
-    return _fit(text, _WORD.fullmatch)
-
-
-def as_secret(text: str) -> Secret:
-    return Secret(as_word(text))
-
-
-def as_box_name(text: str) -> str:
-    """Return the name of a checkbox as it is; blanks at its ends count."""
-    return _fit(text, lambda t: t.strip() and t.isprintable() and len(t) < 256)
-
-
-def as_path(text: str) -> Path:
-    return Path(_fit(text, os.path.isabs))
-
-
-def as_zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (OSError, KeyError):  # it names a folder of zones, such as Europe, or no zone
-        raise ValueError from None
-
-
-def as_url(text: str) -> str:
-    """Return an address that leads where it seems to lead, with nobody listening on the way."""
-    parts = urlsplit(text)
-    private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    well_made = _URL.fullmatch(text) and _HOST_AND_PORT.fullmatch(parts.netloc)
-    return _fit(text, lambda _: private and well_made and parts.port != 0)
-
-
-def as_origin(text: str) -> str:
-    """Return scheme and host, in one spelling, of an address that has no path and no query."""
-    parts = urlsplit(_fit(as_url(text), lambda t: "?" not in t))
-    _fit(parts.path, ("", "/").__contains__)
-    usual_port = ":443" if parts.scheme == "https" else ":80"
-    return f"{parts.scheme}://{parts.netloc}".lower().removesuffix(usual_port)
-
-
-def as_header(text: str) -> str:
-    """Return a header with one place for the key, if it is none that the program itself sets."""
-    match = _HEADER.fullmatch(text)
-    sound = match and match[2].count("{key}") == 1 and not _OWN_HEADERS.fullmatch(match[1])
-    return _fit(text, lambda _: sound)
-
-
-def _fit(text: str, holds: Callable[[str], object]) -> str:
-    """Return the text; raise ValueError where `holds` says no to it."""
-    if not holds(text):
-        raise ValueError
-    return text
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def as_fields(text: str) -> tuple[str, ...]:
-    """Return the names of a list in the order of `BROADLY_FIELDS`; one must be email or phone."""
-    names = {name.strip() for name in text.split(",")} - {""}
-    if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
-        raise ValueError
-    return tuple(name for name in BROADLY_FIELDS if name in names)
-
+from clio_broadly_sync.settings.file import read_file
+from clio_broadly_sync.settings.values import (
+    BROADLY_FIELDS,
+    Parse,
+    as_bool,
+    as_box_name,
+    as_fields,
+    as_header,
+    as_number,
+    as_origin,
+    as_path,
+    as_secret,
+    as_url,
+    as_word,
+    as_zone,
+    one_of,
+)
 
 # The settings that there are.
 
@@ -278,7 +179,7 @@ def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Pa
 
 
 def _from_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    texts, problems = read_file(path)
+    texts, problems = read_file(path, NAMES)
     beside = Path(os.path.realpath(path)).parent
     return {"sync_state": str(_usual_state(path)), **_given(texts, beside)}, problems
 
@@ -333,66 +234,3 @@ def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
     subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad
-
-
-# The file: its lines NAME=value, and what is wrong with the others.
-
-
-def read_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the values by name, and a sentence for each line that is wrong.
-
-    Raise ConfigError where the file cannot be read.
-    """
-    return _lines_of(_text_of(path))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}): mend that, or name another with --config."
-    except ValueError:
-        problem = "is not plain text: save it anew, as plain text in UTF-8."
-    raise ConfigError(f"The settings file {str(path)!r} {problem}")
-
-
-def _lines_of(text: str) -> tuple[dict[str, str], list[str]]:
-    """Return the values by name, and what is wrong with the other lines, quoting none of them."""
-    values: dict[str, str] = {}
-    problems: list[str] = []
-    for binding in parse_stream(io.StringIO(text)):
-        text = binding.original.string
-        line = binding.original.line + text.count("\n") - text.lstrip().count("\n")
-        if problem := _problem_of(binding, values):
-            problems.append(f"Line {line} of the settings file {problem}")
-        elif binding.key and (binding.value or "").strip():
-            values[binding.key] = binding.value or ""
-    return values, problems
-
-
-def _problem_of(binding: Binding, before: Mapping[str, str]) -> str | None:
-    name, value = binding.key or "", binding.value
-    nameless = name and (value is None or not re.fullmatch(r"\w+", name))
-    if binding.error or nameless or "\0" in binding.original.string:
-        return "does not read NAME=value: mend it, or put # before it."
-    if name and name not in NAMES:
-        return _stray(name)
-    if value and value.strip() and before.get(name, value) != value:
-        return f"sets {name} a second time, to something else: keep one of the two."
-    return None
-
-
-def _stray(name: str) -> str | None:
-    """Return what is wrong with a name that is misspelt or lacks its prefix.
-
-    Return None for a name that has nothing to do with this program.
-    """
-    upper = name.upper()
-    ours = upper.startswith(_PREFIXES)
-    near = [prefix + upper for prefix in _PREFIXES if prefix + upper in NAMES]
-    near = near or difflib.get_close_matches(upper, NAMES, n=1, cutoff=0.6 if ours else 0.85)
-    if not ours and not near:
-        return None
-    shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
-    mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
-    return f"sets {shown}, which is no setting: {mend}"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from clio_broadly_sync.cli import init
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.settings import NAMES, read_file
+from clio_broadly_sync.settings import NAMES
+from clio_broadly_sync.settings.file import read_file
 
 IN_PLACE = {"SYNC_RULE": "both"}
 printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)
@@ -24,7 +25,7 @@ def test_whatever_is_put_in_comes_out(answers: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.env")
         init.write_settings_file(path, answers)
-        assert read_file(path) == (answers, [])
+        assert read_file(path, NAMES) == (answers, [])
 
 
 def test_a_file_that_came_in_between_is_left_alone(tmp_path: Path) -> None:

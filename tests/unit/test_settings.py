@@ -13,7 +13,8 @@ from golden_files import Golden
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.settings import BROADLY_FIELDS, NAMES, Settings, load_settings
+from clio_broadly_sync.settings import NAMES, Settings, load_settings
+from clio_broadly_sync.settings.values import BROADLY_FIELDS
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",

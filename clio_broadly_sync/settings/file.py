@@ -1,0 +1,74 @@
+"""The settings file: its lines NAME=value, read by python-dotenv, and what is wrong with others."""
+
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from dotenv.parser import Binding, parse_stream
+
+from clio_broadly_sync.domain.errors import ConfigError
+
+_PREFIXES: Final = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
+
+
+def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the values by name, and a sentence for each line that is wrong.
+
+    `names` are those of all settings. Raise ConfigError where the file cannot be read.
+    """
+    return _lines_of(_text_of(path), names)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}): mend that, or name another with --config."
+    except ValueError:
+        problem = "is not plain text: save it anew, as plain text in UTF-8."
+    raise ConfigError(f"The settings file {str(path)!r} {problem}")
+
+
+def _lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the values by name, and what is wrong with the other lines, quoting none of them."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for binding in parse_stream(io.StringIO(text)):
+        text = binding.original.string
+        line = binding.original.line + text.count("\n") - text.lstrip().count("\n")
+        if problem := _problem_of(binding, values, names):
+            problems.append(f"Line {line} of the settings file {problem}")
+        elif binding.key and (binding.value or "").strip():
+            values[binding.key] = binding.value or ""
+    return values, problems
+
+
+def _problem_of(binding: Binding, before: Mapping[str, str], names: Sequence[str]) -> str | None:
+    name, value = binding.key or "", binding.value
+    nameless = name and (value is None or not re.fullmatch(r"\w+", name))
+    if binding.error or nameless or "\0" in binding.original.string:
+        return "does not read NAME=value: mend it, or put # before it."
+    if name and name not in names:
+        return _stray(name, names)
+    if value and value.strip() and before.get(name, value) != value:
+        return f"sets {name} a second time, to something else: keep one of the two."
+    return None
+
+
+def _stray(name: str, names: Sequence[str]) -> str | None:
+    """Return what is wrong with a name that is misspelt or lacks its prefix.
+
+    Return None for a name that has nothing to do with this program.
+    """
+    upper = name.upper()
+    ours = upper.startswith(_PREFIXES)
+    near = [prefix + upper for prefix in _PREFIXES if prefix + upper in names]
+    near = near or difflib.get_close_matches(upper, names, n=1, cutoff=0.6 if ours else 0.85)
+    if not ours and not near:
+        return None
+    shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
+    mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
+    return f"sets {shown}, which is no setting: {mend}"

@@ -1,0 +1,119 @@
+"""How the text of a setting becomes its value; a text that is none raises ValueError.
+
+What a value must be is checked here without a library, because to load pydantic takes longer than
+all the rest of a run that finds nothing to do.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from clio_broadly_sync.domain.model import Secret
+
+Parse = Callable[[str], Any]
+
+BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
+
+_WORD = re.compile("[!-~]+")
+_URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
+_PART = r"[a-z0-9_-]{1,63}"
+_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
+_OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-encoding", re.I)
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_YES: Final = ("true", "yes", "on", "1", "t", "y")
+_NO: Final = ("false", "no", "off", "0", "f", "n")
+
+
+def as_number(kind: Parse, least: float, most: float) -> Parse:
+    """Return what reads an `int` or a `float` within these bounds, both included."""
+
+    def parse(text: str) -> Any:
+        value = kind(_fit(text, _NUMBER.fullmatch))
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def one_of(*words: str) -> Parse:
+    return lambda text: _fit(text.lower(), words.__contains__)
+
+
+def as_bool(text: str) -> bool:
+    return _fit(text.lower(), (_YES + _NO).__contains__) in _YES
+
+
+def as_word(text: str) -> str:
+    return _fit(text, _WORD.fullmatch)
+
+
+def as_secret(text: str) -> Secret:
+    return Secret(as_word(text))
+
+
+def as_box_name(text: str) -> str:
+    """Return the name of a checkbox as it is; blanks at its ends count."""
+    return _fit(text, lambda t: t.strip() and t.isprintable() and len(t) < 256)
+
+
+def as_path(text: str) -> Path:
+    return Path(_fit(text, os.path.isabs))
+
+
+def as_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (OSError, KeyError):  # it names a folder of zones, such as Europe, or no zone
+        raise ValueError from None
+
+
+def as_url(text: str) -> str:
+    """Return an address that leads where it seems to lead, with nobody listening on the way."""
+    parts = urlsplit(text)
+    private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    well_made = _URL.fullmatch(text) and _HOST_AND_PORT.fullmatch(parts.netloc)
+    return _fit(text, lambda _: private and well_made and parts.port != 0)
+
+
+def as_origin(text: str) -> str:
+    """Return scheme and host, in one spelling, of an address that has no path and no query."""
+    parts = urlsplit(_fit(as_url(text), lambda t: "?" not in t))
+    _fit(parts.path, ("", "/").__contains__)
+    usual_port = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc}".lower().removesuffix(usual_port)
+
+
+def as_header(text: str) -> str:
+    """Return a header with one place for the key, if it is none that the program itself sets."""
+    match = _HEADER.fullmatch(text)
+    sound = match and match[2].count("{key}") == 1 and not _OWN_HEADERS.fullmatch(match[1])
+    return _fit(text, lambda _: sound)
+
+
+def _fit(text: str, holds: Callable[[str], object]) -> str:
+    """Return the text; raise ValueError where `holds` says no to it."""
+    if not holds(text):
+        raise ValueError
+    return text
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def as_fields(text: str) -> tuple[str, ...]:
+    """Return the names of a list in the order of `BROADLY_FIELDS`; one must be email or phone."""
+    names = {name.strip() for name in text.split(",")} - {""}
+    if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
+        raise ValueError
+    return tuple(name for name in BROADLY_FIELDS if name in names)
