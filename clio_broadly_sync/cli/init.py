@@ -96,8 +96,8 @@ def init(options: Options) -> None:
 
     Example: clio-broadly-sync init
     """
-    path = settings_path(options.config_file, os.environ, Path.cwd())
     try:
+        path = settings_path(options.config_file, os.environ, Path.cwd())
         check_place(path)
         say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
         answers = _ask_all(os.environ)

@@ -8,6 +8,7 @@ How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -18,6 +19,7 @@ from clio_broadly_sync.domain.model import Secret, SyncRule
 from clio_broadly_sync.settings.file import read_file
 from clio_broadly_sync.settings.values import (
     BROADLY_FIELDS,
+    LeftoverError,
     Parse,
     as_bool,
     as_box_name,
@@ -31,6 +33,8 @@ from clio_broadly_sync.settings.values import (
     as_word,
     as_zone,
     one_of,
+    parsed,
+    placed,
 )
 
 # The settings that there are.
@@ -56,6 +60,7 @@ _AN_URL = (
 )
 _ALONE = "pasted alone, without blanks, line breaks or accents"
 _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
+_CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
 _NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
 _WITHOUT_ONE = (
     "Without one, the environment must set SYNC_RULE, SYNC_STATE, BROADLY_URL and BROADLY_API_KEY."
@@ -122,15 +127,16 @@ NAMES = tuple(name.upper() for name in _SETTINGS)
 def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
     """Return the settings from the settings file and from `environ`, which wins.
 
-    A setting with an empty value counts as not set. Relative paths start from `cwd`, and in the
-    file from its folder. Raise ConfigError with every problem at once.
+    A setting with an empty value counts as not set. The path of the settings file starts from
+    `cwd`, and that of the state from the settings file's folder. Raise ConfigError with every
+    problem at once.
     """
     path = _find(config_file, environ, cwd)
-    texts, problems = _from_file(path) if path else ({}, [])
-    given = _given(environ, cwd)
+    texts, problems = read_file(path, NAMES) if path else ({}, [])
+    given = _given(environ)
     if path is None and not given:
         raise ConfigError(f"{_NO_FILE} {_WITHOUT_ONE}")
-    config = _checked(texts | given, problems)
+    config = _checked(_given(texts) | given, _folder_of(path), problems)
     if path is None and any(" is not set;" in problem for problem in problems):
         problems.insert(0, _NO_FILE)
     if config is None or problems:
@@ -139,7 +145,10 @@ def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
 
 
 def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return where the settings file is or, where there is none, where it would be."""
+    """Return where the settings file is or, where there is none, where it would be.
+
+    Raise ConfigError where nobody can have meant the path that was named.
+    """
     return _find(config_file, environ, cwd) or cwd / "config.env"
 
 
@@ -153,15 +162,14 @@ class Salvaged(NamedTuple):
 
 def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Salvaged:
     """Return what can be used of settings that `load_settings` refuses; never raise ConfigError."""
-    path = _find(config_file, environ, cwd)
-    usual = _usual_state(path) if path else None
-    try:
-        texts = _from_file(path)[0] if path else {}
-    except ConfigError:
-        texts = {}
-    good, _ = _parsed(texts | _given(environ, cwd))
+    path, texts = None, {}
+    with suppress(ConfigError):
+        path = _find(config_file, environ, cwd)
+        texts = read_file(path, NAMES)[0] if path else {}
+    folder = _folder_of(path)
+    good, _ = _parsed(_given(texts) | _given(environ), folder)
     return Salvaged(
-        sync_state=good.get("sync_state", usual),
+        sync_state=good.get("sync_state", _usual_state(folder)),
         ping_url=good.get("ping_url"),
         log_format=good.get("log_format", "text"),
     )
@@ -171,66 +179,66 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
 
 
 def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
-    named = config_file or environ.get("CLIO_BROADLY_SYNC_CONFIG", "").strip()
-    if named:
-        return cwd / os.path.expanduser(named)
-    usual = cwd / "config.env"
-    return usual if os.path.lexists(usual) else None
+    """Return the settings file that is named, or the usual one where it is there."""
+    named = str(config_file or environ.get(_CONFIG, "").strip())
+    if not named:
+        usual = cwd / "config.env"
+        return usual if os.path.lexists(usual) else None
+    path = cwd / os.path.expanduser(named)
+    try:
+        return path if os.path.lexists(path) else cwd / parsed(as_path, named)
+    except ValueError as leftover:
+        named_by = "--config" if config_file else _CONFIG
+        problem = f"{named_by} must be the path of a settings file; {leftover}."
+    raise ConfigError(problem)
 
 
-def _from_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    texts, problems = read_file(path, NAMES)
-    beside = Path(os.path.realpath(path)).parent
-    return {"sync_state": str(_usual_state(path)), **_given(texts, beside)}, problems
+def _folder_of(path: Path | None) -> Path | None:
+    """Return the settings file's folder; links are followed, so that there is one ledger."""
+    return None if path is None else Path(os.path.realpath(path)).parent
 
 
-def _usual_state(path: Path) -> Path:
-    """Return the usual path of the state; links are followed, so that there is one ledger."""
-    return Path(os.path.realpath(path)).parent / "state" / "state.db"
+def _usual_state(folder: Path | None) -> Path | None:
+    return None if folder is None else folder / "state" / "state.db"
 
 
-def _given(source: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the settings that have a value; a relative path of the state starts from `folder`."""
+def _given(source: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that have a value."""
     given = {name.lower(): source[name] for name in NAMES if source.get(name, "").strip()}
     for name in given.keys() - {"sync_opt_out_field", "sync_opt_in_field"}:
         given[name] = given[name].strip()  # those two must match Clio's names exactly, blanks too
-    if "sync_state" in given:
-        given["sync_state"] = _place(given["sync_state"], folder)
     return given
 
 
-def _place(value: str, folder: Path) -> str:
-    """Return the whole path; empty for what cannot name a file, which `as_path` then refuses."""
-    path = os.path.expanduser(value)
-    if path.startswith("~") or path.endswith("/") or "://" in path or not path.isprintable():
-        return ""
-    return os.path.realpath(folder / path)
-
-
-def _checked(texts: Mapping[str, str], problems: list[str]) -> Settings | None:
+def _checked(texts: Mapping[str, str], folder: Path | None, problems: list[str]) -> Settings | None:
     """Return the Settings, or None; add to `problems` a sentence for each setting at fault."""
-    good, bad = _parsed(texts)
+    good, bad = _parsed(texts, folder)
+    if "sync_state" not in texts and folder is not None:
+        good["sync_state"] = _usual_state(folder)
     for name, setting in _SETTINGS.items():
-        must_be = f"must be {setting.metadata['must_be']}."
+        must_be = f"must be {setting.metadata['must_be']}"
         if name in bad:
-            problems.append(f"{name.upper()} {must_be}")
+            problems.append(f"{name.upper()} {must_be}{bad[name]}.")
         elif name not in good and setting.default is MISSING:
-            problems.append(f"{name.upper()} is not set; it {must_be}")
+            problems.append(f"{name.upper()} is not set; it {must_be}.")
     return None if problems else Settings(**good)
 
 
-def _parsed(texts: Mapping[str, str]) -> tuple[dict[str, Any], set[str]]:
-    """Return the settings that are in order, and the names of those that are not."""
+def _parsed(texts: Mapping[str, str], folder: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings that are in order, and how the sentences about the others end."""
     good: dict[str, Any] = {}
-    bad: set[str] = set()
+    bad: dict[str, str] = {}
     for name, text in texts.items():
         try:
-            good[name] = _SETTINGS[name].metadata["parse"](text)
+            value = parsed(_SETTINGS[name].metadata["parse"], text)
+            good[name] = placed(value, folder) if isinstance(value, Path) else value
+        except LeftoverError as leftover:
+            bad[name] = f"; {leftover}"
         except ValueError:
-            bad.add(name)
+            bad[name] = ""
     days = good.get("sync_max_age_days", Settings.sync_max_age_days)
     if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be too old when due
-        bad.add("sync_settle_hours")
+        bad["sync_settle_hours"] = ""
     subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad

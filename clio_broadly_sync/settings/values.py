@@ -17,6 +17,14 @@ from clio_broadly_sync.domain.model import Secret
 
 Parse = Callable[[str], Any]
 
+
+class LeftoverError(ValueError):
+    """Something is in a text that no person can have meant.
+
+    Its words end a sentence about the setting, and quote nothing of the text.
+    """
+
+
 BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
 
 _WORD = re.compile("[!-~]+")
@@ -28,6 +36,45 @@ _OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-e
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _YES: Final = ("true", "yes", "on", "1", "t", "y")
 _NO: Final = ("false", "no", "off", "0", "f", "n")
+
+_MARK = "(?:\\\\?[\"'`´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″]|&(?:quot|apos|#34|#39);)"
+_QUOTED = re.compile(f"{_MARK}(.*{_MARK})?", re.DOTALL)
+_UNQUOTE: Final = "take off the quotation marks around it"
+_LEFT_IN_PATHS: Final = {
+    _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
+    "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
+    "it has a sign that only looks like /": "[\u2044\u2215\u29f8\uff0f]",
+    "a backslash has no place in it": r"\\",
+    "this is a folder, so add the name of a file": r"(^|/)\.{0,2}$",
+    "it has two / in a row, as an empty variable leaves them": "//",
+    "this is an address, or a pair of paths": (
+        r"^[a-z][\w+.-]*:|^:|:/|:(ro|rw|z)\b[\w,]*$"  # C:\, file:, host:/, what Docker mounts
+    ),
+    "nothing has filled in the variable in it": r"\$[\w{(@*#?!$-]|%[\w%{(]|[`{}]",
+    "this is a placeholder": (
+        r"[<>*?|]|@\w+@|__[a-z]\w*__|(^|/)(\[[^/]*\]|\.{3,}|…)(/|$)"
+        r"|^/?(full/|absolute/)?path/to/|^/?(your|my)/path\b"
+    ),
+    "this is a word that stands for none": (
+        r"(^|/)\(?(?-i:null|None|none(?=\))|undefined)\)?(/|$)"
+        r"|^(none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
+    ),
+    "write it alone, with nothing around it": (
+        r"^[-=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
+        r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db\s+#|\s--\w"
+    ),
+    "take away the blank beside a /": r"/\s|\s/",
+}
+"""What shells, unit files, containers, templates and other systems leave in a path, by the end of
+the sentence about it. A name that is only unusual fits none of them."""
+_NO_DISK = re.compile("/(dev(?!/shm/)|proc|sys)(/|$)")
+
+
+def parsed(parse: Parse, text: str) -> Any:
+    """Return what `parse` makes of a text that has no quotation marks around it."""
+    if _QUOTED.fullmatch(text.strip()):
+        raise LeftoverError(_UNQUOTE)
+    return parse(text)
 
 
 def as_number(kind: Parse, least: float, most: float) -> Parse:
@@ -64,7 +111,32 @@ def as_box_name(text: str) -> str:
 
 
 def as_path(text: str) -> Path:
-    return Path(_fit(text, os.path.isabs))
+    """Return the path of a file, which may be relative; raise LeftoverError for what is none.
+
+    A path that nobody can have meant would lead to another ledger, where nobody was asked yet.
+    """
+    for why, pattern in _LEFT_IN_PATHS.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            raise LeftoverError(why)
+    if not text.isprintable():
+        raise LeftoverError("it has a character that cannot be seen")
+    home = os.environ.get("HOME", "/") if re.match("~(/|$)", text) else "/"
+    path = os.path.expanduser(text)
+    if path.startswith("~") or not home.startswith("/"):
+        raise LeftoverError("this machine knows no such home, so begin it with /")
+    return Path(path)
+
+
+def placed(path: Path, folder: Path | None) -> Path:
+    """Return the whole path, with its links followed; a relative one starts from `folder`."""
+    if folder is None and not path.is_absolute():
+        raise LeftoverError("begin with /, because there is no settings file to start from")
+    whole = os.path.realpath(path if folder is None else folder / path)
+    if _NO_DISK.match(whole):
+        raise LeftoverError("nothing that is written to /dev, /proc or /sys is kept")
+    if os.path.dirname(whole) == "/":
+        raise LeftoverError("it lies in no folder, as one with an empty variable does")
+    return Path(whole)
 
 
 def as_zone(text: str) -> ZoneInfo:

@@ -418,15 +418,6 @@ def test_the_state_lies_beside_the_settings_file(tmp_path: Path) -> None:
         assert load_settings(config_file, {}, cwd).sync_state == home / "state" / "state.db"
 
 
-def test_a_relative_state_path_starts_where_it_is_written(tmp_path: Path) -> None:
-    """In the file from the file's folder, in the environment from the current one."""
-    (tmp_path / "etc").mkdir()
-    file = written(tmp_path / "etc", lines(SYNC_STATE="../var/s.db"))
-    here = tmp_path / "here"
-    assert load_settings(file, {}, here).sync_state == tmp_path / "var" / "s.db"
-    assert load_settings(file, {"SYNC_STATE": "s.db"}, here).sync_state == here / "s.db"
-
-
 def test_the_state_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     assert settings(SYNC_STATE="~/s.db").sync_state == Path("/home/ann/s.db")

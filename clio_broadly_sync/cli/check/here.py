@@ -6,6 +6,7 @@ from a copy, so nothing is written beside it. What is found at Clio is in `cli/c
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
     AddressError,
+    ConfigError,
     DeniedError,
     RefusedError,
     StoppedError,
@@ -59,8 +61,10 @@ def where_settings_are(options: Options) -> Finding:
 
 def settings_file(options: Options) -> Iterator[Finding]:
     """Yield a warning where others may read the settings file, which holds keys."""
-    path = _settings_file(options)
-    if os.path.exists(path) and path.stat().st_mode & 0o077:
+    path = None
+    with suppress(ConfigError):  # it is not even said where it is
+        path = _settings_file(options)
+    if path is not None and os.path.isfile(path) and path.stat().st_mode & 0o077:
         yield findings.warning(
             "settings", f"Others may read {path}, which holds keys: make it private with chmod 600."
         )
