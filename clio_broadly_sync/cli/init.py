@@ -18,7 +18,7 @@ import click
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.errors import OK, WRONG_USAGE, ConfigError, SyncError
-from clio_broadly_sync.settings import NAMES, Settings, load_settings, settings_path
+from clio_broadly_sync.settings import NAMES, Settings, problem_of, settings_path
 
 INTERRUPTED: Final = 130
 _PLAIN = re.compile(r"[\w.:/@%&?+=,~-]+", re.ASCII)
@@ -144,22 +144,10 @@ def _ask(question: Question, known: Mapping[str, str]) -> tuple[str, str]:
         ).strip()
         practice = question.name == "CLIO_REGION" and "://" in answer
         name = "CLIO_BASE_URL" if practice else question.name
-        problem = _problem(name, answer, known)
+        problem = problem_of(name, {**known, name: answer})
         if problem is None:
             return name, answer
         say(problem)
-
-
-def _problem(name: str, answer: str, known: Mapping[str, str]) -> str | None:
-    """Return what is wrong with this answer, in the words of `settings.py`; None where it fits.
-
-    It is looked at beside what is known by then, as if the settings file were empty.
-    """
-    try:
-        load_settings(Path(os.devnull), {**known, name: answer}, Path.cwd())
-    except ConfigError as error:
-        return next((text for text in error.problems if text.startswith(f"{name} ")), None)
-    return None
 
 
 def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:

@@ -105,7 +105,7 @@ class _LazyGroup(click.Group):
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="The settings file; else $CLIO_BROADLY_SYNC_CONFIG, else ./config.env.",
 )

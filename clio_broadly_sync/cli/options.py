@@ -66,7 +66,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     config = click.option(
         "--config",
         "config_file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         metavar="FILE",
         help="The settings file.",
     )

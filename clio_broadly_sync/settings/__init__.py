@@ -152,6 +152,13 @@ def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
     return _find(config_file, environ, cwd) or cwd / "config.env"
 
 
+def problem_of(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return what is wrong with one setting of these, whatever the others lack."""
+    problems: list[str] = []
+    _checked(_given(environ), None, problems)
+    return next((text for text in problems if text.startswith(f"{name} ")), None)
+
+
 class Salvaged(NamedTuple):
     """What can be used of settings that are not in order: where and how to report that."""
 
@@ -199,7 +206,10 @@ def _folder_of(path: Path | None) -> Path | None:
 
 
 def _usual_state(folder: Path | None) -> Path | None:
-    return None if folder is None else folder / "state" / "state.db"
+    """Return the usual path of the state; None where there is no place for one."""
+    with suppress(ValueError):
+        return None if folder is None else placed(folder / "state" / "state.db", None)
+    return None
 
 
 def _given(source: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import difflib
 import io
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,12 @@ from dotenv.parser import Binding, parse_stream
 
 from clio_broadly_sync.domain.errors import ConfigError
 
+_ADVICE: Final = {
+    "Is a directory": "name a file in it with --config.",
+    "Permission denied": "run this as the user that owns it, or name another with --config.",
+    "it is a pipe or a device": "put its text into a file, and name that with --config.",
+}
+_OTHERWISE: Final = "mend that, or name another with --config."
 _PREFIXES: Final = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
 
 
@@ -23,12 +30,19 @@ def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[st
 
 
 def _text_of(path: Path) -> str:
+    """Return the text of an ordinary file: a pipe would be waited for, and read only once."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return path.read_text(encoding="utf-8-sig")
+        cause = "Is a directory" if stat.S_ISDIR(mode) else "it is a pipe or a device"
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}): mend that, or name another with --config."
+        cause = error.strerror or "it cannot be opened"
     except ValueError:
-        problem = "is not plain text: save it anew, as plain text in UTF-8."
+        cause = ""
+    problem = "is not plain text: save it anew, as plain text in UTF-8."
+    if cause:
+        problem = f"cannot be read ({cause}): {_ADVICE.get(cause, _OTHERWISE)}"
     raise ConfigError(f"The settings file {str(path)!r} {problem}")
 
 

@@ -1,5 +1,13 @@
 """Settings that are not what the person typed: nothing is made of them, least of all a ledger."""
 
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from world import World
 
@@ -58,3 +66,96 @@ def test_path_of_the_settings_file_that_nobody_can_have_meant(world: World, valu
             assert ran.code == 78, command
             assert (ran.out + ran.err).count("must be the path of a settings file") == 1
     assert sorted(world.folder.rglob("*")) == before
+
+
+def _socket(place: Path) -> None:
+    here = os.open(".", os.O_RDONLY)
+    os.chdir(place.parent)  # the name of a socket has little room
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(place.name)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _link_to_a_pipe(place: Path) -> None:
+    os.mkfifo(place.with_name("pipe"))
+    place.symlink_to("pipe")
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "link to a pipe": _link_to_a_pipe,
+    "socket": _socket,
+    "nothing": lambda place: place.symlink_to("/dev/null"),
+    "endless": lambda place: place.symlink_to("/dev/zero"),
+    "stdin": lambda place: place.symlink_to("/dev/stdin"),
+    "folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("command", ["sync", "check"])
+def test_settings_file_that_is_none_is_refused_and_not_read(
+    world: World, kind: str, command: str
+) -> None:
+    """A pipe would be waited for, and then be empty for the next; the advice fits what it is."""
+    place = world.folder / "config.env"
+    NO_FILES[kind](place)
+    place.chmod(0o755) if kind == "folder" else None
+    for options in ((), ("--config", str(place))):
+        ran = world.run(*options, command, "-v")
+        assert ran.code == 78
+        said = ran.out + ran.err
+        assert ("(Is a directory)" if kind == "folder" else "(it is a pipe or a device)") in said
+        assert "chmod" not in said
+    assert world.posts == []
+
+
+def test_devices_as_settings_file(world: World) -> None:
+    """Not even the empty one: a file says by its place where the state is, and this one cannot."""
+    for device in ("/dev/null", "/dev/stdin", "/dev/fd/0"):
+        ran = world.sync("--config", device, SYNC_STATE=None)
+        assert (ran.code, "(it is a pipe or a device)" in ran.err) == (78, True)
+
+
+AS_NOBODY = """
+import os, sys
+from clio_broadly_sync.cli import main
+import clio_broadly_sync.cli.sync, clio_broadly_sync.cli.check.command
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+sys.argv = ["clio-broadly-sync", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["sync", "status", "check"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_settings_file_that_may_not_be_read(command: str, after: bool, what: str) -> None:
+    """78 by either place of the option, and not the wrong usage that click makes of it."""
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside).chmod(0o755)
+        place = Path(outside, "config.env")
+        place.mkdir() if what == "folder" else place.write_text("SYNC_RULE=both\n")
+        place.chmod(0)
+        option = ["--config", str(place)]
+        words = [command, *option] if after else [*option, command]
+        ran = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, *words],
+            capture_output=True,
+            text=True,
+            cwd=outside,
+            env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,
+        )
+        place.chmod(0o700)
+    said = ran.stdout + ran.stderr
+    assert ran.returncode == 78, said
+    if what == "folder":
+        assert "(Is a directory): name a file in it with --config." in said
+    else:
+        assert "(Permission denied): run this as the user that owns it, or name another" in said
+    assert "chmod" not in said
