@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from clio_broadly_sync.domain.errors import ATTENTION, BusyError, UnavailableError
+from clio_broadly_sync.domain.errors import ATTENTION, OK, BusyError, UnavailableError
 
 PATIENCE: Final = timedelta(hours=6)
 """Clio or Broadly may be out of reach for so long before anybody is told."""
@@ -31,7 +31,10 @@ would take."""
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What went wrong in a run, or waits for a person's approval."""
+    """What went wrong in a run; two with the same `key` are the same trouble.
+
+    One with the code OK is a note: it ends no run, and no success ends it.
+    """
 
     code: int
     """The exit code that belongs to it."""
@@ -100,9 +103,10 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
     that were told less than a day ago, and an outage; the rest would be told again anyway.
     """
     lasting = {trouble.key for trouble in troubles}
+    recent = {k for k, e in memory.items() if e.told is not None and now - e.told < A_DAY}
+    lasting |= {key for key in recent if not success or key.startswith(f"{OK} ")}
     if not success:
         lasting.add(Trouble(UnavailableError.exit_code).key)
-        lasting |= {k for k, e in memory.items() if e.told is not None and now - e.told < A_DAY}
     return {key: entry for key, entry in memory.items() if key in lasting}
 
 
@@ -185,6 +189,19 @@ class AlertThrottle:
             if trouble.code == UnavailableError.exit_code
         ]
         return Alert(self._always or bool(due), since[0] if since else None)
+
+
+def is_news(alert_log: AlertLog | None, note: str, now: datetime) -> bool:
+    """Tell whether cron's reader is to be told a note, which is then remembered for a day."""
+    if alert_log is None:
+        return True
+    try:
+        due, memory = tell(alert_log.read(), Trouble(OK, note), now)
+        if due:
+            alert_log.write(memory)
+    except OSError:
+        return True
+    return due
 
 
 def _as_json(entry: Entry) -> dict[str, str | None]:

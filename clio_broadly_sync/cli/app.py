@@ -1,7 +1,9 @@
 """What every command begins with: settings, state, signals and policy; and how a command fails."""
 
+import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
@@ -9,11 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clio_broadly_sync.cli import logs
+from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.domain.errors import ConfigError, SyncError
 from clio_broadly_sync.domain.model import Command, Policy
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.settings import Salvaged, Settings, load_settings, salvage_settings
+from clio_broadly_sync.settings import (
+    Salvaged,
+    Settings,
+    load_settings,
+    near_names,
+    salvage_settings,
+)
 from clio_broadly_sync.store import Store, locked
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
@@ -21,12 +30,27 @@ from clio_broadly_sync.transport.signals import Stop
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
 
+log = logging.getLogger("clio_broadly_sync.cli.app")
 
-def settings_of(options: Options) -> Settings:
-    """Return the settings and set up the log; raise ConfigError with every problem at once.
 
-    The log is set up in any case, because the problems are to be printed in its form.
+def settings_of(options: Options, *, attended: bool = False) -> Settings:
+    """Read the settings and set up the log; point out names that are nearly those of settings.
+
+    That is done once a day, and each time where a person looks on or the call is `attended`. Raise
+    ConfigError with every problem at once.
     """
+    attended = attended or options.verbose or has_terminal()
+    try:
+        settings = read_settings(options)
+    except ConfigError:
+        _point_out(salvaged(options).sync_state, attended)
+        raise
+    _point_out(settings.sync_state, attended)
+    return settings
+
+
+def read_settings(options: Options) -> Settings:
+    """Read the settings and set up the log; raise ConfigError with every problem at once."""
     try:
         settings = load_settings(options.config_file, os.environ, Path.cwd())
     except ConfigError:
@@ -34,6 +58,23 @@ def settings_of(options: Options) -> Settings:
         raise
     logs.set_up(settings.log_format, verbose=options.verbose)
     return settings
+
+
+def _point_out(state: Path | None, attended: bool) -> None:
+    alert_log = None if state is None or attended else alert_log_of(state)
+    for note in near_names(os.environ):
+        if is_news(alert_log, note, our_clock()):
+            log.warning("%s", note)
+
+
+def alert_log_of(state: Path) -> AlertLog:
+    """Return where it is remembered what cron's reader was told: beside the state."""
+    return AlertLog(Path(f"{state}.told"))
+
+
+def has_terminal() -> bool:
+    """Tell whether a person looks on; under cron, none of the three streams is a terminal."""
+    return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def salvaged(options: Options) -> Salvaged:

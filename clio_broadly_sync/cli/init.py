@@ -16,9 +16,9 @@ from typing import Final
 import click
 
 from clio_broadly_sync.cli.options import Options, common
-from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.cli.output import PROGRAM, say
 from clio_broadly_sync.domain.errors import OK, WRONG_USAGE, ConfigError, SyncError
-from clio_broadly_sync.settings import NAMES, Settings, problem_of, settings_path
+from clio_broadly_sync.settings import NAMES, Settings, near_names, problem_of, settings_path
 
 INTERRUPTED: Final = 130
 _PLAIN = re.compile(r"[\w.:/@%&?+=,~-]+", re.ASCII)
@@ -96,6 +96,8 @@ def init(options: Options) -> None:
 
     Example: clio-broadly-sync init
     """
+    for note in near_names(os.environ):
+        say(f"{PROGRAM}: {note}", err=True)
     try:
         path = settings_path(options.config_file, os.environ, Path.cwd())
         check_place(path)

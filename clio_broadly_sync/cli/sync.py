@@ -19,7 +19,7 @@ import click
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import app, logs, output, progress, report_words
-from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertLog, AlertThrottle, Trouble
+from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertThrottle, Trouble
 from clio_broadly_sync.cli.options import DAY, Options, for_a_run
 from clio_broadly_sync.cli.output import OutputError, say
 from clio_broadly_sync.domain.errors import (
@@ -162,7 +162,7 @@ class Run:
         """What speaks to both sides; None until the settings and the state are in order."""
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
-        asked = options.verbose or as_json or _has_terminal()
+        asked = options.verbose or as_json or app.has_terminal()
         self._attended = asked or not self._is_real_sync
         """Whether a person or another program called the run, and not cron."""
         self._throttle = AlertThrottle(None, always=True)
@@ -212,7 +212,7 @@ class Run:
         Even settings that are not in order may say where that is to be reported.
         """
         try:
-            settings = app.settings_of(self._options)
+            settings = app.settings_of(self._options, attended=self._attended)
         except ConfigError:
             salvaged = app.salvaged(self._options)
             self._tell_by(salvaged.sync_state, salvaged.ping_url)
@@ -225,7 +225,7 @@ class Run:
 
     def _tell_by(self, state: Path | None, ping_url: str | None) -> None:
         if self._is_real_sync:
-            alert_log = AlertLog(Path(f"{state}.told")) if state is not None else None
+            alert_log = app.alert_log_of(state) if state is not None else None
             self._throttle = AlertThrottle(alert_log, always=self._attended)
             self._monitor = Monitor(ping_url)
 
@@ -398,8 +398,3 @@ class Run:
 
     def _wants_decisions(self) -> bool:
         return self.dry_run or self._options.verbose
-
-
-def _has_terminal() -> bool:
-    """Tell whether a person looks on; under cron, none of the three streams is a terminal."""
-    return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))

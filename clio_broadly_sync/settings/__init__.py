@@ -7,6 +7,7 @@ How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Secret, SyncRule
-from clio_broadly_sync.settings.file import read_file
+from clio_broadly_sync.settings.file import near_in_environment, read_file
 from clio_broadly_sync.settings.values import (
     BROADLY_FIELDS,
     LeftoverError,
@@ -150,6 +151,17 @@ def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
     Raise ConfigError where nobody can have meant the path that was named.
     """
     return _find(config_file, environ, cwd) or cwd / "config.env"
+
+
+def near_names(environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each name in the environment that is nearly one of ours."""
+    said = []
+    for name, value in environ.items():
+        near = near_in_environment(name, (*NAMES, _CONFIG)) if value.strip() else None
+        if near is not None:
+            shown = name if re.fullmatch("[A-Za-z0-9_-]{1,40}", name) else "a name"
+            said.append(f"The environment sets {shown}, which is no setting: did you mean {near}?")
+    return said
 
 
 def problem_of(name: str, environ: Mapping[str, str]) -> str | None:

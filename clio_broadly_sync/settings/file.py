@@ -1,4 +1,7 @@
-"""The settings file: its lines NAME=value, read by python-dotenv, and what is wrong with others."""
+"""The settings file: its lines NAME=value, read by python-dotenv, and what is wrong with others.
+
+And the names that are nearly those of settings, here and in the environment.
+"""
 
 import difflib
 import io
@@ -18,7 +21,8 @@ _ADVICE: Final = {
     "it is a pipe or a device": "put its text into a file, and name that with --config.",
 }
 _OTHERWISE: Final = "mend that, or name another with --config."
-_PREFIXES: Final = ("CLIO_", "SYNC_", "BROADLY_", "PING_", "LOG_")
+_OURS_ALONE: Final = ("CLIO_", "SYNC_", "BROADLY_")
+_PREFIXES: Final = (*_OURS_ALONE, "PING_", "LOG_")
 
 
 def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -86,3 +90,19 @@ def _stray(name: str, names: Sequence[str]) -> str | None:
     shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
     mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
     return f"sets {shown}, which is no setting: {mend}"
+
+
+def near_in_environment(name: str, names: Sequence[str]) -> str | None:
+    """Return which of ours is meant by a name of the environment, which may be any program's.
+
+    Return None for one of ours, and for one that is not nearly so: its prefix alone says little.
+    """
+    upper = name.upper().replace("-", "_")
+    if name in names or name.startswith("_"):
+        return None
+    if "_" in upper and f"SYNC_{upper}" in names:
+        return f"SYNC_{upper}"
+    ours = upper.startswith(_OURS_ALONE)
+    longer = [known for known in names if ours and upper.endswith(f"_{known}")]
+    near = difflib.get_close_matches(upper, names, n=1, cutoff=0.74 if ours else 0.85)
+    return next(iter([*longer, *near]), None)

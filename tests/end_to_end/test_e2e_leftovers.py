@@ -1,14 +1,18 @@
 """Settings that are not what the person typed: nothing is made of them, least of all a ledger."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from terminal import on_terminal
 from world import World
 
 LEFT = ['"{}"', "“{}”", "'{}", "$HOME{}", "%h{}", "file://{}", "SYNC_STATE={}", "{{{{ dir }}}}{}"]
@@ -159,3 +163,69 @@ def test_settings_file_that_may_not_be_read(command: str, after: bool, what: str
     else:
         assert "(Permission denied): run this as the user that owns it, or name another" in said
     assert "chmod" not in said
+
+
+NEARLY = {"SYNC_REASK_DAY": "90"}
+POINTED_OUT = "The environment sets SYNC_REASK_DAY, which is no setting: did you mean "
+LOOKING = ("status", "outbox list", "explain --offline 1", "verify", "login", "logout", "init")
+
+
+def test_name_that_is_nearly_ours_is_pointed_out_once_a_day(world: World) -> None:
+    """By whichever command comes first; a success does not forget it, and another one is news."""
+    world.later(seconds=max(0.0, (datetime.now(UTC) - world.firm.clock.now()).total_seconds()))
+    for first, second in (("sync", "status"), ("status", "sync")):
+        runs = [world.run(name, **NEARLY) for name in (first, second, "sync", "sync")]
+        assert [POINTED_OUT in ran.err for ran in runs] == [True, False, False, False]
+        assert [ran.code for ran in runs] == [0] * 4
+        assert "SYNC_RUEL" in world.sync(SYNC_RUEL="both", **NEARLY).err
+        world.later(hours=25)
+    assert POINTED_OUT in world.sync(**NEARLY).err
+    assert world.sync().err == ""
+
+
+def test_name_that_is_nearly_ours_beside_a_setting_that_is_missing(world: World) -> None:
+    """It may be the very one: both are said."""
+    ran = world.sync(SYNC_RULE=None, SYNC_RUEL="both")
+    assert ran.code == 78
+    assert "SYNC_RULE is not set" in ran.err
+    assert "sets SYNC_RUEL, which is no setting" in ran.err
+
+
+@pytest.mark.parametrize("option", ["-v", "--json", "--dry-run"])
+def test_name_that_is_nearly_ours_is_told_to_who_asks(world: World, option: str) -> None:
+    """Each time, and cron's reader is told all the same; a dry run writes nothing down."""
+    before = world.files()
+    for _ in range(2):
+        ran = world.sync(option, **NEARLY)
+        assert (ran.code, POINTED_OUT in ran.err) == (0, True)
+    if option == "--dry-run":
+        assert world.files() == before
+    assert POINTED_OUT in world.sync(**NEARLY).err
+
+
+@pytest.mark.parametrize("command", ["sync", "sync --dry-run", *LOOKING])
+def test_name_that_is_nearly_ours_is_pointed_out_on_a_terminal(world: World, command: str) -> None:
+    """By every command, each time it is run."""
+    for _ in range(2):
+        asked = {"CLIO_REGION [us]:": "us"} if command == "init" else {}
+        signalled = signal.SIGINT if command == "init" else None
+        words = command.split()
+        ran = on_terminal(world, *words, answers=asked, signalled=signalled, columns=200, **NEARLY)
+        assert " ".join(ran.out.split()).count(POINTED_OUT) == 1
+
+
+def test_check_finds_a_name_that_is_nearly_ours(world: World) -> None:
+    """A warning, once, wherever it is run; also where the settings are not in order."""
+    for settings in (NEARLY, {**NEARLY, "SYNC_RULE": "perhaps"}):
+        ran = world.check("--json", **settings)
+        warned = [found for found in ran.json["findings"] if POINTED_OUT in found["says"]]
+        assert [(found["about"], found["level"]) for found in warned] == [("settings", "warning")]
+        assert ran.err == ""
+        shown = on_terminal(world, "check", columns=200, **settings)
+        assert " ".join(shown.out.split()).count(POINTED_OUT) == 1
+
+
+def test_name_that_is_nearly_ours_in_a_log_as_json(world: World) -> None:
+    ran = world.sync(LOG_FORMAT="json", **NEARLY)
+    entry = json.loads(ran.err)
+    assert (entry["level"], POINTED_OUT in entry["message"]) == ("warning", True)

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.settings import NAMES, load_settings, salvage_settings, settings_path
+from clio_broadly_sync.settings import (
+    NAMES,
+    load_settings,
+    near_names,
+    salvage_settings,
+    settings_path,
+)
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",
@@ -235,3 +241,40 @@ def test_a_settings_file_with_an_odd_name_is_read_where_it_is(tmp_path: Path) ->
     file = tmp_path / "office {1}.env"
     file.write_text("".join(f"{name}={value}\n" for name, value in REQUIRED.items()))
     assert load_settings(file, {}, tmp_path).sync_state == Path(MEANT)
+
+
+NEAR = {
+    "SYNC_REASK_DAY": "SYNC_REASK_DAYS", "SYNC_RUEL": "SYNC_RULE", "sync_rule": "SYNC_RULE",
+    "SYNC-RULE": "SYNC_RULE", "SYNCRULE": "SYNC_RULE", "Sync_Max_New": "SYNC_MAX_NEW",
+    "SYNC_MAX_AGE": "SYNC_MAX_NEW", "SYNC_STATE_FILE": "SYNC_STATE", "SYNC_OPTOUT_FIELD":
+    "SYNC_OPT_OUT_FIELD", "CLIO_TOKEN": "CLIO_ACCESS_TOKEN", "CLIO_TIMEZONE": "CLIO_TIME_ZONE",
+    "CILO_REGION": "CLIO_REGION", "BROADLY_KEY": "BROADLY_API_KEY", "BRODLY_URL": "BROADLY_URL",
+    "BROADLY_API_KEY_FILE": "BROADLY_API_KEY", "PING_URI": "PING_URL", "LOGFORMAT": "LOG_FORMAT",
+    "SETTLE_HOURS": "SYNC_SETTLE_HOURS", "MAX_AGE_DAYS": "SYNC_MAX_AGE_DAYS",
+    "CLIO_SYNC_RULE": "SYNC_RULE", "CLIO_BROADLY_SYNC_STATE": "SYNC_STATE",
+    "CLIO_BROADLY_SYNC_CONF": "CLIO_BROADLY_SYNC_CONFIG", "SYNC_RULE_": "SYNC_RULE",
+}  # fmt: skip
+OTHERS = (
+    "LOG_LEVEL", "LOG_FILE", "LOGNAME", "HOME", "STATE", "URL", "RULE", "REGION", "API_KEY",
+    "CLIENT_ID", "ACCESS_TOKEN", "TIME_ZONE", "BASE_URL", "BATCH_SIZE", "FIELDS", "SYNC_USER",
+    "SYNC_HOST", "CLIO_ENV", "PING_TIMEOUT", "RSYNC_PASSWORD", "_CLIO_BROADLY_SYNC_COMPLETE",
+    "CLIO_BROADLY_SYNC_CONFIG", "PYTHONPATH", "TMPDIR", "XDG_STATE_HOME", "", "=C:", *NAMES,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_a_name_that_is_nearly_one_of_ours_is_pointed_out(name: str) -> None:
+    """What was meant is said; an empty value is none, and the value is never shown."""
+    (said,) = near_names({name: "s3cret", "PATH": "/bin"})
+    assert said == f"The environment sets {name}, which is no setting: did you mean {NEAR[name]}?"
+    assert near_names({name: " "}) == []
+
+
+def test_names_of_others_are_left_alone() -> None:
+    """The environment is everybody's."""
+    assert near_names(dict.fromkeys(OTHERS, "value")) == []
+
+
+def test_a_name_that_no_terminal_should_show_is_not_shown() -> None:
+    (said,) = near_names({"SYNC_\x1bRULE": "both"})
+    assert said.startswith("The environment sets a name, which is no setting: did you mean SYNC_")

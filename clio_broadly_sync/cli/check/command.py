@@ -82,7 +82,7 @@ class _Check:
         Raise SyncError where `--accept` refuses to take something over, and at a signal.
         """
         try:
-            settings = app.settings_of(self._options)
+            settings = app.read_settings(self._options)
         except ConfigError as error:
             yield from findings.failures("settings", error)
             yield from here.settings_file(self._options)

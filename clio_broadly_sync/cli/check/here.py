@@ -30,7 +30,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.monitor import transport_to_monitor
-from clio_broadly_sync.settings import Settings, settings_path
+from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.store.overview import PastRun
 from clio_broadly_sync.transport.signals import Stop
 
@@ -60,7 +60,8 @@ def where_settings_are(options: Options) -> Finding:
 
 
 def settings_file(options: Options) -> Iterator[Finding]:
-    """Yield a warning where others may read the settings file, which holds keys."""
+    """Yield warnings where others may read the settings file, which holds keys, and of names nearly
+    those of settings in the environment."""
     path = None
     with suppress(ConfigError):  # it is not even said where it is
         path = _settings_file(options)
@@ -68,6 +69,8 @@ def settings_file(options: Options) -> Iterator[Finding]:
         yield findings.warning(
             "settings", f"Others may read {path}, which holds keys: make it private with chmod 600."
         )
+    for note in near_names(os.environ):
+        yield findings.warning("settings", note)
 
 
 def read_state(settings: Settings) -> Known:
