@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.domain.errors import ConfigError, SyncError
-from clio_broadly_sync.domain.model import Command, Policy
+from clio_broadly_sync.domain.errors import ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.model import Command, Pins, Policy
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
     Salvaged,
@@ -22,6 +22,7 @@ from clio_broadly_sync.settings import (
     load_settings,
     near_names,
     salvage_settings,
+    state_beside,
 )
 from clio_broadly_sync.store import Store, locked
 from clio_broadly_sync.transport.clock import Clock
@@ -95,6 +96,35 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
     else:
         with Store.snapshot(settings.sync_state) as store:
             yield store
+
+
+def another_state(options: Options, settings: Settings) -> Path | None:
+    """Return the state that lies beside the settings file under the usual name.
+
+    Return None where there is none, or where it is the one that the settings name.
+    """
+    usual = state_beside(options.config_file, os.environ, Path.cwd())
+    if usual is None or usual == settings.sync_state:
+        return None
+    try:
+        found = usual.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return usual  # it may be there
+    with suppress(OSError):
+        if os.path.samestat(found, settings.sync_state.stat()):
+            return None
+    return usual
+
+
+def may_be_same(other: Path, wanted: Pins) -> bool:
+    """Tell whether another state may be of the same Clio account; one that does not say may be."""
+    try:
+        with Store.snapshot(other) as store:
+            return pins.may_be_same(store.pins(), wanted)
+    except StorageError:
+        return True
 
 
 def stop_on_signals() -> Stop:

@@ -32,7 +32,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     outcome_of,
 )
-from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.model import Command, Pins
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
@@ -290,6 +290,23 @@ class Run:
             our_clock=app.our_clock,
             progress=self._progress,
             report=self.report,
+            check_beginning=lambda begun: self._check_beginning(settings, begun),
+        )
+
+    def _check_beginning(self, settings: Settings, begun: Pins) -> None:
+        """Raise ConfigError where this may be a second ledger of one firm, unless a person says
+        that it is to be one."""
+        other = app.another_state(self._options, settings)
+        if other is None or not app.may_be_same(other, begun):
+            return
+        lies = f"Beside the settings file lies a state already, {other}"
+        if not self.dry_run and sys.stdin is not None and sys.stdin.isatty():
+            if self.ask(f"{lies}. Begin another, which does not know who was asked?"):
+                return
+            self._stop.check()
+        raise ConfigError(
+            f"{lies}: set SYNC_STATE to it, or move it away if it is none of this firm, because a "
+            "second one does not know who was asked."
         )
 
     def _seconds_left(self) -> float:

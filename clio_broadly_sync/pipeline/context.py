@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.lifecycle import Moment
-from clio_broadly_sync.domain.model import Closing, FieldIds, Policy
+from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, Policy
 from clio_broadly_sync.pipeline.pins import Fields, Wanted
 from clio_broadly_sync.pipeline.ports import Progress, Sink, Source
 from clio_broadly_sync.pipeline.report import Report
@@ -44,6 +44,8 @@ class RunContext:
     """It returns this machine's time in aware UTC."""
     progress: Progress
     report: Report
+    check_beginning: Callable[[Pins], None] = lambda pins: None
+    """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
     run: int = 0
     """The run's number in the state."""
     stale: bool = False

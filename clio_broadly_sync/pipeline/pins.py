@@ -74,6 +74,14 @@ def check_account(pins: Pins | None, account: Account) -> None:
     )
 
 
+def may_be_same(known: Pins | None, pins: Pins) -> bool:
+    """Tell whether a state with these pins, or none, may be of the same firm as the other pins."""
+    if known is None:
+        return True
+    untold = known.account is None or pins.account is None
+    return known.host == pins.host and (untold or known.account == pins.account)
+
+
 def read_account(source: Definitions, *, told: bool = False) -> Account:
     """Return the account that the token opens; an empty one where Clio forbids the question.
 

@@ -77,6 +77,7 @@ def begin(context: RunContext) -> None:
     if known is None or context.report.first_run:
         fields = context.definitions.read(known.fields if known is not None else None)
         known = pins.current_pins(context.wanted, known, fields)
+        context.check_beginning(pins.with_account(known, account))
     if context.report.first_run:
         facts |= _start(context)
     if facts:

@@ -153,6 +153,11 @@ def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
     return _find(config_file, environ, cwd) or cwd / "config.env"
 
 
+def state_beside(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return where the state usually lies beside the settings file; None where there is no file."""
+    return _usual_state(_folder_of(_find(config_file, environ, cwd)))
+
+
 def near_names(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each name in the environment that is nearly one of ours."""
     said = []

@@ -361,3 +361,25 @@ def test_what_is_remembered_of_a_sign_in() -> None:
     """Its hash, and the firm's zone."""
     seen = pins.seen("hash", Account(1, "America/New_York"))
     assert seen == {"token_seen": "hash", "time_zone": "America/New_York"}
+
+
+@pytest.mark.parametrize(
+    ("known", "same"),
+    [
+        (None, True),
+        (("https://clio.test", 7), True),
+        (("https://clio.test", None), True),
+        (("https://clio.test", 8), False),
+        (("https://eu.clio.test", 7), False),
+        (("https://eu.clio.test", None), False),
+    ],
+)
+def test_a_state_is_anothers_only_if_it_says_so(
+    known: tuple[str, int | None] | None, same: bool
+) -> None:
+    """By another host or another account; one that does not say whose it is may be the firm's."""
+    ours = Pins("https://clio.test", 7, "https://broadly.test", SyncRule.BOTH, PINNED)
+    other = None if known is None else replace(ours, host=known[0], account=known[1])
+    assert pins.may_be_same(other, ours) is same
+    untold = replace(ours, account=None)
+    assert pins.may_be_same(other, untold) is (other is None or other.host == ours.host)

@@ -68,6 +68,24 @@ def test_backfill_before_the_first_sync_sets_the_pins_only(new: Runs) -> None:
     assert not context.report.first_run
 
 
+@pytest.mark.parametrize("begin", [Runs.sync, Runs.backfill])
+def test_what_forbids_a_beginning_leaves_nothing_begun(new: Runs, begin: Any) -> None:
+    """It sees what would be pinned, and is not asked again once that is."""
+    seen: list[Pins] = []
+
+    def forbid(found: Pins) -> None:
+        seen.append(found)
+        raise ConfigError("no")
+
+    new.close(1)
+    with pytest.raises(ConfigError):
+        begin(new, check_beginning=forbid)
+    assert (new.store.pins(), new.store.watermark, new.states) == (None, None, {})
+    new.sync()
+    begin(new, check_beginning=forbid)
+    assert seen == [PINNED]
+
+
 def test_first_sync_after_a_backfill_sets_the_start(new: Runs) -> None:
     """The pins are there already; it looks at the checkboxes all the same."""
     new.backfill()

@@ -92,7 +92,7 @@ class _Check:
         yield from here.settings_file(self._options)
         if self._accept:
             yield from self._taken_over(settings)
-        known = yield from _state(settings)
+        known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
         yield from here.broadly(settings, self._connected(settings).broadly)
         yield here.ping(settings, self._stop)
@@ -124,14 +124,14 @@ class _Check:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)
 
 
-def _state(settings: Settings) -> Generator[Finding, None, Known | None]:
+def _state(options: Options, settings: Settings) -> Generator[Finding, None, Known | None]:
     """Yield what is found about the state; return what it says, None where it cannot be used."""
     try:
         known = here.read_state(settings)
     except StorageError as error:
         yield from findings.failures("state", error)
         return None
-    yield here.state(settings)
+    yield from here.state(options, settings)
     return known
 
 

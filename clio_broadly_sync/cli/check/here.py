@@ -93,12 +93,19 @@ def is_seen(settings: Settings, clients: "Clients") -> bool:
         return store.has_seen(clients.tokens.access_token())
 
 
-def state(settings: Settings) -> Finding:
-    """Return where the state is that was read, or where the first `sync` makes it."""
+def state(options: Options, settings: Settings) -> Iterator[Finding]:
+    """Yield where the state is that was read, or where the first `sync` makes it."""
     path = settings.sync_state
-    if not path.exists():
-        return findings.ok("state", f"There is none yet; the first `sync` makes it: {path}")
-    return findings.ok("state", f"It is private, sound, and of this version: {path}")
+    if path.exists():
+        yield findings.ok("state", f"It is private, sound, and of this version: {path}")
+        return
+    yield findings.ok("state", f"There is none yet; the first `sync` makes it: {path}")
+    if (other := app.another_state(options, settings)) is not None:
+        yield findings.warning(
+            "state",
+            f"Beside the settings file lies a state already, {other}: unless that is of another "
+            "Clio account, the first `sync` stops. Set SYNC_STATE to it, or move it away.",
+        )
 
 
 def runs(status: Status) -> Iterator[Finding]:
