@@ -107,13 +107,13 @@ def another_state(options: Options, settings: Settings) -> Path | None:
     if usual is None or usual == settings.sync_state:
         return None
     try:
-        found = usual.lstat()
+        usual.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
         return usual  # it may be there
     with suppress(OSError):
-        if os.path.samestat(found, settings.sync_state.stat()):
+        if usual.samefile(settings.sync_state):
             return None
     return usual
 

@@ -33,6 +33,7 @@ from clio_broadly_sync.settings.values import (
     as_url,
     as_word,
     as_zone,
+    is_on_disk,
     one_of,
     parsed,
     placed,
@@ -223,10 +224,9 @@ def _folder_of(path: Path | None) -> Path | None:
 
 
 def _usual_state(folder: Path | None) -> Path | None:
-    """Return the usual path of the state; None where there is no place for one."""
-    with suppress(ValueError):
-        return None if folder is None else placed(folder / "state" / "state.db", None)
-    return None
+    """Return the usual path of the state, itself no link; None where there is no place for one."""
+    usual = None if folder is None else folder / "state" / "state.db"
+    return usual if usual is not None and is_on_disk(usual) else None
 
 
 def _given(source: Mapping[str, str]) -> dict[str, str]:

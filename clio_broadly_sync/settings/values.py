@@ -131,12 +131,20 @@ def placed(path: Path, folder: Path | None) -> Path:
     """Return the whole path, with its links followed; a relative one starts from `folder`."""
     if folder is None and not path.is_absolute():
         raise LeftoverError("begin with /, because there is no settings file to start from")
-    whole = os.path.realpath(path if folder is None else folder / path)
-    if _NO_DISK.match(whole):
+    named = path if folder is None else folder / path
+    if any(os.path.islink(p) and not os.path.exists(p) for p in (named, *named.parents)):
+        raise LeftoverError("a link in it leads nowhere, as one to a disk that is not mounted")
+    whole = Path(os.path.realpath(named))
+    if not is_on_disk(whole):
         raise LeftoverError("nothing that is written to /dev, /proc or /sys is kept")
-    if os.path.dirname(whole) == "/":
+    if whole.parent == Path("/"):
         raise LeftoverError("it lies in no folder, as one with an empty variable does")
-    return Path(whole)
+    return whole
+
+
+def is_on_disk(path: Path) -> bool:
+    """Tell whether what is written there may still be there tomorrow."""
+    return not _NO_DISK.match(str(path))
 
 
 def as_zone(text: str) -> ZoneInfo:

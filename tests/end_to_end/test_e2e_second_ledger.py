@@ -100,7 +100,7 @@ def test_state_of_another_firm_does_not(beside: World, which: str) -> None:
     assert sync(beside).code == 0
 
 
-@pytest.mark.parametrize("spelled", ["link", "dots", "hard link", "relative"])
+@pytest.mark.parametrize("spelled", ["link", "dots", "hard link", "relative", "link itself"])
 def test_the_very_state_by_another_path(beside: World, spelled: str) -> None:
     """It is the usual one, and no first run at all, or the first of that one."""
     change("DELETE FROM facts WHERE name <> 'hash_key'")(beside)
@@ -108,6 +108,11 @@ def test_the_very_state_by_another_path(beside: World, spelled: str) -> None:
     given = str(place / "state.db")
     if spelled == "link":
         place.symlink_to(beside.state.parent)
+    elif spelled == "link itself":
+        beside.private = False
+        beside.state.parent.rename(place)
+        beside.state.parent.mkdir(mode=0o700)
+        beside.state.symlink_to(given)
     elif spelled == "hard link":
         place.mkdir(mode=0o700)
         os.link(beside.state, given)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,29 @@ def test_a_home_that_is_no_place_is_refused(
     """Units and containers may have an odd HOME, or an empty one, which would lead to /."""
     monkeypatch.setenv("HOME", home)
     assert "home" in problem(tmp_path, SYNC_STATE="~/ledger/state.db")
+
+
+@pytest.mark.parametrize("named", ["link", "link/state.db", "way/link/ledger/state.db"])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, named: str) -> None:
+    """The disk with the ledger is not mounted: another would be begun where it belongs."""
+    (tmp_path / "way").mkdir()
+    for link in (tmp_path / "link", tmp_path / "way" / "link"):
+        link.symlink_to(tmp_path / "disk")
+    for value in (named, str(tmp_path / named)):
+        assert "leads nowhere" in problem(tmp_path, SYNC_STATE=value)
+    (tmp_path / "disk").mkdir()
+    if named != "link":
+        file = tmp_path / "config.env"
+        assert load_settings(file, {"SYNC_STATE": named}, tmp_path).sync_state.is_relative_to(
+            tmp_path / "disk"
+        )
+
+
+@pytest.mark.parametrize("value", [str(2**2000), "/srv/" + "n" * 300, "/srv/" + "a/" * 3000 + "s"])
+def test_a_path_that_no_system_takes_is_no_bug(tmp_path: Path, value: str) -> None:
+    """It is refused here, or where the state is opened."""
+    with suppress(ConfigError):
+        load_settings(None, REQUIRED | {"SYNC_STATE": value}, tmp_path)
 
 
 NAMED = [
