@@ -43,7 +43,7 @@ _UNQUOTE: Final = "take off the quotation marks around it"
 _LEFT_IN_PATHS: Final = {
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
     "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
-    "it has a sign that only looks like /": "[\u2044\u2215\u29f8\uff0f]",
+    "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
     "a backslash has no place in it": r"\\",
     "this is a folder, so add the name of a file": r"(^|/)\.{0,2}$",
     "it has two / in a row, as an empty variable leaves them": "//",
@@ -56,13 +56,14 @@ _LEFT_IN_PATHS: Final = {
         r"|^/?(full/|absolute/)?path/to/|^/?(your|my)/path\b"
     ),
     "this is a word that stands for none": (
-        r"(^|/)\(?(?-i:null|None|none(?=\))|undefined)\)?(/|$)"
+        r"(^|/)\(?(?-i:null|NULL|None|none(?=\))|undefined)\)?(/|$)"
         r"|^(none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
     ),
     "write it alone, with nothing around it": (
-        r"^[-=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
-        r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db\s+#|\s--\w"
+        r"^[-–—=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
+        r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db(#|\s+[#-])|\s(--|[a-z]+_\w*=)"
     ),
+    "this is a file that lies beside a state": r"\.(lock|told|new)$|-(wal|shm|journal)$",
     "take away the blank beside a /": r"/\s|\s/",
 }
 """What shells, unit files, containers, templates and other systems leave in a path, by the end of

@@ -123,6 +123,15 @@ LEFT = {
         "/srv/\x1b[31mledger/s.db", "/srv/led\u2800ger/s.db", "/srv/led\ufffdger/s.db", "/a\nb/c",
     ],
     "a sign that only looks like /": ["／srv／ledger／s.db", "∕srv∕ledger∕s.db", "⁄srv/s.db"],
+    "a sign that only looks like ~": ["～/state.db", "˜/state.db", "∼/state.db"],
+    "a file beside a state": [
+        "/srv/ledger/state.db-wal", "/srv/ledger/state.db-shm", "/srv/ledger/state.db.lock",
+        "/srv/ledger/state.db.told", "/srv/ledger/state.db-journal", "/srv/ledger/state.db.new",
+    ],
+    "the rest of a line": [
+        "/srv/ledger/state.db -v", "/srv/ledger/state.db --json", "/srv/ledger/state.db#ours",
+        "/srv/ledger/state.db LOG_FORMAT=text", "–state", "NULL/state.db", "~+/state.db",
+    ],
     "a home that is none": ["~nobody-of-this-name/state.db", "~", "~/", "~nobody-of-this-name"],
     "what is around a value": [
         "-", "--state", "-e SYNC_STATE=/srv/s.db", "SYNC_STATE=/srv/ledger/state.db", "=/srv/s.db",
@@ -168,6 +177,7 @@ UNUSUAL = [
     "/srv/ledger/../ledger/state.db", "/srv/./ledger/state.db", "/srv/devices/proc/state.db",
     "/srv/a@b.example/state.db", "/srv/path/to-day/state.db", "/home/true/state.db", "/srv/!/s.db",
     "/srv/n/a/s.db", "/srv/Nan/s.db", "/srv/(old)/s.db", "/srv/todo/s.db", "/srv/yes & no/s.db",
+    "/srv/a – b/state.db", "/srv/my state.db copy/s.db", "/srv/lock/told.db", "/srv/new-wal/s.db",
 ]  # fmt: skip
 
 
