@@ -40,7 +40,10 @@ _NO: Final = ("false", "no", "off", "0", "f", "n")
 _MARK = "(?:\\\\?[\"'`´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″]|&(?:quot|apos|#34|#39);)"
 _QUOTED = re.compile(f"{_MARK}(.*{_MARK})?", re.DOTALL)
 _UNQUOTE: Final = "take off the quotation marks around it"
+_NOT_KEPT: Final = "nothing that is written to /dev, /proc or /sys is kept"
+_NO_DISK: Final = "/(dev(?!/shm/)|proc|sys)(/|$)"
 _LEFT_IN_PATHS: Final = {
+    _NOT_KEPT: f"^{_NO_DISK}",
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
     "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
@@ -55,7 +58,7 @@ _LEFT_IN_PATHS: Final = {
         r"[<>*?|]|@\w+@|__[a-z]\w*__|(^|/)(\[[^/]*\]|\.{3,}|…)(/|$)"
         r"|^/?(full/|absolute/)?path/to/|^/?(your|my)/path\b"
     ),
-    "this is a word that stands for none": (
+    "it has the word in it that a program writes for nothing": (
         r"(^|/)\(?(?-i:null|NULL|None|none(?=\))|undefined)\)?(/|$)"
         r"|^(none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
     ),
@@ -68,7 +71,6 @@ _LEFT_IN_PATHS: Final = {
 }
 """What shells, unit files, containers, templates and other systems leave in a path, by the end of
 the sentence about it. A name that is only unusual fits none of them."""
-_NO_DISK = re.compile("/(dev(?!/shm/)|proc|sys)(/|$)")
 
 
 def parsed(parse: Parse, text: str) -> Any:
@@ -137,7 +139,7 @@ def placed(path: Path, folder: Path | None) -> Path:
         raise LeftoverError("a link in it leads nowhere, as one to a disk that is not mounted")
     whole = Path(os.path.realpath(named))
     if not is_on_disk(whole):
-        raise LeftoverError("nothing that is written to /dev, /proc or /sys is kept")
+        raise LeftoverError(_NOT_KEPT)
     if whole.parent == Path("/"):
         raise LeftoverError("it lies in no folder, as one with an empty variable does")
     return whole
@@ -145,7 +147,7 @@ def placed(path: Path, folder: Path | None) -> Path:
 
 def is_on_disk(path: Path) -> bool:
     """Tell whether what is written there may still be there tomorrow."""
-    return not _NO_DISK.match(str(path))
+    return not re.match(_NO_DISK, str(path))
 
 
 def as_zone(text: str) -> ZoneInfo:
