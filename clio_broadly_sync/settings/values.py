@@ -43,7 +43,7 @@ _UNQUOTE: Final = "take off the quotation marks around it"
 _NOT_KEPT: Final = "nothing that is written to /dev, /proc or /sys is kept"
 _NO_DISK: Final = "/(dev(?!/shm/)|proc|sys)(/|$)"
 _LEFT_IN_PATHS: Final = {
-    _NOT_KEPT: f"^{_NO_DISK}",
+    _NOT_KEPT: f"^(?-i:{_NO_DISK})",
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
     "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",

@@ -178,6 +178,7 @@ UNUSUAL = [
     "/srv/a@b.example/state.db", "/srv/path/to-day/state.db", "/home/true/state.db", "/srv/!/s.db",
     "/srv/n/a/s.db", "/srv/Nan/s.db", "/srv/(old)/s.db", "/srv/todo/s.db", "/srv/yes & no/s.db",
     "/srv/a – b/state.db", "/srv/my state.db copy/s.db", "/srv/lock/told.db", "/srv/new-wal/s.db",
+    "/Dev/firm/state.db",
 ]  # fmt: skip
 
 
