@@ -59,6 +59,9 @@ class SyncError(Exception):
     """The code with which the command then ends."""
     outcome: str
     """The word of the exit code, in `--json` and beside the code."""
+    cause: str | None = None
+    """What became of the exchange that failed, in a word such as `http_503` or `timeout`;
+    `transport/failures.py` lists them all. None where the error is about no exchange."""
 
 
 class ConfigError(SyncError):

@@ -342,6 +342,8 @@ class Receipt:
     outcome: Outcome
     code: str | None = None
     """Broadly's code for the outcome; None where it gave none that may be kept."""
+    cause: str | None = None
+    """Why the outcome is unknown: the `cause` of the error; None for every other outcome."""
 
     @property
     def word(self) -> str | None:

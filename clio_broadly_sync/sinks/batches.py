@@ -23,12 +23,18 @@ class StillRunningError(UnavailableError):
 class SubBatch:
     """What one POST and its repeats carry."""
 
-    def __init__(self, requests: Batch, *, in_doubt: bool = False) -> None:
+    def __init__(self, requests: Batch, *, doubt: str | None = None) -> None:
         self.requests = requests
         self.key = str(uuid.uuid4())
         """The idempotency key of the next try."""
-        self.in_doubt = in_doubt
+        self.doubt = doubt
+        """Why one of the tries may have worked although nobody said so, in the word of its error;
+        None where none of them may."""
+
+    @property
+    def in_doubt(self) -> bool:
         """Whether one of the tries may have worked although nobody said so."""
+        return self.doubt is not None
 
     def note(self, error: SyncError) -> None:
         """Take in that a try failed with this error, for the key and for the doubt.
@@ -40,7 +46,7 @@ class SubBatch:
         if not isinstance(error, UnavailableError) or error.answered:
             self.key = str(uuid.uuid4())
         if isinstance(error, UnavailableError) and error.outcome_unknown:
-            self.in_doubt = True
+            self.doubt = error.cause or "unknown"
 
     def may_be_repeated(self, error: UnavailableError) -> bool:
         """Tell whether a repeat asks nobody twice even where the receiver does not dedupe."""
@@ -50,7 +56,7 @@ class SubBatch:
 
     def unknown(self) -> list[Receipt]:
         """Return receipts which say that the outcome of each request is unknown."""
-        return [Receipt(request.key, Outcome.UNKNOWN) for request in self.requests]
+        return [Receipt(r.key, Outcome.UNKNOWN, cause=self.doubt) for r in self.requests]
 
 
 class RefusalGuard:

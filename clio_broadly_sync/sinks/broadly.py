@@ -11,13 +11,13 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
 from clio_broadly_sync.domain.errors import RefusedError, SyncError, UnavailableError
 from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.sinks.batches import Batch, RefusalGuard, StillRunningError, SubBatch
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
+from clio_broadly_sync.transport.failures import NO_RESULT, NO_RESULTS, because, unreadable
 
 SOURCE: Final = "clio"
 MAX_NAME: Final = 255
@@ -136,7 +136,8 @@ class Broadly:
     def _read(self, answer: Answer, requests: Batch) -> list[Receipt]:
         receipts = _read(answer, requests)
         if self._dedupes and all(receipt.outcome is Outcome.UNKNOWN for receipt in receipts):
-            raise _NoResultError("no result", outcome_unknown=True, answered=True)
+            error = _NoResultError("no result", outcome_unknown=True, answered=True)
+            raise because(NO_RESULT, error)
         return receipts
 
     def _sort(
@@ -150,11 +151,9 @@ class Broadly:
         again = [request for request in sub_batch.requests if request.key in lost]
         told = [receipt for receipt in receipts if receipt.key not in lost]
         if sub_batch.in_doubt:
-            told = [
-                replace(r, outcome=Outcome.UNKNOWN) if r.outcome is Outcome.RETRY else r
-                for r in told
-            ]
-        return told, [SubBatch(again, in_doubt=True)] if again else []
+            unknown = {receipt.key: receipt for receipt in sub_batch.unknown()}
+            told = [unknown[r.key] if r.outcome is Outcome.RETRY else r for r in told]
+        return told, [SubBatch(again, doubt=NO_RESULT)] if again else []
 
     def _narrow(
         self, sub_batch: SubBatch, refusal: RefusedError
@@ -185,14 +184,15 @@ class _NoResultError(UnavailableError):
 
 def _cut(sub_batch: SubBatch, size: int) -> list[SubBatch]:
     starts = range(0, len(sub_batch.requests), size)
-    return [SubBatch(sub_batch.requests[n : n + size], in_doubt=sub_batch.in_doubt) for n in starts]
+    return [SubBatch(sub_batch.requests[n : n + size], doubt=sub_batch.doubt) for n in starts]
 
 
 def _waiting(error: SyncError) -> SyncError:
     if isinstance(error, RefusedError) and error.status == _STILL_RUNNING:
-        return StillRunningError(
+        still_running = StillRunningError(
             "Broadly is still at work on this batch; the next run goes on.", outcome_unknown=True
         )
+        return because(f"http_{error.status}", still_running)
     return error
 
 
@@ -238,18 +238,12 @@ def _read(answer: Answer, requests: Batch) -> list[Receipt]:
     """
     if answer.status == 202 and (not answer.body.strip() or _is_bare(answer)):
         return [Receipt(request.key, Outcome.ACCEPTED) for request in requests]
-    results = _object(answer.body).get("results")
+    body = answer.json()
+    results = body.get("results") if isinstance(body, dict) else None
     if not isinstance(results, list):
-        raise UnavailableError(
-            "Broadly answered what cannot be read: no results; the next run tries again.",
-            outcome_unknown=True,
-            answered=True,
-        )
+        raise unreadable("Broadly", "no results", NO_RESULTS)
     by_index = _by_index(results, requests)
-    return [
-        Receipt(request.key, *_outcome(by_index.get(index)))
-        for index, request in enumerate(requests)
-    ]
+    return [_receipt(request.key, by_index.get(index)) for index, request in enumerate(requests)]
 
 
 def _is_bare(answer: Answer) -> bool:
@@ -277,14 +271,14 @@ def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any
     return fitting
 
 
-def _outcome(result: Mapping[str, Any] | None) -> tuple[Outcome, str | None]:
+def _receipt(key: Key, result: Mapping[str, Any] | None) -> Receipt:
     status = result.get("status") if result is not None else None
     outcome = _OUTCOMES.get(status) if isinstance(status, str) else None
     if result is None or outcome is None:
-        return Outcome.UNKNOWN, None
+        return Receipt(key, Outcome.UNKNOWN, cause=NO_RESULT)
     error = result.get("error")
     code = error.get("code") if isinstance(error, dict) else result.get("reason")
-    return outcome, _code(code)
+    return Receipt(key, outcome, _code(code))
 
 
 def _named(body: bytes, items: int) -> dict[int, str | None]:

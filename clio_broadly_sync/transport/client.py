@@ -17,7 +17,7 @@ import requests
 import tenacity
 import urllib3
 
-from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
+from clio_broadly_sync.domain.errors import SyncError, TooLateError, UnavailableError
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
@@ -59,11 +59,7 @@ class Answer:
         try:
             return read_json(self.body)
         except ValueError:
-            raise UnavailableError(
-                f"{self.peer} answered what cannot be read (no JSON); the next run tries again.",
-                outcome_unknown=True,
-                answered=True,
-            ) from None
+            raise failures.unreadable(self.peer, "no JSON", failures.NOT_JSON) from None
 
 
 class Transport:
@@ -169,25 +165,39 @@ class Transport:
         auth = Headers(self.peer, headers)
         self._await_turn(limit)
         self.requests += 1
-        log.info("%s %s request %d", self.peer, method, self.requests)
+        request = requests.Request(method, url, params=params, data=body, auth=auth)
         try:
-            prepared = self._session.prepare_request(
-                requests.Request(method, url, params=params, data=body, auth=auth)
-            )
-            with self._interruptible(method), time_limit(self._whole_call):
+            answer = self._answered_by(request)
+        except SyncError as error:
+            self._log_end(method, error.cause or error.outcome)
+            raise
+        self._log_end(method, f"http_{answer.status}")
+        return answer
+
+    def _answered_by(self, request: requests.Request) -> Answer:
+        try:
+            prepared = self._session.prepare_request(request)
+            with self._interruptible(request.method or ""), time_limit(self._whole_call):
                 return self._exchange(prepared)
         except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise failures.of_exception(self.peer, error) from None
+
+    def _log_end(self, method: str, what: str) -> None:
+        """Log what became of a request, and after how many seconds; its address may be a secret."""
+        seconds = self._monotonic() - self.began
+        line = "%s %s request %d: %s after %.1f s"
+        log.info(line, self.peer, method, self.requests, what, seconds)
 
     def _await_turn(self, limit: Callable[[], float]) -> None:
         """Wait for the rate limit; raise where that or `limit` leaves no time, or a signal came."""
         wait = self._rate_limit.seconds()
         if wait > 0 and wait > min(self._may_wait(), limit()):
-            raise UnavailableError(
+            error = UnavailableError(
                 f"{self.peer}'s rate limit is used up for longer than this run may wait; "
                 "the next run goes on.",
                 retry_after=wait,
             )
+            raise failures.because(failures.RATE_LIMIT, error)
         if wait > 0:
             log.info("%s rate limit used up: waiting %.0f s", self.peer, wait)
             self._waiting(f"{self.peer}'s rate limit", wait)
@@ -238,11 +248,12 @@ class Transport:
             body += chunk
             self.bytes += len(chunk)
             if len(body) > MAX_BODY_BYTES:
-                raise UnavailableError(
+                error = UnavailableError(
                     f"{self.peer} answered with more than {MAX_BODY_BYTES} bytes; "
                     "the next run tries again.",
                     outcome_unknown=True,
                 )
+                raise failures.because(failures.TOO_LARGE, error)
         return bytes(body)
 
     @contextmanager

@@ -2,12 +2,17 @@
 
 What a status means for both sides is here. Five of them (400, 409, 410, 413, 422) come back as
 `RefusedError`, because only the module of that side knows what it means by them.
+
+Every error about an exchange has a `cause`, which is decided here too: `http_` and the status, or
+one of the words below.
 """
 
 import email.utils
+import http.client
 import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from requests.exceptions import (
     ConnectTimeout,
@@ -15,8 +20,15 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
     ProxyError,
+    Timeout,
 )
-from urllib3.exceptions import ConnectTimeoutError, LocationParseError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from clio_broadly_sync.domain.errors import (
     AddressError,
@@ -28,10 +40,53 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.transport.session import HandshakeError
 
+E = TypeVar("E", bound=SyncError)
+
+NOT_REACHED: Final = "not_reached"
+"""No connection was made, so nothing was sent."""
+TLS: Final = "tls"
+"""No trusted TLS connection was made, so nothing was sent."""
+NO_URL: Final = "no_url"
+"""The address in the settings is none."""
+TIMEOUT: Final = "timeout"
+"""The request was sent, and no complete answer came in time."""
+CUT: Final = "cut"
+"""The request was sent, and the connection ended before the answer did."""
+TOO_LARGE: Final = "too_large"
+"""The answer was larger than what is read of one."""
+UNREADABLE: Final = "unreadable"
+"""An answer came whose bytes, or whose values, are not what they should be."""
+NOT_JSON: Final = "not_json"
+"""A complete answer came, and is no JSON."""
+NO_RESULTS: Final = "no_results"
+"""A complete answer came, without results."""
+NO_RESULT: Final = "no_result"
+"""A complete answer came, with results, but none that fits this item."""
+RATE_LIMIT: Final = "rate_limit"
+"""The request was not begun, because the rate limit was used up."""
+
 _REFUSALS: Final = frozenset({400, 409, 410, 413, 422})
 _TRANSIENT: Final = frozenset({408, 425})
 _BUSY: Final = 429
 _NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
+_TOO_SLOW: Final = (TimeoutError, Timeout, ReadTimeoutError)
+_CUT_OFF: Final = (ConnectionError, http.client.IncompleteRead, ssl.SSLError, ProtocolError)
+
+
+def because(cause: str, error: E) -> E:
+    """Return the error with its cause: one of the words above, or `http_` and the status."""
+    error.cause = cause
+    return error
+
+
+def unreadable(peer: str, what: str, cause: str) -> UnavailableError:
+    """Return the error for a complete answer that cannot be read because of `what`."""
+    error = UnavailableError(
+        f"{peer} answered what cannot be read ({what}); the next run tries again.",
+        outcome_unknown=True,
+        answered=True,
+    )
+    return because(cause, error)
 
 
 def is_decided_by(status: int) -> bool:
@@ -52,6 +107,13 @@ def of_status(
     `peer` is the side's name in sentences, `retry_after` the header, and `date` the answer's `Date`
     in aware UTC.
     """
+    error = _meaning(peer, status, body, retry_after, date)
+    return error and because(f"http_{status}", error)
+
+
+def _meaning(
+    peer: str, status: int, body: bytes, retry_after: str | None, date: datetime | None
+) -> SyncError | None:
     if status < 300:
         return None
     if status in (401, 403):
@@ -86,17 +148,18 @@ def of_exception(peer: str, error: Exception) -> SyncError:
     The exception's own message is left out, because it may hold a URL or more.
     """
     if _is_tls(error):
-        return ConfigError(
+        sentence = (
             f"{peer}'s address is not in order: no trusted TLS connection "
             "(wrong host, or a certificate that is not valid)."
         )
+        return because(TLS, ConfigError(sentence))
     if isinstance(error, _NO_URL):
-        return ConfigError(f"{peer}'s address is not a URL; check the settings.")
+        return because(NO_URL, ConfigError(f"{peer}'s address is not a URL; check the settings."))
     if _never_arrived(error):
-        return UnavailableError(f"{peer} could not be reached; the next run tries again.")
-    return UnavailableError(
-        f"{peer} did not answer completely; the next run tries again.", outcome_unknown=True
-    )
+        sentence = f"{peer} could not be reached; the next run tries again."
+        return because(NOT_REACHED, UnavailableError(sentence))
+    sentence = f"{peer} did not answer completely; the next run tries again."
+    return because(_broken(error), UnavailableError(sentence, outcome_unknown=True))
 
 
 _DENIED: Final = {
@@ -131,6 +194,23 @@ def _never_arrived(error: Exception) -> bool:
     if isinstance(error, ProxyError):
         reason = getattr(reason, "original_error", None)
     return isinstance(error, ConnectTimeout) or isinstance(reason, ConnectTimeoutError)
+
+
+def _broken(error: Exception) -> str:
+    """Return the cause of an exchange that broke after the request was sent."""
+    wrapped = list(_wrapped(error))
+    if any(isinstance(one, _TOO_SLOW) for one in wrapped):
+        return TIMEOUT
+    return CUT if isinstance(wrapped[-1], _CUT_OFF) else UNREADABLE
+
+
+def _wrapped(error: object) -> Iterator[object]:
+    """Yield an exception and those which requests and urllib3 have wrapped in it, one another."""
+    while isinstance(error, Exception):
+        yield error
+        inner = (getattr(error, "reason", None), getattr(error, "original_error", None))
+        parts = (*inner, *error.args)
+        error = next((part for part in parts if isinstance(part, Exception)), None)
 
 
 def _reason(error: Exception) -> object:

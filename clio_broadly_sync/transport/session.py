@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
+from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import ConfigError
 
 REFUSAL_BYTES: Final = 4 * 1024
@@ -71,7 +72,9 @@ def _use_pool(manager: urllib3.PoolManager) -> None:
 
 
 def open_session() -> requests.Session:
+    """Return a session that names this program and its version to the other side."""
     session = requests.Session()
+    session.headers["User-Agent"] = f"clio-broadly-sync/{__version__}"
     session.mount("https://", _Adapter())
     return session
 

@@ -12,7 +12,7 @@ import requests
 import responses
 from parts import Clock, review_request, transport
 from rig import Sandbox, faults
-from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from clio_broadly_sync.domain.errors import (
     AddressError,
@@ -24,6 +24,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.sinks.batches import StillRunningError
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.transport.session import HandshakeError
 from clio_broadly_sync.transport.signals import Stop
@@ -136,6 +137,10 @@ class Push:
         flat = [receipt for receipts in self.receipts for receipt in receipts]
         assert len({receipt.key for receipt in flat}) == len(flat)
         return {receipt.key.matter_id: receipt.outcome for receipt in flat}
+
+    @property
+    def causes(self) -> list[str | None]:
+        return [receipt.cause for receipts in self.receipts for receipt in receipts]
 
     @property
     def codes(self) -> list[str | None]:
@@ -702,6 +707,62 @@ def test_answers_that_cannot_be_read_stop() -> None:
     assert str(error).startswith("Broadly answered what cannot be read")
     assert push.outcomes == {1: UNKNOWN}
     assert len(push.receiver.posts) == 5
+
+
+# Why it is unknown
+
+
+CAUSES = [
+    (408, "http_408"),
+    (500, "http_500"),
+    (503, "http_503"),
+    (599, "http_599"),
+    (TIMEOUT, "timeout"),
+    (CUT, "unreadable"),
+    (requests.ConnectionError(ProtocolError("Aborted", ConnectionResetError())), "cut"),
+    ((200, "<html>"), "not_json"),
+    ((200, ""), "not_json"),
+    ((202, "OK"), "not_json"),
+    ((200, "[]"), "no_results"),
+    ((200, '{"error": {"code": "x"}}'), "no_results"),
+    ((202, '{"results": null}'), "no_results"),
+    ((200, '{"results": []}'), "no_result"),
+    ((200, lambda numbers: results(numbers, "queued")), "no_result"),
+]
+
+
+@pytest.mark.parametrize(("answer", "cause"), CAUSES)
+@pytest.mark.parametrize("dedupes", [True, False])
+def test_receipt_holds_the_cause(answer: Any, cause: str, dedupes: bool) -> None:
+    """A word for what became of the try, so that an outage is told from an answer in error."""
+    push = Push(*[answer] * 9, dedupes=dedupes)
+    with suppress(UnavailableError):
+        push.send(1, 2)
+    assert push.causes == [cause, cause]
+
+
+def test_only_an_unknown_outcome_has_a_cause() -> None:
+    """What has a result has its result."""
+    words = ("accepted", "rejected", "retry", "queued")
+    push = Push((200, lambda numbers: results(numbers, *words))).send(1, 2, 3, 4)
+    assert push.causes == [None, None, None, "no_result"]
+
+
+@pytest.mark.parametrize("later", [401, 422, 404, (429, "", {"Retry-After": "9999"})])
+def test_cause_is_of_the_try_that_is_in_doubt(later: Any) -> None:
+    """Not of a later one, which is known not to have been taken; nor of `retry` after it."""
+    push = Push(502, later, dedupes=True)
+    with suppress(SyncError):
+        push.send(1, 2)
+    assert push.causes == ["http_502", "http_502"]
+    assert Push(502, "retry", dedupes=True).send(1).causes == ["http_502"]
+
+
+def test_first_try_that_never_ends_is_the_cause() -> None:
+    """Broadly says so with 409."""
+    push = Push(*[409] * 9)
+    push.fails(StillRunningError, 1)
+    assert push.causes == ["http_409"]
 
 
 # 409

@@ -1,7 +1,6 @@
 """What one request does: statuses, waits, limits of time and size, signals, where secrets go."""
 
 import os
-import re
 import signal
 import socket
 import ssl
@@ -26,6 +25,7 @@ from rig import Sandbox, faults
 from rig.faults import Delivery
 from surroundings import at_once
 
+from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import (
     AddressError,
     ConfigError,
@@ -884,8 +884,106 @@ def test_log_names_nobody(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) ->
     caplog.set_level("INFO")
     with pytest.raises(DeniedError):
         _get(transport(), f"{_path(sandbox)}?ids[]=5")
-    assert re.fullmatch(r"Clio GET request 1", caplog.messages[0])
+    assert caplog.messages == ["Clio GET request 1: http_401 after 0.0 s"]
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 400, 403, 404, 429, 500, 503])
+@responses.activate
+def test_log_tells_the_status(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Of each request, whatever it means."""
+    caplog.set_level("INFO")
+    responses.post(URL, status=status, body=b"{}")
+    with suppress(SyncError):
+        _post(transport("Broadly"), URL)
+    assert caplog.messages == [f"Broadly POST request 1: http_{status} after 0.0 s"]
+
+
+def test_log_tells_the_seconds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the clock that is never set, also where no answer came; each request has its number."""
+    caplog.set_level("INFO")
+    clock = Clock()
+
+    def slow(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        clock.seconds += 12.34
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr(HTTPAdapter, "send", served(slow))
+    over = transport(clock=clock)
+    _fails(over, URL, "GET")
+    _fails(over, URL)
+    assert caplog.messages == [
+        "Clio GET request 1: timeout after 12.3 s",
+        "Clio POST request 2: timeout after 12.3 s",
+    ]
+
+
+def test_log_tells_an_interruption(
+    sandbox: Sandbox, stop: Stop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that a signal ended has no answer."""
+    caplog.set_level("INFO")
+    sandbox.clio.before = lambda request: _term()
+    sandbox.clio.faults.add(faults.delay(30))
+    with pytest.raises(StoppedError):
+        _get(transport(stop=stop), _path(sandbox))
+    assert caplog.messages == ["Clio GET request 1: interrupted after 0.0 s"]
+
+
+# Causes
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (faults.lose_answer(), "cut"),
+        (faults.lose_answer(reset=True), "cut"),
+        (faults.cut_body(framing="length"), "cut"),
+        (faults.cut_body(framing="chunked"), "cut"),
+        (faults.answer(200, b"no gzip", {"Content-Encoding": "gzip"}), "unreadable"),
+        (faults.answer(200, b"{}", {"X-Long": "x" * 70_000}), "unreadable"),
+        (faults.delay(5), "timeout"),
+        (faults.delay(5, after=True), "timeout"),
+        (faults.huge_body(5 * MIB), "too_large"),
+        (faults.answer(418), "http_418"),
+        (faults.redirect("/", 308), "http_308"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_cause_of_a_failure(sandbox: Sandbox, fault: faults.Fault, cause: str) -> None:
+    """A word that tells apart what the sentence may tell in one."""
+    sandbox.clio.token = sandbox.clio.oauth.issue("secret").access
+    sandbox.clio.faults.add(fault)
+    with pytest.raises(SyncError) as caught:
+        _get(transport(whole_call=1.0), _path(sandbox))
+    assert caught.value.cause == cause
+
+
+def test_cause_where_nothing_was_sent(listen: Listen) -> None:
+    """Nobody listens, no TLS is spoken, or the address is none."""
+    causes = {
+        f"http://127.0.0.1:{_closed_port()}/": "not_reached",
+        f"https://127.0.0.1:{_closed_port()}/": "not_reached",
+        f"https://127.0.0.1:{listen(_answer_ok)}/": "tls",
+        "clio.example": "no_url",
+    }
+    for url, cause in causes.items():
+        with pytest.raises(SyncError) as caught:
+            _get(transport(), url)
+        assert caught.value.cause == cause
+
+
+# Who asks
+
+
+@responses.activate
+def test_program_names_itself() -> None:
+    """With its version, so that the other side can tell whose requests they are."""
+    responses.get(URL, body=b"{}")
+    _get(transport())
+    assert responses.calls[0].request.headers["User-Agent"] == f"clio-broadly-sync/{__version__}"
 
 
 # The word of a refusal

@@ -21,7 +21,7 @@ VARIES = (
     (r"(T\d\d:\d\d):\d\dZ", r"\1:SSZ"),
     (r'("(?:bytes|seconds|watermark_age_seconds)": )[\d.]+', r"\1N"),
     (r"\b\d+ seconds?\b", "N seconds"),
-    (r"again in [\d.]+ s\b", "again in N s"),
+    (r"\b(in|after) [\d.]+ s\b", r"\1 N s"),
     (r"(127\.0\.0\.1|localhost)(:|%3A)\d{5}\b", r"\1\2PORT"),
     (r"\bstate=[\w-]{43}", "state=STATE"),
 )
