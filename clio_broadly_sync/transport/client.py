@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 import requests
 import tenacity
-import urllib3
 
 from clio_broadly_sync.domain.errors import SyncError, TooLateError, UnavailableError
 from clio_broadly_sync.transport import failures
@@ -179,7 +178,9 @@ class Transport:
             prepared = self._session.prepare_request(request)
             with self._interruptible(request.method or ""), time_limit(self._whole_call):
                 return self._exchange(prepared)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
+        except SyncError:
+            raise
+        except Exception as error:  # noqa: BLE001  (a chunk's size below zero is a ValueError)
             raise failures.of_exception(self.peer, error) from None
 
     def _log_end(self, method: str, what: str) -> None:

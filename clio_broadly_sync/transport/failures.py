@@ -10,7 +10,7 @@ one of the words below.
 import email.utils
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -19,7 +19,6 @@ from requests.exceptions import (
     InvalidSchema,
     InvalidURL,
     MissingSchema,
-    ProxyError,
     Timeout,
 )
 from urllib3.exceptions import (
@@ -27,7 +26,6 @@ from urllib3.exceptions import (
     LocationParseError,
     ProtocolError,
     ReadTimeoutError,
-    SSLError,
 )
 
 from clio_broadly_sync.domain.errors import (
@@ -38,7 +36,14 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.transport.session import HandshakeError
+from clio_broadly_sync.transport.session import (
+    AtProxyError,
+    CertificatesError,
+    HandshakeError,
+    UnusableProxyError,
+    certificates_variable,
+    proxy_variable,
+)
 
 E = TypeVar("E", bound=SyncError)
 
@@ -46,6 +51,10 @@ NOT_REACHED: Final = "not_reached"
 """No connection was made, so nothing was sent."""
 TLS: Final = "tls"
 """No trusted TLS connection was made, so nothing was sent."""
+CERTIFICATES: Final = "certificates"
+"""The certificates that this machine trusts cannot be read, so nothing was sent."""
+PROXY: Final = "proxy"
+"""The proxy cannot be used, so nothing was sent; `proxy_` and a status is what it answered."""
 NO_URL: Final = "no_url"
 """The address in the settings is none."""
 TIMEOUT: Final = "timeout"
@@ -68,6 +77,7 @@ RATE_LIMIT: Final = "rate_limit"
 _REFUSALS: Final = frozenset({400, 409, 410, 413, 422})
 _TRANSIENT: Final = frozenset({408, 425})
 _BUSY: Final = 429
+_PROXY_WANTS_A_USER: Final = 407
 _NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
 _TOO_SLOW: Final = (TimeoutError, Timeout, ReadTimeoutError)
 _CUT_OFF: Final = (ConnectionError, http.client.IncompleteRead, ssl.SSLError, ProtocolError)
@@ -147,19 +157,68 @@ def of_exception(peer: str, error: Exception) -> SyncError:
 
     The exception's own message is left out, because it may hold a URL or more.
     """
-    if _is_tls(error):
-        sentence = (
-            f"{peer}'s address is not in order: no trusted TLS connection "
-            "(wrong host, or a certificate that is not valid)."
-        )
-        return because(TLS, ConfigError(sentence))
+    wrapped = list(_wrapped(error))
+    for one in wrapped:
+        if isinstance(one, HandshakeError | ssl.SSLCertVerificationError):
+            return _of_handshake(peer, one)
+        if isinstance(one, CertificatesError | UnusableProxyError | AtProxyError):
+            return _of_this_machine(peer, one)
     if isinstance(error, _NO_URL):
         return because(NO_URL, ConfigError(f"{peer}'s address is not a URL; check the settings."))
-    if _never_arrived(error):
+    if any(isinstance(one, ConnectTimeout | ConnectTimeoutError) for one in wrapped):
         sentence = f"{peer} could not be reached; the next run tries again."
         return because(NOT_REACHED, UnavailableError(sentence))
     sentence = f"{peer} did not answer completely; the next run tries again."
-    return because(_broken(error), UnavailableError(sentence, outcome_unknown=True))
+    return because(_broken(wrapped), UnavailableError(sentence, outcome_unknown=True))
+
+
+_CERTIFICATE: Final = {
+    9: "its certificate is not valid yet, or this machine's clock is wrong",
+    10: "its certificate has expired, or this machine's clock is wrong",
+    62: "its certificate is for another host; check the address in the settings",
+    64: "its certificate is for another host; check the address in the settings",
+}
+"""What is wrong, by the number that OpenSSL has for it (source: its `x509_vfy.h`)."""
+_STRANGER: Final = (
+    "this machine does not know who signed its certificate; if the network here reads TLS, let "
+    "REQUESTS_CA_BUNDLE name a file with its certificates"
+)
+
+
+def _of_handshake(peer: str, error: HandshakeError | ssl.SSLCertVerificationError) -> ConfigError:
+    number = error.certificate if isinstance(error, HandshakeError) else error.verify_code
+    why = "the address in the settings may be wrong"
+    if number is not None:
+        why = _CERTIFICATE.get(number, _STRANGER)
+    return because(TLS, ConfigError(f"No trusted TLS connection to {_within(peer)}: {why}."))
+
+
+def _within(peer: str) -> str:
+    """Return the name of a side as it stands within a sentence."""
+    return peer.replace("The ", "the ")
+
+
+def _of_this_machine(
+    peer: str, error: CertificatesError | UnusableProxyError | AtProxyError
+) -> SyncError:
+    """Return the error for what stands between this machine and the other side, and names it."""
+    proxy = f"The proxy that {proxy_variable()} names"
+    if isinstance(error, CertificatesError):
+        bundle = f"{certificates_variable()} names certificates that cannot be read: let it name a "
+        return because(CERTIFICATES, ConfigError(f"{bundle}PEM file that is whole, or remove it."))
+    if isinstance(error, UnusableProxyError):
+        sentence = f"{proxy} cannot be used: let it be http://HOST:PORT, or remove it."
+        return because(PROXY, ConfigError(sentence))
+    if error.status == _PROXY_WANTS_A_USER:
+        wants = "wants a user and a password, or refuses these (407): let it be"
+        sentence = f"{proxy} {wants} http://USER:PASSWORD@HOST:PORT."
+        return because("proxy_407", ConfigError(sentence))
+    if error.status is None:
+        sentence = f"{proxy} could not be reached; the next run tries again."
+        return because(PROXY, UnavailableError(sentence))
+    refuses = f"does not connect to {_within(peer)} (status {error.status})"
+    sentence = f"{proxy} {refuses}: ask whoever runs it. The next run tries again."
+    return because(f"proxy_{error.status}", UnavailableError(sentence))
 
 
 _DENIED: Final = {
@@ -177,28 +236,8 @@ def _denied(peer: str, status: int) -> str:
     return f"{peer} {refuses} ({status}): {_DENIED.get((peer, status), 'put a new one in')}."
 
 
-def _is_tls(error: Exception) -> bool:
-    """Tell a refused handshake from a TLS connection that broke while a POST was on its way."""
-    reason = _reason(error)
-    cause = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
-    return isinstance(cause, HandshakeError | ssl.SSLCertVerificationError)
-
-
-def _never_arrived(error: Exception) -> bool:
-    """Tell a connection that was never made from one that was cut.
-
-    requests has the same class for both. A POST that was cut behind a proxy comes as ProxyError,
-    too, because in urllib3 the closed connection has forgotten that it got through.
-    """
-    reason = _reason(error)
-    if isinstance(error, ProxyError):
-        reason = getattr(reason, "original_error", None)
-    return isinstance(error, ConnectTimeout) or isinstance(reason, ConnectTimeoutError)
-
-
-def _broken(error: Exception) -> str:
+def _broken(wrapped: Sequence[object]) -> str:
     """Return the cause of an exchange that broke after the request was sent."""
-    wrapped = list(_wrapped(error))
     if any(isinstance(one, _TOO_SLOW) for one in wrapped):
         return TIMEOUT
     return CUT if isinstance(wrapped[-1], _CUT_OFF) else UNREADABLE
@@ -211,10 +250,6 @@ def _wrapped(error: object) -> Iterator[object]:
         inner = (getattr(error, "reason", None), getattr(error, "original_error", None))
         parts = (*inner, *error.args)
         error = next((part for part in parts if isinstance(part, Exception)), None)
-
-
-def _reason(error: Exception) -> object:
-    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def seconds_of(header: str | None, date: datetime | None) -> float | None:

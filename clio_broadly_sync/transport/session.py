@@ -5,45 +5,96 @@ both, but what failed while connecting was never sent.
 """
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import ConfigError
 
 REFUSAL_BYTES: Final = 4 * 1024
 """At most so many bytes of a refused sign-in are read."""
+CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""The variables that name whom to trust; the first one that is set counts (requests' own rule)."""
+_NO_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""How `http.client` says with which status a proxy refused."""
 _BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class HandshakeError(ssl.SSLError):
     """TLS was refused, by the other side or by this one, before anything was sent."""
 
+    def __init__(self, error: ssl.SSLError) -> None:
+        super().__init__("no trusted TLS connection")
+        self.certificate: int | None = getattr(error, "verify_code", None)
+        """What OpenSSL holds against the certificate (its `X509_V_ERR_` number); None where the
+        handshake failed without looking at one."""
+
+
+class CertificatesError(OSError):
+    """What this machine trusts cannot be read, so nothing was sent."""
+
+
+class UnusableProxyError(OSError):
+    """The proxy that the environment names is none that can be used, so nothing was sent."""
+
+
+class AtProxyError(NewConnectionError):
+    """There is no way through the proxy, so nothing was sent."""
+
+    def __init__(self, connection: HTTPSConnection, error: Exception) -> None:
+        super().__init__(connection, "no way through the proxy")
+        said = _NO_TUNNEL.match(str(error))
+        self.status = int(said[1]) if said is not None else None
+        """What the proxy answered; None where it was not reached or said nothing."""
+
 
 class _Connection(HTTPSConnection):
+    _at_proxy = False
+    """Whether the way to the other side is not open yet, because a proxy stands before it."""
+
     def connect(self) -> None:
         """Connect, by a proxy or not, and shake hands.
 
-        Every failure here is raised as HandshakeError or NewConnectionError, so that it can be told
-        from a later one.
+        Every failure here is raised as HandshakeError, NewConnectionError or one of the errors
+        above, so that it can be told from a later one.
         """
+        self._at_proxy = self.proxy is not None
         try:
             super().connect()
-        except _BROKEN_OFF as error:
-            raise NewConnectionError(self, "broken off in the TLS handshake") from error
-        except (ssl.SSLError, urllib3.exceptions.SSLError) as error:
-            if isinstance(error.__cause__, TimeoutError):  # while certificates were read
-                raise NewConnectionError(self, "out of time while connecting") from error
-            raise HandshakeError("no trusted TLS connection") from error
-        except OSError as error:
-            raise NewConnectionError(self, "broken off while connecting") from error
+        except urllib3.exceptions.SSLError as error:  # raised for what it could not load
+            if isinstance(error.__cause__, TimeoutError):
+                raise NewConnectionError(self, "out of time before the handshake") from error
+            raise CertificatesError from error
+        except (OSError, HTTPException, ValueError, ConnectTimeoutError) as error:
+            told = self._at_the_proxy(error) if self._at_proxy else self._at_the_other_side(error)
+            raise told from error
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        self._at_proxy = False
+
+    def _at_the_proxy(self, error: Exception) -> Exception:
+        is_tls = isinstance(error, ssl.SSLError) and not isinstance(error, _BROKEN_OFF)
+        if is_tls or (isinstance(error, ValueError) and not isinstance(error, OSError)):
+            return UnusableProxyError()
+        return AtProxyError(self, error)
+
+    def _at_the_other_side(self, error: Exception) -> Exception:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _BROKEN_OFF):
+            return HandshakeError(error)
+        if isinstance(error, ValueError):
+            return urllib3.exceptions.LocationParseError("no name of a host")
+        return NewConnectionError(self, "broken off while connecting")
 
 
 class _Pool(urllib3.HTTPSConnectionPool):
@@ -65,6 +116,17 @@ class _Adapter(HTTPAdapter):
         if isinstance(manager, urllib3.ProxyManager):
             _use_pool(manager)
         return manager
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool for the request; raise UnusableProxyError where a proxy allows none."""
+        try:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        except (requests.RequestException, ValueError) as error:
+            if select_proxy(request.url or "", proxies) is None:
+                raise
+            raise UnusableProxyError from error
 
 
 def _use_pool(manager: urllib3.PoolManager) -> None:
@@ -103,9 +165,27 @@ def trusted(certificates: str | bool | None) -> str | bool:
     """
     if isinstance(certificates, str) and not os.path.exists(certificates):
         raise ConfigError(
-            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names certificates that are not there."
+            f"{certificates_variable()} names certificates that are not there: put them there, or "
+            "remove it."
         )
     return certificates or True
+
+
+def certificates_variable() -> str:
+    """Return the variable of the environment that names whom to trust."""
+    return next((name for name in CERTIFICATES if os.environ.get(name)), CERTIFICATES[0])
+
+
+def proxy_variable() -> str:
+    """Return the variable of the environment that names the proxy for https.
+
+    One for https counts before one for everything, and small letters before capital ones.
+    """
+    for wanted in ("https_proxy", "all_proxy"):
+        names = [name for name in os.environ if name.lower() == wanted]
+        if os.environ.get(wanted, "set") and any(os.environ[name] for name in names):
+            return wanted if wanted in names else names[0]
+    return "the system"
 
 
 def beginning(response: requests.Response) -> bytes:

@@ -37,8 +37,9 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.transport import client as module
+from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.client import Answer, Transport
-from clio_broadly_sync.transport.session import REFUSAL_BYTES
+from clio_broadly_sync.transport.session import REFUSAL_BYTES, HandshakeError
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 URL = "https://clio.example/api/v4/matters.json"
@@ -310,13 +311,14 @@ def test_nobody_listens(scheme: str) -> None:
     assert (error.outcome_unknown, error.answered) == (False, False)
 
 
+def _unknown_host(*args: Any, **kwargs: Any) -> Any:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request never arrived."""
 
-    def unknown(*args: Any, **kwargs: Any) -> Any:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", _unknown_host)
     assert not _fails(transport(), "https://clio.example/").outcome_unknown
 
 
@@ -354,20 +356,147 @@ def test_answer_that_is_no_http(listen: Listen, raw: bytes) -> None:
     assert _fails(transport(), f"http://127.0.0.1:{listen(talk)}/").outcome_unknown
 
 
-@pytest.mark.parametrize(
-    "answered", [b"HTTP/1.1 407 Proxy\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n", b""]
-)
-def test_proxy_that_does_not_connect(
-    listen: Listen, monkeypatch: pytest.MonkeyPatch, answered: bytes
-) -> None:
-    """The request never got through the proxy."""
-
+def _saying(answered: bytes) -> Talk:
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(answered)
 
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("answered", "cause", "words"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "proxy_403", "does not connect to Clio (status 403)"),
+        (b"HTTP/1.1 503 No\r\n\r\n", "proxy_503", "does not connect to Clio (status 503)"),
+        (b"HTTP/1.1 302 No\r\nLocation: /\r\n\r\n", "proxy_302", "(status 302)"),
+        (b"", "proxy", "could not be reached"),
+        (b"hello\r\n\r\n", "proxy", "could not be reached"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "proxy", "could not be reached"),
+    ],
+    ids=["403", "503", "302", "nothing", "no HTTP", "too long"],
+)
+def test_proxy_that_does_not_connect(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, answered: bytes, cause: str, words: str
+) -> None:
+    """The request never got through, and the proxy is called by its variable."""
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listen(_saying(answered))}")
+    error = _fails(transport(), "https://clio.example/")
+    assert (error.outcome_unknown, error.cause) == (False, cause)
+    assert str(error).startswith("The proxy that https_proxy names ")
+    assert words in str(error)
+
+
+@pytest.mark.parametrize("answered", [b"HTTP/1.1 407 Proxy\r\n\r\n", b"HTTP/1.0 407\r\n\r\n"])
+@pytest.mark.parametrize("user", ["", "anna:secret-word@"])
+def test_proxy_that_wants_a_password(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, answered: bytes, user: str
+) -> None:
+    """It is a setting of this machine, and nobody's address; what stands there is not shown."""
+    monkeypatch.setenv("ALL_PROXY", f"http://{user}127.0.0.1:{listen(_saying(answered))}")
+    with pytest.raises(ConfigError, match="The proxy that ALL_PROXY names wants a user") as caught:
+        _post(transport(), "https://clio.example/")
+    assert caught.value.cause == "proxy_407"
+    assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1080", "socks4://127.0.0.1:1080",
+        "ftp://127.0.0.1:21", "http://", "http://:8080", "direct://", "http://127.0.0.1:port",
+        "http://127.0.0.1:99999", "http://my proxy:80", "http://[::1:80", " ", "http://a..b:80",
+        "http://anna:p\u2603ss@127.0.0.1:1", "http://127.0.0.1:1\n",
+    ],
+)  # fmt: skip
+def test_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """It is a setting of this machine: its variable is named, and Clio is not blamed."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"The proxy that {name} names cannot be used") as caught:
+        _post(transport(), "https://clio.example/")
+    assert caught.value.cause == "proxy"
+
+
+def test_proxy_that_speaks_no_tls(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address begins with https:// by mistake, and nothing was sent."""
+    monkeypatch.setenv("https_proxy", f"https://127.0.0.1:{listen(_answer_ok)}")
+    with pytest.raises(ConfigError, match="The proxy that https_proxy names cannot be used"):
+        _post(transport(), "https://clio.example/")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_proxy_that_is_away(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """It may be back when cron is, and Clio is not blamed."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{_closed_port()}")
+    if not known:
+        monkeypatch.setattr(socket, "getaddrinfo", _unknown_host)
+    error = _fails(transport(), "https://clio.example/")
+    assert str(error).startswith("The proxy that HTTPS_PROXY names could not be reached")
+    assert not error.outcome_unknown
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"https_proxy": "A", "HTTPS_PROXY": "B", "ALL_PROXY": "C"}, "https_proxy"),
+        ({"HTTPS_PROXY": "B", "all_proxy": "C"}, "HTTPS_PROXY"),
+        ({"https_proxy": "", "HTTPS_PROXY": "B", "ALL_PROXY": "C"}, "ALL_PROXY"),
+        ({"HTTP_PROXY": "A", "ALL_PROXY": "C"}, "ALL_PROXY"),
+        ({"Https_Proxy": "A"}, "Https_Proxy"),
+    ],
+    ids=str,
+)
+def test_proxy_that_counts_is_named(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    """That is the one which is used, where several are set."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value and f"ftp://{value}.invalid")
+    with pytest.raises(ConfigError, match=f"The proxy that {named} names"):
+        _get(transport(), "https://clio.example/")
+
+
+def test_proxy_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS may have one in its settings, where no variable names one."""
+    monkeypatch.setattr("requests.utils.getproxies", lambda: {"https": "ftp://127.0.0.1"})
+    with pytest.raises(ConfigError, match="The proxy that the system names"):
+        _get(transport(), "https://clio.example/")
+
+
+def test_host_for_which_there_is_no_proxy(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with a proxy is no matter then."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1080")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    port = listen(_tls(certificate, _answer_ok))
+    assert _get(transport(), f"https://127.0.0.1:{port}/").body == b"{}"
+
+
+def test_stranger_behind_a_proxy(
+    listen: Listen, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy let it through, so that the certificate is the other side's."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        _tls(certificate, _answer_ok)(connection)
+
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listen(talk)}")
-    assert not _fails(transport(), "https://clio.example/").outcome_unknown
+    with pytest.raises(ConfigError, match="No trusted TLS connection to Clio") as caught:
+        _post(transport(), "https://127.0.0.1/")
+    assert caught.value.cause == "tls"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_host_that_has_no_name(scheme: str, host: str) -> None:
+    """The address is at fault, and not whether it is reached."""
+    with pytest.raises(ConfigError, match="address is not a URL"):
+        _get(transport(), f"{scheme}://{host}.example/")
 
 
 def test_no_proxy_on_loopback(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +553,7 @@ def _break_off(connection: socket.socket) -> None:
 def test_certificate_of_a_stranger(listen: Listen, certificate: Path) -> None:
     """A wrong or hostile endpoint gets nothing; a person must look."""
     port = listen(_tls(certificate, _answer_ok))
-    with pytest.raises(ConfigError, match="TLS"):
+    with pytest.raises(ConfigError, match=r"TLS.* who signed its certificate.*REQUESTS_CA_BUNDLE"):
         _post(transport(), f"https://127.0.0.1:{port}/")
 
 
@@ -434,8 +563,41 @@ def test_certificate_for_another_name(
     """Nor does one that is known, but is somebody else's."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     port = listen(_tls(certificate, _answer_ok))
-    with pytest.raises(ConfigError, match="TLS"):
+    with pytest.raises(ConfigError, match=r"TLS.* certificate is for another host"):
         _post(transport(), f"https://localhost:{port}/")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (9, "not valid yet, or this machine's clock is wrong"),
+        (10, "has expired, or this machine's clock is wrong"),
+        (62, "is for another host"),
+        (64, "is for another host"),
+        (18, "does not know who signed"),
+        (19, "does not know who signed"),
+        (20, "does not know who signed"),
+        (None, "the address in the settings may be wrong"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate(number: int | None, words: str) -> None:
+    """The clock, the address or the network is named, whichever it is likely to be."""
+    error = ssl.SSLError("no")
+    if number is not None:
+        error = ssl.SSLCertVerificationError("no")
+        error.verify_code = number  # type: ignore[attr-defined]
+    told = failures.of_exception("The monitor", HandshakeError(error))
+    assert (type(told), told.cause) == (ConfigError, "tls")
+    assert str(told).startswith("No trusted TLS connection to the monitor: ")
+    assert words in str(told)
+
+
+def test_certificate_behind_another_kind_of_proxy() -> None:
+    """Where PySocks is installed, connections are not ours, and the error comes as it is."""
+    error = ssl.SSLCertVerificationError("no")
+    error.verify_code = 10
+    told = failures.of_exception("Clio", requests.exceptions.SSLError(error))
+    assert "has expired" in str(told)
 
 
 def test_trusted_certificate(
@@ -516,17 +678,43 @@ def test_handshake_that_hangs(listen: Listen) -> None:
     assert not _fails(over, f"https://127.0.0.1:{port}/").outcome_unknown
 
 
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_certificates_that_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+def test_time_that_runs_out_while_certificates_are_read(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong REQUESTS_CA_BUNDLE is a setting to mend."""
+    """A slow machine is no reason to look at the certificates; nothing was sent."""
+
+    def slow(*args: Any, **kwargs: Any) -> None:
+        time.sleep(5)
+
+    monkeypatch.setattr("urllib3.util.ssl_.SSLContext.load_verify_locations", slow)
+    over = transport(whole_call=0.1)
+    error = _fails(over, f"https://127.0.0.1:{listen(_answer_ok)}/")
+    assert (error.cause, error.outcome_unknown) == ("not_reached", False)
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    "content", [None, "no certificate", "", "-----BEGIN CERTIFICATE-----\nAAAA\n"]
+)
+@pytest.mark.parametrize("proxied", [True, False])
+def test_certificates_that_are_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    listen: Listen,
+    name: str,
+    content: str | None,
+    proxied: bool,
+) -> None:
+    """The variable that names them is a setting to mend, with a proxy and without one."""
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_text(content, encoding="utf-8")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ConfigError):
-        _post(transport(), f"https://127.0.0.1:{listener.getsockname()[1]}/")
+    monkeypatch.setenv(name, str(bundle))
+    port = listen(_saying(b"HTTP/1.1 200 OK\r\n\r\n"))
+    if proxied:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    with pytest.raises(ConfigError, match=f"{name} names certificates that"):
+        _post(transport(), f"https://127.0.0.1:{port}/")
 
 
 # Limits of time and size

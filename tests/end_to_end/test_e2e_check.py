@@ -196,6 +196,17 @@ def test_ping_address(today: World) -> None:
     assert not any("ping" in exchange.path for exchange in today.broadly.history)
 
 
+def test_ping_address_behind_a_proxy(today: World) -> None:
+    """Where a proxy of this machine is at fault, PING_URL is not."""
+    ran = today.check(
+        "--json", PING_URL="https://ping.example/4f2a9c", ALL_PROXY="socks5://[::1]:9"
+    )
+    level, says, _ = one(ran, "ping address")
+    assert (ran.code, level) == (0, "warning")
+    assert "The proxy that ALL_PROXY names cannot be used" in says
+    assert "Check PING_URL" not in says
+
+
 def test_run_that_is_at_work(today: World) -> None:
     """It has no end either, and was not cut short."""
     today.sync()

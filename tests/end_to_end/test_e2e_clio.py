@@ -179,6 +179,19 @@ def test_a_proxy_of_the_environment_sees_nothing_of_loopback(world: World) -> No
     assert len(world.asked) == 1
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY", "https_proxy"])
+@pytest.mark.parametrize(
+    ("proxy", "code"),
+    [("socks5://127.0.0.1:9", 78), ("http://:8080", 78), ("http://127.0.0.1:1", 69)],
+)
+def test_a_proxy_that_leads_nowhere(fresh: World, name: str, proxy: str, code: int) -> None:
+    """It is named, and neither Clio's address nor Clio."""
+    ran = fresh.sync("--json", CLIO_BASE_URL="https://clio.example", **{name: proxy}, **HURRY)
+    assert (ran.code, fresh.rows()) == (code, [])
+    assert f"The proxy that {name} names" in ran.err
+    assert "address is not" not in ran.err
+
+
 def test_clio_s_clock_is_wrong(world: World) -> None:
     """No `Date`, or one more than 48 hours off: 69, nothing moves."""
     matter = world.closing().matter

@@ -216,15 +216,15 @@ def ping(settings: Settings, stop: Stop) -> Finding:
             about, "PING_URL is not set: if cron itself stops one day, nobody is told."
         )
     host = _origin(settings.ping_url)
-    if _is_reached(transport_to_monitor(stop), host):
+    error = _unreached(transport_to_monitor(stop), host)
+    if error is None:
         return findings.ok(
             about,
             f"{host} can be reached; the address itself is not tested, because every request to "
             "it counts as a sign of life.",
         )
-    return findings.warning(
-        about, f"{host} could not be reached: pings would be lost. Check PING_URL."
-    )
+    mend = str(error) if isinstance(error, ConfigError) else "Check PING_URL."
+    return findings.warning(about, f"{host} could not be reached: pings would be lost. {mend}")
 
 
 def _answered(about: str, host: str, status: int) -> Finding:
@@ -251,19 +251,18 @@ def _status(transport: "Transport", url: str, headers: dict[str, str]) -> int:
         return error.status
 
 
-def _is_reached(transport: "Transport", host: str) -> bool:
-    """Tell whether anybody answers there, whatever the answer is; a signal raises StoppedError."""
+def _unreached(transport: "Transport", host: str) -> SyncError | None:
+    """Return why nobody answers; None where somebody does, whatever the answer is; a signal raises
+    StoppedError."""
     try:
         transport.request("GET", f"{host}/", headers={})
-    except (AddressError, RefusedError, DeniedError):
-        return True
-    except UnavailableError as error:
-        return error.answered
     except StoppedError:
         raise
-    except SyncError:
-        return False
-    return True
+    except (AddressError, RefusedError, DeniedError):
+        return None
+    except SyncError as error:
+        return None if isinstance(error, UnavailableError) and error.answered else error
+    return None
 
 
 def _origin(url: str) -> str:
