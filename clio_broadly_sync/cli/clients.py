@@ -10,6 +10,7 @@ from typing import Final
 from clio_broadly_sync.clio.api import AccessTokens, Api
 from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.errors import LOGIN
 from clio_broadly_sync.domain.model import Pins, Secret
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Sink, Source
@@ -87,8 +88,9 @@ class Clients:
         )
 
     def use_token(self, token: str) -> None:
-        """Let every source that is made from now on ask Clio with this token."""
-        self.tokens = GivenToken(Secret(token))
+        """Let every source that is made from now on ask Clio with this token, which it just gave."""
+        refused = f"Clio refuses the token that it has just given (401). To try again, {LOGIN}."
+        self.tokens = GivenToken(Secret(token), refused)
 
     def check_account(self, known: Pins, store: Store, source: Source) -> None:
         """Raise ConfigError where the sign-in opens another account than the state's.

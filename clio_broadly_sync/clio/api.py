@@ -13,10 +13,17 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from clio_broadly_sync.clio import records
+from clio_broadly_sync.clio import records, refusals
 from clio_broadly_sync.clio.records import Params, Row, unreadable
-from clio_broadly_sync.domain.errors import ClockError, ConfigError, DeniedError, RefusedError
-from clio_broadly_sync.transport.client import Answer, Transport, read_json
+from clio_broadly_sync.domain.errors import (
+    Cause,
+    ClockError,
+    ConfigError,
+    DeniedError,
+    RefusedError,
+    UnavailableError,
+)
+from clio_broadly_sync.transport.client import Answer, Transport
 
 MAX_SKEW: Final = timedelta(hours=48)
 """The clocks of Clio and of this machine may be no further apart than this."""
@@ -25,6 +32,8 @@ MAX_PAGES_WITHOUT_PROGRESS: Final = 10
 MAX_PAGES: Final = 50_000
 """That is ten million records: no firm has so many, so a longer chain of pages has no end."""
 
+_REFUSED_TOKEN: Final = 401
+
 
 class AccessTokens(Protocol):
     """Where the access token comes from."""
@@ -32,8 +41,8 @@ class AccessTokens(Protocol):
     def access_token(self) -> str:
         """Return the token to use; raise DeniedError where there is none."""
 
-    def refresh(self) -> bool:
-        """Get a new token in place of one that was refused; return False where that cannot be."""
+    def refresh(self) -> None:
+        """Get a new token in place of one that was refused; raise DeniedError where none can be."""
 
 
 class Rows(NamedTuple):
@@ -95,12 +104,25 @@ class Api:
     def by_id(self, path: str, ids: Iterable[int], params: Params) -> dict[int, Row]:
         """Return the rows of those ids that Clio shows, by id.
 
-        Of a row that comes twice and is not the same both times, return only the id.
+        Of a row that comes twice and is not the same both times, return only the id; and so of one
+        that alone is larger than what is read of an answer. Where the answer to all of them is so
+        large, they are asked for by halves.
         """
         wanted = set(ids)
+        try:
+            return self._by_id(path, wanted, params)
+        except UnavailableError as error:
+            if error.cause != Cause.TOO_LARGE:
+                raise
+        if len(wanted) == 1:
+            return {id_: records.only_id(id_) for id_ in wanted}
+        half = set(sorted(wanted)[: len(wanted) // 2])
+        return self.by_id(path, half, params) | self.by_id(path, wanted - half, params)
+
+    def _by_id(self, path: str, wanted: set[int], params: Params) -> dict[int, Row]:
         found: dict[int, Row] = {}
         asked = records.with_ids(wanted)
-        for page in self.pages(path, asked + params) if wanted else ():
+        for page in self._pages(path, asked + params, records.PAGE_ROWS) if wanted else ():
             for row in page.rows:
                 id_ = records.id_of(row)
                 if id_ in wanted:
@@ -112,11 +134,29 @@ class Api:
     def pages(self, path: str, params: Params) -> Iterator[Rows]:
         """Yield the pages of a list, in the order of ids.
 
+        Where a page is larger than what is read of an answer, begin anew with pages of half as many
+        records: what was yielded before then comes again. Raise UnavailableError where the pages
+        have no end, or where one record alone is so large.
+        """
+        at_once = records.PAGE_ROWS
+        while True:
+            try:
+                yield from self._pages(path, params, at_once)
+            except UnavailableError as error:
+                if error.cause != Cause.TOO_LARGE or at_once == 1:
+                    raise
+            else:
+                return
+            at_once //= 2
+
+    def _pages(self, path: str, params: Params, at_once: int) -> Iterator[Rows]:
+        """Yield the pages of a list, of `at_once` records each.
+
         The address in `next` is followed as it is given (Clio's paging guide: a rebuilt address is
-        refused). Raise UnavailableError where the pages have no end.
+        refused).
         """
         url: str | None = f"{self._base}/{path}"
-        query: Params | None = [*params, *records.BY_ID]
+        query: Params | None = [*params, *records.by_id(at_once)]
         highest = idle_pages = 0
         seen: set[int] = set()
         while url is not None:
@@ -124,17 +164,17 @@ class Api:
             if hash(url) in seen or leads_nowhere:
                 raise unreadable("its pages lead in a circle")
             seen.add(hash(url))
-            page = self._page(url, query)
+            page = self._page(url, query, at_once)
             reached = max(map(records.id_of, page.rows), default=0)
             idle_pages = 0 if reached > highest else idle_pages + 1
             highest = max(highest, reached)
             yield page
             url, query = page.next_url, None
 
-    def _page(self, url: str, params: Params | None) -> Rows:
+    def _page(self, url: str, params: Params | None, at_once: int) -> Rows:
         body, answer = self._get(url, params)
         rows = records.rows(body)
-        next_url = records.next_page(body, len(rows))
+        next_url = records.next_page(body, is_full=len(rows) >= at_once)
         return Rows(rows, None if next_url is None else self._of_ours(next_url), answer)
 
     def _of_ours(self, url: object) -> str:
@@ -155,8 +195,9 @@ class Api:
         try:
             return self._get_once(url, params)
         except DeniedError as error:
-            if error.status != 401 or not self._tokens.refresh():
+            if error.status != _REFUSED_TOKEN:
                 raise
+            self._tokens.refresh()
         return self._get_once(url, params)
 
     def _get_once(self, url: str, params: Params | None) -> tuple[Row, Answer]:
@@ -171,12 +212,9 @@ class Api:
             return body, answer
 
         try:
-            body, answer = self._transport.retry(call, repeat=lambda error: True)
-        except RefusedError as error:
-            raise ConfigError(
-                f"Clio refuses the request itself (status {error.status}{_word(error.body)}): "
-                "this program and Clio's API no longer fit; look for a newer version."
-            ) from None
+            body, answer = self._transport.retry(call, repeat=_may_pass)
+        except (DeniedError, RefusedError) as error:
+            raise refusals.of_the_api(error) from None
         self._set_clock(answer)
         return body, answer
 
@@ -216,11 +254,6 @@ def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
     return {(scheme, host, port or usual.get(scheme)) for scheme, host, port in readings}
 
 
-def _word(body: bytes) -> str:
-    """Return Clio's word for an error, as the end of a bracket; an empty text where it has none."""
-    try:
-        word = records.error_word(read_json(body))
-    except ValueError:
-        return ""
-    known = word is not None and word.isascii() and word.isidentifier() and len(word) <= 40
-    return f", {word}" if known else ""
+def _may_pass(error: UnavailableError) -> bool:
+    """Tell whether the same request may fare better; an answer that is too large stays so."""
+    return error.cause != Cause.TOO_LARGE

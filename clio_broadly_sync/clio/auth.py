@@ -14,15 +14,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
+from clio_broadly_sync.clio import refusals
 from clio_broadly_sync.domain.errors import (
     LOGIN,
+    Cause,
     ConfigError,
     DeniedError,
     RefusedError,
+    SyncError,
     UnavailableError,
+    because,
 )
 from clio_broadly_sync.domain.model import Grant, Secret
-from clio_broadly_sync.transport.client import Answer, Transport, read_json
+from clio_broadly_sync.transport.client import Answer, Transport
 from clio_broadly_sync.transport.signals import Stop
 
 log = logging.getLogger("clio_broadly_sync.clio_auth")
@@ -175,17 +179,27 @@ class OAuth:
         return self._transport.request("POST", url, headers=headers, body=body)
 
 
-class GivenToken:
-    """A token that cannot be renewed: `CLIO_ACCESS_TOKEN`, or the one of a sign-in just made."""
+TOKEN_REFUSED: Final = (
+    "Clio refuses the token in CLIO_ACCESS_TOKEN (401): put a new one there; or remove it from the "
+    f"settings, because it wins over a sign-in, and {LOGIN}."
+)
 
-    def __init__(self, token: Secret) -> None:
+
+class GivenToken:
+    """A token that cannot be renewed: `CLIO_ACCESS_TOKEN`, or the one of a sign-in just made.
+
+    `refused` is what a person reads where Clio does not take it.
+    """
+
+    def __init__(self, token: Secret, refused: str = TOKEN_REFUSED) -> None:
         self._token = token
+        self._refused = refused
 
     def access_token(self) -> str:
         return self._token.reveal()
 
-    def refresh(self) -> bool:
-        return False
+    def refresh(self) -> None:
+        raise DeniedError(self._refused)
 
 
 class LoginToken:
@@ -214,9 +228,8 @@ class LoginToken:
         self._grant = self._renewed(grant) if self._ends(grant) else grant
         return self._grant.access_token
 
-    def refresh(self) -> bool:
+    def refresh(self) -> None:
         self._grant = self._renewed(self._grant or self._read())
-        return True
 
     def _read(self) -> Grant:
         grant = self._sign_in.read()
@@ -294,16 +307,19 @@ def _life(seconds: object) -> timedelta:
 
 
 def _unreadable() -> UnavailableError:
-    return UnavailableError(
+    error = UnavailableError(
         "Clio answered the sign-in with what cannot be read; the next run tries again.",
         outcome_unknown=True,
         answered=True,
     )
+    return because(Cause.UNREADABLE, error)
 
 
-def _refusal(error: RefusedError | DeniedError) -> RefusedError | DeniedError | ConfigError:
+def _refusal(error: RefusedError | DeniedError) -> SyncError:
     """Return what a refusal by the token endpoint means, by its word for it (RFC 6749, 5.2)."""
-    word = _error_word(error.body)
+    if (in_between := refusals.in_place_of_clio(error)) is not None:
+        return in_between
+    word = refusals.word_in(error.body)
     if word == "invalid_grant":
         return InvalidGrantError(
             f"Clio no longer accepts the sign-in (it was withdrawn, or has ended): {LOGIN}."
@@ -319,11 +335,3 @@ def _refusal(error: RefusedError | DeniedError) -> RefusedError | DeniedError | 
             "no longer fit, or CLIO_REGION is another than the app's."
         )
     return error
-
-
-def _error_word(body: bytes) -> str:
-    try:
-        word = read_json(body)["error"]
-    except (ValueError, LookupError, TypeError):
-        return ""
-    return word if isinstance(word, str) else ""

@@ -13,10 +13,15 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.clio.time_zones import zone_name
-from clio_broadly_sync.domain.errors import UnavailableError
+from clio_broadly_sync.domain.errors import (
+    Cause,
+    UnavailableError,
+    because,
+)
 from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
 
-ACCOUNT_FIELDS: Final = "id,name,time_zone,account{id,name}"
+USER_FIELDS: Final = "id,name,time_zone"
+ACCOUNT_FIELDS: Final = f"{USER_FIELDS},account{{id,name}}"
 DEFINITION_FIELDS: Final = "id,name,parent_type,field_type,deleted,displayed,required"
 MATTER_FIELDS: Final = "id,etag,status,close_date,updated_at,client{id}"
 CONTACT_FIELDS: Final = (
@@ -26,6 +31,10 @@ BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_del
 NAME_FIELDS: Final = "id,name"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
+EVERY_FIELD: Final = (
+    ACCOUNT_FIELDS, DEFINITION_FIELDS, NUMBERED_FIELDS, CONTACT_FIELDS, BOX_FIELDS,
+)  # fmt: skip
+"""All the fields that are asked for, whatever the request."""
 CHECKBOX: Final = "checkbox"
 PAGE_ROWS: Final = 200
 """A page has at most so many rows, which is Clio's own limit."""
@@ -34,7 +43,6 @@ Params = list[tuple[str, str]]
 CLOSED: Final[Params] = [("status", "closed")]
 CLOSED_LAST: Final[Params] = [*CLOSED, ("order", "close_date(desc)")]
 CHECKBOXES: Final[Params] = [("field_type", CHECKBOX), ("deleted", "false")]
-BY_ID: Final[Params] = [("order", "id(asc)"), ("limit", str(PAGE_ROWS))]
 
 _CHECKED: Final = (True, "true", 1, "1")
 _UNCHECKED: Final = (None, False, "false", 0, "0", "")
@@ -73,7 +81,8 @@ class _WrongTypeError(Exception):
 
 def unreadable(what: str) -> UnavailableError:
     """Return the error for an answer that cannot be read because of `what`."""
-    return UnavailableError(f"Clio answered what cannot be read: {what}. The next run tries again.")
+    sentence = f"Clio answered what cannot be read: {what}. The next run tries again."
+    return because(Cause.UNREADABLE, UnavailableError(sentence))
 
 
 # What is asked for.
@@ -106,6 +115,11 @@ def first_rows(number: int) -> Params:
     return [("limit", str(number))]
 
 
+def by_id(number: int) -> Params:
+    """Ask for a list in the order of ids, with so many records a page."""
+    return [("order", "id(asc)"), *first_rows(number)]
+
+
 def containing(words: str) -> Params:
     """Ask for records that have these words anywhere, in the names of clients as well."""
     return [("query", words)]
@@ -122,27 +136,17 @@ def rows(body: Row) -> list[Row]:
     return found
 
 
-def next_page(body: Row, rows_here: int) -> object:
+def next_page(body: Row, *, is_full: bool) -> object:
     """Return what the answer has for the address of the next page; None after the last page.
 
-    An absent key means that there is no next page. But a full page (`rows_here`) that says nothing
-    about paging raises UnavailableError.
+    An absent key means that there is no next page. But a full page that says nothing about paging
+    raises UnavailableError.
     """
     meta = _part(body, "meta")
     found = _part(meta, "paging").get("next")
-    if found is None and "paging" not in meta and rows_here >= PAGE_ROWS:
+    if found is None and "paging" not in meta and is_full:
         raise unreadable("a full page does not tell whether there is another")
     return found
-
-
-def error_word(body: object) -> str | None:
-    """Return Clio's word for an error; None where there is none.
-
-    Clio gives it in two shapes: as `error.type`, or as `error` itself.
-    """
-    error = body.get("error") if isinstance(body, dict) else None
-    word = error.get("type") if isinstance(error, dict) else error
-    return word if isinstance(word, str) else None
 
 
 def _part(body: Row, key: str) -> Row:
@@ -177,17 +181,17 @@ def record_id(value: object) -> int:
 
 def account(body: Row) -> Account:
     """Read the answer of `who_am_i`; raise UnavailableError where it names no account."""
-    user = body.get("data")
-    named = user.get("account") if isinstance(user, dict) else None
-    if not isinstance(user, dict) or not isinstance(named, dict):
+    named = _part(_part(body, "data"), "account")
+    if not named:
         raise unreadable("who_am_i names no account")
-    return Account(
-        id=record_id(named.get("id")),
-        time_zone=zone_name(named_zone := _name(user.get("time_zone"))),
-        named_zone=named_zone,
-        user=_name(user.get("name")),
-        firm=_name(named.get("name")),
-    )
+    return user(body)._replace(id=record_id(named.get("id")), firm=_name(named.get("name")))
+
+
+def user(body: Row) -> Account:
+    """Read the answer of `who_am_i` to a request that does not ask for the account."""
+    found = _part(body, "data")
+    named_zone = _name(found.get("time_zone"))
+    return Account(None, zone_name(named_zone), user=_name(found.get("name")), named_zone=named_zone)
 
 
 def custom_field(row: Row) -> CustomField:

@@ -11,6 +11,7 @@ from typing import Final
 from clio_broadly_sync.clio import records
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
+from clio_broadly_sync.clio.refusals import InvalidFieldsError
 from clio_broadly_sync.clio.time_zones import country_of
 from clio_broadly_sync.domain.model import Account, Contact, CustomField, FieldIds, Matter, Page
 
@@ -65,10 +66,10 @@ class Clio:
     def account(self) -> Account:
         """Return whose data the token opens, as `who_am_i` says.
 
-        Raise DeniedError with status 403 where Clio forbids the question.
+        The account has no id where Clio does not let it be asked for. Raise DeniedError with status
+        403 where Clio forbids the question.
         """
-        body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.ACCOUNT_FIELDS, None))
-        account = records.account(body)
+        account = self._account()
         self._zone = self._zone or account.time_zone
         return account
 
@@ -77,7 +78,8 @@ class Clio:
         params = [] if all_of_them else records.CHECKBOXES
         params = [*params, *records.fields_and_box(records.DEFINITION_FIELDS, None)]
         pages = self._api.pages(CUSTOM_FIELDS, params)
-        found = [records.custom_field(row) for page in pages for row in page.rows]
+        read = (records.custom_field(row) for page in pages for row in page.rows)
+        found = {field.id: field for field in read}.values()
         return [f for f in found if all_of_them or (f.type == records.CHECKBOX and not f.deleted)]
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
@@ -169,6 +171,14 @@ class Clio:
         else:
             rows = self._rows(CONTACTS, [*params, *records.first_rows(SAMPLE_ROWS)])
         return records.sample([row for row in rows if records.is_whole(row)], box)
+
+    def _account(self) -> Account:
+        try:
+            body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.ACCOUNT_FIELDS, None))
+        except InvalidFieldsError:
+            body, _ = self._api.get(WHO_AM_I, records.fields_and_box(records.USER_FIELDS, None))
+            return records.user(body)
+        return records.account(body)
 
     def _contact(self, row: Row, fields: FieldIds) -> Contact | None:
         return records.contact(

@@ -18,7 +18,9 @@ client's name, an e-mail address, a phone number or a secret. Text from Clio is 
 """
 
 import re
-from typing import Final
+from typing import Final, TypeVar
+
+E = TypeVar("E", bound="SyncError")
 
 OK: Final = 0
 BUG: Final = 1
@@ -52,6 +54,41 @@ def shown(text: str, length: int = 64) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+class Cause:
+    """The words for what became of an exchange that failed.
+
+    Which of them it is, is decided in `transport/failures.py`. Beside these there are `http_` with
+    the status of an answer, and `proxy_` with the status with which a proxy refused.
+    """
+
+    NOT_REACHED: Final = "not_reached"
+    """No connection was made, so nothing was sent."""
+    TLS: Final = "tls"
+    """No trusted TLS connection was made, so nothing was sent."""
+    CERTIFICATES: Final = "certificates"
+    """The certificates that this machine trusts cannot be read, so nothing was sent."""
+    PROXY: Final = "proxy"
+    """The proxy cannot be used, so nothing was sent; `proxy_` and a status is what it answered."""
+    NO_URL: Final = "no_url"
+    """The address in the settings is none."""
+    TIMEOUT: Final = "timeout"
+    """The request was sent, and no complete answer came in time."""
+    CUT: Final = "cut"
+    """The request was sent, and the connection ended before the answer did."""
+    TOO_LARGE: Final = "too_large"
+    """The answer was larger than what is read of one."""
+    UNREADABLE: Final = "unreadable"
+    """An answer came whose bytes, or whose values, are not what they should be."""
+    NOT_JSON: Final = "not_json"
+    """A complete answer came, and is no JSON."""
+    NO_RESULTS: Final = "no_results"
+    """A complete answer came, without results."""
+    NO_RESULT: Final = "no_result"
+    """A complete answer came, with results, but none that fits this item."""
+    RATE_LIMIT: Final = "rate_limit"
+    """The request was not begun, because the rate limit was used up."""
+
+
 class SyncError(Exception):
     """Any reason to end a command that is not a bug."""
 
@@ -60,8 +97,13 @@ class SyncError(Exception):
     outcome: str
     """The word of the exit code, in `--json` and beside the code."""
     cause: str | None = None
-    """What became of the exchange that failed, in a word such as `http_503` or `timeout`;
-    `transport/failures.py` lists them all. None where the error is about no exchange."""
+    """What became of the exchange that failed (`Cause`); None for an error about no exchange."""
+
+
+def because(cause: str, error: E) -> E:
+    """Return the error with its cause (`Cause`)."""
+    error.cause = cause
+    return error
 
 
 class ConfigError(SyncError):

@@ -85,20 +85,22 @@ def may_be_same(known: Pins | None, pins: Pins) -> bool:
 def read_account(source: Definitions, *, told: bool = False) -> Account:
     """Return the account that the token opens; an empty one where Clio forbids the question.
 
-    That is logged as a warning. Where it was said before (`told`), it is logged as information
-    only, because a token that has been renewed is no news. Any other failure raises SyncError.
+    That, or an account without an id, is logged as a warning. Where it was said before (`told`), it
+    is logged as information only, because a token that has been renewed is no news. Any other
+    failure raises SyncError.
     """
+    why = "Clio does not tell whose account this sign-in opens"
     try:
-        return source.account()
+        account = source.account()
     except DeniedError as error:
         if error.status != 403:
             raise
-        log.log(
-            logging.INFO if told else logging.WARNING,
-            "Clio does not let this sign-in ask who it is (the Users permission is missing): "
-            "the account is not checked.",
-        )
-        return Account(None, None)
+        account = Account(None, None)
+        why = "Clio does not let this sign-in ask who it is (the Users permission is missing)"
+    if account.id is None:
+        level = logging.INFO if told else logging.WARNING
+        log.log(level, "%s: the account is not checked.", why)
+    return account
 
 
 def zone_named(name: str | None) -> ZoneInfo | None:

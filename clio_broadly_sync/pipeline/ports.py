@@ -37,7 +37,7 @@ class Definitions(Protocol):
         ...
 
     def account(self) -> Account:
-        """Return the account that the token opens.
+        """Return the account that the token opens; without an id where Clio does not name it.
 
         Raise DeniedError with status 403 where Clio forbids the question.
         """

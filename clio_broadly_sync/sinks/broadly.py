@@ -13,11 +13,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
-from clio_broadly_sync.domain.errors import RefusedError, SyncError, UnavailableError
+from clio_broadly_sync.domain.errors import (
+    Cause,
+    RefusedError,
+    SyncError,
+    UnavailableError,
+    because,
+)
 from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.sinks.batches import Batch, RefusalGuard, StillRunningError, SubBatch
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
-from clio_broadly_sync.transport.failures import NO_RESULT, NO_RESULTS, because, unreadable
+from clio_broadly_sync.transport.failures import unreadable
 
 SOURCE: Final = "clio"
 MAX_NAME: Final = 255
@@ -137,7 +143,7 @@ class Broadly:
         receipts = _read(answer, requests)
         if self._dedupes and all(receipt.outcome is Outcome.UNKNOWN for receipt in receipts):
             error = _NoResultError("no result", outcome_unknown=True, answered=True)
-            raise because(NO_RESULT, error)
+            raise because(Cause.NO_RESULT, error)
         return receipts
 
     def _sort(
@@ -153,7 +159,7 @@ class Broadly:
         if sub_batch.in_doubt:
             unknown = {receipt.key: receipt for receipt in sub_batch.unknown()}
             told = [unknown[r.key] if r.outcome is Outcome.RETRY else r for r in told]
-        return told, [SubBatch(again, doubt=NO_RESULT)] if again else []
+        return told, [SubBatch(again, doubt=Cause.NO_RESULT)] if again else []
 
     def _narrow(
         self, sub_batch: SubBatch, refusal: RefusedError
@@ -241,7 +247,7 @@ def _read(answer: Answer, requests: Batch) -> list[Receipt]:
     body = answer.json()
     results = body.get("results") if isinstance(body, dict) else None
     if not isinstance(results, list):
-        raise unreadable("Broadly", "no results", NO_RESULTS)
+        raise unreadable("Broadly", "no results", Cause.NO_RESULTS)
     by_index = _by_index(results, requests)
     return [_receipt(request.key, by_index.get(index)) for index, request in enumerate(requests)]
 
@@ -275,7 +281,7 @@ def _receipt(key: Key, result: Mapping[str, Any] | None) -> Receipt:
     status = result.get("status") if result is not None else None
     outcome = _OUTCOMES.get(status) if isinstance(status, str) else None
     if result is None or outcome is None:
-        return Receipt(key, Outcome.UNKNOWN, cause=NO_RESULT)
+        return Receipt(key, Outcome.UNKNOWN, cause=Cause.NO_RESULT)
     error = result.get("error")
     code = error.get("code") if isinstance(error, dict) else result.get("reason")
     return Receipt(key, outcome, _code(code))

@@ -16,7 +16,13 @@ from typing import Any, Final, TypeVar
 import requests
 import tenacity
 
-from clio_broadly_sync.domain.errors import SyncError, TooLateError, UnavailableError
+from clio_broadly_sync.domain.errors import (
+    Cause,
+    SyncError,
+    TooLateError,
+    UnavailableError,
+    because,
+)
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
@@ -58,7 +64,7 @@ class Answer:
         try:
             return read_json(self.body)
         except ValueError:
-            raise failures.unreadable(self.peer, "no JSON", failures.NOT_JSON) from None
+            raise failures.unreadable(self.peer, "no JSON", Cause.NOT_JSON) from None
 
 
 class Transport:
@@ -198,7 +204,7 @@ class Transport:
                 "the next run goes on.",
                 retry_after=wait,
             )
-            raise failures.because(failures.RATE_LIMIT, error)
+            raise because(Cause.RATE_LIMIT, error)
         if wait > 0:
             log.info("%s rate limit used up: waiting %.0f s", self.peer, wait)
             self._waiting(f"{self.peer}'s rate limit", wait)
@@ -254,7 +260,7 @@ class Transport:
                     "the next run tries again.",
                     outcome_unknown=True,
                 )
-                raise failures.because(failures.TOO_LARGE, error)
+                raise because(Cause.TOO_LARGE, error)
         return bytes(body)
 
     @contextmanager

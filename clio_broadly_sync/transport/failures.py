@@ -1,18 +1,20 @@
 """A status, or what requests raised, turned into the error that says what to do next.
 
-What a status means for both sides is here. Five of them (400, 409, 410, 413, 422) come back as
+What a status means for both sides is here. Most of those from 400 to 499 come back as
 `RefusedError`, because only the module of that side knows what it means by them.
 
-Every error about an exchange has a `cause`, which is decided here too: `http_` and the status, or
-one of the words below.
+Every error about an exchange has a `cause`, which is decided here too.
 """
 
 import email.utils
+import http
 import http.client
+import math
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from requests.exceptions import (
     ConnectTimeout,
@@ -30,11 +32,13 @@ from urllib3.exceptions import (
 
 from clio_broadly_sync.domain.errors import (
     AddressError,
+    Cause,
     ConfigError,
     DeniedError,
     RefusedError,
     SyncError,
     UnavailableError,
+    because,
 )
 from clio_broadly_sync.transport.session import (
     AtProxyError,
@@ -45,48 +49,20 @@ from clio_broadly_sync.transport.session import (
     proxy_variable,
 )
 
-E = TypeVar("E", bound=SyncError)
-
-NOT_REACHED: Final = "not_reached"
-"""No connection was made, so nothing was sent."""
-TLS: Final = "tls"
-"""No trusted TLS connection was made, so nothing was sent."""
-CERTIFICATES: Final = "certificates"
-"""The certificates that this machine trusts cannot be read, so nothing was sent."""
-PROXY: Final = "proxy"
-"""The proxy cannot be used, so nothing was sent; `proxy_` and a status is what it answered."""
-NO_URL: Final = "no_url"
-"""The address in the settings is none."""
-TIMEOUT: Final = "timeout"
-"""The request was sent, and no complete answer came in time."""
-CUT: Final = "cut"
-"""The request was sent, and the connection ended before the answer did."""
-TOO_LARGE: Final = "too_large"
-"""The answer was larger than what is read of one."""
-UNREADABLE: Final = "unreadable"
-"""An answer came whose bytes, or whose values, are not what they should be."""
-NOT_JSON: Final = "not_json"
-"""A complete answer came, and is no JSON."""
-NO_RESULTS: Final = "no_results"
-"""A complete answer came, without results."""
-NO_RESULT: Final = "no_result"
-"""A complete answer came, with results, but none that fits this item."""
-RATE_LIMIT: Final = "rate_limit"
-"""The request was not begun, because the rate limit was used up."""
-
 _REFUSALS: Final = frozenset({400, 409, 410, 413, 422})
+"""The statuses whose body may name what is wrong with the request."""
+_NOT_HERE: Final = frozenset({404, 405})
+_NETWORK_SIGN_IN: Final = 511
 _TRANSIENT: Final = frozenset({408, 425})
 _BUSY: Final = 429
+_OUT_OF_ORDER: Final = 503
 _PROXY_WANTS_A_USER: Final = 407
+LONGEST_SECONDS: Final = 1e9
+"""A wait that is asked for is cut down to this; no run waits so long."""
+_SECONDS: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|secs?|seconds?)?\s*", re.IGNORECASE)
 _NO_URL: Final = (InvalidURL, InvalidSchema, MissingSchema, LocationParseError)
 _TOO_SLOW: Final = (TimeoutError, Timeout, ReadTimeoutError)
 _CUT_OFF: Final = (ConnectionError, http.client.IncompleteRead, ssl.SSLError, ProtocolError)
-
-
-def because(cause: str, error: E) -> E:
-    """Return the error with its cause: one of the words above, or `http_` and the status."""
-    error.cause = cause
-    return error
 
 
 def unreadable(peer: str, what: str, cause: str) -> UnavailableError:
@@ -100,10 +76,10 @@ def unreadable(peer: str, what: str, cause: str) -> UnavailableError:
 
 
 def is_decided_by(status: int) -> bool:
-    """Tell whether the status alone decides: a redirect, or a refusal of the key or address.
+    """Tell whether the status alone decides: a redirect, or a refusal that is not of the request.
 
-    Of every other answer the body counts, or at least whether it came to its end. The body of a
-    refused key may say more, but what becomes of that body changes nothing.
+    Of every other answer the body counts, or at least whether it came to its end. The body of such
+    a refusal may say more, but what becomes of that body changes nothing here.
     """
     counts = status < 300 or status >= 500 or status == _BUSY
     return not (counts or status in _REFUSALS or status in _TRANSIENT)
@@ -128,28 +104,46 @@ def _meaning(
         return None
     if status in (401, 403):
         return DeniedError(_denied(peer, status), status=status, body=body)
+    if status == _BUSY or (status == _OUT_OF_ORDER and retry_after is not None):
+        sentence = f"{peer} is busy (status {status}); the next run tries again."
+        wait = seconds_of(retry_after, date)
+        return UnavailableError(sentence, answered=True, retry_after=wait)
+    if status >= 500 or status in _TRANSIENT:
+        sentence = f"{peer} is out of order (status {status}); the next run tries again."
+        if status == _NETWORK_SIGN_IN:
+            sentence = _of_the_network(peer, status)
+        return UnavailableError(sentence, outcome_unknown=True, answered=True)
+    return _refused(peer, status, body)
+
+
+def _refused(peer: str, status: int, body: bytes) -> AddressError | RefusedError:
+    address = f"{peer}'s address is not in order: it answers with status {status}"
+    check = f"Check {peer}'s address in the settings."
+    if status < 400:
+        redirect = f"{address} (a redirect, which is never followed). {check}"
+        return AddressError(redirect, status=status)
+    if status in _NOT_HERE:
+        return AddressError(f"{address}. {check}", status=status)
+    sentence = (
+        f"{peer} refuses this with {_with_phrase(status)}: neither the address nor the key is "
+        f"wrong; look whether the account there is in order, or ask {peer}."
+    )
     if status in _REFUSALS:
         sentence = f"{peer} refuses the request itself (status {status})."
-        return RefusedError(sentence, status=status, body=body)
-    seconds = seconds_of(retry_after, date)
-    if status == _BUSY or (status == 503 and seconds is not None):
-        return UnavailableError(
-            f"{peer} is busy (status {status}); the next run tries again.",
-            answered=True,
-            retry_after=seconds,
-        )
-    if status >= 500 or status in _TRANSIENT:
-        return UnavailableError(
-            f"{peer} is out of order (status {status}); the next run tries again.",
-            outcome_unknown=True,
-            answered=True,
-        )
-    return AddressError(
-        f"{peer}'s address is not in order: it answers with status {status}"
-        + (" (a redirect, which is never followed)." if status < 400 else ".")
-        + f" Check {peer}'s address in the settings.",
-        status=status,
-    )
+    elif status == _PROXY_WANTS_A_USER:
+        sentence = _of_the_network(peer, status)
+    return RefusedError(sentence, status=status, body=body)
+
+
+def _of_the_network(peer: str, status: int) -> str:
+    """Tell of a status that only what stands in between gives (RFC 9110, 407; RFC 6585, 511)."""
+    between = f"Something between this machine and {_within(peer)}"
+    return f"{between} wants a sign-in of its own (status {status}): ask whoever runs the network."
+
+
+def _with_phrase(status: int) -> str:
+    phrases = {one.value: f" ({one.phrase})" for one in http.HTTPStatus}
+    return f"status {status}{phrases.get(status, '')}"
 
 
 def of_exception(peer: str, error: Exception) -> SyncError:
@@ -164,10 +158,12 @@ def of_exception(peer: str, error: Exception) -> SyncError:
         if isinstance(one, CertificatesError | UnusableProxyError | AtProxyError):
             return _of_this_machine(peer, one)
     if isinstance(error, _NO_URL):
-        return because(NO_URL, ConfigError(f"{peer}'s address is not a URL; check the settings."))
+        return because(
+            Cause.NO_URL, ConfigError(f"{peer}'s address is not a URL; check the settings.")
+        )
     if any(isinstance(one, ConnectTimeout | ConnectTimeoutError) for one in wrapped):
         sentence = f"{peer} could not be reached; the next run tries again."
-        return because(NOT_REACHED, UnavailableError(sentence))
+        return because(Cause.NOT_REACHED, UnavailableError(sentence))
     sentence = f"{peer} did not answer completely; the next run tries again."
     return because(_broken(wrapped), UnavailableError(sentence, outcome_unknown=True))
 
@@ -190,7 +186,7 @@ def _of_handshake(peer: str, error: HandshakeError | ssl.SSLCertVerificationErro
     why = "the address in the settings may be wrong"
     if number is not None:
         why = _CERTIFICATE.get(number, _STRANGER)
-    return because(TLS, ConfigError(f"No trusted TLS connection to {_within(peer)}: {why}."))
+    return because(Cause.TLS, ConfigError(f"No trusted TLS connection to {_within(peer)}: {why}."))
 
 
 def _within(peer: str) -> str:
@@ -205,24 +201,26 @@ def _of_this_machine(
     proxy = f"The proxy that {proxy_variable()} names"
     if isinstance(error, CertificatesError):
         bundle = f"{certificates_variable()} names certificates that cannot be read: let it name a "
-        return because(CERTIFICATES, ConfigError(f"{bundle}PEM file that is whole, or remove it."))
+        return because(
+            Cause.CERTIFICATES, ConfigError(f"{bundle}PEM file that is whole, or remove it.")
+        )
     if isinstance(error, UnusableProxyError):
         sentence = f"{proxy} cannot be used: let it be http://HOST:PORT, or remove it."
-        return because(PROXY, ConfigError(sentence))
+        return because(Cause.PROXY, ConfigError(sentence))
     if error.status == _PROXY_WANTS_A_USER:
         wants = "wants a user and a password, or refuses these (407): let it be"
         sentence = f"{proxy} {wants} http://USER:PASSWORD@HOST:PORT."
         return because("proxy_407", ConfigError(sentence))
     if error.status is None:
         sentence = f"{proxy} could not be reached; the next run tries again."
-        return because(PROXY, UnavailableError(sentence))
+        return because(Cause.PROXY, UnavailableError(sentence))
     refuses = f"does not connect to {_within(peer)} (status {error.status})"
     sentence = f"{proxy} {refuses}: ask whoever runs it. The next run tries again."
     return because(f"proxy_{error.status}", UnavailableError(sentence))
 
 
 _DENIED: Final = {
-    ("Clio", 401): "run `clio-broadly-sync login`, or put a new token into CLIO_ACCESS_TOKEN",
+    ("Clio", 401): "run `clio-broadly-sync login`",
     ("Clio", 403): "the sign-in lacks a permission; run `clio-broadly-sync check`, which says "
     "which",
     ("Broadly", 401): "put the right key into BROADLY_API_KEY",
@@ -239,8 +237,8 @@ def _denied(peer: str, status: int) -> str:
 def _broken(wrapped: Sequence[object]) -> str:
     """Return the cause of an exchange that broke after the request was sent."""
     if any(isinstance(one, _TOO_SLOW) for one in wrapped):
-        return TIMEOUT
-    return CUT if isinstance(wrapped[-1], _CUT_OFF) else UNREADABLE
+        return Cause.TIMEOUT
+    return Cause.CUT if isinstance(wrapped[-1], _CUT_OFF) else Cause.UNREADABLE
 
 
 def _wrapped(error: object) -> Iterator[object]:
@@ -255,17 +253,16 @@ def _wrapped(error: object) -> Iterator[object]:
 def seconds_of(header: str | None, date: datetime | None) -> float | None:
     """Return the seconds that a `Retry-After` asks to wait; None where it cannot be read.
 
-    It holds seconds or an HTTP date. A date is counted from the answer's own `Date` or, where that
-    is None, from this machine's time.
+    It holds seconds or an HTTP date. Seconds are rounded up, and may be fractions or have their
+    unit beside them; of several, the longest wait counts. A date is counted from the answer's own
+    `Date` or, where that is None, from this machine's time.
     """
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
     until = http_date(header)
-    if until is None:
-        return None
-    return max(0.0, (until - (date or datetime.now(UTC))).total_seconds())
+    if until is not None:
+        return max(0.0, (until - (date or datetime.now(UTC))).total_seconds())
+    found = [_SECONDS.fullmatch(part) for part in (header or "").split(",")]
+    seconds = [min(float(one[1]), LONGEST_SECONDS) for one in found if one is not None]
+    return float(math.ceil(max(seconds))) if seconds else None
 
 
 def http_date(header: str | None) -> datetime | None:

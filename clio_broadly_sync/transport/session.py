@@ -22,7 +22,7 @@ from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import ConfigError
 
 REFUSAL_BYTES: Final = 4 * 1024
-"""At most so many bytes of a refused sign-in are read."""
+"""At most so many bytes are read of a refusal whose status decides."""
 CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The variables that name whom to trust; the first one that is set counts (requests' own rule)."""
 _NO_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
@@ -189,13 +189,13 @@ def proxy_variable() -> str:
 
 
 def beginning(response: requests.Response) -> bytes:
-    """Return how the body of a refused sign-in (401) begins, which holds the word for it.
+    """Return how the body of a refusal (400 and above) begins, which may hold the word for it.
 
     Return nothing for any other status, or where the body cannot be read.
     """
-    if response.status_code != 401:
+    if response.status_code < 400:
         return b""
     try:
         return next(response.iter_content(REFUSAL_BYTES), b"")
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+    except Exception:  # noqa: BLE001  (whatever a library makes of it, the status has decided)
         return b""

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 import urllib3
 
+from clio_broadly_sync.domain.errors import DeniedError
 from clio_broadly_sync.domain.model import Key, ReviewRequest
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.clock import Clock as SteadyClock
@@ -50,12 +51,11 @@ class Tokens:
     def access_token(self) -> str:
         return self.token
 
-    def refresh(self) -> bool:
+    def refresh(self) -> None:
         self.refreshes += 1
         if not self.fresh:
-            return False
+            raise DeniedError("No other token is to be had.")
         self.token = self.fresh.pop(0)
-        return True
 
 
 def transport(

@@ -18,6 +18,7 @@ from clio_broadly_sync.domain.errors import (
     AddressError,
     ConfigError,
     DeniedError,
+    RefusedError,
     StoppedError,
     SyncError,
     TooLateError,
@@ -516,9 +517,13 @@ def test_what_is_not_accepted_is_no_acceptance() -> None:
         (403, DeniedError),
         (404, AddressError),
         (405, AddressError),
-        (406, AddressError),
-        (415, AddressError),
-        (451, AddressError),
+        (402, RefusedError),
+        (406, RefusedError),
+        (407, RefusedError),
+        (415, RefusedError),
+        (418, RefusedError),
+        (423, RefusedError),
+        (451, RefusedError),
         (300, AddressError),
         ((302, "", {"Location": URL}), AddressError),
         (304, AddressError),
@@ -550,6 +555,9 @@ def test_410_is_a_wrong_address() -> None:
     [
         ((429, "", SOON), False),
         ((503, "", SOON), False),
+        ((503, "", {"Retry-After": "1.1"}), False),
+        ((503, "", {"Retry-After": "2s"}), False),
+        ((503, "", {"Retry-After": "1, 2"}), False),
         (429, False),
         (CLOSED_PORT, True),
         (requests.ConnectTimeout("slow"), True),
@@ -576,6 +584,15 @@ def test_busy_for_too_long(answer: Any, dedupes: bool) -> None:
     assert isinstance(error, UnavailableError)
     assert not error.outcome_unknown
     assert (push.receipts, len(push.receiver.posts)) == ([], 5)
+
+
+@pytest.mark.parametrize("header", ["soon", "", "-1", "2 min", "Thu, 99 Foo 2026"])
+@pytest.mark.parametrize("dedupes", [True, False])
+def test_busy_for_a_time_that_cannot_be_read(header: str, dedupes: bool) -> None:
+    """A 503 that asks for any wait was not taken, so it is safe to repeat."""
+    push = Push((503, "", {"Retry-After": header}), "accepted", dedupes=dedupes).send(1, 2)
+    assert push.outcomes == {1: ACCEPTED, 2: ACCEPTED}
+    assert len(push.receiver.posts) == 2
 
 
 def test_wait_that_outlasts_the_readings() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import responses
@@ -835,6 +836,213 @@ def test_forbidden() -> None:
     with pytest.raises(DeniedError) as caught:
         _clio(tokens).custom_fields()
     assert (caught.value.status, tokens.refreshes, len(responses.calls)) == (403, 0, 1)
+
+
+PAGES = [
+    b"", b"<html>Blocked</html>", b'{"error": ', b"[]", b"null", b'"no"', b'{"blocked": true}',
+    b'{"error": null}', b'{"error": {"reason": "policy"}}', b"\xff\xfe", b"x" * 100_000,
+]  # fmt: skip
+IN_BETWEEN = "Something between this machine and Clio answers in its place"
+
+
+@pytest.mark.parametrize("status", [402, 403, 418, 423, 451, 499])
+@pytest.mark.parametrize("page", PAGES, ids=range(len(PAGES)))
+@responses.activate
+def test_firewall_in_clios_place(status: int, page: bytes) -> None:
+    """Neither a permission nor the address is at fault; once is enough to know it."""
+    _answer("custom_fields.json", page, status)
+    tokens = Tokens("first", "second")
+    with pytest.raises(UnavailableError, match=IN_BETWEEN) as caught:
+        _clio(tokens).custom_fields()
+    assert (caught.value.cause, tokens.refreshes) == (f"http_{status}", 0)
+    assert len(responses.calls) == 1
+
+
+@pytest.mark.parametrize("body", [NESTED, FLAT])
+@pytest.mark.parametrize("status", [402, 418, 423, 451])
+@responses.activate
+def test_status_that_is_clios_own(status: int, body: Any) -> None:
+    """Clio refuses, whatever that means; its address is not blamed."""
+    _answer("custom_fields.json", body, status)
+    with pytest.raises(RefusedError, match=f"Clio refuses this with status {status}") as caught:
+        _clio().custom_fields()
+    assert "neither the address nor the key" in str(caught.value)
+
+
+@responses.activate
+def test_network_that_wants_a_password() -> None:
+    """407 is never Clio's."""
+    _answer("custom_fields.json", b"<html>", 407)
+    with pytest.raises(ConfigError, match="between this machine and Clio wants a sign-in"):
+        _clio().custom_fields()
+
+
+SAID = [
+    ("soft_deleted is not a valid field", ", soft_deleted"),
+    ("custom_field_values{soft_deleted} is not valid", ", custom_field_values, soft_deleted"),
+    ("Invalid fields: 'etag', etag", ", etag"),
+    ("account{id,name} is not a valid field", ", account, id, name"),
+    ("Ada_Lovelace and ada@example.com are not valid fields", ""),
+    (5, ""),
+    (None, ""),
+    (["etag"], ""),
+]
+
+
+@pytest.mark.parametrize(("sentence", "named"), SAID)
+@responses.activate
+def test_field_that_clio_does_not_know_is_named(sentence: Any, named: str) -> None:
+    """Only a field that is asked for: Clio's sentence may hold anything."""
+    _answer("matters.json", {"error": {"type": "InvalidFields", "message": sentence}}, 400)
+    with pytest.raises(ConfigError) as caught:
+        list(_clio().closed_since(SINCE, FIELDS))
+    assert f"(status 400, InvalidFields{named})" in str(caught.value)
+    assert caught.value.cause == "http_400"
+
+
+NO_ACCOUNT = {"error": {"type": "InvalidFields", "message": "account is not a valid field"}}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@responses.activate
+def test_account_that_cannot_be_asked_for(status: int) -> None:
+    """The rest of `who_am_i` is asked for without it, and the account is not known."""
+    _answer("users/who_am_i.json", NO_ACCOUNT, status)
+    _answer("users/who_am_i.json", {"data": {"id": 1, "name": "Pat", "time_zone": "Etc/UTC"}})
+    assert _clio().account() == Account(None, "Etc/UTC", "Pat", None)
+    asked = [call.request.params["fields"] for call in responses.calls]  # type: ignore[attr-defined]
+    assert asked == ["id,name,time_zone,account{id,name}", "id,name,time_zone"]
+
+
+@responses.activate
+def test_field_of_the_user_that_clio_does_not_know() -> None:
+    """Without the account it is refused again: then the field is named."""
+    zone = {"error": {"type": "InvalidFields", "message": "time_zone is not a valid field"}}
+    _answer("users/who_am_i.json", zone, 400)
+    with pytest.raises(ConfigError, match="InvalidFields, time_zone"):
+        _clio().account()
+    assert len(responses.calls) == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+@responses.activate
+def test_account_is_asked_for_once_where_that_is_not_why(status: int) -> None:
+    """Only an unknown field is a reason to leave it away."""
+    _answer("users/who_am_i.json", {"error": {"type": "ForbiddenError"}}, status)
+    with pytest.raises(SyncError):
+        _clio().account()
+    asked = {call.request.params["fields"] for call in responses.calls}  # type: ignore[attr-defined]
+    assert asked == {"id,name,time_zone,account{id,name}"}
+
+
+# Answers that are too large
+
+
+@pytest.fixture
+def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no more than 20,000 bytes be read of an answer."""
+    monkeypatch.setattr("clio_broadly_sync.transport.client.MAX_BODY_BYTES", 20_000)
+
+
+def _serve(path: str, rows: dict[int, dict[str, Any]]) -> list[int]:
+    """Answer as Clio does, with `ids[]`, `limit` and pages; return how many were asked for."""
+    sizes: list[int] = []
+
+    def answer(request: Any) -> tuple[int, dict[str, str], str]:
+        query = parse_qs(urlsplit(request.url).query)
+        ids = [int(id_) for id_ in query.get("ids[]", [])] or sorted(rows)
+        limit, after = int(query["limit"][0]), int(query.get("after", ["0"])[0])
+        left = [id_ for id_ in ids if id_ > after and id_ in rows]
+        sizes.append(min(len(ids), limit))
+        paging = {}
+        if len(left) > limit:
+            paging["next"] = f"{API}/{path}?limit={limit}&after={left[limit - 1]}"
+        body = {"data": [rows[id_] for id_ in left[:limit]], "meta": {"paging": paging}}
+        return 200, DATE, json.dumps(body)
+
+    responses.add_callback("GET", f"{API}/{path}", answer)
+    return sizes
+
+
+def _contact_of(id_: int, characters: int) -> dict[str, Any]:
+    other = _entry("x" * characters, field=999, field_type="text_area")
+    return _contact(id_, custom_field_values=[_entry(False, field=301), other])
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_fewer_contacts_are_asked_for() -> None:
+    """Where the answer is too large it is so again, so it is asked for by halves."""
+    rows = {id_: _contact_of(id_, 2000) for id_ in range(1, 33)}
+    sizes = _serve("contacts.json", rows)
+    contacts = _clio().contacts(rows, FIELDS)
+    assert sorted(contacts) == sorted(rows)
+    assert all(contact.opted_out is UNCHECKED for contact in contacts.values())
+    assert sizes == [32, 16, 8, 8, 16, 8, 8]
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_contact_that_alone_is_too_large() -> None:
+    """It waits as one that cannot be read, and keeps nobody else from being read."""
+    rows = {id_: _contact_of(id_, 100) for id_ in range(1, 9)}
+    rows[5] = _contact_of(5, 30_000)
+    _serve("contacts.json", rows)
+    contacts = _clio().contacts(rows, FIELDS)
+    assert sorted(contacts) == sorted(rows)
+    assert [id_ for id_, contact in contacts.items() if not contact.readable] == [5]
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_matters_too_large_by_id() -> None:
+    """The second look at matters is the same."""
+    rows = {id_: _matter(id_, custom_field_values=[_entry("x" * 9000)]) for id_ in range(1, 5)}
+    sizes = _serve("matters.json", rows)
+    assert sorted(_clio().matters(rows, FIELDS)) == sorted(rows)
+    assert sizes == [4, 2, 2]
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_pages_that_are_too_large() -> None:
+    """A list is begun anew with smaller pages, and nothing of it is lost."""
+    rows = {id_: _matter(id_, etag="x" * 1000) for id_ in range(1, 61)}
+    sizes = _serve("matters.json", rows)
+    pages = list(_clio().closed_since(SINCE, FIELDS))
+    assert {matter.id for page in pages for matter in page.matters} == set(rows)
+    assert sizes == [60, 60, 50, 25, 12, 12, 12, 12, 12]
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_page_that_is_too_large_later() -> None:
+    """What came before then comes again, which does no harm."""
+    rows = {id_: _matter(id_) for id_ in range(1, 51)}
+    rows |= {id_: _matter(id_, etag="x" * 1000) for id_ in range(51, 81)}
+    _serve("matters.json", rows)
+    pages = list(_clio().closed_since(SINCE, FIELDS))
+    assert {matter.id for page in pages for matter in page.matters} == set(rows)
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_definition_that_comes_again_is_one() -> None:
+    """Else a field would seem to be there twice."""
+    rows = {id_: _changed(DEFINITION, {"id": id_}) for id_ in range(1, 60)}
+    rows |= {id_: _changed(DEFINITION, {"id": id_, "name": "x" * 3000}) for id_ in range(60, 70)}
+    _serve("custom_fields.json", rows)
+    found = [field.id for field in _clio().custom_fields(all_of_them=True)]
+    assert sorted(found) == sorted(rows)
+
+
+@pytest.mark.usefixtures("_small_answers")
+@responses.activate
+def test_record_of_a_list_that_alone_is_too_large() -> None:
+    """Then the list cannot be read, and that is said."""
+    _serve("matters.json", {1: _matter(1, etag="x" * 30_000)})
+    with pytest.raises(UnavailableError, match="more than 20000 bytes"):
+        list(_clio().closed_since(SINCE, FIELDS))
 
 
 def test_refused_token_is_refreshed_once(firm: tuple[Sandbox, Clio]) -> None:

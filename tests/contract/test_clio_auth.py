@@ -208,6 +208,8 @@ INVALID_CLIENT = {"error": "invalid_client"}
         (403, {"error": "body"}, DeniedError, "403"),
         (400, {"error": "invalid_request"}, ConfigError, "no longer fit"),
         (422, {}, ConfigError, "no longer fit"),
+        (403, ["blocked"], UnavailableError, "Something between"),
+        (451, {}, UnavailableError, "Something between"),
         (404, {}, ConfigError, "address"),
         (302, {}, ConfigError, "redirect"),
         (500, {}, UnavailableError, "out of order"),
@@ -240,9 +242,12 @@ def test_code_is_tried_again_only_where_it_never_arrived() -> None:
 
 
 def test_token_of_the_settings() -> None:
-    """Nothing is got in its place."""
+    """Nothing is got in its place: it must be replaced, or removed before a sign-in counts."""
     token = GivenToken(Secret("given"))
-    assert (token.access_token(), token.refresh()) == ("given", False)
+    assert token.access_token() == "given"
+    with pytest.raises(DeniedError, match=r"CLIO_ACCESS_TOKEN.*remove it.*login") as caught:
+        token.refresh()
+    assert (caught.value.status, "given" in str(caught.value)) == (401, False)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,7 @@ def test_refresh_is_committed_as_a_whole(answer: dict[str, str], kept_now: str) 
     kept = Kept()
     token = _token(kept)
     assert token.access_token() == "t-old"
-    assert token.refresh() is True
+    token.refresh()
     assert token.access_token() == "new"
     assert kept.saved == [Grant(BASE, "new", kept_now, NOW + timedelta(hours=1))]
     assert _form() == {
@@ -334,12 +339,12 @@ def test_what_another_process_got_is_used() -> None:
     token.access_token()
     theirs = Grant(BASE, "theirs", "theirs", NOW + timedelta(days=1))
     kept.at_lock = lambda: setattr(kept, "grant", theirs)
-    assert token.refresh() is True
+    token.refresh()
     assert (token.access_token(), kept.saved, len(responses.calls)) == ("theirs", [], 0)
     responses.post(TOKEN, json=ANSWER)
     ended = Grant(BASE, "ended", "theirs", NOW)
     kept.at_lock = lambda: setattr(kept, "grant", ended)
-    assert token.refresh() is True
+    token.refresh()
     assert (token.access_token(), _form()["refresh_token"]) == ("new", "theirs")
 
 
@@ -356,7 +361,7 @@ def test_refused_refresh_looks_once_more(status: int) -> None:
 
     responses.add_callback(responses.POST, TOKEN, refused)
     token = _token(kept)
-    assert token.refresh() is True
+    token.refresh()
     assert (token.access_token(), kept.saved) == ("theirs", [])
     with _fails(DeniedError, "run `clio-broadly-sync login`"):
         token.refresh()
@@ -385,7 +390,7 @@ def test_outage_is_not_a_refusal() -> None:
         responses.post(TOKEN, status=502)
     responses.post(TOKEN, json=ANSWER)
     kept = Kept()
-    assert _token(kept).refresh() is True
+    _token(kept).refresh()
     assert len(kept.saved) == 1
     responses.replace(responses.POST, TOKEN, status=503)
     with _fails(UnavailableError, "Clio"):

@@ -80,22 +80,30 @@ def _path(sandbox: Sandbox) -> str:
         (403, {}, DeniedError, None),
         (404, {}, AddressError, None),
         (405, {}, AddressError, None),
-        (407, {}, AddressError, None),
+        (402, {}, RefusedError, None),
+        (407, {}, RefusedError, None),
         (408, {}, UnavailableError, True),
         (409, {}, RefusedError, None),
         (410, {}, RefusedError, None),
         (413, {}, RefusedError, None),
-        (415, {}, AddressError, None),
+        (415, {}, RefusedError, None),
+        (418, {}, RefusedError, None),
+        (423, {}, RefusedError, None),
         (422, {}, RefusedError, None),
         (425, {}, UnavailableError, True),
         (429, {}, UnavailableError, False),
-        (451, {}, AddressError, None),
+        (451, {}, RefusedError, None),
+        (499, {}, RefusedError, None),
         (500, {}, UnavailableError, True),
         (500, {"Retry-After": "5"}, UnavailableError, True),
         (502, {}, UnavailableError, True),
         (503, {}, UnavailableError, True),
         (503, {"Retry-After": "5"}, UnavailableError, False),
-        (503, {"Retry-After": "soon"}, UnavailableError, True),
+        (503, {"Retry-After": "soon"}, UnavailableError, False),
+        (503, {"Retry-After": ""}, UnavailableError, False),
+        (503, {"Retry-After": "2.0"}, UnavailableError, False),
+        (504, {"Retry-After": "2"}, UnavailableError, True),
+        (511, {}, UnavailableError, True),
         (504, {}, UnavailableError, True),
         (599, {}, UnavailableError, True),
     ],
@@ -137,9 +145,23 @@ def test_success_is_an_answer(status: int, body: bytes) -> None:
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
         ((NOW + timedelta(seconds=90)).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 90.0),
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
+        ("2.0", 2.0),
+        ("1.5", 2.0),
+        ("0.001", 1.0),
+        ("2s", 2.0),
+        ("2 S", 2.0),
+        ("30 seconds", 30.0),
+        ("1 sec", 1.0),
+        ("2, 2", 2.0),
+        ("9, 7", 9.0),
+        ("7, soon", 7.0),
+        ("9" * 400, failures.LONGEST_SECONDS),
         ("-5", None),
-        ("1.5", None),
-        ("7, 9", None),
+        ("2.", None),
+        ("2 min", None),
+        ("1e3", None),
+        ("inf", None),
+        ("\u0662", None),
         ("soon", None),
         ("", None),
         ("Fri, 31 Dec 9999 23:59:59 -1400", None),
@@ -341,6 +363,51 @@ def test_cut_answer_leaves_the_outcome_unknown(sandbox: Sandbox, fault: faults.F
     error = _fails(transport(), _path(sandbox), "GET")
     assert (error.outcome_unknown, error.answered) == (True, False)
     assert len(sandbox.clio.history) == 1
+
+
+CHUNKED = b"HTTP/1.1 %d OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODIES = [
+    CHUNKED % 200 + b"-5\r\n{}\r\n",
+    CHUNKED % 200 + b"2\r\n{}\r\n-1\r\n\r\n",
+    CHUNKED % 200 + b"zz\r\n{}\r\n",
+    CHUNKED % 200 + b"f" * 40 + b"\r\n{}",
+    CHUNKED % 202 + b"-5\r\n",
+    CHUNKED % 422 + b"-5\r\n",
+    CHUNKED % 500 + b"-5\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b"gzip, " * 20 + b"\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n{}",
+]
+
+
+@pytest.mark.parametrize("raw", BODIES, ids=range(len(BODIES)))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_body_that_no_library_reads(listen: Listen, raw: bytes, method: str) -> None:
+    """Whatever a library raises in the middle of it, the outcome is unknown, and it is no bug."""
+    error = _fails(transport(), f"http://127.0.0.1:{listen(_saying(raw))}/", method)
+    assert (error.outcome_unknown, error.answered) == (True, False)
+    assert error.cause in ("cut", "unreadable")
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_body_of_a_refusal_that_no_library_reads(listen: Listen, status: int) -> None:
+    """The status has decided."""
+    url = f"http://127.0.0.1:{listen(_saying(CHUNKED % status + b'-5'))}/"
+    with pytest.raises((AddressError, DeniedError)) as caught:
+        _post(transport(), url)
+    assert caught.value.cause == f"http_{status}"
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyError, AttributeError, MemoryError, RuntimeError])
+def test_whatever_a_library_raises(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
+    """It is an answer that could not be read, and its words, which may hold one, are not told."""
+
+    def broken(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        raise kind("ada@example.com")
+
+    monkeypatch.setattr(HTTPAdapter, "send", served(broken))
+    error = _fails(transport(), URL)
+    assert (error.outcome_unknown, error.cause) == (True, "unreadable")
+    assert "ada" not in str(error)
 
 
 @pytest.mark.parametrize(

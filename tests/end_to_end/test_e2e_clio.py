@@ -75,6 +75,30 @@ def test_token_withdrawn_or_without_a_permission(world: World) -> None:
     assert world.sync("--json", CLIO_ACCESS_TOKEN=new).delivery == {"sent": 1}
 
 
+def test_token_of_the_settings_that_is_refused(world: World) -> None:
+    """It wins over a sign-in, so it is named, and `login` alone is not what is advised."""
+    ran = world.sync("--json", CLIO_ACCESS_TOKEN="withdrawn")
+    assert ran.code == 77
+    assert "CLIO_ACCESS_TOKEN (401): put a new one there; or remove it" in ran.err
+
+
+@pytest.mark.parametrize("status", [403, 402, 423, 451])
+def test_firewall_before_clio(world: World, status: int) -> None:
+    """69, and no word of a permission, of the address or of `login`; afterwards all goes on."""
+    matter = world.closing().matter
+    page = faults.answer(status, "<html>Blocked by the firewall</html>")
+    rule = world.clio.faults.add(page, times=None)
+    ran = world.sync("--json", **HURRY)
+    assert (ran.code, ran.json["requests"]["clio"], world.posts) == (69, 1, [])
+    assert (
+        f"Something between this machine and Clio answers in its place (status {status})" in ran.err
+    )
+    assert not any(word in ran.err for word in ("permission", "login", "address"))
+    rule.times = 0
+    assert world.sync().code == 0
+    assert world.asked == [matter]
+
+
 def test_no_token_at_all(world: World) -> None:
     """77 before anybody is asked anything."""
     world.forget()
@@ -229,6 +253,35 @@ def test_who_am_i_forbidden(fresh: World) -> None:
     matter = fresh.closing().matter
     assert fresh.sync().code == 0
     assert fresh.asked == [matter]
+
+
+def test_who_am_i_without_the_account(fresh: World) -> None:
+    """Clio knows no such field: the rest is asked for without it, with a warning."""
+    refused = {"error": {"type": "InvalidFields", "message": "account is not a valid field"}}
+    fresh.clio.faults.add(
+        faults.answer(400, refused),
+        when=lambda request: "account{" in str(dict(request.pairs).get("fields")),
+        times=None,
+    )
+    ran = fresh.sync("--json")
+    assert ran.code == 0
+    assert "does not tell whose account" in ran.err
+    fresh.later(minutes=1)
+    matter = fresh.closing().matter
+    assert fresh.sync().code == 0
+    assert fresh.asked == [matter]
+    checked = fresh.check()
+    assert checked.code == 0
+    assert "Clio does not name the account, so it is not checked." in checked.out
+
+
+def test_field_that_clio_does_not_know(world: World) -> None:
+    """78, and the field is named, so that it can be reported."""
+    refused = {"error": {"type": "InvalidFields", "message": "soft_deleted is not a valid field"}}
+    world.clio.faults.add(faults.answer(400, refused), when=MATTERS)
+    ran = world.sync("--json")
+    assert ran.code == 78
+    assert "(status 400, InvalidFields, soft_deleted)" in ran.err
 
 
 def test_filters_are_checked_on_our_side(world: World) -> None:

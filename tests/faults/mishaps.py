@@ -149,6 +149,7 @@ def a_matter(drill: Drill, number: int) -> int:
     return found[-1 - number % len(found)] if found else drill.closing().matter
 
 
+FORBIDDEN = {"error": {"type": "ForbiddenError", "message": "User is forbidden"}}
 _SOON, _IN_HOURS = {"Retry-After": "1"}, {"Retry-After": "7200"}
 MISHAPS: dict[str, Mishap] = {
     "Clio is busy once": _at_clio(faults.answer(429, headers=_SOON)),
@@ -165,7 +166,7 @@ MISHAPS: dict[str, Mishap] = {
     "Clio's answer is garbled": _at_clio(faults.garble(), UNAVAILABLE, times=FOR_EVER),
     "Clio gives no date": _at_clio(faults.headers(Date=None), UNAVAILABLE),
     "Clio refuses the token": _at_clio(faults.answer(401), DENIED),
-    "Clio forbids it": _at_clio(faults.answer(403), DENIED),
+    "Clio forbids it": _at_clio(faults.answer(403, FORBIDDEN), DENIED),
     "Clio is slow": _at_clio(_dripping(0.002)),
     "Clio is late": _late(lambda drill: drill.clio),
     "Broadly is busy once": _at_broadly(faults.answer(429, headers=_SOON)),

@@ -4,7 +4,10 @@ from golden_files import Golden
 
 from clio_broadly_sync.transport import failures
 
-STATUSES = (301, 400, 401, 403, 404, 405, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503)
+STATUSES = (
+    301, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410, 413, 418, 422, 423, 425, 429, 451, 499,
+    500, 502, 503, 511,
+)  # fmt: skip
 
 
 def said(peer: str, status: int) -> str:

@@ -309,6 +309,17 @@ def test_account_that_clio_will_not_tell(caplog: pytest.LogCaptureFixture) -> No
     assert pins.with_account(make_pins(account=None), account).account is None
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_account_that_clio_does_not_name(caplog: pytest.LogCaptureFixture, told: bool) -> None:
+    """Who is signed in and the zone are known all the same; it is a warning the first time."""
+    nameless = Account(None, "Etc/UTC", "Pat")
+    with caplog.at_level(logging.INFO):
+        account = pins.read_account(Definitions(account=nameless), told=told)
+    assert account == nameless
+    assert [record.levelname for record in caplog.records] == ["INFO" if told else "WARNING"]
+    assert "does not tell whose account" in caplog.text
+
+
 def test_refused_sign_in_is_no_missing_permission() -> None:
     """A 401 ends the run."""
     with pytest.raises(DeniedError):

@@ -127,8 +127,8 @@ class _Token:
     def access_token(self) -> str:
         return "t0ken"
 
-    def refresh(self) -> bool:
-        return False
+    def refresh(self) -> None:
+        raise AssertionError
 
 
 Records = tuple[dict[int, Matter], dict[int, Contact]]

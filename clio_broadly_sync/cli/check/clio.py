@@ -135,6 +135,8 @@ def sign_in(
         until = f"; the access token ends on {ends_at}" if ends_at else ""
         user, firm = (shown(name or "(no name)") for name in (account.user, account.firm))
         yield findings.ok(about, f"Signed in to Clio {how}, as {user} of {firm}{until}.")
+        if account.id is None:
+            yield findings.warning(about, "Clio does not name the account, so it is not checked.")
     yield from _zone(settings, account)
 
 
