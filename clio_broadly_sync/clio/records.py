@@ -191,7 +191,9 @@ def user(body: Row) -> Account:
     """Read the answer of `who_am_i` to a request that does not ask for the account."""
     found = _part(body, "data")
     named_zone = _name(found.get("time_zone"))
-    return Account(None, zone_name(named_zone), user=_name(found.get("name")), named_zone=named_zone)
+    return Account(
+        None, zone_name(named_zone), user=_name(found.get("name")), named_zone=named_zone
+    )
 
 
 def custom_field(row: Row) -> CustomField:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+import urllib3
 from parts import BEARER, DATE, NOW, Clock, served, transport
 from requests.adapters import HTTPAdapter
 from rig import Sandbox, faults
@@ -39,7 +40,7 @@ from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.transport import client as module
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.client import Answer, Transport
-from clio_broadly_sync.transport.session import REFUSAL_BYTES, HandshakeError
+from clio_broadly_sync.transport.session import REFUSAL_BYTES, HandshakeError, open_session
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 URL = "https://clio.example/api/v4/matters.json"
@@ -529,6 +530,24 @@ def test_proxy_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("requests.utils.getproxies", lambda: {"https": "ftp://127.0.0.1"})
     with pytest.raises(ConfigError, match="The proxy that the system names"):
         _get(transport(), "https://clio.example/")
+
+
+def test_address_is_not_blamed_on_a_proxy() -> None:
+    """Where there is none, what is wrong with an address stays that."""
+    prepared = requests.Request("GET", URL).prepare()
+    prepared.url = "https://clio.example:99999/"
+    with pytest.raises((ValueError, requests.exceptions.InvalidURL)):
+        open_session().get_adapter(URL).send(prepared)
+
+
+def test_another_kind_of_proxy_keeps_its_connections() -> None:
+    """PySocks, where it is installed, has connections of its own."""
+    adapter, socks = open_session().get_adapter(URL), urllib3.PoolManager()
+    assert isinstance(adapter, HTTPAdapter)
+    adapter.proxy_manager["socks5://127.0.0.1:1"] = socks  # type: ignore[assignment]
+    before = socks.pool_classes_by_scheme
+    assert adapter.proxy_manager_for("socks5://127.0.0.1:1") is socks
+    assert socks.pool_classes_by_scheme is before
 
 
 def test_host_for_which_there_is_no_proxy(
