@@ -88,7 +88,7 @@ class Clients:
         )
 
     def use_token(self, token: str) -> None:
-        """Let every source that is made from now on ask Clio with this token, which it just gave."""
+        """Let every source that is made from now on ask Clio with this token, just given by it."""
         refused = f"Clio refuses the token that it has just given (401). To try again, {LOGIN}."
         self.tokens = GivenToken(Secret(token), refused)
 

@@ -26,7 +26,7 @@ PATIENCE_SECONDS: Final = 600.0
 """A question is left open at most so long, because meanwhile cron's runs find the state busy."""
 FRAMES: Final = 18
 """At most so many lines of a bug's traceback are printed. With the line before them and the one
-after, they are no more than `cli/sync.py` lets cron mail."""
+after, they are no more than `cli/run.py` lets cron mail."""
 WIDEST: Final = 100
 """Longer lines are hard to read, however wide the terminal is."""
 

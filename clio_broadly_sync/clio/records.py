@@ -13,11 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.clio.time_zones import zone_name
-from clio_broadly_sync.domain.errors import (
-    Cause,
-    UnavailableError,
-    because,
-)
+from clio_broadly_sync.domain.errors import Cause, UnavailableError, because
 from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
 
 USER_FIELDS: Final = "id,name,time_zone"
@@ -337,9 +333,9 @@ def _moment(value: object) -> datetime | None:
 def box(row: Row, field_id: int | None, name: str = "") -> Box:
     """Read a checkbox by its definition id; where that is None, no box is read: unchecked.
 
-    An entry without a definition id may be about this box, so it makes the box unreadable; so does
-    one that is checked and bears the field's `name` under another id. Two entries that differ do
-    the same. Without any entry the box is unchecked.
+    What may be about this box and does not say so clearly makes it unreadable: an entry without a
+    definition id, one of another id that is checked and bears the field's `name`, or two that
+    differ. Without any entry the box is unchecked.
     """
     if field_id is None:
         return Box.UNCHECKED
@@ -347,11 +343,9 @@ def box(row: Row, field_id: int | None, name: str = "") -> Box:
     if not isinstance(entries, list):
         return Box.UNREADABLE
     states = {_box_state(entry) for entry in entries if _definition_id(entry) in (field_id, None)}
-    if any(_is_checked_namesake(entry, field_id, name) for entry in entries):
+    if len(states) > 1 or any(_is_checked_namesake(entry, field_id, name) for entry in entries):
         return Box.UNREADABLE
-    if not states:
-        return Box.UNCHECKED
-    return states.pop() if len(states) == 1 else Box.UNREADABLE
+    return states.pop() if states else Box.UNCHECKED
 
 
 def withheld(row: Row) -> bool:

@@ -191,7 +191,7 @@ class Transport:
 
     def _log_end(self, method: str, what: str) -> None:
         """Log what became of a request, and after how many seconds; its address may be a secret."""
-        seconds = self._monotonic() - self.began
+        seconds = self.clock() - self.began
         line = "%s %s request %d: %s after %.1f s"
         log.info(line, self.peer, method, self.requests, what, seconds)
 
