@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rig import Sandbox, faults
 from rig.faults import Fault
-from world import NO_WAITS, World
+from world import HURRY, NO_WAITS, World
 
 from clio_broadly_sync.sandbox import Firm
 
