@@ -59,6 +59,10 @@ _STEPS: Final = f"""
     WHERE {OF_FIRM} AND {{condition}}
     ORDER BY changes.run, changes.position
 """
+_OF_MATTERS: Final = """closings.matter_id IN (
+    SELECT own.matter_id FROM closings AS own
+    WHERE own.firm = :firm AND own.contact_id = :id
+)"""
 _OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
     SELECT people.matter_id, people.closed_on
     FROM {CLAIMED}
@@ -85,6 +89,13 @@ class History:
         This goes through the whole ledger. A person asks for it now and then, a run never does.
         """
         return self._stories("closings.contact_id = :id", {"id": contact_id})
+
+    def of_matters_of(self, contact_id: int) -> list[Story]:
+        """Return all closings of the matters of which a contact has a closing.
+
+        The one that was noticed last comes first, and those of other contacts are among them.
+        """
+        return self._stories(_OF_MATTERS, {"id": contact_id})
 
     def of_person(self, request: ReviewRequest) -> list[Story]:
         """Return the closings claimed for this contact, e-mail address or phone number.

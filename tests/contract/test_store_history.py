@@ -134,6 +134,15 @@ def test_closings_of_one_contact(store: Store) -> None:
     assert store.history.of_contact(6) == []
 
 
+def test_closings_of_a_contacts_matters(store: Store) -> None:
+    """Those of the contact, and those that the same matters have of another one."""
+    former = make_closing(77, date(2026, 11, 1), contact_id=5, noticed_at=NOW - timedelta(days=9))
+    put(store, former, make_closing(77), make_closing(78), make_closing(79, contact_id=5))
+    found = [story.closing.key for story in store.history.of_matters_of(1201)]
+    assert found == [(77, CLOSED_ON), (78, CLOSED_ON), (77, date(2026, 11, 1))]
+    assert store.history.of_matters_of(6) == []
+
+
 def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
     """In the order of the runs, each of which counts its changes from the beginning."""
     path = tmp_path / "state" / "state.db"

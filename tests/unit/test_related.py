@@ -8,6 +8,7 @@ from factories import NOW, make_closing
 from golden_files import Golden
 
 from clio_broadly_sync.cli.explain import sentences
+from clio_broadly_sync.cli.explain.sentences import Causes
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
@@ -45,35 +46,35 @@ def former(ago: timedelta, state: State = State.SENT, on: date = FORMER_DATE, **
 def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> None:
     """As in the rule; and what was handed over after the turn was not its cause."""
     before = former(ago, on=date(2026, 1, 2))
-    found = sentences.related_by_matter(passed_over(), [before])
+    found = sentences.related_by_matter(passed_over(), Causes([before]))
     assert (found is not None) is counts
 
 
 def test_date_close_by_counts_for_good() -> None:
-    assert sentences.related_by_matter(passed_over(), [former(timedelta(days=400))]) is not None
+    assert sentences.related_by_matter(passed_over(), Causes([former(timedelta(days=400))])) is not None
 
 
 def test_closing_is_not_its_own_cause() -> None:
     """A marked one was claimed once itself."""
     own = passed_over(state=State.HELD, in_doubt=True)
     own = Story(own.closing, (changed(-timedelta(days=1), State.SENDING), *own.steps))
-    assert sentences.related_by_matter(own, [own]) is None
-    assert sentences.related_by_person(own, [own]) is None
+    assert sentences.related_by_matter(own, Causes([own])) is None
+    assert Causes.of_person([own]).last_before(own) is None
 
 
 @pytest.mark.parametrize("state", [State.DEAD, State.PENDING, State.SKIPPED])
 def test_what_never_reached_the_client_is_no_cause(state: State) -> None:
     """Rejected, given back, or passed over after a claim."""
     others = [former(timedelta(days=1), state)]
-    assert sentences.related_by_matter(passed_over(), others) is None
-    assert sentences.related_by_person(passed_over(), others) is None
+    assert sentences.related_by_matter(passed_over(), Causes(others)) is None
+    assert Causes.of_person(others).last_before(passed_over()) is None
 
 
 def test_dropped_one_keeps_its_matter_but_not_its_contact() -> None:
     """It never was handed over; but a corrected date does not bring it back."""
     others = [former(timedelta(days=1), State.SKIPPED, reason=DROPPED)]
-    assert sentences.related_by_matter(passed_over(), others) is not None
-    assert sentences.related_by_person(passed_over(), others) is None
+    assert sentences.related_by_matter(passed_over(), Causes(others)) is not None
+    assert Causes.of_person(others).last_before(passed_over()) is None
 
 
 def test_last_one_of_several_is_named() -> None:
@@ -82,7 +83,7 @@ def test_last_one_of_several_is_named() -> None:
         Story(make_closing(matter, state=State.SENT), former(timedelta(days=ago)).steps)
         for matter, ago in ((1, 20), (2, 10), (3, 15))
     ]
-    found = sentences.related_by_person(passed_over(), others)
+    found = Causes.of_person(others).last_before(passed_over())
     assert found is not None
     assert found.closing.key.matter_id == 2
 
@@ -90,7 +91,7 @@ def test_last_one_of_several_is_named() -> None:
 def test_foreseen_one_comes_after_everything() -> None:
     """Whatever this machine's clock says: the ledger's times are those of Clio."""
     foreseen = Story(passed_over().closing, ())
-    assert sentences.related_by_person(foreseen, [former(-timedelta(hours=1))]) is not None
+    assert Causes.of_person([former(-timedelta(hours=1))]).last_before(foreseen) is not None
 
 
 BEFORE = {

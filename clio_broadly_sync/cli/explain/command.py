@@ -7,7 +7,9 @@ It only reads. The parts of the answer are in `cli/explain/answer.py`, its sente
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final, NamedTuple, NoReturn
 
 import click
@@ -16,11 +18,11 @@ from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
-from clio_broadly_sync.cli.explain.sentences import Given, Related
+from clio_broadly_sync.cli.explain.sentences import Causes, Given
 from clio_broadly_sync.cli.options import Options, common
-from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
-from clio_broadly_sync.domain.model import MAX_ID, Command, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Closing, Command, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -139,6 +141,8 @@ class _Explaining:
             today=app.our_clock().astimezone(zone).date(),
         )
         self._preview = Preview(settings, store, self._given, stop)
+        self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))
+        self._same_address: dict[int | None, Causes] = {}
 
     def answer(self) -> Explanation:
         """Return the answer; ask the ledger, and Clio only where the ledger does not know."""
@@ -154,8 +158,7 @@ class _Explaining:
     def say(self, answer: Explanation) -> None:
         """Print the answer for a person, with names on a terminal only."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        for line in lines_of(answer, names, self._given.zone):
-            say(line)
+        click.echo("\n".join(map(folded, lines_of(answer, names, self._given.zone))))
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question
@@ -180,58 +183,58 @@ class _Explaining:
         return replace(told, more=(*told.more, self._whose(told.story)))
 
     def _of_contact(self, contact_id: int) -> Explanation:
-        told = [self._told(story) for story in self._history.of_contact(contact_id)]
-        if told:
-            return Explanation(told, None, contact_id, known=True)
+        of_matters = self._history.of_matters_of(contact_id)
+        own = [story for story in of_matters if story.closing.contact_id == contact_id]
+        if own:
+            return Explanation(self._told(own, of_matters), None, contact_id, known=True)
         new = Told(UNKNOWN) if self._question.offline else self._preview.of_contact(contact_id)
         return Explanation([new], None, contact_id, known=False)
 
     def _known(self, matter_id: int) -> list[Told]:
-        return [self._told(story) for story in self._history.of_matter(matter_id)]
+        stories = self._history.of_matter(matter_id)
+        return self._told(stories, stories)
 
-    def _told(self, story: Story) -> Told:
+    def _told(self, stories: Sequence[Story], of_matters: Sequence[Story]) -> list[Told]:
+        """Tell each story; `of_matters` are all the stories of their matters."""
+        same_matter = Causes.by_matter(of_matters)
+        return [self._tell(story, same_matter[story.closing.key.matter_id]) for story in stories]
+
+    def _tell(self, story: Story, same_matter: Causes) -> Told:
+        says, helps = sentences.sentence(story, self._given), sentences.helps(story, self._given)
+        more = [] if helps is None else [helps]
         if story.closing.reason is Reason.ASKED_RECENTLY:
-            return self._asked_before(story)
-        helps = sentences.helps(story, self._given)
-        more = (helps,) if helps is not None else ()
-        return Told(sentences.sentence(story, self._given), more, story)
-
-    def _asked_before(self, story: Story) -> Told:
-        """Return the answer about a closing that was passed over because of an earlier one.
-
-        It says which one that was: of the same matter, or of the same person.
-        """
-        closing, zone = story.closing, self._given.zone
-        former = sentences.related_by_matter(story, self._history.of_matter(closing.key.matter_id))
-        if former is not None:
-            says, more = sentences.related_sentence(closing, former, zone), sentences.CORRECTED
-        else:
-            says, more = sentences.sentence(story, self._given), self._whose(story)
-        helps = sentences.helps(story, self._given)
-        return Told(says, (more,) if helps is None else (helps, more), story)
+            former = sentences.related_by_matter(story, same_matter)
+            if former is not None:
+                says = sentences.related_sentence(story.closing, former, self._given.zone)
+            more.append(sentences.CORRECTED if former is not None else self._whose(story))
+        return Told(says, tuple(more), story)
 
     def _whose(self, story: Story) -> str:
-        same = self._history.of_contact(story.closing.contact_id or 0)
-        before = sentences.related_by_person(story, same) or self._same_address(story)
+        """Say with which closing the person was asked before."""
+        contact_id = story.closing.contact_id
+        before = self._same_contact(contact_id or 0).last_before(story)
+        if before is None:
+            if contact_id not in self._same_address:
+                same = self._with_same_address(story.closing)
+                self._same_address[contact_id] = Causes.of_person(same)
+            before = self._same_address[contact_id].last_before(story)
         return sentences.whose(story.closing, before, self._given.zone)
 
-    def _same_address(self, story: Story) -> Related | None:
-        """Return the last closing that was sent to the same e-mail address or phone number.
+    def _with_same_address(self, closing: Closing) -> list[Story]:
+        """Return the closings that were sent to the same e-mail address or phone number.
 
-        The ledger does not hold these, so Clio is asked for them. Return None where it cannot be,
+        The ledger does not hold these, so Clio is asked for them. Return none where it cannot be,
         because the answer is useful without them, too.
         """
         if self._question.offline:
-            return None
+            return []
         try:
-            request = self._preview.request(story.closing)
+            request = self._preview.request(closing)
         except StoppedError:
             raise
         except SyncError:
-            return None
-        if request is None:
-            return None
-        return sentences.related_by_person(story, self._history.of_person(request))
+            return []
+        return [] if request is None else self._history.of_person(request)
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None

@@ -6,10 +6,12 @@ most of them another one that says what can be done. The words for the reasons a
 `domain/reasons.py`.
 """
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.output import PROGRAM
@@ -279,26 +281,56 @@ class Related(NamedTuple):
         return claimed or self.at
 
 
-def related_by_matter(story: Story, others: Iterable[Story]) -> Related | None:
+class Causes:
+    """The changes of some closings that keep others from going, put in order once.
+
+    So the last one before a moment is found at once, and a client with many closings is explained
+    in a time that grows only as their number does.
+    """
+
+    def __init__(self, stories: Iterable[Story]) -> None:
+        found = [Related(step.at, closing) for step, closing in _causes(stories)]
+        found.reverse()  # so that of several at one moment, that of the first story comes last
+        self._in_order = sorted(found, key=_at)
+
+    @classmethod
+    def by_matter(cls, stories: Iterable[Story]) -> dict[int, Self]:
+        """Return the causes in the closings of each matter, by its id."""
+        found: dict[int, list[Story]] = defaultdict(list)
+        for story in stories:
+            found[story.closing.key.matter_id].append(story)
+        return {matter_id: cls(several) for matter_id, several in found.items()}
+
+    @classmethod
+    def of_person(cls, stories: Iterable[Story]) -> Self:
+        """Leave out what was dropped and never asked: that keeps only its own matter from going."""
+        return cls(story for story in stories if _counts(story.closing))
+
+    def before(self, story: Story) -> Iterator[Related]:
+        """Yield the causes before the turn of this closing, but its own, the latest first."""
+        end = bisect_right(self._in_order, _turn(story), key=_at)
+        before = map(self._in_order.__getitem__, range(end - 1, -1, -1))
+        return (one for one in before if one.closing.key != story.closing.key)
+
+    def last_before(self, story: Story) -> Related | None:
+        """Return the last of them; None where there is none."""
+        return next(self.before(story), None)
+
+
+def related_by_matter(story: Story, same_matter: Causes) -> Related | None:
     """Return the closing of the same matter, under another close date, that still counted then.
 
-    `others` are the closings of the matter. Return None where there is none.
-    """
-    since, own = _turn(story) - rules.SAME_MATTER, story.closing.key.closed_on
-    return _latest(
-        found
-        for found in _before(story, others)
-        if found.at > since or rules.corrects(own, found.closing.key.closed_on)
-    )
-
-
-def related_by_person(story: Story, others: Iterable[Story]) -> Related | None:
-    """Return the closing with which the same person was sent to Broadly last, or may have been.
-
-    `others` are the closings of the person. One that was dropped before it was sent does not count.
     Return None where there is none.
     """
-    return _latest(found for found in _before(story, others) if _counts(found.closing))
+    since, own = _turn(story) - rules.SAME_MATTER, story.closing.key.closed_on
+    return next(
+        (
+            found
+            for found in same_matter.before(story)
+            if found.at > since or rules.corrects(own, found.closing.key.closed_on)
+        ),
+        None,
+    )
 
 
 def related_sentence(closing: Closing, former: Related, zone: tzinfo | None) -> str:
@@ -353,12 +385,9 @@ def _counts(closing: Closing) -> bool:
     return closing.state in (State.SENT, State.HELD) or closing.in_doubt
 
 
-def _before(story: Story, others: Iterable[Story]) -> Iterator[Related]:
-    for other in others:
-        moments = [step.at for step in other.steps if _is_cause(step, other.closing)]
-        past = [at for at in moments if at <= _turn(story)]
-        if other.closing.key != story.closing.key and past:
-            yield Related(max(past), other.closing)
+def _causes(stories: Iterable[Story]) -> Iterator[tuple[Step, Closing]]:
+    for closing, steps in stories:
+        yield from ((step, closing) for step in steps if _is_cause(step, closing))
 
 
 def _is_cause(step: Step, closing: Closing) -> bool:
@@ -376,5 +405,5 @@ def _turn(story: Story) -> datetime:
     return story.steps[-1].at if story.steps else datetime.max.replace(tzinfo=UTC)
 
 
-def _latest(found: Iterable[Related]) -> Related | None:
-    return max(found, key=lambda one: one.at, default=None)
+def _at(one: Related) -> datetime:
+    return one.at
