@@ -6,7 +6,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import partial
@@ -68,7 +68,7 @@ def list_(options: Options, as_json: bool, **chosen: Any) -> None:
     Example: clio-broadly-sync outbox list --state held
     """
     selection = _selection(**chosen)
-    code = OK
+    code, stop = OK, app.stop_on_signals()
     if as_json:  # printed in pieces, because the rows may be many; the outcome is known last
         click.echo('{"command": "outbox list", "rows": [', nl=False)
     try:
@@ -76,8 +76,9 @@ def list_(options: Options, as_json: bool, **chosen: Any) -> None:
         with app.opened(settings, writes=False) as store:
             zone = app.firm_zone(settings, store)
             pieces = _json(store, selection) if as_json else _table(store, selection, zone)
-            for piece in pieces:
-                click.echo(piece, nl=not as_json)
+            with nullcontext() if as_json else stop.at_once():
+                for piece in stop.each(pieces):
+                    click.echo(piece, nl=not as_json)
     except SyncError as error:
         code = app.fail(error)
     if as_json:

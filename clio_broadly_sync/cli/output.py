@@ -3,13 +3,14 @@
 What a run or a command says is in its own module; log lines are in `cli/logs.py`.
 """
 
+import os
 import re
 import shutil
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TextIO
@@ -66,6 +67,9 @@ class Output:
             return self._stream.write(text)
         except OSError as error:
             raise self._lost(error) from None
+        except StoppedError:
+            self._drop()
+            raise
 
     def flush(self) -> None:
         if self._is_lost:
@@ -74,9 +78,18 @@ class Output:
             self._stream.flush()
         except OSError as error:
             raise self._lost(error) from None
+        except StoppedError:
+            self._drop()
+            raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def _drop(self) -> None:
+        """Let what is not written yet lead nowhere, where a signal came and nobody reads on."""
+        self._is_lost = True
+        with open(os.devnull, "wb") as nowhere, suppress(OSError):
+            os.dup2(nowhere.fileno(), self._stream.fileno())
 
     def _lost(self, error: OSError) -> OutputError:
         self._is_lost = True

@@ -68,11 +68,12 @@ def status(options: Options, as_json: bool) -> None:
 
     Example: clio-broadly-sync status
     """
-    found = None
+    found, stop = None, app.stop_on_signals()
     try:
-        settings = app.settings_of(options)
-        with app.opened(settings, writes=False) as store:
-            found = read_status(settings, store, app.our_clock())
+        with stop.at_once():
+            settings = app.settings_of(options)
+            with app.opened(settings, writes=False) as store:
+                found = read_status(settings, store, app.our_clock())
         code = ATTENTION if found.for_a_person else OK
     except SyncError as error:
         code = app.fail(error)

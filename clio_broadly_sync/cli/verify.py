@@ -76,7 +76,7 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
     said = _Json() if as_json else _Text()
     found: list[Finding] = []
     try:
-        for what in verification.results():
+        for what in verification.stop.each(verification.results()):
             said.say(what)
             if isinstance(what, Finding):
                 found.append(what)
@@ -239,7 +239,7 @@ class _Verification:
         """What was counted in Clio; None until the walk through it has begun."""
         self._options = options
         self._days = days
-        self._stop = app.stop_on_signals()
+        self.stop = app.stop_on_signals()
 
     def results(self) -> Iterator[Finding | MissedClosing]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
@@ -252,7 +252,6 @@ class _Verification:
             yield from map(_finding, flaws)
             with app.opened(settings, writes=False) as store:
                 within = store.integrity.flaws(app.our_clock())
-                self._stop.check()
                 yield from map(_finding, within)
                 if not any(flaw.grave for flaw in flaws + within):
                     yield from _all_well(settings, store)
@@ -271,7 +270,7 @@ class _Verification:
             yield findings.untested(_CLIO, "no `sync` has run yet.")
         else:
             line = progress.of_a_run("Reading what closed", drawn=sys.stderr.isatty())
-            clients = app.connect(settings, self._stop, lambda: PATIENCE_SECONDS, line.waiting)
+            clients = app.connect(settings, self.stop, lambda: PATIENCE_SECONDS, line.waiting)
             source = clients.source(store.time_zone)
             try:
                 fields = _fields(settings, store, known, source, clients)

@@ -253,7 +253,8 @@ class LoginToken:
             found = self._read()
             if found.access_token != old.access_token and not self._ends(found):
                 return found
-            return self._refreshed(found)
+            with self._stop.to_the_end():  # Clio's only answer must be kept
+                return self._refreshed(found)
 
     def _refreshed(self, old: Grant) -> Grant:
         if old.refresh_token is None:

@@ -21,6 +21,8 @@ from clio_broadly_sync.store import schema
 Transaction = AbstractContextManager[sqlite3.Connection]
 T = TypeVar("T")
 
+STEPS_UNWATCHED = 1_000_000
+"""A statement on a snapshot takes so many steps of SQLite, some milliseconds, without a look."""
 ATTEMPTS = 10
 """A snapshot is tried so often before the state is said to change too fast."""
 _WAL_HEADER_BYTES = 32
@@ -136,6 +138,8 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
     with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
         connection = _connect("")
+        # So that Python, which meets a signal between its own steps, meets one in a long statement.
+        connection.set_progress_handler(lambda: 0, STEPS_UNWATCHED)
         try:
             is_new = not exists(path)
             if not is_new:

@@ -8,9 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from types import FrameType
+from typing import TypeVar
 
 from clio_broadly_sync.domain.errors import StoppedError
+
+T = TypeVar("T")
 
 
 class Stop:
@@ -40,14 +44,41 @@ class Stop:
     def at_once(self) -> Iterator[None]:
         """Let a signal end at once what is inside, which must change nothing anywhere.
 
-        Raise StoppedError when it comes, or where it has come already.
+        Raise StoppedError when it comes, or where it has come already; also where what is inside
+        made an error of its own of that, or a result.
         """
-        self._at_once = True
+        before = self._at_once
         try:
+            self._at_once = True
             self.check()
             yield
+            self.check()
+        except Exception:
+            self.check()
+            raise
         finally:
-            self._at_once = False
+            self._at_once = before
+
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Let what is inside come to its end although it is done `at_once`, because it writes."""
+        before, self._at_once = self._at_once, False
+        try:
+            yield
+        finally:
+            self._at_once = before
+
+    def each(self, things: Iterator[T]) -> Iterator[T]:
+        """Yield the things; a signal ends at once the search for the next one.
+
+        It does not end what is done with one, such as to print it, so nothing is printed by halves.
+        """
+        while True:
+            with self.at_once():
+                found = list(islice(things, 1))
+            if not found:
+                return
+            yield found[0]
 
 
 @contextmanager

@@ -260,3 +260,24 @@ def test_spent_tokens_do_not_pile_up(signed_in: World) -> None:
         assert signed_in.sync().code == 0
     grants = [g for g in signed_in.clio.oauth.grants if g.access in _kept(signed_in)]
     assert _kept(signed_in) == {grants[0].access, grants[0].refresh}
+
+
+@pytest.mark.parametrize(
+    "command", [["explain", "4242"], ["check"], ["sync", "--dry-run"]], ids=" ".join
+)
+def test_signal_loses_no_sign_in(signed_in: World, command: list[str]) -> None:
+    """What only looks ends at once at a signal, but not between a spent token and the new one."""
+    world = signed_in
+    world.clio.oauth.rotating = True
+    world.clio.oauth.expire()
+    started, children = threading.Event(), []
+
+    def ask_to_stop() -> None:
+        assert started.wait(10)
+        children[0].send_signal(signal.SIGTERM)
+
+    world.clio.after = _at(1, TOKEN, ask_to_stop)
+    children.append(world.start(command, {}))
+    started.set()
+    assert world.finish(children[0]).code == 143
+    assert (world.sync().code, _posts(world)) == (0, 1)

@@ -54,7 +54,7 @@ def check(options: Options, accept: bool, as_json: bool) -> None:
     look = _Check(options, accept=accept)
     found: list[Finding] = []
     try:
-        for finding in look.findings():
+        for finding in look.stop.each(look.findings()):
             found.append(finding)
             if not as_json:
                 say(findings.line(finding))
@@ -73,7 +73,7 @@ class _Check:
     def __init__(self, options: Options, *, accept: bool) -> None:
         self._options = options
         self._accept = accept
-        self._stop = app.stop_on_signals()
+        self.stop = app.stop_on_signals()
         self._began = time.monotonic()
 
     def findings(self) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ class _Check:
         known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
         yield from here.broadly(settings, self._connected(settings).broadly)
-        yield here.ping(settings, self._stop)
+        yield here.ping(settings, self.stop)
         if known is not None:
             yield from here.runs(known.status)
             yield here.outbox(known.status)
@@ -113,12 +113,12 @@ class _Check:
         yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, clients))
 
     def _taken_over(self, settings: Settings) -> Iterator[Finding]:
-        with app.opened(settings, writes=True) as store:
-            for line in take_over(settings, store, self._connected(settings)):
-                yield findings.ok("accept", line)
+        with self.stop.to_the_end(), app.opened(settings, writes=True) as store:
+            lines = list(take_over(settings, store, self._connected(settings)))
+        yield from (findings.ok("accept", line) for line in lines)
 
     def _connected(self, settings: Settings) -> "Clients":
-        return app.connect(settings, self._stop, self._patience)
+        return app.connect(settings, self.stop, self._patience)
 
     def _patience(self) -> float:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)

@@ -112,13 +112,13 @@ def _carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetu
     """Explain, and exit with the code of what happened."""
     code, answer, stop = OK, None, app.stop_on_signals()
     try:
-        settings = app.settings_of(options)
-        with app.opened(settings, writes=False) as store:
-            explaining = _Explaining(settings, store, question, stop)
-            answer = explaining.answer()
-            if not as_json:
-                explaining.say(answer)
-        stop.check()
+        with stop.at_once():
+            settings = app.settings_of(options)
+            with app.opened(settings, writes=False) as store:
+                explaining = _Explaining(settings, store, question, stop)
+                answer = explaining.answer()
+                if not as_json:
+                    explaining.say(answer)
     except SyncError as error:
         code = app.fail(error)
     if as_json:
