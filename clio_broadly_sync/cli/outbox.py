@@ -179,10 +179,14 @@ def _table(store: Store, chosen: Selection, zone: tzinfo | None) -> Iterator[str
     elif left_out := [column.title for column in COLUMNS if column not in columns]:
         yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
     if sending := store.outbox.count_sending():
-        yield folded(
-            f"{output.count(sending, 'more is', 'more are')} being handed over, or left so by a "
-            "run that was cut short: the next run finds out."
-        )
+        if store.at_work is not None:
+            more = output.count(sending, "more is", "more are")
+            yield folded(f"{more} being handed over at this moment.")
+        else:
+            more = output.count(sending, "more was", "more were")
+            yield folded(
+                f"{more} being handed over when a run was cut short: the next run finds out."
+            )
 
 
 # What is changed.

@@ -80,7 +80,11 @@ def results(report: Report, code: int, command: Command, *, dry_run: bool) -> li
     by_hand = command is Command.BACKFILL and not dry_run
     has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
     summary = [_summary(report, dry_run=dry_run)] if has_figures else []
-    return [*needs(report), *(_left_over(report, code) if by_hand else ()), *summary]
+    return [
+        *needs(report, dry_run=dry_run),
+        *(_left_over(report, code) if by_hand else ()),
+        *summary,
+    ]
 
 
 def cut(lines: Sequence[str], number: int) -> list[str]:
@@ -127,12 +131,24 @@ def _summary(report: Report, *, dry_run: bool) -> str:
     )
 
 
-def needs(report: Report) -> Iterator[str]:
-    """Yield sentences that say what a person has to do."""
+def beside(report: Report) -> Iterator[str]:
+    """Yield what a dry run beside another run has left alone."""
+    if (number := report.on_their_way) is not None:
+        way = output.count(number, "closing is on its way", "closings are on their way")
+        yield (
+            f"Another run is at work: {way} to Broadly and left alone here; look again when that "
+            "run has ended."
+        )
+
+
+def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
+    """Yield sentences that say what a person has to do, or would have to after a real run."""
+    yield from beside(report)
     yield from report.surge_says
     if report.held:
+        became = "would become" if dry_run else "became"
         yield (
-            f"{report.held} became held: Broadly's answer was lost, so the client may have been "
+            f"{report.held} {became} held: Broadly's answer was lost, so the client may have been "
             f"asked already. A person decides: `{_LIST} --state held`."
         )
     if report.rejected:
@@ -146,6 +162,7 @@ def needs(report: Report) -> Iterator[str]:
         yield f"Broadly suppressed {suppressed}: the client does not want to be asked."
     if report.faults:
         wait = output.count(report.faults, "closing waits", "closings wait")
+        wait = f"{output.count(report.faults, 'closing')} would wait" if dry_run else wait
         yield (
             f"{wait} because the client is hidden from this sign-in, or a box cannot be read: "
             "give the Clio user of this sign-in access to it."
@@ -189,9 +206,8 @@ def surge_of(context: RunContext) -> tuple[str, ...]:
     """Return what a run says of the closings that wait for approval; nothing where none does."""
     if not context.report.surge:
         return ()
-    return tuple(
-        surge_lines(context.store.outbox.surge_figures(pipeline.due(context)), context.zone)
-    )
+    surge = context.store.outbox.surge_figures(pipeline.due(context))
+    return tuple(surge_lines(surge, context.zone))
 
 
 def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
@@ -201,9 +217,10 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
     """
     wait = output.count(surge.waiting, "closing waits", "closings wait")
     yield (
-        f"{wait} for a person's yes. Look: `clio-broadly-sync outbox list --reason surge`, or "
-        "`clio-broadly-sync sync --dry-run --yes`. If they are right: `clio-broadly-sync sync "
-        "--yes`; if not, drop them for good: `clio-broadly-sync outbox drop --reason surge`."
+        f"{wait} for a person's yes. Look: "
+        "`clio-broadly-sync outbox list --reason surge`, or `clio-broadly-sync sync --dry-run "
+        "--yes`. If they are right: `clio-broadly-sync sync --yes`; if not, "
+        "drop them for good: `clio-broadly-sync outbox drop --reason surge`."
     )
     yield _why_surge(surge)
     if surge.oldest is not None and surge.newest is not None:

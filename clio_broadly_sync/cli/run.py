@@ -216,6 +216,7 @@ class Run:
             our_clock=app.our_clock,
             progress=self._progress,
             report=self.report,
+            another_at_work=store.at_work is not None,
             check_beginning=lambda begun: self._check_beginning(settings, begun),
         )
 
@@ -306,6 +307,8 @@ class Run:
             store.ledger.decided_in_run(self.command) if store and self._wants_decisions() else None
         )
         if self.as_json:
+            for line in report_words.beside(self.report):
+                log.warning(line)
             for piece in report_words.as_json(self._counters(code), decided):
                 sys.stdout.write(piece)
         else:

@@ -19,7 +19,7 @@ from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, at_work
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
@@ -127,14 +127,16 @@ class Status:
         waiting = [group for group in self.waiting if self._needs_a_person(group)]
         return closings_in([*self.held, *self.dead, *waiting])
 
-    def _needs_a_person(self, group: Group) -> bool:
-        """Tell whether these closings go no further by themselves.
+    def is_left(self, group: Group) -> bool:
+        """Tell whether these closings are what a backfill has left, which goes no further by itself.
 
-        What a backfill has left does not, but a backfill that is at work may still take it.
+        A backfill that is at work may still take them.
         """
         backfills = self.at_work and self.runs[0].command == Command.BACKFILL
-        left = group.command is Command.BACKFILL and not backfills
-        return left or group.reason is Reason.SURGE or group.reason in FAULTS
+        return group.command is Command.BACKFILL and not backfills
+
+    def _needs_a_person(self, group: Group) -> bool:
+        return self.is_left(group) or group.reason is Reason.SURGE or group.reason in FAULTS
 
 
 def read_status(settings: Settings, store: Store, now: datetime) -> Status:
@@ -142,7 +144,6 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     overview, known = store.overview, store.pins()
     zone = app.firm_zone(settings, store)
     last_runs = overview.last_runs(RUNS)
-    unfinished = bool(last_runs) and last_runs[0].finished_at is None
     return Status(
         now=now,
         zone=zone,
@@ -152,7 +153,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         watermark=store.watermark,
         last_sync=overview.last_sync(),
         runs=last_runs,
-        at_work=unfinished and at_work(settings.sync_state),
+        at_work=store.at_work is not None,
         waiting=overview.waiting(),
         sending=overview.sending(),
         held=overview.held(),
@@ -275,24 +276,26 @@ def _waiting(status: Status) -> Iterator[str]:
     if status.waiting or status.sending:
         yield from ("", "Waiting")
     for group in status.waiting:
-        yield _row(group, _why(group))
+        yield _row(group, _why(group, status))
         yield _since(group, status)
-        if group.command is Command.BACKFILL:
+        if status.is_left(group):
             yield _do("run the same backfill again: no other run takes them; or drop them:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in TO_DO.get(group.reason, ()):
             yield _do(text)
     for group in status.sending:
-        yield _row(group, "on their way; if no run is at work, the next one settles it")
+        cut_short = "were on their way when a run was cut short; the next one settles it"
+        yield _row(group, "on their way to Broadly" if status.at_work else cut_short)
 
 
-def _why(group: Group) -> str:
+def _why(group: Group, status: Status) -> str:
     """Return words that say why the closings wait.
 
     Those of a backfill do not wait for the next run, because no run of cron takes them.
     """
     if group.command is Command.BACKFILL and group.reason in (None, Reason.UNAVAILABLE):
-        return "of a backfill that did not come to its end"
+        left = "of a backfill that did not come to its end"
+        return left if status.is_left(group) else "of a backfill; one is at work"
     return WAITS.get(group.reason, str(group.reason))
 
 

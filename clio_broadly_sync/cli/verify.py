@@ -39,7 +39,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, at_work, integrity
+from clio_broadly_sync.store import Store, integrity
 from clio_broadly_sync.store.integrity import Flaw
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class _Verification:
                 within = store.integrity.flaws(app.our_clock())
                 yield from map(_finding, within)
                 if not any(flaw.grave for flaw in flaws + within):
-                    yield from _all_well(settings, store)
+                    yield from _all_well(store)
                 if self._days is not None:
                     yield from self._of_clio(settings, store, within, self._days)
         except StorageError as error:
@@ -294,16 +294,17 @@ def _finding(flaw: Flaw) -> Finding:
     return findings.failed(flaw.name, says, StorageError.exit_code)
 
 
-def _all_well(settings: Settings, store: Store) -> Iterator[Finding]:
+def _all_well(store: Store) -> Iterator[Finding]:
     closings, changes, runs = store.integrity.sizes()
     sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
     says = f"It is whole and consistent: {', '.join(output.count(*size) for size in sizes)}."
     yield findings.ok(_STATE, says)
-    yield from _of_sending(settings, store.outbox.count_sending())
+    yield from _of_sending(store)
 
 
-def _of_sending(settings: Settings, closings: int) -> Iterator[Finding]:
-    if closings and at_work(settings.sync_state):
+def _of_sending(store: Store) -> Iterator[Finding]:
+    closings = store.outbox.count_sending()
+    if closings and store.at_work is not None:
         says = output.count(closings, "closing is", "closings are")
         yield findings.ok("sending", f"{says} being handed over at this moment.")
     elif closings:

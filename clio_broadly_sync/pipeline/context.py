@@ -46,6 +46,8 @@ class RunContext:
     report: Report
     check_beginning: Callable[[Pins], None] = lambda pins: None
     """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
+    another_at_work: bool = False
+    """Whether another run was at work when the state was copied for this one, a dry run."""
     run: int = 0
     """The run's number in the state."""
     stale: bool = False

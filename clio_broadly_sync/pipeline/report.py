@@ -41,6 +41,8 @@ class Report:
     """How many closings wait for a person's approval."""
     surge_says: Sequence[str] = ()
     """What a person has to know about those that wait for approval, in sentences."""
+    on_their_way: int | None = None
+    """How many closings another run has claimed; None where no other run is at work."""
     in_doubt: int = 0
     """How many closings were sent without a result that can be read, and will be tried again."""
     faults: int = 0

@@ -188,7 +188,13 @@ class _Walk:
 
 
 def _recover(context: RunContext) -> None:
-    """Decide on what an earlier run left in doubt, and count what became held."""
+    """Decide on what an earlier run left in doubt, and count what became held.
+
+    What another run is at work on was not left, so it is counted and left alone.
+    """
+    if context.another_at_work:
+        context.report.on_their_way = context.store.outbox.count_sending()
+        return
     dedupes = context.policy.dedupes
     left = context.store.ledger.recover(
         lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()

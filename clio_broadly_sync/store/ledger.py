@@ -142,10 +142,10 @@ class Ledger:
     def release(
         self, after: Callable[[Closing], Closing], at: datetime, *, but: Collection[Key] = ()
     ) -> list[Closing]:
-        """Give back what was claimed and did not reach Broadly, except the closings `but`."""
+        """Give back what this run claimed and did not reach Broadly, except the closings `but`."""
         with self._writing() as connection:
-            sending = self._found(connection, SENDING)
-            pairs = [(old, after(old)) for old in sending if old.key not in but]
+            own = [c for c in self._found(connection, SENDING) if c.claimed_in_run == self.run]
+            pairs = [(old, after(old)) for old in own if old.key not in but]
             self._writer.write(connection, pairs, at)
         return [new for _, new in pairs]
 

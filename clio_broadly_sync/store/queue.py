@@ -51,9 +51,10 @@ DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
 HANDED_OVER: Final = f"""
     {OF_FIRM} AND closings.claimed_at > :since AND closings.command = :command
     AND closings.approval != {Approval.GIVEN.value}
-    AND closings.state IN {words([State.SENT, State.HELD])}
+    AND closings.state IN {words([State.SENDING, State.SENT, State.HELD])}
 """
-"""What was claimed after `:since` without a person's approval, and was sent or may have been."""
+"""What was claimed after `:since` without a person's approval, and was sent, may have been sent, or
+is on its way."""
 
 
 def parameters(wanted: Due, firm: str, run: int) -> dict[str, Any]:

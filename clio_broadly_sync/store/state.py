@@ -25,6 +25,11 @@ from clio_broadly_sync.store.writer import Writer
 
 FIRM = "default"
 
+_UNFINISHED = """
+    SELECT command, run FROM runs
+    WHERE firm = :firm AND finished_at IS NULL
+    AND run = (SELECT max(run) FROM runs WHERE firm = :firm)
+"""
 _LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
 _BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
 _FINISH_RUN = "UPDATE runs SET exit_code = ?, finished_at = ? WHERE firm = ? AND run = ?"
@@ -53,6 +58,9 @@ class Store:
         self.history = History(connection, firm, self._key)
         self.overview = Overview(connection, firm)
         self.integrity = Integrity(connection, firm, self._facts)
+        self.at_work: str | None = None
+        """Of a copy: the command of the run that was at work as it was made; None where none was.
+        What such a run has claimed is on its way, and was not cut short."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -65,7 +73,9 @@ class Store:
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        return cls(database.open_snapshot(path))
+        store = cls(database.open_snapshot(path))
+        store.at_work = store._at_work_as_copied(path)
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +177,24 @@ class Store:
     def finish_run(self, exit_code: int, at: datetime) -> None:
         with database.transaction(self._connection) as connection:
             connection.execute(_FINISH_RUN, (exit_code, int(at.timestamp()), self._firm, self._run))
+
+    def _at_work_as_copied(self, path: Path) -> str | None:
+        """Return the command of the run that had not ended in this copy, unless it was cut short.
+
+        One that has ended since then holds no lock either; but in the state it is not what it was.
+        """
+        last = self._unfinished(self._connection)
+        if last is None:
+            return None
+        with database.storage_errors():
+            is_alive = database.at_work(path)
+            goes_on = is_alive or database.read_snapshot(path, self._unfinished) != last
+        return str(last[0]) if goes_on else None
+
+    def _unfinished(self, connection: sqlite3.Connection) -> tuple[object, ...] | None:
+        """Return the last run where it has not ended: its command and its number."""
+        found = connection.execute(_UNFINISHED, {"firm": self._firm}).fetchone()
+        return None if found is None else tuple(found)
 
     def _moment(self, name: str) -> datetime | None:
         value = self._facts.get(name)

@@ -400,6 +400,17 @@ def test_release_gives_back_everything_under_way(store: Store) -> None:
     assert row(store, 2) == B
 
 
+def test_release_leaves_alone_what_another_run_claimed(store: Store) -> None:
+    """A dry run has it in its copy of the state: it is on its way, and was not given back."""
+    put(store, A, B)
+    claim(store, [make_candidate(A)])
+    store.begin_run("sync", "beside", NOW)
+    claim(store, [make_candidate(B)])
+    released = store.ledger.release(lambda closing: lifecycle.released(closing, None), NOW)
+    assert [c.key for c in released] == [B.key]
+    assert row(store, 1).state is State.SENDING
+
+
 @pytest.mark.parametrize(("dedupes", "state"), [(True, PENDING), (False, HELD)])
 def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> None:
     """What a killed run left sending is of unknown outcome; a second recovery finds nothing."""

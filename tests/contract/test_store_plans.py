@@ -30,9 +30,12 @@ def store(
         ):
             opened.begin_run("sync", "r", NOW)
             made = [
-                make_closing(n, contact_id=n, state=state, claimed_at=NOW, in_doubt=n == MATTERS)
+                make_closing(
+                    n, contact_id=n, state=state, claimed_at=NOW, claimed_in_run=3,
+                    in_doubt=n == MATTERS,
+                )
                 for n in ids
-            ]
+            ]  # fmt: skip
             opened.ledger.record([(None, closing) for closing in made], NOW)
         if request.param:
             opened._connection.execute("ANALYZE")

@@ -131,6 +131,12 @@ def test_list_writes_nothing_and_waits_for_nobody(world: World) -> None:
     assert not Path(elsewhere).parent.exists()
 
 
+def test_list_names_what_is_under_way(world: World) -> None:
+    """Killed in its POST: nothing waits, and yet something is not at its end."""
+    _in_doubt(world)
+    assert "2 more were being handed over when a run was cut short" in _outbox(world, "list").out
+
+
 def test_list_of_a_state_that_is_damaged(world: World) -> None:
     """That is found at its second row: one object all the same, and its outcome is true."""
     whole, damaged = _dead(world).matter, _dead(world).matter

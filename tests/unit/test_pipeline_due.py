@@ -133,3 +133,25 @@ def test_what_an_earlier_run_recorded_is_due_without_any_news(runs: Runs) -> Non
     runs.close(1, updated_at=YESTERDAY)
     runs.sync()
     assert runs.states == {1: SENT}
+
+
+# Beside another run.
+
+
+@pytest.mark.parametrize("dedupes", [False, True])
+def test_what_another_run_has_claimed_is_left_alone(runs: Runs, dedupes: bool) -> None:
+    """It is counted; what waits is decided on as ever."""
+    runs.waiting(1, state=State.SENDING, claimed_in_run=1, claimed_at=YESTERDAY)
+    runs.waiting(2)
+    runs.close(1, 2, etag="after")
+    context = runs.sync(make_policy(dedupes=dedupes), another_at_work=True)
+    assert runs.states == {1: State.SENDING, 2: SENT}
+    assert (context.report.on_their_way, context.report.held) == (1, 0)
+    assert (context.report.to_send, runs.broadly.matters) == (1, [[2]])
+
+
+def test_nobody_else_is_at_work(runs: Runs) -> None:
+    """Then there is nothing to count, and what was left is decided on."""
+    runs.waiting(1, state=State.SENDING, claimed_in_run=1, claimed_at=YESTERDAY)
+    context = runs.sync()
+    assert (context.report.on_their_way, context.report.held) == (None, 1)

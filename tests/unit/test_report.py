@@ -92,6 +92,14 @@ REPORTS: dict[str, tuple[Report, int, Command, bool]] = {
         Report(matters_read=1, held=1, rejected=1, suppressed=1, faults=1), 65, SYNC, False
     ),
     "dry run": (counted(to_send=9, sent=4, waiting=3), 0, SYNC, True),
+    "dry run after a run that was cut short": (counted(held=2, faults=2), 65, SYNC, True),
+    "dry run, one of each": (Report(matters_read=1, held=1, faults=1), 65, SYNC, True),
+    **{
+        f"dry run beside another run with {n} on their way": (
+            counted(to_send=4, on_their_way=n), 0, SYNC, True
+        )
+        for n in range(3)
+    },
     "sync that failed": (counted(sent=4, waiting=3, held=2), 69, SYNC, False),
     "backfill, some left": (counted(sent=4, waiting=3), 0, BACKFILL, False),
     "backfill, one left": (counted(sent=4, waiting=1), 69, BACKFILL, False),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -90,9 +91,18 @@ def test_every_state_and_reason(golden: Golden) -> None:
 
 PENDING, SKIPPED = State.PENDING, State.SKIPPED
 IN_DOUBT: dict[str, Any] = {"reason": Reason.UNKNOWN_OUTCOME, "in_doubt": True, "tries": 2}
+BESIDE_A_SYNC = replace(given(), at_work="sync")
+BESIDE_A_BACKFILL = replace(given(), at_work="backfill")
 RENAMED = Given(make_policy(), "No {thanks}", "Ask", ZONE, TODAY)
 SPECIAL: dict[str, tuple[Story, Given]] = {
     "waits, of a backfill": (story(PENDING, command=Command.BACKFILL), given()),
+    "waits, of a backfill, while one is at work": (
+        story(PENDING, command=Command.BACKFILL), BESIDE_A_BACKFILL
+    ),
+    "waits, of a backfill, while a sync is at work": (
+        story(PENDING, command=Command.BACKFILL), BESIDE_A_SYNC
+    ),
+    "waits, of a sync, while a backfill is at work": (story(PENDING), BESIDE_A_BACKFILL),
     "waits, resent": (story(PENDING, resent=True), given()),
     "settles for a day": (story(PENDING, Reason.SETTLING), given(settle_hours=24)),
     "in doubt, Broadly dedupes": (story(PENDING, **IN_DOUBT), given(dedupes=True)),
@@ -101,7 +111,8 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     "in doubt, dropped": (story(SKIPPED, Reason.DROPPED, in_doubt=True), given()),
     "sent, claimed before": (story(State.SENT, claimed_at=NOW), given()),
     "sent, and Broadly had it": (story(State.SENT, answer="duplicate"), given()),
-    "on its way": (story(State.SENDING, claimed_at=NOW), given()),
+    "on its way": (story(State.SENDING, claimed_at=NOW), BESIDE_A_SYNC),
+    "on its way when a run was cut short": (story(State.SENDING, claimed_at=NOW), given()),
     "rejected with a code": (story(State.DEAD, answer="invalid_email"), given()),
     "suppressed with a code": (story(SKIPPED, Reason.SUPPRESSED, answer="stopped"), given()),
     "opted out by another contact": (

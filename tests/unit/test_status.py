@@ -70,6 +70,10 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "a run is at work, the one before was cut short": {
         "runs": ended(None, None), "at_work": True, "sending": [Group(SYNC, None, 2, NOW)]
     },
+    "a backfill is at work, and has not come to all of them": {
+        "runs": [RUN._replace(command="backfill", finished_at=None, exit_code=None), RUN],
+        "at_work": True, "waiting": [Group(BACKFILL, None, 5, OLD)]
+    },
     "the last one was cut short": {"runs": ended(None), "sending": [Group(SYNC, None, 2, NOW)]},
     "cron is silent": {"last_sync": RUN._replace(started_at=NOW - timedelta(hours=3))},
     **{f"the last sync ended with {n}": {"last_sync": RUN._replace(exit_code=n)} for n in CODES},

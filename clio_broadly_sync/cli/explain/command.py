@@ -139,6 +139,7 @@ class _Explaining:
             opt_in=settings.sync_opt_in_field,
             zone=zone,
             today=app.our_clock().astimezone(zone).date(),
+            at_work=store.at_work,
         )
         self._preview = Preview(settings, store, self._given, stop)
         self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))

@@ -52,6 +52,8 @@ class Given:
     """The firm's zone, in which moments are shown; None stands for this machine's."""
     today: date
     """Today's date in the firm's zone."""
+    at_work: str | None = None
+    """The command of the run that is at work; None where none is."""
 
 
 def sentence(story: Story, given: Given) -> str:
@@ -82,9 +84,11 @@ def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
         case State.PENDING:
             return _waits(closing, given)
         case State.SENDING:
+            if given.at_work is not None:
+                return "On its way to Broadly since {claimed}: a run is at work on it."
             return (
-                "On its way to Broadly since {claimed}: a run is at work on it, or was cut short, "
-                "and then the next run settles it."
+                "Perhaps handed over: it was on its way to Broadly on {claimed} when a run was cut "
+                "short, and the next run settles it."
             )
         case State.SENT if last is not None and last.answer == Outcome.DUPLICATE.value:
             return "Handed over to Broadly: it said on {changed} that it had this closing already."
@@ -113,6 +117,8 @@ def _waits(closing: Closing, given: Given) -> str:
         )
     if closing.reason is not None:
         return f"Not handed over yet: {_why(closing, closing.reason)}."
+    if _may_be_taken(closing, given):
+        return "Not handed over yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
         return "Not handed over yet: the `backfill` that it belongs to did not come to its end."
     return (
@@ -134,6 +140,11 @@ def _in_doubt(closing: Closing, given: Given) -> str:
             "({tries} of {most} runs so far)."
         )
     return f"{begins} on {{changed}}; the next run holds it back for a person to decide."
+
+
+def _may_be_taken(closing: Closing, given: Given) -> bool:
+    """Tell whether it waits for a backfill while one is at work."""
+    return closing.command is Command.BACKFILL and given.at_work == Command.BACKFILL
 
 
 def _skipped(closing: Closing) -> str:
@@ -178,6 +189,8 @@ def _helps(closing: Closing, given: Given) -> str | None:
     out = f"`{PROGRAM} outbox drop {{matter}}`"
     again = f"`{PROGRAM} outbox resend {{matter}}`"
     match closing.state:
+        case State.PENDING if _may_be_taken(closing, given):
+            return None
         case State.PENDING if closing.command is Command.BACKFILL:
             return f"Run the same `backfill` again: {{backfill}} Or take it out: {out}."
         case State.PENDING:

@@ -1,0 +1,202 @@
+"""A look beside a run at work: what is under way is not taken for what was cut short."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from world import Ran, World
+
+COMMANDS = ("sync", "backfill")
+ON_THEIR_WAY = "Another run is at work: 2 closings are on their way to Broadly"
+
+
+def _beside(
+    world: World, *looks: list[str], command: str = "sync", server: str = "broadly"
+) -> list[Ran]:
+    """Look while a run is in its first request to this server; let it then come to its end."""
+    seen: list[Ran] = []
+    peer = world.broadly if server == "broadly" else world.clio
+
+    def look(*_: object) -> None:
+        peer.before = None
+        before = world.files()
+        seen.extend(world.run(*asked) for asked in looks)
+        assert world.files() == before
+
+    peer.before = look
+    live = world.run(*_run(world, command), "--json", BROADLY_BATCH_SIZE="2")
+    assert live.code == 0, live.err
+    return seen
+
+
+def _run(world: World, command: str, *options: str) -> list[str]:
+    if command == "sync":
+        return ["sync", *options]
+    return ["backfill", "--from", str(world.day(9)), "--to", str(world.day()), "--yes", *options]
+
+
+def _killed(world: World, command: str = "sync") -> None:
+    """Let a run be killed in its first POST."""
+
+    def kill(*_: object) -> None:
+        child.kill()
+        child.wait(10)
+
+    world.broadly.before = kill
+    child = world.start(_run(world, command), {"BROADLY_BATCH_SIZE": "2"})
+    world.finish(child)
+    world.broadly.before = None
+
+
+@pytest.mark.parametrize("dedupes", [False, True])
+@pytest.mark.parametrize("dry", COMMANDS)
+@pytest.mark.parametrize("live", COMMANDS)
+def test_dry_run_leaves_alone_what_is_on_its_way(
+    world: World, live: str, dry: str, dedupes: bool
+) -> None:
+    """It says how many those are; nothing would become held, and nobody is foretold twice."""
+    world.dedupes(dedupes)
+    matters = world.closings(3)
+    looks = _run(world, dry, "--dry-run"), _run(world, dry, "--dry-run", "--json")
+    told, counted = _beside(world, *looks, command=live)
+    assert (told.code, counted.code) == (0, 0)
+    assert told.out.splitlines()[-2].startswith(ON_THEIR_WAY)
+    assert "held" not in told.out
+    assert ON_THEIR_WAY in counted.err
+    assert set(counted.decisions) <= set(matters[2:])
+    assert world.asked == matters
+
+
+def test_dry_run_beside_a_run_that_has_sent_nothing_yet(world: World) -> None:
+    """It reads in Clio still: what waits would be sent, and that another run is at work is said."""
+    world.closing()
+    (told,) = _beside(world, ["sync", "--dry-run"], server="clio")
+    assert told.code == 0
+    assert "Another run is at work: 0 closings are on their way" in told.out
+    assert "1 would be handed over" in told.out
+
+
+def test_same_client_waits_for_what_is_on_its_way(world: World) -> None:
+    """As in the real run: another closing of theirs is not sent beside it."""
+    first = world.closing()
+    second = world.matter(first.contact)
+    (told,) = _beside(world, ["sync", "--dry-run", "--json"])
+    assert (told.code, told.decisions, told.json["to_send"]) == (0, {second: ("wait", None)}, 0)
+    assert world.ledger()[second].reason == "asked_recently"
+
+
+def test_what_is_on_its_way_counts_for_a_surge(world: World) -> None:
+    """So a dry run promises no more than the next run will do."""
+    world.closings(2)
+    late: list[int] = []
+
+    def close_more() -> None:
+        late.extend(world.closings(2))
+
+    seen: list[Ran] = []
+
+    def look(*_: object) -> None:
+        world.broadly.working = None
+        close_more()
+        seen.append(world.sync("--dry-run", SYNC_MAX_NEW="3"))
+
+    world.broadly.working = look
+    assert world.sync(SYNC_MAX_NEW="3").code == 0
+    assert seen[0].code == 65
+    assert "2 closings wait for a person's yes" in seen[0].out
+    assert world.sync(SYNC_MAX_NEW="3").code == 65
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_dry_run_after_a_run_that_was_killed(world: World, command: str) -> None:
+    """Of what would become held it speaks as of something to come."""
+    world.closings(3)
+    _killed(world, command)
+    dry, real = world.sync("--dry-run"), world.sync()
+    assert (dry.code, real.code) == (65, 65)
+    assert "2 would become held: " in dry.out
+    assert "at work" not in dry.out
+    assert "2 became held: " in real.out
+
+
+def test_dry_run_says_of_a_fault_that_it_would_wait(world: World) -> None:
+    world.firm.hide_contact(world.closing().contact)
+    assert "1 closing would wait because" in world.sync("--dry-run").out
+    assert "1 closing waits because" in world.sync().out
+
+
+LOOKS: dict[str, tuple[Callable[[World], list[str]], str, str]] = {
+    "status": (
+        lambda world: ["status"],
+        "2  on their way to Broadly\n",
+        "2  were on their way when a run was cut short; the next one settles it",
+    ),
+    "outbox": (
+        lambda world: ["outbox", "list"],
+        "2 more are being handed over at this moment.",
+        "2 more were being handed over when a run was cut short",
+    ),
+    "verify": (
+        lambda world: ["verify"],
+        "2 closings are being handed over at this moment.",
+        "2 closings were being handed over when a run was cut short",
+    ),
+    "explain": (
+        lambda world: ["explain", str(world.rows()[0].matter)],
+        "a run is at work on it.",
+        "when a run was cut short, and the next run settles it.",
+    ),
+    "check": (
+        lambda world: ["check"],
+        "is at work.",
+        "did not come to its end",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("look", LOOKS)
+def test_look_knows_under_way_from_cut_short(world: World, look: str, command: str) -> None:
+    """While the run is at work, and once it was killed."""
+    world.closings(3)
+    asked, under_way, cut_short = LOOKS[look]
+    seen: list[Ran] = []
+
+    def see(*_: object) -> None:
+        world.broadly.before = None
+        seen.append(world.run(*asked(world)))
+        child.kill()
+        child.wait(10)
+
+    world.broadly.before = see
+    child = world.start(_run(world, command), {"BROADLY_BATCH_SIZE": "2"})
+    world.finish(child)
+    assert under_way in seen[0].out, seen[0].out
+    assert cut_short not in seen[0].out
+    after = world.run(*asked(world))
+    assert cut_short in after.out, after.out
+    assert under_way not in after.out
+
+
+def test_what_a_backfill_at_work_has_not_sent_yet(world: World) -> None:
+    """It is not said to have been left, and nobody is told to run the same backfill again."""
+    waiting = world.closings(3)[2]
+    explained, status = _beside(world, ["explain", str(waiting)], ["status"], command="backfill")
+    assert explained.out.startswith(
+        "Not handed over yet: a `backfill` is at work, and may still take it."
+    )
+    assert "1  of a backfill; one is at work" in status.out
+    assert not re.search("same `?backfill`? again", explained.out + status.out)
+    assert status.code == 0
+
+
+def test_what_waits_for_a_backfill_beside_a_sync(world: World) -> None:
+    """A sync at work takes nothing of it, so it is left as before."""
+    waiting = world.closing().matter
+    assert world.run(*_run(world, "backfill", "--limit", "0")).code == 0
+    world.later(hours=3)
+    world.closing()
+    explained, status = _beside(world, ["explain", str(waiting)], ["status", "--json"])
+    assert "did not come to its end" in explained.out
+    assert json.loads(status.out)["for_a_person"] == 1
