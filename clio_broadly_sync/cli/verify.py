@@ -107,6 +107,10 @@ class Count:
 
     since: date
     """The first close date of which everything was read, in the firm's zone."""
+    known: int = 0
+    """How many matters the ledger knows that closed since then."""
+    shown: int = 0
+    """How many of those Clio shows."""
     read: int = 0
     """How many matters were read."""
     slipped: int = 0
@@ -155,8 +159,9 @@ class Scan:
         self._backfill = app.policy(settings, Command.BACKFILL, store)
 
     def begin(self, days: int) -> Count:
-        """Return an empty count of the last `days` days by Clio's clock."""
-        return Count(since=self._day(self._source.now()) - timedelta(days=days))
+        """Return a count of the last `days` days by Clio's clock, of which nothing is read yet."""
+        since = self._day(self._source.now()) - timedelta(days=days)
+        return Count(since, known=self._store.integrity.matters_closed_since(since))
 
     def missed_closings(self, count: Count, fields: FieldIds) -> Iterator[MissedClosing]:
         """Yield what slipped through, and count everything in `count`.
@@ -167,6 +172,7 @@ class Scan:
             known = self._store.ledger.known(matter.id for matter in page.matters)
             count.read += len(page.matters)
             self._progress.matters_read(count.read)
+            count.shown += self._store.integrity.matters_closed_since(count.since, among=known)
             for matter in page.matters:
                 if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
                     today = self._day(self._source.now())
@@ -329,9 +335,17 @@ def _fields(
 
 
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
-    """Yield how many slipped through and what to run then, or that none did."""
+    """Yield how many slipped through and what to run then, that none did, or that it cannot be told."""
     read = f"Read {output.count(count.read, 'matter')} that closed since {output.day(count.since)}"
-    if count.dates is not None:
+    if count.known and not count.shown:
+        yield findings.failed(
+            _CLIO,
+            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so it cannot be "
+            "told whether any slipped through: see that the Clio user of this sign-in may see all "
+            "matters, and whether those were reopened or deleted.",
+            ATTENTION,
+        )
+    elif count.dates is not None:
         first, last = count.dates
         file = f"--config {shlex.quote(str(options.config_file))} " if options.config_file else ""
         yield findings.failed(
@@ -343,6 +357,11 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
         )
     else:
         yield findings.ok(_CLIO, f"{read}; none slipped through.")
+    if 0 < count.shown < count.known:
+        hidden = output.count(count.known - count.shown, "matter is", "matters are")
+        yield findings.ok(
+            "not in Clio", f"{hidden} in the ledger only: reopened, deleted, or hidden since then."
+        )
     if left_out := list(_left_out(count)):
         yield findings.ok("not in the ledger", f"Rightly so: {', '.join(left_out)}.")
 
@@ -391,6 +410,8 @@ def _counted(count: Count) -> dict[str, Any]:
     return {
         "since": count.since.isoformat(),
         "matters_read": count.read,
+        "known": count.known,
+        "shown": count.shown,
         "slipped": count.slipped,
         "coming": count.coming,
         "closed_before_start": count.before_start,

@@ -6,7 +6,7 @@ restored copy may break shows in facts and rows that no run could have written.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.model import Approval, Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.people import HASH_BYTES
-from clio_broadly_sync.store.rows import OWN_CHANGES, words
+from clio_broadly_sync.store.rows import OWN_CHANGES, marks, words
 from clio_broadly_sync.store.schema import MARKED
 
 Facts = Mapping[str, str]
@@ -77,6 +77,20 @@ class Integrity:
         with self._transaction() as connection:
             counted = [self._count(connection, table) for table in ("closings", "changes", "runs")]
         return counted[0], counted[1], counted[2]
+
+    def matters_closed_since(self, day: date, among: Collection[int] | None = None) -> int:
+        """Return how many matters, of those `among`, have a closing of this day or later.
+
+        One that was skipped because the matter is not closed is none.
+        """
+        of_them = "" if among is None else f"AND matter_id IN {marks(among)}"
+        statement = f"""
+            SELECT count(DISTINCT matter_id) FROM closings
+            WHERE firm = ? AND closed_on >= ? AND {_REASON} != '{Reason.NOT_CLOSED}' {of_them}
+        """
+        values = (self._firm, day.isoformat(), *(among or ()))
+        with self._transaction() as connection:
+            return int(connection.execute(statement, values).fetchone()[0])
 
     def _broken_by(self, connection: sqlite3.Connection, invariant: "Invariant") -> Iterator[Flaw]:
         broken = f"FROM {invariant.rows} WHERE firm = :firm AND ({invariant.is_broken})"

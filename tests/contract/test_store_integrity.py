@@ -365,3 +365,24 @@ def test_folder_that_is_not_there(tmp_path: Path) -> None:
     """A sentence, no traceback."""
     with pytest.raises(StorageError):
         integrity.files(tmp_path / "gone" / "state.db")
+
+
+def test_matters_that_clio_should_show(tmp_path: Path) -> None:
+    """Each counts once, from its day on; not where it was no longer closed, or has no date."""
+    day = NOW.date()
+    reopened = {"state": State.SKIPPED, "reason": Reason.NOT_CLOSED}
+    with Store.open(tmp_path / "state" / "state.db") as store:
+        store.begin_run("sync", "r1", NOW)
+        known = [
+            make_closing(1, day),
+            make_closing(1, day + timedelta(days=1)),
+            make_closing(2, day - timedelta(days=1)),
+            make_closing(3, day, state=State.SKIPPED, reason=Reason.OPTED_OUT),
+            make_closing(4, day, **reopened),
+            make_closing(5, None),
+        ]
+        store.ledger.record([(None, one) for one in known], NOW)
+        counted = store.integrity.matters_closed_since
+        assert (counted(day), counted(day - timedelta(days=1))) == (2, 3)
+        assert (counted(day, [1, 2]), counted(day, [4, 5]), counted(day, [])) == (1, 0, 0)
+        assert Store(store._connection, firm="other").integrity.matters_closed_since(day) == 0

@@ -1,5 +1,9 @@
 """`verify`: what is sound, what is damaged, what slipped through; and nothing is touched."""
 
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -86,6 +90,94 @@ def test_what_is_rightly_not_in_the_ledger_is_no_alarm(fresh: World) -> None:
     assert (counted["closed_before_start"], counted["closed_too_long_ago"]) == (2, 1)
     assert fresh.sync().code == 0
     assert (before in fresh.ledger(), fresh.asked) == (False, [new])
+
+
+def _all_deleted(world: World, matters: list[int]) -> None:
+    for matter in matters:
+        world.firm.delete_matter(matter)
+
+
+def _all_reopened(world: World, matters: list[int]) -> None:
+    for matter in matters:
+        world.firm.reopen(matter)
+
+
+def _no_page_holds_any(world: World, matters: list[int]) -> None:
+    """As for a user who may see no matters: Clio leaves them out without a word."""
+    empty = {"data": [], "meta": {"paging": {}, "records": 0}}
+    world.clio.faults.add(
+        faults.answer(200, json.dumps(empty).encode()), when=faults.on("/matters.json"), times=None
+    )
+
+
+def _others_instead(world: World, matters: list[int]) -> None:
+    """As in another account: what is shown seems to have slipped through, and must not be sent."""
+    _all_deleted(world, matters)
+    others = world.closings(2)
+    world.later(hours=3)
+    assert world.sync().code == 0
+    world.lose(*others)
+
+
+@pytest.mark.parametrize(
+    "blind", [_all_deleted, _all_reopened, _no_page_holds_any, _others_instead]
+)
+def test_clio_shows_none_of_what_the_ledger_knows(
+    world: World, blind: Callable[[World, list[int]], None]
+) -> None:
+    """65: whether anything slipped through cannot be told then, and nothing else is advised."""
+    matters = [*world.closings(2), world.closing(opt_out=True).matter]
+    assert world.sync().code == 0
+    blind(world, matters)
+    ran = world.run("verify", "--against-clio", "7")
+    assert ran.code == 65
+    assert "of the 3 that the ledger knows, Clio shows none" in ran.out
+    assert "none slipped through" not in ran.out
+    assert "backfill --from" not in ran.out
+    assert ran.out.count("slipped through: Matter") == 2 * (blind is _others_instead)
+    said = world.run("verify", "--against-clio", "7", "--json").json
+    assert (said["outcome"], _findings(said)["Clio"]) == ("attention", "failed")
+    assert (said["against_clio"]["known"], said["against_clio"]["shown"]) == (3, 0)
+
+
+def test_clio_shows_some_of_what_the_ledger_knows(world: World) -> None:
+    """A matter that was reopened or deleted since then is told, and is no alarm."""
+    matters = world.closings(3)
+    assert world.sync().code == 0
+    _all_deleted(world, matters[:1])
+    _all_reopened(world, matters[1:2])
+    ran = world.run("verify", "--against-clio", "7")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Read 1 matter that closed since" in ran.out
+    assert "none slipped through" in ran.out
+    assert "2 matters are in the ledger only" in ran.out
+
+
+@pytest.mark.parametrize("why", ["closed before", "reopened by then", "no date", "nothing at all"])
+def test_ledger_knows_nothing_that_clio_should_show(world: World, why: str) -> None:
+    """Then there is nothing to miss, and none slipped through."""
+    if why == "closed before":
+        world.closing(on=world.day(20))
+    elif why == "no date":
+        world.closing(on=None)
+    elif why == "reopened by then":
+        matter = world.closing().matter
+        assert world.sync(SYNC_SETTLE_HOURS="24").code == 0
+        world.firm.reopen(matter)
+        world.later(days=2)
+    assert world.sync(SYNC_SETTLE_HOURS="24").code in (0, 65)
+    ran = world.run("verify", "--against-clio", "7")
+    assert (ran.code, "none slipped through" in ran.out) == (0, True), ran.out
+
+
+def test_corrected_close_date_is_shown_all_the_same(world: World) -> None:
+    """The ledger has the matter under the date that it was sent with."""
+    matter = world.closing().matter
+    assert world.sync().code == 0
+    world.firm.set_close_date(matter, world.day(3))
+    assert world.sync().code == 0
+    ran = world.run("verify", "--against-clio", "7", "--json")
+    assert (ran.code, ran.json["against_clio"]["shown"]) == (0, 1)
 
 
 def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> None:
