@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.store import schema
@@ -252,9 +252,16 @@ def check_private(path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise StorageError("The state file belongs to another user; run this as that user.")
     if found.st_mode & 0o077:
-        raise StorageError(f"Others may read the state file; make it private: chmod 600 {path}")
+        can = others_may(found.st_mode)
+        raise StorageError(f"Others may {can} the state file; make it private: chmod 600 {path}")
     if os.stat(path.parent).st_mode & 0o022:
         raise StorageError(f"Others may write to {path.parent}; {privacy(path.parent)}")
+
+
+def others_may(mode: int) -> str:
+    """Return what others may do with a file of this mode, of which some of `0o077` is set."""
+    can = [word for bits, word in ((0o044, "read"), (0o022, "write")) if mode & bits]
+    return " and ".join(can) or "run"
 
 
 def privacy(folder: Path) -> str:
@@ -274,16 +281,38 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _cannot_be_used(str(error)) from None
+        raise StorageError(_sentence_of(error)) from None
     except OSError as error:
-        raise _cannot_be_used(error.strerror) from None
+        raise StorageError(_NOT_USED.format(cause=error.strerror, advice=_CHECK)) from None
 
 
-def _cannot_be_used(cause: str | None) -> StorageError:
-    return StorageError(
-        f"The state could not be used ({cause}); what was recorded before is kept. "
-        "Check SYNC_STATE, its permissions and the room on its disk."
-    )
+_NOT_USED: Final = (
+    "The state could not be used ({cause}); what was recorded before is kept. {advice}"
+)
+_CHECK: Final = "Check SYNC_STATE, its permissions and the room on its disk."
+_END_IT: Final = "Another program holds it: end that program, and try again."
+_HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_ERROR,  # a table or a column is missing
+    }
+)
+
+
+def _sentence_of(error: sqlite3.Error) -> str:
+    """Say what is wrong and what helps, by what SQLite means and not by what it says."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        # Python's own, and its words repeat the text, which may be a token.
+        return f"The state is damaged (it holds what is no text). {schema.RESTORE}"
+    kind = (code or 0) & 0xFF  # what is above says more of the same kind
+    if kind in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return f"The state is damaged ({error}). {schema.RESTORE}"
+    return _NOT_USED.format(cause=error, advice=_END_IT if kind in _HELD else _CHECK)
 
 
 # A snapshot is what the state holds, read so that no byte of it and no file beside it changes.

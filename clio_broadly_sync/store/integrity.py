@@ -142,7 +142,8 @@ def _of_file(file: Path) -> Iterator[Flaw]:
     if status.st_uid != os.geteuid():
         yield Flaw("owner", f"{file.name} belongs to another user; give it to this one: chown.")
     if status.st_mode & 0o077:
-        yield Flaw("mode", f"Others may read {file.name}; make it private: chmod 600 on it.")
+        can = database.others_may(status.st_mode)
+        yield Flaw("mode", f"Others may {can} {file.name}; make it private: chmod 600 on it.")
 
 
 def _broken(connection: sqlite3.Connection) -> Flaw | None:

@@ -11,6 +11,8 @@ from typing import Final
 
 from clio_broadly_sync.domain.errors import StorageError
 
+RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
+"""What to do about a state that is damaged."""
 _NOES: Final = """
     CREATE TABLE noes (
         firm TEXT NOT NULL,
@@ -211,10 +213,9 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 def _version(connection: sqlite3.Connection) -> int:
     found = connection.execute("SELECT version FROM schema_version").fetchall()
-    if len(found) != 1 or not isinstance(found[0][0], int):
+    version = found[0][0] if len(found) == 1 else None
+    if not isinstance(version, int) or version < 1:
         raise StorageError(
-            "The state is damaged: it does not say by which version it was made. "
-            "Restore a sound copy of it (README, Recipes)."
+            f"The state is damaged: it does not say by which version it was made. {RESTORE}"
         )
-    version: int = found[0][0]
     return version

@@ -21,6 +21,7 @@ from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
 from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
+from clio_broadly_sync.store.schema import RESTORE
 from clio_broadly_sync.store.writer import Writer
 
 FIRM = "default"
@@ -183,10 +184,10 @@ class Store:
 
         One that has ended since then holds no lock either; but in the state it is not what it was.
         """
-        last = self._unfinished(self._connection)
-        if last is None:
-            return None
         with database.storage_errors():
+            last = self._unfinished(self._connection)
+            if last is None:
+                return None
             is_alive = database.at_work(path)
             goes_on = is_alive or database.read_snapshot(path, self._unfinished) != last
         return str(last[0]) if goes_on else None
@@ -223,7 +224,7 @@ def _check_facts(facts: Facts) -> None:
     if unreadable:
         raise StorageError(
             f"The state is damaged: what it says of {', '.join(sorted(unreadable))} cannot be "
-            "read. Restore a sound copy of it (README, Recipes)."
+            f"read. {RESTORE}"
         )
 
 

@@ -15,11 +15,12 @@ from test_store_integrity import BROKEN, flaws, sql
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import Store, TokenStore, integrity, locked
+from clio_broadly_sync.store import Store, TokenStore, database, integrity, locked
 from clio_broadly_sync.store import tokens as module
 
 whole, path = test_store_integrity.whole, test_store_integrity.path
 made = test_store.made
+RESTORE = "Restore a sound copy of it (README, Recipes)."
 MEND = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
 OWN_FOLDER = "give the state a folder of its own, with SYNC_STATE."
 FLAWS = {
@@ -94,6 +95,30 @@ def others_may_read(path: Path) -> None:
     path.chmod(0o640)
 
 
+def others_may_write(path: Path) -> None:
+    path.chmod(0o620)
+
+
+def others_may_read_and_write(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def others_may_run(path: Path) -> None:
+    path.chmod(0o611)
+
+
+def of_a_version_without_its_tables(path: Path) -> None:
+    sql(path, "DROP TABLE facts")
+
+
+def of_version_0(path: Path) -> None:
+    sql(path, "UPDATE schema_version SET version = 0")
+
+
+def of_version_minus_5(path: Path) -> None:
+    sql(path, "UPDATE schema_version SET version = -5")
+
+
 def others_may_write_the_folder(path: Path) -> None:
     path.parent.chmod(0o720)
 
@@ -141,13 +166,20 @@ REFUSED: dict[Callable[[Path], None], str] = {
     "SYNC_STATE.",
     two_facts_unreadable: "The state is damaged: what it says of clio_account, start_day cannot "
     "be read. Restore a sound copy of it (README, Recipes).",
-    test_store.not_a_database: "The state could not be used (file is not a database); what was "
-    "recorded before is kept. Check SYNC_STATE, its permissions and the room on its disk.",
+    others_may_write: "Others may write the state file; make it private: chmod 600 {path}",
+    others_may_read_and_write: "Others may read and write the state file; make it private: chmod "
+    "600 {path}",
+    others_may_run: "Others may run the state file; make it private: chmod 600 {path}",
+    test_store.not_a_database: f"The state is damaged (file is not a database). {RESTORE}",
+    test_store.cut_short: f"The state is damaged (database disk image is malformed). {RESTORE}",
+    of_a_version_without_its_tables: f"The state is damaged (no such table: facts). {RESTORE}",
     test_store.cut_to_nothing: "The state file is empty, as if it had been cut off: restore a copy "
     "of it; or remove it, if nobody was handed over yet.",
     test_store.another_programs: "The state file belongs to another program; check SYNC_STATE.",
     of_no_version: NO_VERSION,
     of_two_versions: NO_VERSION,
+    of_version_0: NO_VERSION,
+    of_version_minus_5: NO_VERSION,
     of_a_version_that_is_no_number: NO_VERSION,
     test_store.newer: "The state was made by a newer version of this program; install that "
     "version again.",
@@ -206,6 +238,26 @@ def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path)
         assert said(lambda: store.pin(test_store.PINS, start_day="x" * 100_000)) == (
             "The state could not be used (database or disk is full); what was recorded before is "
             "kept. Check SYNC_STATE, its permissions and the room on its disk."
+        )
+
+
+def test_state_that_another_program_holds(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its permissions nor a copy of it are the matter."""
+    monkeypatch.setattr(database, "PRAGMAS", ("PRAGMA busy_timeout = 0",))
+    with closing(sqlite3.connect(made, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert said(lambda: Store.open(made)) == (
+            "The state could not be used (database is locked); what was recorded before is kept. "
+            "Another program holds it: end that program, and try again."
+        )
+
+
+def test_text_that_is_none(path: Path) -> None:
+    """Python says so, and not SQLite; it repeats the text, which may be a token."""
+    sql(path, "UPDATE closings SET etag = CAST(x'ff' AS TEXT) WHERE matter_id = 1")
+    with Store.snapshot(path) as store:
+        assert said(lambda: store.ledger.known([1])) == (
+            f"The state is damaged (it holds what is no text). {RESTORE}"
         )
 
 

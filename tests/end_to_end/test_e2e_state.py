@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -129,11 +131,70 @@ def test_full_disk_or_file_too_large(world: World) -> None:
         settings = {"SYNC_MAX_NEW": "1000", "PYTHONDONTWRITEBYTECODE": "1"}
         limited = world.start(["sync", "--json"], settings)
         ran = world.finish(limited)
+        checked = world.finish(world.start(["check"], settings))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert ran.code == 74
+    assert (ran.code, checked.code) == (74, 74)
+    assert "failed   state: There is no room to write the state" in checked.out
     assert world.posts == []
+    assert world.check().code == 0
     assert world.sync("--json", SYNC_MAX_NEW="1000").delivery == {"sent": 200}
+
+
+def _sql(world: World, statement: str) -> None:
+    with closing(sqlite3.connect(world.state)) as database, database:
+        database.execute(statement)
+
+
+def _cut(share: float) -> Callable[[World], None]:
+    return lambda world: os.truncate(world.state, int(world.state.stat().st_size * share))
+
+
+def _overwritten(first: int, length: int) -> Callable[[World], None]:
+    def spoil(world: World) -> None:
+        whole = bytearray(world.state.read_bytes())
+        whole[first : first + length] = b"\xff" * length
+        world.state.write_bytes(whole)
+
+    return spoil
+
+
+def _after(statement: str) -> Callable[[World], None]:
+    return lambda world: _sql(world, statement)
+
+
+DAMAGED: dict[str, Callable[[World], None]] = {
+    "cut to 100 bytes": lambda world: os.truncate(world.state, 100),
+    "cut to a page": lambda world: os.truncate(world.state, 4096),
+    "cut to a third": _cut(1 / 3),
+    "cut to half and a bit": _cut(0.51),
+    "its first bytes": _overwritten(0, 16),
+    "its first page": _overwritten(100, 2000),
+    "all but its first page": _overwritten(4096, 1 << 20),
+    "version 0": _after("UPDATE schema_version SET version = 0"),
+    "version -5": _after("UPDATE schema_version SET version = -5"),
+    "version 1, and it is not": _after("UPDATE schema_version SET version = 1"),
+    "version 1.5": _after("UPDATE schema_version SET version = 1.5"),
+    "no version": _after("DELETE FROM schema_version"),
+    "no table of runs": _after("DROP TABLE runs"),
+    "no column": _after("ALTER TABLE facts RENAME COLUMN value TO worth"),
+    "no text": _after("UPDATE facts SET value = CAST(x'ff' AS TEXT) WHERE name = 'start_day'"),
+}
+LOOKS = (["sync"], ["sync", "--dry-run"], ["status"], ["verify"], ["check"])
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_state_wants_a_copy(world: World, damage: str) -> None:
+    """74 from all of them, and to restore it; permissions and room have nothing to do with it."""
+    DAMAGED[damage](world)
+    world.private = False
+    for asked in LOOKS:
+        ran = world.run(*asked)
+        said = "\n".join(line for line in (ran.out + ran.err).splitlines() if "state" in line)
+        assert ran.code == 74, (asked, ran)
+        assert "estore a" in said or "put the last good copy" in said, (asked, said)
+        assert "permissions and" not in said, (asked, said)
+    assert (world.posts, world.asked) == ([], [])
 
 
 def test_every_problem_of_the_settings_at_once(fresh: World) -> None:

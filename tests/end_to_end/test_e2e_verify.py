@@ -1,9 +1,7 @@
 """`verify`: what is sound, what is damaged, what slipped through; and nothing is touched."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 from typing import Any
 

@@ -2,12 +2,15 @@
 
 import itertools
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from clio_broadly_sync.cli import findings
 from clio_broadly_sync.cli.check import here
+from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError
 
 WORST_FIRST = [74, 78, 77, 69, 65]
@@ -51,3 +54,63 @@ def test_state_that_could_not_be_written(
         with pytest.raises(StorageError, match="could not be written"):
             here.check_writable(state)
     assert [path.name for path in tmp_path.iterdir()] == (["state.db"] if there_is_one else [])
+
+
+ROOMY = {"f_blocks": 1 << 20, "f_bfree": 1 << 19, "f_bavail": 1 << 19, "f_frsize": 4096}
+ROOMY |= {"f_files": 1 << 20, "f_ffree": 1 << 19, "f_favail": 1 << 19}
+DISKS: dict[str, tuple[dict[str, int], int, bool]] = {
+    "roomy": ({}, 1000, True),
+    "full": ({"f_bfree": 0, "f_bavail": 0}, 1000, False),
+    "nearly full": ({"f_bfree": 255, "f_bavail": 255}, 1000, False),
+    "just room enough": ({"f_bfree": 256, "f_bavail": 256}, 1000, True),
+    "full but for root": ({"f_bavail": 0}, 1000, False),
+    "full but for root, who it is": ({"f_bavail": 0}, 0, True),
+    "full of files": ({"f_ffree": 0, "f_favail": 0}, 1000, False),
+    "full of files but for root": ({"f_favail": 2}, 1000, False),
+    "full of files but for root, who it is": ({"f_favail": 0}, 0, True),
+    "one that tells no size": ({"f_blocks": 0, "f_bfree": 0, "f_bavail": 0}, 1000, True),
+    "one without a limit of files": ({"f_files": 0, "f_ffree": 0, "f_favail": 0}, 1000, True),
+}
+
+
+@pytest.mark.parametrize("there_is_one", [False, True], ids=["no state", "a state"])
+@pytest.mark.parametrize("disk", DISKS)
+def test_disk_without_room_for_a_run(
+    disk: str, there_is_one: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found as one that cannot be written to is: by asking, not by writing."""
+    changes, user, has_room = DISKS[disk]
+    state = tmp_path / "state.db" if there_is_one else tmp_path / "a" / "b" / "state.db"
+    if there_is_one:
+        state.write_text("")
+    monkeypatch.setattr(os, "statvfs", lambda place: SimpleNamespace(**(ROOMY | changes)))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with nullcontext() if has_room else pytest.raises(StorageError, match="make room on its disk"):
+        here.check_writable(state)
+
+
+@pytest.mark.parametrize(
+    ("mode", "may"),
+    [
+        (0o600, None),
+        (0o400, None),
+        (0o644, "read"),
+        (0o640, "read"),
+        (0o622, "write"),
+        (0o602, "write"),
+        (0o666, "read and write"),
+        (0o642, "read and write"),
+        (0o777, "read and write"),
+        (0o711, "run"),
+    ],
+)
+def test_what_others_may_do_with_the_settings_file(
+    tmp_path: Path, mode: int, may: str | None
+) -> None:
+    """Who may write to it says where the clients' data goes."""
+    file = tmp_path / "config.env"
+    file.write_text("")
+    file.chmod(mode)
+    said = [finding.says for finding in here.settings_file(Options(file))]
+    mend = f"{file}, which holds keys: make it private with chmod 600."
+    assert said == ([] if may is None else [f"Others may {may} {mend}"])

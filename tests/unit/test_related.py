@@ -51,7 +51,10 @@ def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> Non
 
 
 def test_date_close_by_counts_for_good() -> None:
-    assert sentences.related_by_matter(passed_over(), Causes([former(timedelta(days=400))])) is not None
+    assert (
+        sentences.related_by_matter(passed_over(), Causes([former(timedelta(days=400))]))
+        is not None
+    )
 
 
 def test_closing_is_not_its_own_cause() -> None:

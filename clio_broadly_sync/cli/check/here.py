@@ -5,6 +5,7 @@ from a copy, so nothing is written beside it. What is found at Clio is in `cli/c
 """
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,12 +32,18 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
+from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.overview import PastRun
 from clio_broadly_sync.transport.signals import Stop
 
 _DAMAGED: Final = (
     "The state file is damaged: put the last good copy of it in its place before the next `sync`."
 )
+
+ROOM_BYTES: Final = 1 << 20
+"""A run needs at least so much room for what it writes beside the state."""
+ROOM_FILES: Final = 3
+"""So many files may come beside the state: lock, -wal and -shm."""
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -60,14 +67,16 @@ def where_settings_are(options: Options) -> Finding:
 
 
 def settings_file(options: Options) -> Iterator[Finding]:
-    """Yield warnings where others may read the settings file, which holds keys, and of names nearly
-    those of settings in the environment."""
+    """Yield warnings where others may use the settings file, which holds keys and says where data
+    goes, and of names in the environment that are nearly those of settings."""
     path = None
     with suppress(ConfigError):  # it is not even said where it is
         path = _settings_file(options)
-    if path is not None and os.path.isfile(path) and path.stat().st_mode & 0o077:
+    if path is not None and os.path.isfile(path) and (mode := path.stat().st_mode) & 0o077:
         yield findings.warning(
-            "settings", f"Others may read {path}, which holds keys: make it private with chmod 600."
+            "settings",
+            f"Others may {others_may(mode)} {path}, which holds keys: make it private with chmod "
+            "600.",
         )
     for note in near_names(os.environ):
         yield findings.warning("settings", note)
@@ -168,7 +177,7 @@ def _ended(run: PastRun, status: Status) -> Finding:
 def check_writable(path: Path) -> None:
     """Raise StorageError where the state in this file could not be written.
 
-    The permissions are looked at, and nothing is written to find that out.
+    Permissions and room are looked at, and nothing is written to find that out.
     """
     folder = path.parent
     while not folder.exists():
@@ -179,6 +188,27 @@ def check_writable(path: Path) -> None:
             f"The state could not be written here: {path}; run this as the user that owns it, "
             "or check SYNC_STATE."
         )
+    if not _has_room(path, folder):
+        raise StorageError(
+            f"There is no room to write the state: {path}; make room on its disk, or name a place "
+            "on another one with SYNC_STATE."
+        )
+
+
+def _has_room(path: Path, folder: Path) -> bool:
+    """Tell whether disk and user limits leave a run the room that it needs at least.
+
+    A disk that tells no size, or has no limit to its number of files, has room.
+    """
+    disk = os.statvfs(folder)
+    free, files = disk.f_bavail, disk.f_favail
+    if os.geteuid() == 0:  # some is kept back for root alone
+        free, files = disk.f_bfree, disk.f_ffree
+    full = disk.f_blocks > 0 and free * disk.f_frsize < ROOM_BYTES
+    full = full or (disk.f_files > 0 and files < ROOM_FILES)
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = path.stat().st_size if path.exists() else 0
+    return not full and (most == resource.RLIM_INFINITY or size + ROOM_BYTES <= most)
 
 
 # Nothing may be sent to Broadly's address or to the monitor's: a batch would ask a client, and a
