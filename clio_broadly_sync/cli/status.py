@@ -128,7 +128,7 @@ class Status:
         return closings_in([*self.held, *self.dead, *waiting])
 
     def is_left(self, group: Group) -> bool:
-        """Tell whether these closings are what a backfill has left, which goes no further by itself.
+        """Tell whether a backfill has left these closings, which go no further by themselves.
 
         A backfill that is at work may still take them.
         """

@@ -7,8 +7,8 @@ import pytest
 from factories import NOW, make_closing
 from golden_files import Golden
 
-from clio_broadly_sync.cli.explain import sentences
-from clio_broadly_sync.cli.explain.sentences import Causes
+from clio_broadly_sync.cli.explain import related
+from clio_broadly_sync.cli.explain.related import Causes
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
@@ -46,22 +46,19 @@ def former(ago: timedelta, state: State = State.SENT, on: date = FORMER_DATE, **
 def test_same_matter_counts_for_thirty_days(ago: timedelta, counts: bool) -> None:
     """As in the rule; and what was handed over after the turn was not its cause."""
     before = former(ago, on=date(2026, 1, 2))
-    found = sentences.related_by_matter(passed_over(), Causes([before]))
+    found = related.of_matter(passed_over(), Causes([before]))
     assert (found is not None) is counts
 
 
 def test_date_close_by_counts_for_good() -> None:
-    assert (
-        sentences.related_by_matter(passed_over(), Causes([former(timedelta(days=400))]))
-        is not None
-    )
+    assert related.of_matter(passed_over(), Causes([former(timedelta(days=400))])) is not None
 
 
 def test_closing_is_not_its_own_cause() -> None:
     """A marked one was claimed once itself."""
     own = passed_over(state=State.HELD, in_doubt=True)
     own = Story(own.closing, (changed(-timedelta(days=1), State.SENDING), *own.steps))
-    assert sentences.related_by_matter(own, Causes([own])) is None
+    assert related.of_matter(own, Causes([own])) is None
     assert Causes.of_person([own]).last_before(own) is None
 
 
@@ -69,14 +66,14 @@ def test_closing_is_not_its_own_cause() -> None:
 def test_what_never_reached_the_client_is_no_cause(state: State) -> None:
     """Rejected, given back, or passed over after a claim."""
     others = [former(timedelta(days=1), state)]
-    assert sentences.related_by_matter(passed_over(), Causes(others)) is None
+    assert related.of_matter(passed_over(), Causes(others)) is None
     assert Causes.of_person(others).last_before(passed_over()) is None
 
 
 def test_dropped_one_keeps_its_matter_but_not_its_contact() -> None:
     """It never was handed over; but a corrected date does not bring it back."""
     others = [former(timedelta(days=1), State.SKIPPED, reason=DROPPED)]
-    assert sentences.related_by_matter(passed_over(), Causes(others)) is not None
+    assert related.of_matter(passed_over(), Causes(others)) is not None
     assert Causes.of_person(others).last_before(passed_over()) is None
 
 
@@ -114,11 +111,11 @@ def test_what_came_before_is_told(golden: Golden) -> None:
     and for one whose own answer was lost; then whose hand-over it was."""
     over, lost = (passed_over(**more).closing for more in ({}, {"state": State.HELD}))
     other = over._replace(contact_id=5)
-    said = [f"not known\n  {sentences.whose(over, None, UTC)}"]
+    said = [f"not known\n  {related.whose(over, None, UTC)}"]
     for name, closing in BEFORE.items():
-        found = sentences.Related(NOW, closing)
-        of_matter = [sentences.related_sentence(own, found, UTC) for own in (over, lost)]
+        found = related.Related(NOW, closing)
+        of_matter = [related.sentence(own, found, UTC) for own in (over, lost)]
         is_asked = closing.state is not State.SKIPPED
-        of_person = [sentences.whose(own, found, UTC) for own in (over, other) if is_asked]
+        of_person = [related.whose(own, found, UTC) for own in (over, other) if is_asked]
         said.append("\n  ".join([name, *of_matter, *of_person]))
     golden("explain_what_came_before", "\n".join(said))

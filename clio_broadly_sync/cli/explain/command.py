@@ -15,10 +15,11 @@ from typing import Final, NamedTuple, NoReturn
 import click
 
 from clio_broadly_sync.cli import app
-from clio_broadly_sync.cli.explain import sentences
+from clio_broadly_sync.cli.explain import related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
-from clio_broadly_sync.cli.explain.sentences import Causes, Given
+from clio_broadly_sync.cli.explain.related import Causes
+from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
@@ -204,10 +205,10 @@ class _Explaining:
         says, helps = sentences.sentence(story, self._given), sentences.helps(story, self._given)
         more = [] if helps is None else [helps]
         if story.closing.reason is Reason.ASKED_RECENTLY:
-            former = sentences.related_by_matter(story, same_matter)
+            former = related.of_matter(story, same_matter)
             if former is not None:
-                says = sentences.related_sentence(story.closing, former, self._given.zone)
-            more.append(sentences.CORRECTED if former is not None else self._whose(story))
+                says = related.sentence(story.closing, former, self._given.zone)
+            more.append(related.CORRECTED if former is not None else self._whose(story))
         return Told(says, tuple(more), story)
 
     def _whose(self, story: Story) -> str:
@@ -219,7 +220,7 @@ class _Explaining:
                 same = self._with_same_address(story.closing)
                 self._same_address[contact_id] = Causes.of_person(same)
             before = self._same_address[contact_id].last_before(story)
-        return sentences.whose(story.closing, before, self._given.zone)
+        return related.whose(story.closing, before, self._given.zone)
 
     def _with_same_address(self, closing: Closing) -> list[Story]:
         """Return the closings that were sent to the same e-mail address or phone number.

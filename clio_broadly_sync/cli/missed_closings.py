@@ -1,0 +1,163 @@
+"""Closings that slipped through: what closed in Clio is compared with the ledger."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli.progress import Progress
+from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain.model import Closing, Command, Decision, FieldIds, Matter, Verdict
+from clio_broadly_sync.pipeline.ports import Source
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store
+
+_WOULD: Final = {
+    Verdict.SEND: "hand the client over, unless the contact's own box or details speak against it",
+    Verdict.SKIP: "skip it",
+    Verdict.WAIT: "let it wait",
+}
+
+
+class MissedClosing(NamedTuple):
+    """A closing that should be in the ledger and never was."""
+
+    matter_id: int
+    closed_on: date | None
+    """Its close date; None where it has none, or none that can be read."""
+    decision: Decision
+    """What `backfill` would decide by the matter alone."""
+
+
+@dataclass(slots=True)
+class Count:
+    """What was read since a close date, and how many closings are not in the ledger and why."""
+
+    since: date
+    """The first close date of which everything was read, in the firm's zone."""
+    known: int = 0
+    """How many matters the ledger knows that closed since then."""
+    shown: int = 0
+    """How many of those Clio shows."""
+    read: int = 0
+    """How many matters were read."""
+    slipped: int = 0
+    """How many should be in the ledger and are not."""
+    coming: int = 0
+    """How many the next `sync` notices."""
+    before_start: int = 0
+    """How many are rightly not in it, because they closed before the start day or were last edited
+    before the first run."""
+    too_old: int = 0
+    """How many are rightly not in it, because they had closed too long ago when last edited."""
+    dates: tuple[date, date] | None = None
+    """The first and the last close date of those that slipped through."""
+
+    def add(self, missed: MissedClosing, today: date) -> None:
+        """Count one that slipped through; without a date that can be read, it may lie on any."""
+        self.slipped += 1
+        known = self.dates or (date.max, date.min)
+        on = missed.closed_on
+        days = (self.since, today) if on is None else (on, on)
+        self.dates = min(known[0], days[0]), max(known[1], days[1])
+
+
+class Scan:
+    """One walk through what closed in the last days.
+
+    `span` is the moment of the first run and the watermark, both in aware UTC.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        source: Source,
+        progress: Progress,
+        span: tuple[datetime, datetime],
+    ) -> None:
+        self._store = store
+        self._progress = progress
+        self._source = source
+        self._zone = app.firm_zone(settings, store)
+        self._first_run, watermark = span
+        overlap = timedelta(minutes=settings.sync_overlap_minutes)
+        self._read_again = rules.scan_from(watermark, self._first_run, overlap)
+        self._sync = app.policy(settings, Command.SYNC, store)
+        self._backfill = app.policy(settings, Command.BACKFILL, store)
+
+    def begin(self, days: int) -> Count:
+        """Return a count of the last `days` days by Clio's clock, of which nothing is read yet."""
+        since = self._day(self._source.now()) - timedelta(days=days)
+        return Count(since, known=self._store.integrity.matters_closed_since(since))
+
+    def missed_closings(self, count: Count, fields: FieldIds) -> Iterator[MissedClosing]:
+        """Yield what slipped through, and count everything in `count`.
+
+        Close dates in the future are read as well.
+        """
+        for page in self._source.closed_between(count.since, date.max, fields):
+            known = self._store.ledger.known(matter.id for matter in page.matters)
+            count.read += len(page.matters)
+            self._progress.matters_read(count.read)
+            count.shown += self._store.integrity.matters_closed_since(count.since, among=known)
+            for matter in page.matters:
+                if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
+                    today = self._day(self._source.now())
+                    decision = rules.by_matter(matter, self._backfill, today)
+                    missed = MissedClosing(matter.id, matter.closed_on, decision)
+                    count.add(missed, today)
+                    yield missed
+
+    def _slipped(self, matter: Matter, count: Count) -> bool:
+        """Tell whether `sync` should have noticed it; count it where not.
+
+        The start day and the age are judged by the day of the matter's last edit.
+        """
+        edited = matter.updated_at
+        if edited is not None and edited > self._read_again:
+            count.coming += 1
+        elif edited is not None and edited < self._first_run:
+            count.before_start += 1
+        else:
+            on = self._day(edited or self._source.now())
+            if rules.closed_before_start(matter, self._sync, on):
+                count.before_start += 1
+            elif rules.closed_too_long_ago(matter, self._sync, on):
+                count.too_old += 1
+            else:
+                return True
+        return False
+
+    def _day(self, at: datetime) -> date:
+        return at.astimezone(self._zone).date()
+
+
+def _is_known(matter: Matter, closings: Sequence[Closing]) -> bool:
+    """Tell whether the ledger has the closing.
+
+    A matter that cannot be read now may be there under the date that could be read then.
+    """
+    if not matter.readable:
+        return bool(closings)
+    return any(closing.key.closed_on == matter.closed_on for closing in closings)
+
+
+def sentence_of(missed: MissedClosing) -> str:
+    """Return a sentence that names the closing and says what `backfill` would do with it."""
+    why = f" ({missed.decision.reason})" if missed.decision.reason else ""
+    would = _WOULD[missed.decision.verdict]
+    return f"Matter {missed.matter_id}, closed on {missed.closed_on or 'no date'}: " + (
+        f"`backfill` would {would}{why}."
+    )
+
+
+def object_of(missed: MissedClosing) -> dict[str, Any]:
+    decision = missed.decision
+    return {
+        "matter_id": missed.matter_id,
+        "closed_on": missed.closed_on and missed.closed_on.isoformat(),
+        "backfill": str(decision.verdict),
+        "reason": decision.reason and str(decision.reason),
+    }
