@@ -48,7 +48,7 @@ _LEFT_IN_PATHS: Final = {
     "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
     "a backslash has no place in it": r"\\",
-    "this is a folder, so add the name of a file": r"(^|/)\.{0,2}$",
+    "this is a folder, so add the name of a file": r"^~$|(^|/)\.{0,2}$",
     "it has two / in a row, as an empty variable leaves them": "//",
     "this is an address, or a pair of paths": (
         r"^[a-z][\w+.-]*:|^:|:/|:(ro|rw|z)\b[\w,]*$"  # C:\, file:, host:/, what Docker mounts

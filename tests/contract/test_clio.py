@@ -909,7 +909,7 @@ def test_account_that_cannot_be_asked_for(status: int) -> None:
     """The rest of `who_am_i` is asked for without it, and the account is not known."""
     _answer("users/who_am_i.json", NO_ACCOUNT, status)
     _answer("users/who_am_i.json", {"data": {"id": 1, "name": "Pat", "time_zone": "Etc/UTC"}})
-    assert _clio().account() == Account(None, "Etc/UTC", "Pat", None)
+    assert _clio().account() == Account(None, "Etc/UTC", "Pat", named_zone="Etc/UTC")
     asked = [call.request.params["fields"] for call in responses.calls]  # type: ignore[attr-defined]
     assert asked == ["id,name,time_zone,account{id,name}", "id,name,time_zone"]
 

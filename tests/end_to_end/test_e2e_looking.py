@@ -25,7 +25,7 @@ AT = 1_700_000_000
 def passed_over(world: World, keys: Iterable[tuple[int, str]], contact: int) -> None:
     """Let the ledger have closings of this contact, passed over one after the other; the first of
     them was sent, and so was every tenth."""
-    _ADD = "INSERT INTO closings VALUES ('default', ?, ?, ?, ?, ?, 'sync', 'both', 'e', ?, ?, 1, 1, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?)"  # fmt: skip  # noqa: E501, N806
+    _ADD = "INSERT INTO closings VALUES ('default', ?, ?, ?, ?, ?, 'sync', 'both', 'e', ?, ?, 1, 1, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, NULL)"  # fmt: skip  # noqa: E501, N806
     rows, changes = [], []
     for n, key in enumerate(keys):
         sent = n % 10 == 0 and contact == CLIENT
@@ -36,7 +36,7 @@ def passed_over(world: World, keys: Iterable[tuple[int, str]], contact: int) -> 
         for position, (before, after) in enumerate(zip((None, *steps), steps, strict=False)):
             why = reason if after == state else None
             changes.append((*key, 4 * n + position, AT + n, before, after, why))
-    change = "INSERT INTO changes VALUES ('default', ?, ?, 1, ?, ?, ?, ?, ?, NULL, NULL)"
+    change = "INSERT INTO changes VALUES ('default', ?, ?, 1, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
     with closing(sqlite3.connect(world.state)) as database, database:
         database.executemany(_ADD, rows)
         database.executemany(change, changes)

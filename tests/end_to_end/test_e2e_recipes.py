@@ -110,15 +110,22 @@ def test_second_office(world: World) -> None:
     assert world.sync(**second).code == 0
 
 
+NEW_COLUMNS = (
+    ("closings", "batch"), ("closings", "updated_at"), ("closings", "cause"),
+    ("changes", "batch"), ("changes", "cause"), ("runs", "failure"),
+)  # fmt: skip
+
+
 def test_upgrading_with_closings_waiting(world: World) -> None:
     """What waits in a state of the version before goes on waiting, and goes when it is due."""
     waiting = world.closing().matter
     assert world.sync(**SETTLING).code == 0
     with closed(sqlite3.connect(world.state)) as database, database:
-        for new in ("closings DROP COLUMN batch", "closings DROP COLUMN updated_at"):
-            database.execute(f"ALTER TABLE {new}")
-        database.execute("ALTER TABLE changes DROP COLUMN batch")
-        database.execute("DROP INDEX closings_dead")
+        for index in ("closings_dead", "closings_by_cause", "noes_by_contact"):
+            database.execute(f"DROP INDEX {index}")
+        for table, column in NEW_COLUMNS:
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        database.execute("DROP TABLE noes")
         database.execute("UPDATE schema_version SET version = 1")
     assert world.run("check", **SETTLING).code == 0
     world.later(hours=25)

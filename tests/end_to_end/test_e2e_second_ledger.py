@@ -11,7 +11,7 @@ from terminal import on_terminal
 from world import Ran, World
 
 SAYS = "Beside the settings file lies a state already"
-QUESTION = "Begin another, which does not know who was asked?"
+QUESTION = "[y/N]:"
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_dry_run_ends_as_the_run_would(beside: World) -> None:
     ran = sync(beside, "--dry-run")
     assert (ran.code, SAYS in ran.err) == (78, True)
     settings = {"SYNC_STATE": str(elsewhere(beside))}
-    shown = on_terminal(beside, "sync", "--dry-run", columns=200, **settings)
+    shown = on_terminal(beside, "sync", "--dry-run", **settings)
     assert (shown.code, QUESTION in shown.out) == (78, False)
     assert not elsewhere(beside).parent.exists()
 
@@ -170,15 +170,16 @@ def test_dry_run_ends_as_the_run_would(beside: World) -> None:
 def test_on_a_terminal_it_asks_and_no_is_a_no(beside: World, answer: str) -> None:
     settings = {"SYNC_STATE": str(elsewhere(beside))}
     asked = {QUESTION: answer}
-    ran = on_terminal(beside, "sync", answers=asked, columns=200, **settings)
+    ran = on_terminal(beside, "sync", answers=asked, **settings)
     assert (ran.code, SAYS in ran.out) == (78, True)
     stopped(beside, sync(beside, "-v"))
 
 
 def test_on_a_terminal_a_yes_begins_it(beside: World) -> None:
     """Once: from then on it is a state like any other."""
+    beside.later(minutes=1)
     settings = {"SYNC_STATE": str(elsewhere(beside))}
-    ran = on_terminal(beside, "sync", answers={QUESTION: "y"}, columns=200, **settings)
+    ran = on_terminal(beside, "sync", answers={QUESTION: "y"}, **settings)
     assert ran.code == 0
     assert sync(beside).code == 0
     assert beside.posts == []

@@ -322,12 +322,15 @@ class World:
             "PYTHONPYCACHEPREFIX": str(self._bytecode),
             **{name: value for name, value in given.items() if value is not None},
         }
-        ahead = (self.firm.clock.now() - datetime.now(UTC)).total_seconds()
+        now = self.firm.clock.now()
+        ahead = (now - datetime.now(UTC)).total_seconds()
         if ahead > 0 or "SLEPT" in given:
-            shifted = {"CLOCK_AHEAD": str(max(ahead, 0)), "PYTHONPATH": f"{SHIFTED}:{PACKAGE}"}
-            environment |= shifted
-        self.stands_still = False
-        """Whether the program's clock stands still, as the firm's does once it is frozen."""
+            environment["CLOCK_AHEAD"] = str(max(ahead, 0))
+            environment["PYTHONPATH"] = f"{SHIFTED}:{PACKAGE}"
+        if ahead > 0 and self.stands_still:
+            environment["CLOCK_AT"] = now.isoformat()
+        if "NO_WAITS" in given:
+            environment["PYTHONPATH"] = f"{ALTERED}:{environment['PYTHONPATH']}"
         return environment
 
     def _check_leaks(self, ran: Ran, *, explained: bool) -> None:
