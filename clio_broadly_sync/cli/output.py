@@ -86,7 +86,12 @@ class Output:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Let what is not written yet lead nowhere, where a signal came and nobody reads on."""
+        """Let what is not written yet lead nowhere, where a signal came and nobody reads on.
+
+        Not on stderr, where it is still to be said that a signal came.
+        """
+        if self._stream is sys.__stderr__:
+            return
         self._is_lost = True
         with open(os.devnull, "wb") as nowhere, suppress(OSError):
             os.dup2(nowhere.fileno(), self._stream.fileno())

@@ -9,7 +9,7 @@ import logging
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -166,8 +166,7 @@ class Run:
         context.run = store.begin_run(self.command, self.run_id, app.our_clock())
         failure: SyncError | None = None
         try:
-            with self._stop.at_once() if self.dry_run else nullcontext():
-                walk(context)
+            walk(context)
             self._stop.check()
         except StorageError:
             raise

@@ -99,8 +99,6 @@ LOOKING: dict[str, list[str]] = {
     "explain --contact": ["explain", "--contact", "77", "--offline"],
     "verify": ["verify"],
     "check": ["check"],
-    "sync --dry-run": ["sync", "--dry-run"],
-    "backfill --dry-run": ["backfill", "--from", "2026-01-01", "--to", "2026-01-02", "--dry-run"],
 }
 
 

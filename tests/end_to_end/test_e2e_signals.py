@@ -63,6 +63,18 @@ def test_interrupted_while_reading(world: World) -> None:
     assert world.asked == matters
 
 
+@pytest.mark.parametrize("command", ["sync", "backfill"])
+def test_interrupted_dry_run(world: World, command: str) -> None:
+    """It ends at the request in which the signal comes, and has written nothing."""
+    world.closings(2)
+    span = ["--from", str(world.day(9)), "--to", str(world.day())] * (command == "backfill")
+    before = world.files()
+    ran = _signalled(
+        world, signal.SIGTERM, command, *span, "--dry-run", "--json", hook="before", server="clio"
+    )
+    assert (ran.code, world.files()) == (143, before)
+
+
 def test_interrupted_while_waiting_for_broadly(world: World) -> None:
     """The wait that Retry-After asks for ends at once."""
     matters = world.closings(1)

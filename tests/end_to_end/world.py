@@ -324,7 +324,7 @@ class World:
         }
         now = self.firm.clock.now()
         ahead = (now - datetime.now(UTC)).total_seconds()
-        if ahead > 0 or "SLEPT" in given:
+        if ahead > 0 or given.keys() & {"SLEPT", "PEAK"}:
             environment["CLOCK_AHEAD"] = str(max(ahead, 0))
             environment["PYTHONPATH"] = f"{SHIFTED}:{PACKAGE}"
         if ahead > 0 and self.stands_still:

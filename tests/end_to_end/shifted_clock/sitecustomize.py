@@ -1,10 +1,14 @@
 """Changes the clocks of the child that loads it: CLOCK_AHEAD seconds ahead, or still at CLOCK_AT.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
-the clocks, only the one that counts sleep shows it.
+the clocks, only the one that counts sleep shows it. Where PEAK names a file, the child writes into it
+at its end how many kilobytes it had in memory at the most: what the system tells the parent of that
+is never less than the parent had itself.
 """
 
+import atexit
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +20,14 @@ if "CLOCK_AT" in os.environ:
 else:
     ahead = timedelta(seconds=float(os.environ["CLOCK_AHEAD"]))
     time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
+
+if peak := os.environ.get("PEAK"):
+
+    def tell_peak() -> None:
+        status = Path("/proc/self/status").read_text()
+        Path(peak).write_text(re.findall(r"VmHWM:\s*(\d+) kB", status)[0])
+
+    atexit.register(tell_peak)
 
 if slept := os.environ.get("SLEPT"):
     clock_gettime = time.clock_gettime
