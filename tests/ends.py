@@ -209,7 +209,10 @@ class Broadly(End):
                 receipts = self._guard.admit(self._post(requests))
             except UnavailableError as error:
                 if error.outcome_unknown:
-                    yield [Receipt(request.key, Outcome.UNKNOWN) for request in requests]
+                    yield [
+                        Receipt(request.key, Outcome.UNKNOWN, cause=error.cause)
+                        for request in requests
+                    ]
                 raise
             if receipts:
                 yield receipts

@@ -175,7 +175,8 @@ class Run:
         self.report.waiting = store.ledger.count_pending(pipeline.due(context))
         self.report.surge_says = report_words.surge_of(context)
         code = self._code(failure)
-        store.finish_run(code, app.our_clock())
+        sentence = None if failure is None else " ".join(str(failure).splitlines())
+        store.finish_run(code, app.our_clock(), sentence)
         self._tell(code, failure, store)
         return code
 

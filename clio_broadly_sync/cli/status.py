@@ -239,7 +239,10 @@ def _summary(status: Status) -> Iterator[str]:
     last = status.last_sync
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"{outcome_of(last.exit_code)} ({last.exit_code})"
-        yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
+        if last.failure is None:
+            yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
+        else:
+            yield from (f"The last `sync` failed: {ended}. Why:", last.failure)
     if status.is_silent:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
 
@@ -366,6 +369,7 @@ def _run_object(run: PastRun) -> dict[str, Any]:
         "seconds": None if ended is None else int((ended - run.started_at).total_seconds()),
         "exit_code": run.exit_code,
         "outcome": None if run.exit_code is None else outcome_of(run.exit_code),
+        "failure": run.failure,
     }
 
 

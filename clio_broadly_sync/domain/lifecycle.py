@@ -86,7 +86,7 @@ def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
         case Outcome.RETRY if not closing.in_doubt:
             last = closing.tries + 1 >= MAX_TRIES
             return Change(State.DEAD if last else State.PENDING, Reason.RETRY, tried=True)
-    return change_in_doubt(closing, dedupes=policy.dedupes)
+    return replace(change_in_doubt(closing, dedupes=policy.dedupes), cause=receipt.cause)
 
 
 def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
@@ -161,7 +161,7 @@ def matter_read(
         read_at=at.now,
         read_in_run=at.run,
         updated_at=matter.updated_at,
-        cause=None,
+        cause=closing.cause if closing.in_doubt else None,
     )
     if decision.verdict is not Verdict.SEND:
         return MatterRead(not_sent(read, decision), goes_on=False)
@@ -228,9 +228,12 @@ def settled(receipt: Receipt, closing: Closing, policy: Policy) -> Closing:
     return applied(closing, change_after(receipt, closing, policy))
 
 
-def released(closing: Closing, reason: Reason | None) -> Closing:
-    """Return a closing that was claimed and never reached Broadly, as it waits again."""
-    return applied(closing, change_released(closing, reason))
+def released(closing: Closing, reason: Reason | None, cause: str | None = None) -> Closing:
+    """Return a closing that was claimed and never reached Broadly, as it waits again.
+
+    `cause` is what became of the try (`errors.Cause`).
+    """
+    return applied(closing, replace(change_released(closing, reason), cause=cause))
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:

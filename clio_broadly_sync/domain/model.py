@@ -236,7 +236,8 @@ class Closing(NamedTuple):
     updated_at: datetime | None = None
     """When its matter was last edited, as Clio said at the last reading."""
     cause: str | None = None
-    """What stands behind the reason: `contact:ID` where it is the no of that other contact."""
+    """What stands behind the reason: `contact:ID` where it is the no of that other contact; of an
+    unknown outcome, and of a try that broke off, what became of it (`errors.Cause`)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -80,10 +80,13 @@ def check_fields(context: RunContext, age: timedelta) -> None:
         context.store.pin(replace(known, fields=found))
 
 
-def give_back(context: RunContext, reason: Reason | None) -> None:
-    """Release what was claimed and not taken, for this reason; what is withheld stays claimed."""
+def give_back(context: RunContext, reason: Reason | None, cause: str | None = None) -> None:
+    """Release what was claimed and not taken, for this reason; what is withheld stays claimed.
+
+    `cause` is what became of the try (`errors.Cause`).
+    """
     released = context.store.ledger.release(
-        lambda closing: lifecycle.released(closing, reason),
+        lambda closing: lifecycle.released(closing, reason, cause),
         context.source.now(),
         but=context.sink.withheld(),
     )
@@ -303,7 +306,7 @@ def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: f
     patient = context.policy.command is Command.BACKFILL or wait > seconds_left
     if too_long or not patient:
         raise error
-    give_back(context, Reason.UNAVAILABLE)
+    give_back(context, Reason.UNAVAILABLE, error.cause)
     context.wait(wait)
     return True
 
@@ -320,10 +323,10 @@ def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
     context.progress.closings_done(len(settled))
 
 
-def end(context: RunContext, reason: Reason | None) -> None:
+def end(context: RunContext, reason: Reason | None, cause: str | None = None) -> None:
     """End the push: settle what was withheld, and give back what was not taken.
 
-    `reason` is why the latter waits again.
+    `reason` is why the latter waits again, and `cause` what became of the try (`errors.Cause`).
     """
     _settle(context, context.sink.flush())
-    give_back(context, reason)
+    give_back(context, reason, cause)

@@ -125,7 +125,8 @@ def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
     except StorageError:
         raise  # what is sending may have arrived, so for the next run it is in doubt
     except SyncError as error:
-        end_push(context, None if isinstance(error, StoppedError) else Reason.UNAVAILABLE)
+        reason = None if isinstance(error, StoppedError) else Reason.UNAVAILABLE
+        end_push(context, reason, error.cause)
         raise
     end_push(context, None)
     if context.report.in_doubt:

@@ -27,6 +27,8 @@ class PastRun(NamedTuple):
     """None where the run is still at work, or was cut short."""
     exit_code: int | None
     """None where `finished_at` is."""
+    failure: str | None = None
+    """The sentence of the error that ended it; None where none did."""
 
 
 class Group(NamedTuple):
@@ -140,6 +142,7 @@ def _past_run(row: sqlite3.Row) -> PastRun:
         started_at=rows.moment(row["started_at"]),
         finished_at=None if finished is None else rows.moment(finished),
         exit_code=row["exit_code"],
+        failure=row["failure"],
     )
 
 

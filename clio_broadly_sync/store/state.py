@@ -33,7 +33,9 @@ _UNFINISHED = """
 """
 _LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
 _BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
-_FINISH_RUN = "UPDATE runs SET exit_code = ?, finished_at = ? WHERE firm = ? AND run = ?"
+_FINISH_RUN = (
+    "UPDATE runs SET exit_code = ?, finished_at = ?, failure = ? WHERE firm = ? AND run = ?"
+)
 
 
 class Store:
@@ -175,9 +177,11 @@ class Store:
         self.ledger.run = self._run
         return self._run
 
-    def finish_run(self, exit_code: int, at: datetime) -> None:
+    def finish_run(self, exit_code: int, at: datetime, failure: str | None = None) -> None:
+        """Note that the run ended at the moment `at`; `failure` is the sentence of its error."""
+        values = (exit_code, int(at.timestamp()), failure, self._firm, self._run)
         with database.transaction(self._connection) as connection:
-            connection.execute(_FINISH_RUN, (exit_code, int(at.timestamp()), self._firm, self._run))
+            connection.execute(_FINISH_RUN, values)
 
     def _at_work_as_copied(self, path: Path) -> str | None:
         """Return the command of the run that had not ended in this copy, unless it was cut short.

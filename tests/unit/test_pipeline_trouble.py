@@ -14,6 +14,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
     SyncError,
     UnavailableError,
+    because,
 )
 from clio_broadly_sync.domain.model import Box, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
@@ -349,3 +350,27 @@ def test_receipts_are_dated_when_they_came(runs: Runs) -> None:
         (SENDING, timedelta(0)),
         (SENT, timedelta(minutes=3)),
     ]
+
+
+# What became of a try is kept with the change.
+
+
+def test_cause_of_a_doubt_is_kept(runs: Runs) -> None:
+    """With the closing, through the runs that read it again, and with the change for good."""
+    runs.close(1)
+    lost = UnavailableError("No answer came.", outcome_unknown=True)
+    runs.broadly.answers.append(because("http_503", lost))
+    with pytest.raises(UnavailableError):
+        runs.sync(DEDUPES)
+    assert (runs.row(1).reason, runs.row(1).cause) == (Reason.UNKNOWN_OUTCOME, "http_503")
+    runs.sync(DEDUPES)
+    (story,) = runs.store.history.of_matter(1)
+    assert [step.cause for step in story.steps if step.cause] == ["http_503"]
+    assert runs.row(1).cause is None
+
+
+def test_cause_of_a_try_that_broke_off_is_kept(runs: Runs) -> None:
+    runs.close(1)
+    runs.broadly.answers.append(because("not_reached", UnavailableError("Nobody is there.")))
+    fails(runs, UnavailableError)
+    assert (runs.row(1).reason, runs.row(1).cause) == (Reason.UNAVAILABLE, "not_reached")

@@ -76,6 +76,9 @@ STANDINGS: dict[str, dict[str, Any]] = {
     },
     "the last one was cut short": {"runs": ended(None), "sending": [Group(SYNC, None, 2, NOW)]},
     "cron is silent": {"last_sync": RUN._replace(started_at=NOW - timedelta(hours=3))},
+    "the last sync left its sentence": {
+        "last_sync": RUN._replace(exit_code=69, failure="Clio is busy; the next run tries again.")
+    },
     **{f"the last sync ended with {n}": {"last_sync": RUN._replace(exit_code=n)} for n in CODES},
     **{
         f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}
