@@ -73,6 +73,7 @@ def status(options: Options, as_json: bool) -> None:
         with stop.at_once():
             settings = app.settings_of(options)
             with app.opened(settings, writes=False) as store:
+                store.check_watermark(app.our_clock())
                 found = read_status(settings, store, app.our_clock())
         code = ATTENTION if found.for_a_person else OK
     except SyncError as error:

@@ -177,6 +177,7 @@ class _Walk:
         before = self._watermark
         for number, page in enumerate(pages):
             if number == 0:
+                self._context.store.check_watermark(page.answered_at)
                 our_clock = self._context.our_clock()
                 self._watermark = rules.next_watermark(before, page.answered_at, our_clock)
                 self._context.stale = rules.is_stale(before, page.answered_at)

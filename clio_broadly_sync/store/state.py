@@ -8,7 +8,7 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +25,8 @@ from clio_broadly_sync.store.schema import RESTORE
 from clio_broadly_sync.store.writer import Writer
 
 FIRM = "default"
+MAX_AHEAD: Final = timedelta(hours=48)
+"""No two clocks with which a run begins may be further apart (`MAX_SKEW` in `clio/api.py`)."""
 
 _UNFINISHED = """
     SELECT command, run FROM runs
@@ -146,6 +148,17 @@ class Store:
         """The date in the firm's zone before which `sync` leaves closings alone; None at first."""
         value = self._facts.get("start_day")
         return date.fromisoformat(value) if value else None
+
+    def check_watermark(self, now: datetime) -> None:
+        """Raise StorageError where the watermark lies so far ahead of `now` that no run set it.
+
+        Then whatever closes until that moment would be passed over in silence.
+        """
+        if self.watermark is not None and self.watermark > now + MAX_AHEAD:
+            raise StorageError(
+                "The watermark of the state lies more than 48 hours in the future, and whatever "
+                f"closes until then would be passed over. See that no clock is wrong. {RESTORE}"
+            )
 
     def move_watermark(self, to: datetime) -> None:
         self._save({"watermark": to.isoformat()})

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -238,3 +239,20 @@ def test_settings_file_that_is_none(fresh: World, file: str) -> None:
     ran = fresh.sync("--json", "--config", str(fresh.folder / file))
     assert ran.code == 78
     assert file in ran.err
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"),
+    [(timedelta(days=27_000), 74), (timedelta(days=30), 74), (timedelta(hours=24), 0)],
+)
+def test_watermark_in_the_future(world: World, ahead: timedelta, code: int) -> None:
+    """No run has set it; whatever closes until then would be passed over in silence."""
+    mark = (datetime.now(UTC) + ahead).isoformat()
+    with closing(sqlite3.connect(world.state)) as database, database:
+        database.execute("UPDATE facts SET value = ? WHERE name = 'watermark'", (mark,))
+    world.closing()
+    for command in ("status", "check", "sync"):
+        ran = world.run(command)
+        assert ran.code == code, command
+        assert ("in the future" in " ".join((ran.out + ran.err).split())) is (code == 74)
+    assert world.posts == []

@@ -92,6 +92,7 @@ def read_state(settings: Settings) -> Known:
     with app.opened(settings, writes=False) as store:
         if not store.is_sound():
             raise StorageError(_DAMAGED)
+        store.check_watermark(app.our_clock())
         check_writable(path)
         return Known(store.pins(), status.read_status(settings, store, app.our_clock()))
 
