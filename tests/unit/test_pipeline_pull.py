@@ -8,7 +8,7 @@ from ends import OPT_IN, OPT_OUT
 from factories import NOW, TODAY, make_policy
 from runs import Runs
 
-from clio_broadly_sync.domain.errors import ConfigError, UnavailableError
+from clio_broadly_sync.domain.errors import ConfigError, StorageError, UnavailableError
 from clio_broadly_sync.domain.model import Approval, Box
 from clio_broadly_sync.domain.reasons import Reason, State
 
@@ -197,3 +197,14 @@ def test_watermark_of_three_days_is_not_old(runs: Runs) -> None:
     runs.close(1)
     runs.sync()
     assert runs.states == {1: SENT}
+
+
+def test_watermark_far_in_the_future_ends_the_run(runs: Runs) -> None:
+    """No run has set it: half a restore has, or a hand. Nothing is recorded."""
+    runs.store.move_watermark(NOW + timedelta(hours=48))
+    runs.sync()
+    runs.store.move_watermark(NOW + timedelta(hours=48, seconds=1))
+    runs.close(1)
+    with pytest.raises(StorageError, match="in the future"):
+        runs.sync()
+    assert runs.states == {}
