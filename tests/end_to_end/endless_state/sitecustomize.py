@@ -3,8 +3,8 @@
 The program's first look at the closings never ends; a process of its own sends the signal.
 """
 
+import os
 import sqlite3
-import subprocess
 from typing import Any
 
 _ENDLESS = "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t"
@@ -16,7 +16,8 @@ class _Endless(sqlite3.Connection):
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if not _looks and sql.lstrip().startswith("SELECT") and "closings" in sql:
             _looks.append(sql)
-            subprocess.run(["/bin/sh", "-c", "(kill -TERM $PPID) &"], check=True)
+            # Not by subprocess: the signal may come before its object is whole, which then complains.
+            os.posix_spawn("/bin/sh", ["sh", "-c", "kill -TERM $PPID"], {})
             sql, values = _ENDLESS, ()
         return super().execute(sql, *values)
 
