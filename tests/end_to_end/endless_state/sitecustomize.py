@@ -16,7 +16,7 @@ class _Endless(sqlite3.Connection):
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if not _looks and sql.lstrip().startswith("SELECT") and "closings" in sql:
             _looks.append(sql)
-            # Not by subprocess: the signal may come before its object is whole, which then complains.
+            # Not by subprocess, whose object may not be whole yet when the signal comes.
             os.posix_spawn("/bin/sh", ["sh", "-c", "kill -TERM $PPID"], {})
             sql, values = _ENDLESS, ()
         return super().execute(sql, *values)
