@@ -1,6 +1,6 @@
 """`init`: a settings file after a few questions.
 
-Each answer is checked by the rules of `settings.py` as soon as it is given.
+Each answer is checked by the rules of `settings/` as soon as it is given.
 """
 
 import os
@@ -206,7 +206,7 @@ def write_settings_file(path: Path, answers: Mapping[str, str]) -> None:
 def filled_in(answers: Mapping[str, str]) -> str:
     """Return the text of the example with each answer on the line of its setting.
 
-    The answers are spelled so that `settings.py` reads the same values back.
+    The answers are spelled so that `settings/` reads the same values back.
     """
     text = resources.files("clio_broadly_sync").joinpath("config.example.env").read_text("utf-8")
     for name, value in answers.items():
