@@ -222,18 +222,27 @@ class Api:
         return self.clio_time() - timedelta(seconds=self._clock() - seconds)
 
     def _set_clock(self, answer: Answer) -> None:
-        if answer.date is not None:
-            self._clock.hear(answer.date, self._transport.began)
+        date = answer.date
+        if date is not None:
+            # Before the clock hears it: a date of years to come must not reach what is written.
+            self._check_skew(date - self._wall_clock())
+            self._clock.hear(date, self._transport.began)
         if self._told is not None and self._told[1] >= self._clock.jumped_at:
             return
-        if answer.date is None:
+        if date is None:
             raise unreadable("its first answer has no Date")
-        if abs(answer.date - self._wall_clock()) > MAX_SKEW:
+        self._told = (date, self._clock())
+
+    def _check_skew(self, ahead: timedelta) -> None:
+        """Raise ClockError where Clio's clock is too far ahead; at first, also where it is behind.
+
+        Later, a clock that goes back changes nothing: a run counts on from what it was told.
+        """
+        if ahead > MAX_SKEW or (self._told is None and ahead < -MAX_SKEW):
             raise ClockError(
                 "Clio's clock and this machine's are more than 48 hours apart; "
                 "set this machine's clock right. Nothing was done."
             )
-        self._told = (answer.date, self._clock())
 
 
 def _origins(url: str) -> set[tuple[str | None, str | None, int | None]]:
