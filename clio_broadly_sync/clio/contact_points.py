@@ -8,7 +8,7 @@ than all the rest of the program.
 import re
 import unicodedata
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_EMAIL: Final = 254
 MAX_LOCAL_PART: Final = 64
@@ -28,6 +28,27 @@ _IN_BRACKETS: Final = re.compile(r"[^<>@]*<([^<>]*)>")
 _QUOTES: Final = " \t\r\n\"'“”‘’„‚«»<>"
 _STOPS: Final = ",;."
 """What people paste along with an address: quotes around it, and a stop after it."""
+
+
+class ContactPoints(NamedTuple):
+    """What Clio shows as the primary e-mail address and phone number of one contact."""
+
+    email: str | None
+    """The address in normal form; None where there is none that can be used."""
+    phone: str | None
+    """The number as E.164; None where there is none that can be used."""
+    unusable: frozenset[str]
+    """Which of the two (`email`, `phone`) is there and cannot be used."""
+
+
+def contact_points(
+    email: str | None, phone: str | None, country: str | None, *, zeros_are_plus: bool
+) -> ContactPoints:
+    """Read both texts, the number as `normal_phone` does; what nobody can see is not there."""
+    address = normal_email(email)
+    number = normal_phone(phone, country, zeros_are_plus=zeros_are_plus)
+    left = {"email": email if address is None else None, "phone": phone if number is None else None}
+    return ContactPoints(address, number, frozenset(k for k, text in left.items() if _seen(text)))
 
 
 def normal_email(text: str | None) -> str | None:
@@ -63,6 +84,11 @@ def normal_phone(
     if zeros_are_plus and (abroad := _valid_phone(_ZEROS.sub(r"\1+", number, count=1), None)):
         return abroad
     return _american(number, country) or _valid_phone(number, country)
+
+
+def _seen(text: str | None) -> bool:
+    """Tell whether somebody who looks at the text sees anything."""
+    return text is not None and any(c.isprintable() and not c.isspace() for c in text)
 
 
 def _visible(text: str) -> str:

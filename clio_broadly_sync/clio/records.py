@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
+from clio_broadly_sync.clio.contact_points import contact_points
 from clio_broadly_sync.clio.time_zones import zone_name
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because
 from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
@@ -186,10 +186,8 @@ def account(body: Row) -> Account:
 def user(body: Row) -> Account:
     """Read the answer of `who_am_i` to a request that does not ask for the account."""
     found = _part(body, "data")
-    named_zone = _name(found.get("time_zone"))
-    return Account(
-        None, zone_name(named_zone), user=_name(found.get("name")), named_zone=named_zone
-    )
+    zone = _name(found.get("time_zone"))
+    return Account(None, zone_name(zone), user=_name(found.get("name")), named_zone=zone)
 
 
 def custom_field(row: Row) -> CustomField:
@@ -255,14 +253,16 @@ def contact(
         names = [_text(row.get(key)) for key in ("first_name", "last_name", "name")]
     except (KeyError, _WrongTypeError):
         return Contact(id_of(row), readable=False)
+    points = contact_points(email, phone, country, zeros_are_plus=zeros_are_plus)
     return Contact(
         id=id_of(row),
         is_company=is_company,
         first_name=None if is_company else names[0],
         last_name=None if is_company else names[1],
         company_name=names[2] if is_company else None,
-        email=normal_email(email),
-        phone=normal_phone(phone, country, zeros_are_plus=zeros_are_plus),
+        email=points.email,
+        phone=points.phone,
+        unusable=points.unusable,
         opted_out=box(row, opt_out, name),
         readable=is_company or kind == "Person",
     )

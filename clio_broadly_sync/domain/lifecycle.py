@@ -251,9 +251,11 @@ def recovered(closing: Closing, dedupes: bool) -> Closing:
 
 def resent(closing: Closing) -> Closing:
     """Return a held or dead closing that a person sends again, so that the next `sync` decides."""
+    of_the_doubt = closing.reason is Reason.UNKNOWN_OUTCOME
     return closing._replace(
         state=State.PENDING,
         reason=Reason.UNKNOWN_OUTCOME if closing.in_doubt else None,
+        cause=closing.cause if of_the_doubt else None,
         command=Command.SYNC,
         approval=Approval.GIVEN,
         resent=True,
@@ -263,7 +265,7 @@ def resent(closing: Closing) -> Closing:
 
 def dropped(closing: Closing) -> Closing:
     """Return a closing that a person drops for good; in doubt, it still counts as asked."""
-    return closing._replace(state=State.SKIPPED, reason=Reason.DROPPED, resent=False)
+    return closing._replace(state=State.SKIPPED, reason=Reason.DROPPED, cause=None, resent=False)
 
 
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:

@@ -175,6 +175,8 @@ class Contact:
     """The primary e-mail address in normal form; None where there is none that can be used."""
     phone: str | None = None
     """The primary phone number as E.164; None where there is none that can be used."""
+    unusable: frozenset[str] = frozenset()
+    """Which of the two (`email`, `phone`) Clio shows although it cannot be used."""
     opted_out: Box = Box.UNCHECKED
     """The contact's checkbox."""
     readable: bool = True
@@ -236,8 +238,8 @@ class Closing(NamedTuple):
     updated_at: datetime | None = None
     """When its matter was last edited, as Clio said at the last reading."""
     cause: str | None = None
-    """What stands behind the reason: `contact:ID` where it is the no of that other contact; of an
-    unknown outcome, and of a try that broke off, what became of it (`errors.Cause`)."""
+    """What stands behind the reason: one of the causes in `domain/reasons.py`, or, of an unknown
+    outcome and of a try that broke off, what became of it (`errors.Cause`)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

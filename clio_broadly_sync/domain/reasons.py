@@ -64,6 +64,11 @@ FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
 OF_CONTACT: Final = "contact:"
 """How the cause of `opted_out` begins where it is another contact's no; its id follows."""
 
+UNUSABLE: Final = "unusable_address"
+"""The cause of `no_channel` where Clio shows an address that may be sent and cannot be used."""
+NOT_IN_FIELDS: Final = "not_in_fields"
+"""The cause of `no_channel` where Clio shows only an address that BROADLY_FIELDS leaves out."""
+
 WHY: Final[Mapping[Reason, str]] = {
     Reason.NOT_CLOSED: (
         "Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)"
@@ -110,16 +115,37 @@ WHY: Final[Mapping[Reason, str]] = {
 }
 """The end of the sentence that says why a closing was not sent, waits, or is held."""
 
-WHY_BY_ANOTHER: Final = (
-    "contact {other} in Clio, which has the same e-mail address or phone number, had the {opt_out} "
-    "box checked when it was last read before {changed}"
-)
-"""The same for `opted_out` where it is the no of another contact."""
+WHY_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
+    (Reason.OPTED_OUT, OF_CONTACT): (
+        "contact {other} in Clio, which has the same e-mail address or phone number, had the "
+        "{opt_out} box checked when it was last read before {changed}"
+    ),
+    (Reason.NO_CHANNEL, UNUSABLE): (
+        "what Clio had as the contact's e-mail address or phone number when read on {read} cannot "
+        "be used"
+    ),
+    (Reason.NO_CHANNEL, NOT_IN_FIELDS): (
+        "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that the "
+        "contact had when read on {read}"
+    ),
+}
+"""The same for a reason with a cause of which there is more to say. The key has of the cause what
+comes before an id."""
 
-HELPS_BY_ANOTHER: Final = (
-    "If that is another person, or the box was checked by mistake: put contact {other} right in "
-    "Clio; then: {backfill}"
-)
+HELPS_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
+    (Reason.OPTED_OUT, OF_CONTACT): (
+        "If that is another person, or the box was checked by mistake: put contact {other} right "
+        "in Clio; then: {backfill}"
+    ),
+    (Reason.NO_CHANNEL, UNUSABLE): (
+        "Correct it in Clio (one whole address; one number without extension or note, from abroad "
+        "with + and its country code); then: {backfill}"
+    ),
+    (Reason.NO_CHANNEL, NOT_IN_FIELDS): (
+        "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; then: "
+        "{backfill}"
+    ),
+}
 """What a person can do then."""
 
 HELPS: Final[Mapping[Reason, str]] = {

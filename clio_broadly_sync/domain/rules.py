@@ -19,7 +19,7 @@ from clio_broadly_sync.domain.model import (
     Policy,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, Reason
+from clio_broadly_sync.domain.reasons import FAULTS, NOT_IN_FIELDS, OF_CONTACT, UNUSABLE, Reason
 
 FRESH = timedelta(minutes=15)
 """A POST carries only what was read within this time."""
@@ -130,7 +130,10 @@ def by_contact(contact: Contact | None, policy: Policy) -> Decision:
     """Decide by the contact, None where Clio hides it; SEND leaves only `by_past`."""
     if contact is None:
         return _decision(Reason.CONTACT_HIDDEN)
-    return _decision(next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None))
+    reason = next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None)
+    if reason is Reason.NO_CHANNEL:
+        return Decision(Verdict.SKIP, reason, _why_no_channel(contact, policy))
+    return _decision(reason)
 
 
 def asked_recently(
@@ -246,6 +249,14 @@ def _decision(reason: Reason | None) -> Decision:
     if reason is None:
         return Decision(Verdict.SEND)
     return Decision(Verdict.WAIT if reason in FAULTS else Verdict.SKIP, reason)
+
+
+def _why_no_channel(contact: Contact, policy: Policy) -> str | None:
+    """Return the cause of NO_CHANNEL; None where Clio shows no address of the contact at all."""
+    if contact.unusable & policy.fields:
+        return UNUSABLE
+    has_another = contact.email or contact.phone or contact.unusable
+    return NOT_IN_FIELDS if has_another else None
 
 
 def _grew_old(matter: Matter, policy: Policy, today: date, closing: Closing | None) -> bool:

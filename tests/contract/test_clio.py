@@ -426,6 +426,45 @@ def test_two_zeros_are_a_plus(text: str, country: str | None, phone: str | None)
 
 
 @pytest.mark.parametrize(
+    ("email", "phone", "unusable"),
+    [
+        ("ada@example.com", "(415) 555-0123", set()),
+        (None, None, set()),
+        ("", "", set()),
+        (" \t\r\n", "\xa0\u3000", set()),
+        ("\u200b\u202a", "\x00\x7f", set()),
+        ("ada at example", None, {"email"}),
+        ("n/a", " ", {"email"}),
+        (None, "212-555-0142 x101", {"phone"}),
+        ("", "555-0123", {"phone"}),
+        (None, "do not call", {"phone"}),
+        (None, "-", {"phone"}),
+        ("ada@example.com", "0", {"phone"}),
+        ("one@example.com, two@example.com", "(415) 555-0123", {"email"}),
+        ("ada@", "212-555-0142 or 0143", {"email", "phone"}),
+        ('""', "+44", {"email", "phone"}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Person", "Company"])
+@responses.activate
+def test_address_that_is_there_and_cannot_be_used(
+    kind: str, email: str | None, phone: str | None, unusable: set[str]
+) -> None:
+    """It is told apart from none; what nobody can see is none."""
+    row = _contact(type=kind, primary_email_address=email, primary_phone_number=phone)
+    _list("contacts.json", row)
+    contact = _clio().contacts([1201], FIELDS)[1201]
+    assert contact.unusable == unusable
+
+
+@responses.activate
+def test_number_without_its_country_cannot_be_used() -> None:
+    """It is somebody's number, and nobody can tell whose."""
+    _list("contacts.json", _contact())
+    assert _clio(region="eu").contacts([1201], FIELDS)[1201].unusable == {"phone"}
+
+
+@pytest.mark.parametrize(
     ("region", "phone"),
     [("us", "+14155550123"), ("ca", "+14155550123"), ("au", None), ("eu", None)],
 )

@@ -28,6 +28,33 @@ def test_every_matter_of_a_full_day(office: World, golden: Golden) -> None:
     golden("explain_full_day", done.text)
 
 
+def test_nobody_can_be_reached(office: World, golden: Golden) -> None:
+    """No address at all, one that cannot be used, one that the settings keep back; and what is
+    foreseen of a client without a closing."""
+    assert office.sync().code == 0
+    closed = {
+        "neither": office.closing(email=None, phone=None),
+        "blanks": office.closing(email=" ", phone="\u200b"),
+        "an e-mail address that is none": office.closing(email="pat at example", phone=None),
+        "a phone number with an extension": office.closing(email=None, phone="212-555-0142 x7"),
+        "both, and neither can be used": office.closing(email="pat@", phone="555-0142"),
+        "a company": office.closing(email="n/a", phone=None, type="Company"),
+    }
+    done, email_only = Transcript(office), {"BROADLY_FIELDS": "first_name,email"}
+    done.run("sync", "--json")
+    closed["only a phone number"] = office.closing(email=None)
+    closed["a phone number, and an e-mail address that is none"] = office.closing(email="pat@")
+    done.run("sync", "--json", **email_only)
+    for what, closing in closed.items():
+        done.note(what)
+        done.run("explain", str(closing.matter))
+    done.run("explain", str(closed["a company"].matter), "--json")
+    done.note("Contacts without a closing.")
+    for who in ({"email": "pat@"}, {"email": None}, {"email": None, "phone": None}):
+        done.run("explain", "--contact", str(office.firm.add_contact(**who)), **email_only)
+    golden("explain_no_channel", done.text)
+
+
 def test_asked_before(office: World, golden: Golden) -> None:
     """By another contact with the same address; for the same matter under another close date."""
     assert office.sync().code == 0

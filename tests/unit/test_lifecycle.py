@@ -1,6 +1,6 @@
 """What becomes of a closing's row: noticed, looked at again, asked about, settled, recovered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ from clio_broadly_sync.domain.model import (
     Policy,
     SyncRule,
 )
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import OF_CONTACT, UNUSABLE, Reason, State
 
 POLICY, AT = make_policy(), make_moment()
 OTHER_DATE = date(2026, 11, 19)
@@ -457,6 +457,26 @@ def test_dropped_is_final(state: State, marked: bool) -> None:
     assert row.resent is False
     for policy in (POLICY, for_backfill()):
         assert notice(make_matter(), [row], policy) is None
+
+
+@pytest.mark.parametrize("move", [lifecycle.resent, lifecycle.dropped])
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [(Reason.NO_CHANNEL, UNUSABLE), (Reason.OPTED_OUT, f"{OF_CONTACT}1207")],
+)
+def test_cause_goes_with_the_reason_that_it_stands_behind(
+    move: Callable[[Closing], Closing], reason: Reason, cause: str
+) -> None:
+    """What a person moved has a reason of its own; the history keeps the former one."""
+    assert move(make_closing(state=HELD, reason=reason, cause=cause, in_doubt=True)).cause is None
+
+
+@pytest.mark.parametrize("move", [lifecycle.resent, lifecycle.dropped])
+def test_cause_of_a_doubt_goes_with_the_doubt(move: Callable[[Closing], Closing]) -> None:
+    """What became of the answer stays known as long as that is the reason."""
+    held = make_closing(state=HELD, reason=Reason.UNKNOWN_OUTCOME, cause="cut", in_doubt=True)
+    row = move(held)
+    assert row.cause == ("cut" if row.reason is Reason.UNKNOWN_OUTCOME else None)
 
 
 # What is handed over.

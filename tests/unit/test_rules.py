@@ -42,7 +42,7 @@ from clio_broadly_sync.domain.model import (
     SyncRule,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FINAL, Reason, State
+from clio_broadly_sync.domain.reasons import FINAL, NOT_IN_FIELDS, UNUSABLE, Reason, State
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
 
@@ -327,7 +327,7 @@ def test_first_rule_of_the_contact_decides(contact: dict[str, Any], reason: Reas
     ("fields", "decision"),
     [
         ({"email", "phone"}, SEND),
-        ({"email"}, Decision(Verdict.SKIP, Reason.NO_CHANNEL)),
+        ({"email"}, Decision(Verdict.SKIP, Reason.NO_CHANNEL, NOT_IN_FIELDS)),
         ({"phone", "first_name"}, SEND),
     ],
 )
@@ -337,6 +337,42 @@ def test_channel_counts_only_where_it_may_leave_the_firm(
     """A phone number that BROADLY_FIELDS keeps back is no way to reach the client."""
     policy = make_policy(fields=frozenset(fields))
     assert rules.by_contact(make_contact(email=None), policy) == decision
+
+
+BOTH, EMAIL, PHONE = frozenset({"email", "phone"}), frozenset({"email"}), frozenset({"phone"})
+NOBODY: dict[str, Any] = {"email": None, "phone": None}
+
+
+@pytest.mark.parametrize(
+    ("contact", "fields", "cause"),
+    [
+        (NOBODY, BOTH, None),
+        (NOBODY, EMAIL, None),
+        ({**NOBODY, "unusable": EMAIL}, BOTH, UNUSABLE),
+        ({**NOBODY, "unusable": PHONE}, BOTH, UNUSABLE),
+        ({**NOBODY, "unusable": BOTH}, BOTH, UNUSABLE),
+        ({**NOBODY, "unusable": BOTH}, EMAIL, UNUSABLE),
+        ({**NOBODY, "unusable": EMAIL, "is_company": True}, BOTH, UNUSABLE),
+        ({"email": None, "unusable": EMAIL}, EMAIL, UNUSABLE),
+        ({"phone": None, "unusable": PHONE}, PHONE, UNUSABLE),
+        ({"email": None}, EMAIL, NOT_IN_FIELDS),
+        ({"phone": None}, PHONE, NOT_IN_FIELDS),
+        ({**NOBODY, "unusable": PHONE}, EMAIL, NOT_IN_FIELDS),
+    ],
+)
+def test_why_nobody_can_be_reached(
+    contact: dict[str, Any], fields: frozenset[str], cause: str | None
+) -> None:
+    """Clio shows nothing, or what cannot be used, or only what BROADLY_FIELDS keeps back."""
+    decision = rules.by_contact(make_contact(**contact), make_policy(fields=fields))
+    assert decision == Decision(Verdict.SKIP, Reason.NO_CHANNEL, cause)
+
+
+@pytest.mark.parametrize("unusable", [EMAIL, PHONE])
+def test_one_address_that_can_be_used_is_enough(unusable: frozenset[str]) -> None:
+    """Nothing is said of the other one."""
+    contact = make_contact(**dict.fromkeys(unusable), unusable=unusable)
+    assert rules.by_contact(contact, make_policy()) == SEND
 
 
 @pytest.mark.parametrize(("is_company", "companies"), [(True, True), (False, False)])

@@ -17,7 +17,7 @@ from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.domain import reasons
 from clio_broadly_sync.domain.model import Command, Key, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
 from clio_broadly_sync.store.history import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -120,6 +120,25 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     ),
     "in doubt, then opted out by another contact": (
         story(State.HELD, Reason.OPTED_OUT, cause="contact:1207", in_doubt=True), given()
+    ),
+    "opted out by another contact, then dropped": (
+        story(SKIPPED, Reason.DROPPED, cause="contact:1207"), given()
+    ),
+    **{
+        f"no channel, {cause}{in_doubt}": (
+            story(state, Reason.NO_CHANNEL, cause=cause, in_doubt=bool(in_doubt)), given()
+        )
+        for cause in (UNUSABLE, NOT_IN_FIELDS)
+        for state, in_doubt in ((SKIPPED, ""), (State.HELD, ", in doubt"))
+    },
+    "no channel, unusable_address, then resent": (
+        story(PENDING, **IN_DOUBT, resent=True, cause=UNUSABLE), given()
+    ),
+    "no channel, unusable_address, then dropped": (
+        story(SKIPPED, Reason.DROPPED, cause=UNUSABLE), given()
+    ),
+    "no channel, for a cause of a later version": (
+        story(SKIPPED, Reason.NO_CHANNEL, cause="something_new"), given()
     ),
     "opted out by a field of another name": (story(SKIPPED, Reason.OPTED_OUT), RENAMED),
     "not opted in by a field of another name": (story(SKIPPED, Reason.NOT_OPTED_IN), RENAMED),

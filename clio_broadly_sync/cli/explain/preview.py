@@ -83,11 +83,12 @@ class Preview:
         contact = self._contact(contact_id)
         if contact is None:
             return Told(_NO_CONTACT)
-        reason = rules.by_contact(contact, self._given.policy).reason
+        decision = rules.by_contact(contact, self._given.policy)
         says = "Not handed over: no closed matter of this contact has come up so far."
-        if reason is None:
+        if decision.reason is None:
             return Told(says, ("Nothing on the contact speaks against it, should a matter close.",))
-        why = sentences.of_contact(reason, app.our_clock(), self._given)
+        now = app.our_clock()
+        why = sentences.of_contact(decision.reason, decision.cause, now, self._given)
         return Told(says, (f"Nor would it be now, should a matter close: {why}.",))
 
     def of_matter(self, matter: Matter) -> Told:

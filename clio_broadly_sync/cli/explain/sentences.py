@@ -17,11 +17,11 @@ from clio_broadly_sync.domain.reasons import (
     BY_ITSELF,
     FAULTS,
     HELPS,
-    HELPS_BY_ANOTHER,
+    HELPS_BY_CAUSE,
     OF_CONTACT,
     OUT_OF_SYNC,
     WHY,
-    WHY_BY_ANOTHER,
+    WHY_BY_CAUSE,
     Reason,
     State,
 )
@@ -60,13 +60,13 @@ def helps(story: Story, given: Given) -> str | None:
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
-def of_contact(reason: Reason, read_at: datetime, given: Given) -> str:
+def of_contact(reason: Reason, cause: str | None, read_at: datetime, given: Given) -> str:
     """Return the part of a sentence that says what speaks against a contact without a closing.
 
     `read_at` is when Clio was asked for the contact (aware UTC).
     """
     parts = {"read": output.moment(read_at, given.zone), "opt_out": given.opt_out}
-    return WHY[reason].format_map(parts)
+    return _why(reason, cause).format_map(parts)
 
 
 def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
@@ -106,7 +106,7 @@ def _waits(closing: Closing, given: Given) -> str:
             "it again and decides."
         )
     if closing.reason is not None:
-        return f"Not handed over yet: {_why(closing, closing.reason)}."
+        return f"Not handed over yet: {_why(closing.reason, closing.cause)}."
     if _may_be_taken(closing, given):
         return "Not handed over yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
@@ -149,7 +149,7 @@ def _skipped(closing: Closing) -> str:
             "again."
         )
     too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if reason in FAULTS else ""
-    return f"Not handed over: {_why(closing, reason)}{too_old}."
+    return f"Not handed over: {_why(reason, closing.cause)}{too_old}."
 
 
 def _held(closing: Closing) -> str:
@@ -161,18 +161,17 @@ def _held(closing: Closing) -> str:
         )
     return (
         "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
-        f"{_why(closing, reason)}."
+        f"{_why(reason, closing.cause)}."
     )
 
 
-def _why(closing: Closing, reason: Reason) -> str:
-    return WHY_BY_ANOTHER if _other(closing) is not None else WHY[reason]
+def _why(reason: Reason, cause: str | None) -> str:
+    return WHY_BY_CAUSE.get((reason, _kind(cause)), WHY[reason])
 
 
-def _other(closing: Closing) -> str | None:
-    """Return the id of the other contact whose no it is; None where it is not that."""
-    cause = closing.cause or ""
-    return cause.removeprefix(OF_CONTACT) if cause.startswith(OF_CONTACT) else None
+def _kind(cause: str | None) -> str:
+    """Return what a cause has before an id, which is all of it where it names none."""
+    return "".join((cause or "").partition(":")[:2])
 
 
 def _helps(closing: Closing, given: Given) -> str | None:
@@ -207,7 +206,7 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
     if reason in OUT_OF_SYNC and _is_out_of_sync(closing, given):
         return OUT_OF_SYNC[reason]
-    return HELPS_BY_ANOTHER if _other(closing) is not None else HELPS.get(reason)
+    return HELPS_BY_CAUSE.get((reason, _kind(closing.cause)), HELPS.get(reason))
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
@@ -243,7 +242,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,
         "opt_in": given.opt_in,
-        "other": _other(closing),
+        "other": (closing.cause or "").removeprefix(OF_CONTACT),
         "max_age": policy.max_age_days,
         "reask": policy.reask_days,
         "max_new": policy.max_new,
