@@ -1,7 +1,7 @@
-"""One HTTP request: its limits of time and size, the one retry policy, and the rate limit.
+"""One HTTP request: its limits of time and size, and the rate limit.
 
 No API of Clio or of Broadly is known here. What a status or an exception means is in
-`transport/failures.py`.
+`transport/failures.py`, when a call is made again in `transport/retrying.py`.
 """
 
 import json
@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import requests
-import tenacity
 
 from clio_broadly_sync.domain.errors import (
     Cause,
@@ -32,12 +31,6 @@ from clio_broadly_sync.transport.signals import Stop, time_limit
 log = logging.getLogger("clio_broadly_sync.transport")
 T = TypeVar("T")
 
-ATTEMPTS: Final = 5
-"""At most so many tries are made of one call."""
-BACKOFF_SECONDS: Final = 0.5
-"""The longest random wait before the second try; it doubles before each further one."""
-BACKOFF_MAX_SECONDS: Final = 30.0
-"""No random wait is longer than this."""
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
 """The time for each read of the socket, not for the whole answer."""
@@ -126,29 +119,27 @@ class Transport:
         repeat: Callable[[UnavailableError], bool],
         limit: Callable[[], float] = lambda: math.inf,
     ) -> T:
-        """Call until it succeeds, at most `ATTEMPTS` times; return what it returned.
+        """Call until it succeeds, at most `retrying.ATTEMPTS` times; return what it returned.
 
         Between two calls, wait with exponential backoff and full jitter, or as long as the other
         side asks, whichever is longer. `repeat` says which failures are safe to repeat. No wait is
         begun that is longer than `patience()` (or the grace) or than `limit()` allows, in seconds.
         Raise what the last call raised.
         """
+        try:
+            return call()
+        except UnavailableError as error:
+            failed = error
+        from clio_broadly_sync.transport import retrying
 
-        def spent(state: tenacity.RetryCallState) -> bool:
-            left = min(self._may_wait(), limit())
-            return state.attempt_number >= ATTEMPTS or state.upcoming_sleep > left
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, UnavailableError) and repeat(error)
-            ),
-            wait=_wait,
-            stop=spent,
+        return retrying.again(
+            call,
+            failed,
+            repeat=repeat,
+            may_wait=lambda: min(self._may_wait(), limit()),
+            before_wait=self._say_wait,
             sleep=self.wait,
-            before_sleep=self._say_wait,
-            reraise=True,
         )
-        return retrying(call)
 
     def request(
         self,
@@ -272,9 +263,9 @@ class Transport:
         else:
             yield
 
-    def _say_wait(self, state: tenacity.RetryCallState) -> None:
-        log.info("%s: trying again in %.1f s", self.peer, state.upcoming_sleep)
-        self._waiting(self.peer, state.upcoming_sleep)
+    def _say_wait(self, seconds: float) -> None:
+        log.info("%s: trying again in %.1f s", self.peer, seconds)
+        self._waiting(self.peer, seconds)
 
 
 def read_json(body: bytes) -> Any:
@@ -287,14 +278,6 @@ def read_json(body: bytes) -> Any:
         return json.loads(body, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Return the seconds that were asked for, or full jitter, whichever is longer."""
-    jitter = tenacity.wait_random_exponential(BACKOFF_SECONDS, BACKOFF_MAX_SECONDS)(state)
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after if isinstance(error, UnavailableError) else None
-    return max(jitter, asked or 0.0)
 
 
 def _no_constant(name: str) -> None:

@@ -38,7 +38,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.transport import client as module
-from clio_broadly_sync.transport import failures
+from clio_broadly_sync.transport import failures, retrying
 from clio_broadly_sync.transport.client import Answer, Transport
 from clio_broadly_sync.transport.session import REFUSAL_BYTES, HandshakeError, open_session
 from clio_broadly_sync.transport.signals import Stop, time_limit
@@ -254,7 +254,7 @@ def test_repeats_until_it_succeeds() -> None:
     over = transport(clock=clock)
     assert over.retry(lambda: _get(over), repeat=lambda error: True).status == 200
     assert clock.waits[:2] == [7.0, 3.0]
-    assert 0 <= clock.waits[2] <= 4 * module.BACKOFF_SECONDS
+    assert 0 <= clock.waits[2] <= 4 * retrying.BACKOFF_SECONDS
     assert (len(clock.waits), over.requests) == (3, 4)
 
 
@@ -281,7 +281,7 @@ def test_backoff_grows_with_full_jitter() -> None:
             over.retry(lambda over=over: _get(over), repeat=lambda error: True)  # type: ignore[misc]
         waits.append(clock.waits)
     for number, drawn in enumerate(zip(*waits, strict=True)):
-        bound = module.BACKOFF_SECONDS * 2**number
+        bound = retrying.BACKOFF_SECONDS * 2**number
         assert 0 <= min(drawn) < bound / 2 < max(drawn) <= bound
 
 
