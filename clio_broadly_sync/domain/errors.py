@@ -34,11 +34,10 @@ LOGIN: Final = "run `clio-broadly-sync login`"
 
 # The escape sequences of ECMA-48: a control sequence with its parameters, a control string up to
 # its end, or any other, which ends with one final character.
-_ESCAPE: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+_ESCAPE: Final = (
+    r"(?s:(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
-    r"|\x1b[ -/]*[0-~]",
-    re.DOTALL,
+    r"|\x1b[ -/]*[0-~])"
 )
 
 
@@ -49,7 +48,7 @@ def shown(text: str, length: int = 64) -> str:
     change the direction of writing. A line break becomes a blank. A longer text is cut to `length`
     characters, the last of which is then “…”.
     """
-    plain = (" " if c.isspace() else c for c in _ESCAPE.sub("", text))
+    plain = (" " if c.isspace() else c for c in re.sub(_ESCAPE, "", text))
     line = "".join(c for c in plain if c.isprintable())
     return line if len(line) <= length else line[: length - 1] + "…"
 

@@ -3,10 +3,10 @@
 And the names that are nearly those of settings, here and in the environment.
 """
 
-import difflib
 import io
 import re
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -84,7 +84,7 @@ def _stray(name: str, names: Sequence[str]) -> str | None:
     upper = name.upper()
     ours = upper.startswith(_PREFIXES)
     near = [prefix + upper for prefix in _PREFIXES if prefix + upper in names]
-    near = near or difflib.get_close_matches(upper, names, n=1, cutoff=0.6 if ours else 0.85)
+    near = near or _nearest(upper, names, 0.6 if ours else 0.85)
     if not ours and not near:
         return None
     shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
@@ -104,5 +104,22 @@ def near_in_environment(name: str, names: Sequence[str]) -> str | None:
         return f"SYNC_{upper}"
     ours = upper.startswith(_OURS_ALONE)
     longer = [known for known in names if ours and upper.endswith(f"_{known}")]
-    near = difflib.get_close_matches(upper, names, n=1, cutoff=0.74 if ours else 0.85)
-    return next(iter([*longer, *near]), None)
+    return next(iter(longer or _nearest(upper, names, 0.74 if ours else 0.85)), None)
+
+
+def _nearest(name: str, names: Sequence[str], cutoff: float) -> list[str]:
+    """Return that of the names which is nearest, by the ratio of difflib; none below `cutoff`.
+
+    difflib is loaded only where one may be near enough, which is hardly ever so.
+    """
+    if not any(_may_be_near(name, known, cutoff) for known in names):
+        return []
+    import difflib
+
+    return difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+
+
+def _may_be_near(name: str, known: str, cutoff: float) -> bool:
+    """Tell whether the names have letters enough in common, in whatever order."""
+    least = cutoff * (len(name) + len(known)) / 2
+    return min(len(name), len(known)) >= least and (Counter(name) & Counter(known)).total() >= least

@@ -37,15 +37,18 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _YES: Final = ("true", "yes", "on", "1", "t", "y")
 _NO: Final = ("false", "no", "off", "0", "f", "n")
 
-_MARK = "(?:\\\\?[\"'`´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″]|&(?:quot|apos|#34|#39);)"
+_MARKS: Final = dict.fromkeys(map(ord, "´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″"), "'")
+"""What else stands for a quotation mark; a pattern with all of them would be slow to compile."""
+_MARK = "(?:\\\\?[\"'`]|&(?:quot|apos|#34|#39);)"
 _QUOTED = re.compile(f"{_MARK}(.*{_MARK})?", re.DOTALL)
 _UNQUOTE: Final = "take off the quotation marks around it"
 _NOT_KEPT: Final = "nothing that is written to /dev, /proc or /sys is kept"
 _NO_DISK: Final = "/(dev(?!/shm/)|proc|sys)(/|$)"
+_BLANK: Final = frozenset("\u2800\u115f\u1160\u3164\uffa0\ufffd")
+"""Letters and signs, for Unicode, that nobody can see or tell."""
 _LEFT_IN_PATHS: Final = {
     _NOT_KEPT: f"^(?-i:{_NO_DISK})",
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
-    "it has a character that cannot be seen": r"[\u2800\u115f\u1160\u3164\uffa0\ufffd]",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
     "a backslash has no place in it": r"\\",
     "this is a folder, so add the name of a file": r"^~$|(^|/)\.{0,2}$",
@@ -75,7 +78,7 @@ the sentence about it. A name that is only unusual fits none of them."""
 
 def parsed(parse: Parse, text: str) -> Any:
     """Return what `parse` makes of a text that has no quotation marks around it."""
-    if _QUOTED.fullmatch(text.strip()):
+    if _QUOTED.fullmatch(text.strip().translate(_MARKS)):
         raise LeftoverError(_UNQUOTE)
     return parse(text)
 
@@ -118,10 +121,11 @@ def as_path(text: str) -> Path:
 
     A path that nobody can have meant would lead to another ledger, where nobody was asked yet.
     """
+    marked = text.translate(_MARKS)
     for why, pattern in _LEFT_IN_PATHS.items():
-        if re.search(pattern, text, re.IGNORECASE):
+        if re.search(pattern, marked, re.IGNORECASE):
             raise LeftoverError(why)
-    if not text.isprintable():
+    if not (text.isprintable() and _BLANK.isdisjoint(text)):
         raise LeftoverError("it has a character that cannot be seen")
     home = os.environ.get("HOME", "/") if re.match("~(/|$)", text) else "/"
     path = os.path.expanduser(text)

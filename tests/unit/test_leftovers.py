@@ -1,5 +1,6 @@
 """Values that nobody typed: what shells, unit files, containers and editors leave in a setting."""
 
+import difflib
 import os
 import re
 from contextlib import suppress
@@ -15,6 +16,7 @@ from clio_broadly_sync.settings import (
     salvage_settings,
     settings_path,
 )
+from clio_broadly_sync.settings.file import near_in_environment
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",
@@ -303,6 +305,23 @@ def test_a_name_that_is_nearly_one_of_ours_is_pointed_out(name: str) -> None:
     (said,) = near_names({name: "s3cret", "PATH": "/bin"})
     assert said == f"The environment sets {name}, which is no setting: did you mean {NEAR[name]}?"
     assert near_names({name: " "}) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_that_is_near_is_passed_over(name: str) -> None:
+    """To look at the letters first hides nothing that difflib would find."""
+    cuts = range(len(name))
+    for typed in {
+        *(name[:n] + name[n + 1 :] for n in cuts),
+        *(name[:n] + name[n:][::-1] for n in cuts),
+        *(f"{name[:n]}QX{name[n:]}" for n in cuts),
+        *(name[:n] for n in cuts),
+        *(name[n:] for n in cuts),
+    }:
+        cutoff = 0.74 if typed.startswith(("CLIO_", "SYNC_", "BROADLY_")) else 0.85
+        near = difflib.get_close_matches(typed, NAMES, n=1, cutoff=cutoff)
+        meant = near_in_environment(typed, NAMES)
+        assert not near or meant or typed in NAMES or typed.startswith("_"), typed
 
 
 def test_names_of_others_are_left_alone() -> None:
