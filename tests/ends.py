@@ -172,7 +172,7 @@ class Clio(End):
 
 def _read(matter: Matter, fields: FieldIds) -> Matter:
     """Return the matter as it is read: a box that is not asked for seems unchecked."""
-    return matter if fields.opt_in is not None else replace(matter, opted_in=Box.UNCHECKED)
+    return matter if fields.opt_in is not None else matter._replace(opted_in=Box.UNCHECKED)
 
 
 class Broadly(End):

@@ -64,7 +64,7 @@ def make_matter(id_: int = 77, **changes: Any) -> Matter:
         opted_in=Box.CHECKED,
         updated_at=NOW,
     )
-    return replace(matter, **changes)
+    return matter._replace(**changes)
 
 
 def make_contact(id_: int = 1201, **changes: Any) -> Contact:
@@ -113,11 +113,11 @@ def make_candidate(closing: Closing, **changes: Any) -> Candidate:
 
 
 def make_moment(**changes: Any) -> Moment:
-    return replace(Moment(run=2, now=NOW, today=TODAY), **changes)
+    return Moment(run=2, now=NOW, today=TODAY)._replace(**changes)
 
 
 def make_due(**changes: Any) -> Due:
-    return replace(Due(Command.SYNC, noticed_until=NOW, faults_until=NOW), **changes)
+    return Due(Command.SYNC, noticed_until=NOW, faults_until=NOW)._replace(**changes)
 
 
 def make_receipt(closing: Closing, outcome: Outcome, code: str | None = None) -> Receipt:

@@ -61,7 +61,7 @@ class Runs:
             "etag": f"of {self.clock.now}",
             "updated_at": self.clock.now,
         } | changes
-        self.clio.records[id_] = replace(self.clio.records[id_], **edited)
+        self.clio.records[id_] = self.clio.records[id_]._replace(**edited)
 
     def client(self, id_: int, **changes: Any) -> None:
         """Let this client exist, with only an e-mail address unless `changes` says otherwise."""

@@ -5,10 +5,8 @@ people who set them up should know. Names must match exactly. How the value of a
 record is in `clio/records.py`.
 """
 
-import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import CustomField, FieldIds, SyncRule
@@ -20,8 +18,7 @@ ACCEPT: Final = "If that is meant, run `clio-broadly-sync check --accept`."
 _SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkbox:
+class Checkbox(NamedTuple):
     """One of the two checkboxes as it should be in Clio."""
 
     name: str
@@ -96,6 +93,8 @@ class Checkbox:
 
         Return None where there is no such field.
         """
+        import difflib  # only what is wrong, or not there, needs it
+
         by_letters = {_letters(f.name): f.name for f in fields if self._is_here(f)}
         close = difflib.get_close_matches(_letters(self.name), by_letters, n=1, cutoff=0.75)
         return shown(by_letters[close[0]]) if close else None

@@ -5,7 +5,6 @@ are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -32,8 +31,7 @@ MAX_TRIES = 10
 it before it is held. Then a person decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When something is decided, and in which run."""
 
     run: int
@@ -46,8 +44,7 @@ class Moment:
     """Whether the watermark was so old that what is noticed now waits for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The state to which a closing goes next, and what goes with it."""
 
     state: State
@@ -86,7 +83,7 @@ def change_after(receipt: Receipt, closing: Closing, policy: Policy) -> Change:
         case Outcome.RETRY if not closing.in_doubt:
             last = closing.tries + 1 >= MAX_TRIES
             return Change(State.DEAD if last else State.PENDING, Reason.RETRY, tried=True)
-    return replace(change_in_doubt(closing, dedupes=policy.dedupes), cause=receipt.cause)
+    return change_in_doubt(closing, dedupes=policy.dedupes)._replace(cause=receipt.cause)
 
 
 def change_in_doubt(closing: Closing, *, dedupes: bool) -> Change:
@@ -188,7 +185,7 @@ def not_sent(closing: Closing, decision: Decision) -> Closing:
     if decision.verdict is Verdict.WAIT:
         return closing._replace(state=State.PENDING, reason=decision.reason, cause=decision.cause)
     change = change_not_sent(closing, decision.reason)
-    return applied(closing, replace(change, cause=decision.cause))
+    return applied(closing, change._replace(cause=decision.cause))
 
 
 def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
@@ -233,7 +230,7 @@ def released(closing: Closing, reason: Reason | None, cause: str | None = None) 
 
     `cause` is what became of the try (`errors.Cause`).
     """
-    return applied(closing, replace(change_released(closing, reason), cause=cause))
+    return applied(closing, change_released(closing, reason)._replace(cause=cause))
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:

@@ -142,8 +142,7 @@ class Grant:
     """When the access token ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matter:
+class Matter(NamedTuple):
     """A matter as it was last read."""
 
     id: int
@@ -271,8 +270,7 @@ class Asked:
     whose opt-out box was checked when it was last read; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """Which pending closings of a command are due for a push."""
 
     command: Command
@@ -287,8 +285,7 @@ class Due:
     """The last close date, which is included; None where there is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What becomes of a closing, and why it is not sent."""
 
     verdict: Verdict
@@ -336,8 +333,7 @@ class Outcome(Enum):
     """No result for the item can be read, so the client may have been asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Broadly's answer about one review request."""
 
     key: Key

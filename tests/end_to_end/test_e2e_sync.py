@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import uuid
 from typing import Any
 
@@ -49,6 +50,17 @@ def test_idle_run_reads_a_page_for_each_200_within_the_overlap(world: World) -> 
     world.forget()
     ran = world.sync("--json").json
     assert (ran["matters_read"], ran["to_send"], ran["requests"]["clio"]) == (250, 0, 2)
+
+
+def test_idle_run_loads_nothing_that_it_does_not_need(world: World) -> None:
+    """What it costs to find nothing to do is for the most part what it loads."""
+    told = {"PYTHONPROFILEIMPORTTIME": "1"}
+    world.sync()
+    idle = world.finish(world.start(["sync"], told))
+    assert idle.code == 0
+    loaded = set(re.findall(r"\| +(\w+)$", idle.err, re.MULTILINE))
+    assert {"requests", "sqlite3"} <= loaded
+    assert not loaded & {"tenacity", "difflib", "phonenumbers", "email_validator"}
 
 
 def test_closings_read_a_second_time_cost_a_request_for_each_100(world: World) -> None:
