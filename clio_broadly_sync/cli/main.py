@@ -1,6 +1,5 @@
 """The group of commands, the options of all of them, `completion`, and what a bug prints."""
 
-import gc
 import importlib
 import os
 import sys
@@ -148,7 +147,6 @@ def main() -> None:
     Of a bug it is printed where it is, and never the data that met it. Output that cannot be
     written ends the program with 74.
     """
-    gc.disable()  # loading makes no garbage, and looking for it took a sixth of an idle run
     sys.excepthook = _print_bug
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # whoever started the program has closed it

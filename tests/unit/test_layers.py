@@ -153,6 +153,14 @@ def test_completing_loads_nothing_heavy(words: str, monkeypatch: pytest.MonkeyPa
     assert not loaded_by([]) & HEAVY
 
 
+@pytest.mark.parametrize(("module", "looks"), [("__main__", False), ("cli", True)])
+def test_garbage_is_looked_for_unless_the_program_is_loading(module: str, looks: bool) -> None:
+    """Whoever loads the command line into a program of their own keeps what they had set."""
+    asked = f"import gc, clio_broadly_sync.{module}; print(gc.isenabled())"
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{looks}\n"
+
+
 def loaded_by(words: list[str]) -> set[str]:
     """Run the program with these words; return the packages that it loaded."""
     program = (
