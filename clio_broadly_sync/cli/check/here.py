@@ -119,10 +119,12 @@ def state(options: Options, settings: Settings) -> Iterator[Finding]:
 
 
 def runs(status: Status) -> Iterator[Finding]:
-    """Yield how the last `sync` ended, and a warning where cron does not seem to run it.
+    """Yield how the last `sync` ended, and warnings where a run hangs or cron seems to run none.
 
     Where the very last run has not come to its end and is no `sync`, it comes first.
     """
+    if status.running is not None and status.running.hangs:
+        yield findings.warning("lock", status.running.sentence)
     latest, sync = next(iter(status.runs), None), status.last_sync
     if latest is not None and latest.finished_at is None and latest != sync:
         yield _ended(latest, status)
@@ -130,7 +132,7 @@ def runs(status: Status) -> Iterator[Finding]:
         yield findings.ok("last run", "There was no `sync` yet; the first one sets the start day.")
         return
     yield _ended(sync, status)
-    if status.is_silent:
+    if status.cron_seems_to_run is False:
         yield findings.warning(
             "cron",
             f"The last `sync` began {output.length(status.now - sync.started_at)} ago: cron does "
