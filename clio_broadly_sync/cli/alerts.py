@@ -40,6 +40,13 @@ class Trouble:
     """The exit code that belongs to it."""
     sentence: str = ""
     """What is said of it."""
+    hangs: bool = False
+    """Of a busy state: whether the run that holds it seems to hang."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is never told: a run that is at work tells for itself, unless it hangs."""
+        return self.code == BusyError.exit_code and not self.hangs
 
     @property
     def key(self) -> str:
@@ -80,9 +87,9 @@ class Alert:
 def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]:
     """Return whether a trouble is to be told now, and what is to be remembered from now on.
 
-    A busy state is never told.
+    A busy state is told only where the run that holds it hangs.
     """
-    if trouble.code == BusyError.exit_code:
+    if trouble.is_silent:
         return False, memory
     before = memory.get(trouble.key)
     # A moment in the future was noted by a clock that has been set back since, so nobody knows when
@@ -163,7 +170,7 @@ class AlertThrottle:
         nothing counts as told to the reader of cron's mail, but a success ends troubles as usual.
         A file that cannot be read or written raises nothing: then the run is told.
         """
-        if any(trouble.code == BusyError.exit_code for trouble in troubles):
+        if any(trouble.is_silent for trouble in troubles):
             return Alert(self._always)
         if self._notebook is None:
             return Alert(aloud=True)

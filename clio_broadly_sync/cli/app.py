@@ -5,14 +5,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain.errors import ConfigError, StorageError, SyncError
 from clio_broadly_sync.domain.model import Command, Pins, Policy
 from clio_broadly_sync.pipeline import pins
@@ -24,7 +27,7 @@ from clio_broadly_sync.settings import (
     salvage_settings,
     state_beside,
 )
-from clio_broadly_sync.store import Store, locked
+from clio_broadly_sync.store import Store, lock
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
@@ -91,11 +94,17 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
     lock, and StorageError where the state cannot be opened.
     """
     if writes:
-        with locked(settings.sync_state), Store.open(settings.sync_state) as store:
+        with locked(settings), Store.open(settings.sync_state) as store:
             yield store
     else:
         with Store.snapshot(settings.sync_state) as store:
             yield store
+
+
+def locked(settings: Settings) -> AbstractContextManager[None]:
+    """Hold the state for the command that was called, whose name the lock then bears."""
+    called = click.get_current_context().command_path.removeprefix(f"{PROGRAM} ")
+    return lock.locked(settings.sync_state, called)
 
 
 def another_state(options: Options, settings: Settings) -> Path | None:

@@ -31,7 +31,7 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Account, Grant, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, TokenStore, locked
+from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class _LogIn:
                 "CLIO_REDIRECT_URI is no http:// address of this machine, so the browser cannot "
                 "bring Clio's answer here: use `login --paste`, or set it to one."
             )
-        with locked(self._settings.sync_state):
+        with app.locked(self._settings):
             known = self._pins()
             code = self._pasted() if paste else self._from_browser()
             grant = self._clients.oauth.exchange(code)
@@ -239,7 +239,7 @@ def _log_out(settings: Settings, stop: Stop) -> None:
         say("Not signed in to Clio: there was nothing to forget.")
     else:
         clients = app.connect(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, makes_progress=False)
-        with locked(settings.sync_state):
+        with app.locked(settings):
             told = _tell_clio(clients)
             with sign_in.alone():
                 sign_in.erase()

@@ -27,6 +27,7 @@ from clio_broadly_sync.domain.errors import (
     BUG,
     OK,
     ConfigError,
+    HungError,
     StoppedError,
     StorageError,
     SyncError,
@@ -277,7 +278,7 @@ class Run:
         """
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
-            troubles.append(Trouble(code, str(error)))
+            troubles.append(Trouble(code, str(error), hangs=isinstance(error, HungError)))
         success = code in (OK, ATTENTION)
         alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:

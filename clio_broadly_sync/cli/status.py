@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import click
 
-from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli import app, holder, output
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM, say
 from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Holder, Store, lock
 from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
@@ -64,7 +64,7 @@ def status(options: Options, as_json: bool) -> None:
     """Say how far it has come, what waits and why, and what needs a person.
 
     Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something waits for a
-    person, else with 0.
+    person or a run hangs, else with 0.
 
     Example: clio-broadly-sync status
     """
@@ -75,7 +75,7 @@ def status(options: Options, as_json: bool) -> None:
             with app.opened(settings, writes=False) as store:
                 store.check_watermark(app.our_clock())
                 found = read_status(settings, store, app.our_clock())
-        code = ATTENTION if found.for_a_person else OK
+        code = ATTENTION if found.needs_a_person else OK
     except SyncError as error:
         code = app.fail(error)
     if as_json:
@@ -108,6 +108,8 @@ class Status:
     """The last runs, the latest first."""
     at_work: bool
     """Whether the last run has not come to its end because it is still under way."""
+    running: Holder | None
+    """Whoever holds the state at this moment, also a command that is no run; None: nobody."""
     waiting: list[Group]
     sending: list[Group]
     held: list[Group]
@@ -118,15 +120,26 @@ class Status:
     """How many closings were sent to Broadly on each of the last days, the latest first."""
 
     @property
-    def is_silent(self) -> bool:
-        """Whether cron does not seem to run `sync`."""
-        return self.last_sync is not None and self.now - self.last_sync.started_at > SILENCE
+    def cron_seems_to_run(self) -> bool | None:
+        """Whether cron seems to run `sync`; None where that cannot be told.
+
+        A `sync` that finds the state held leaves nothing behind.
+        """
+        if self.last_sync is None:
+            return None
+        if self.now - self.last_sync.started_at <= SILENCE:
+            return True
+        return False if self.running is None else None
 
     @property
     def for_a_person(self) -> int:
         """How many closings go no further until a person has done something."""
         waiting = [group for group in self.waiting if self._needs_a_person(group)]
         return closings_in([*self.held, *self.dead, *waiting])
+
+    @property
+    def needs_a_person(self) -> bool:
+        return self.for_a_person > 0 or (self.running is not None and self.running.hangs)
 
     def is_left(self, group: Group) -> bool:
         """Tell whether a backfill has left these closings, which go no further by themselves.
@@ -155,6 +168,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
+        running=lock.holder(settings.sync_state),
         waiting=overview.waiting(),
         sending=overview.sending(),
         held=overview.held(),
@@ -213,8 +227,9 @@ def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
         "watermark": output.iso(mark),
         "watermark_age_seconds": mark and int((status.now - mark).total_seconds()),
         "last_sync": last and output.iso(last.started_at),
-        "cron_seems_to_run": None if last is None else not status.is_silent,
+        "cron_seems_to_run": status.cron_seems_to_run,
         "at_work": status.at_work,
+        "running": holder.as_object(status.running),
         "runs": [_run_object(run) for run in status.runs],
         "waiting": [_group_object(group) for group in status.waiting],
         "sending": [_group_object(group) for group in status.sending],
@@ -237,6 +252,7 @@ def _summary(status: Status) -> Iterator[str]:
         yield f"{waits} for a person: see → below."
     else:
         yield "No closing waits for a person."
+    yield from holder.hanging(status.running)
     last = status.last_sync
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"{outcome_of(last.exit_code)} ({last.exit_code})"
@@ -244,7 +260,7 @@ def _summary(status: Status) -> Iterator[str]:
             yield f"The last `sync` failed: {ended}. Why: `{PROGRAM} check`."
         else:
             yield from (f"The last `sync` failed: {ended}. Why:", last.failure)
-    if status.is_silent:
+    if status.cron_seems_to_run is False:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
 
 
@@ -258,6 +274,7 @@ def _how_far(status: Status) -> Iterator[str]:
     yield f"Rule       {status.rule}" + (f", start day {output.day(since)}" if since else "")
     if status.last_sync is not None:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
+    yield from holder.lines(status.running, lambda at: _ago(at, status))
 
 
 def _runs(status: Status) -> Iterator[str]:

@@ -10,6 +10,7 @@ SyncError
 │   └── ClockError          the other side's clock and this machine's do not fit
 ├── StorageError        the state cannot be used: call a person
 ├── BusyError           another run is at work
+│   └── HungError       it has written nothing for hours: end it
 └── StoppedError        a signal asked the run to end
 
 Every message is made of whole sentences for the person who runs the program. None holds a
@@ -191,6 +192,10 @@ class BusyError(SyncError):
 
     exit_code = 75
     outcome = "busy"
+
+
+class HungError(BusyError):
+    """Another process holds the state and seems to hang, so that a person has to end it."""
 
 
 class StoppedError(SyncError):

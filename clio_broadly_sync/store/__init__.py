@@ -3,8 +3,8 @@
 No personal data is written to it: people are known by keyed hashes only (`store/people.py`).
 """
 
-from clio_broadly_sync.store.database import at_work, locked
 from clio_broadly_sync.store.ledger import Claim
+from clio_broadly_sync.store.lock import Holder, holder, locked
 from clio_broadly_sync.store.outbox import Listed, Selection
 from clio_broadly_sync.store.overview import SurgeFigures
 from clio_broadly_sync.store.state import Store
@@ -12,11 +12,12 @@ from clio_broadly_sync.store.tokens import TokenStore
 
 __all__ = [
     "Claim",
+    "Holder",
     "Listed",
     "Selection",
     "Store",
     "SurgeFigures",
     "TokenStore",
-    "at_work",
+    "holder",
     "locked",
 ]

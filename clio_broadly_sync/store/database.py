@@ -1,21 +1,20 @@
-"""The state as a file: opening it, its lock, its permissions, its transactions, its snapshots.
+"""The state as a file: opening it, its permissions, its transactions, its snapshots.
 
-What SQLite is set to is here as well; the tables are in `store/schema.py`.
+What SQLite is set to is here as well; the tables are in `store/schema.py`, the lock in
+`store/lock.py`.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import schema
 
 Transaction = AbstractContextManager[sqlite3.Connection]
@@ -46,67 +45,9 @@ PRAGMAS = (
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 """This changes the file for good, so it is done only to a file that is known to be ours."""
 
-LOCK_POLL_SECONDS = 0.05
 SHARED = stat.S_ISVTX | stat.S_ISGID
 """Permission bits (sticky, set-group-ID): whoever sets one of them on a folder means the folder
 for several users, as /tmp is."""
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the state for one run; raise BusyError at once where another run holds it.
-
-    Raise StorageError where the lock file cannot be made or opened.
-    """
-    lock = take_lock(f"{path}.lock", "Another run is at work on this state; it was left alone.")
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def take_lock(path: str, busy: str, *, patience: float = 0.0) -> int:
-    """Take the lock in the file `path` and return its handle.
-
-    The lock is free again as soon as the handle is closed or the process is killed. Raise BusyError
-    with the sentence `busy` where another process holds the lock for longer than `patience`
-    seconds, and StorageError where the file cannot be made or opened.
-    """
-    until = time.monotonic() + patience
-    with storage_errors():
-        _make_folder(Path(path).parent)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            while not _is_taken(lock):
-                if time.monotonic() >= until:
-                    raise BusyError(busy)
-                time.sleep(LOCK_POLL_SECONDS)
-        except BaseException:
-            os.close(lock)
-            raise
-    return lock
-
-
-def _is_taken(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def at_work(path: Path) -> bool:
-    """Tell whether a run holds the state at this moment; make and write nothing.
-
-    Looking takes the lock for an instant, shared with everybody else who looks. A run that begins
-    in that instant ends with BusyError.
-    """
-    with storage_errors(), suppress(FileNotFoundError), open(f"{path}.lock", "rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -116,7 +57,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     version or by another program.
     """
     with storage_errors():
-        _make_folder(path.parent)
+        make_folder(path.parent)
         if not exists(path):
             _make_state(path)
         check_private(path)
@@ -212,7 +153,7 @@ def exists(path: Path) -> bool:
     return True
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
-from clio_broadly_sync.store import database
+from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
 from clio_broadly_sync.store.ledger import Ledger
@@ -205,7 +205,7 @@ class Store:
             last = self._unfinished(self._connection)
             if last is None:
                 return None
-            is_alive = database.at_work(path)
+            is_alive = lock.holder(path) is not None
             goes_on = is_alive or database.read_snapshot(path, self._unfinished) != last
         return str(last[0]) if goes_on else None
 

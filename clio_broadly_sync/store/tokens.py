@@ -15,7 +15,7 @@ from pathlib import Path
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Grant
-from clio_broadly_sync.store import database
+from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.state import FIRM
 
 ALONE_SECONDS = 90.0
@@ -92,11 +92,11 @@ class TokenStore:
             "Another run has been renewing the sign-in to Clio for too long; "
             "the next run tries again."
         )
-        lock = database.take_lock(f"{self._path}.sign-in.lock", busy, patience=ALONE_SECONDS)
+        held = lock.take_lock(f"{self._path}.sign-in.lock", busy, patience=ALONE_SECONDS)
         try:
             yield
         finally:
-            os.close(lock)
+            os.close(held)
 
     def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
         return dict(connection.execute(_READ, (self._firm, *NAMES)).fetchall())

@@ -8,7 +8,7 @@ import pytest
 from factories import NOW, make_closing
 
 from clio_broadly_sync.domain.model import Key
-from clio_broadly_sync.store import Store, at_work, database, locked
+from clio_broadly_sync.store import Store, database, holder, locked
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_at_work(made: Path) -> None:
     """Only while the lock is held; looking neither makes a file nor holds up a run."""
     for file in made.parent.glob("*.lock"):
         file.unlink()
-    assert not at_work(made)
+    assert holder(made) is None
     assert [file.name for file in made.parent.iterdir()] == ["state.db"]
     with locked(made):
-        assert at_work(made)
-        assert at_work(made)
-    assert not at_work(made)
+        assert holder(made) is not None
+        assert holder(made) is not None
+    assert holder(made) is None
     with locked(made):
         pass
 

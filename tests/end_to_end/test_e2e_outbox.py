@@ -121,10 +121,10 @@ def test_list_for_a_person(world: World) -> None:
 def test_list_writes_nothing_and_waits_for_nobody(world: World) -> None:
     """While another run is at work, and before the first one; the state is left byte for byte."""
     _dead(world)
-    before = world.files()
     with locked(world.state):
+        before = world.files()
         assert len(_listed(world)) == 1
-    assert world.files() == before
+        assert world.files() == before
     elsewhere = str(world.folder / "none" / "state.db")
     ran = _outbox(world, "list", SYNC_STATE=elsewhere)
     assert (ran.code, ran.out) == (0, "The outbox is empty.\n")

@@ -8,6 +8,8 @@ from rig import faults
 from transcripts import shape, spread
 from world import Ran, World
 
+from clio_broadly_sync.store import locked
+
 REST = (
     "status", "check", "verify --against-clio 9", "explain 5002", "outbox list",
     "outbox resend --state dead --yes", "outbox drop --all --yes",
@@ -24,6 +26,9 @@ def test_keys_and_types(office: World, golden: Golden) -> None:
         office.broadly.faults.add(faults.answer(401))
         said[command] = office.run(*command.split(), "--json")
     shapes = {command: shape(ran.json) for command, ran in said.items()}
+    with locked(office.state, "login"):
+        held = office.run("status", "--json").json["running"]
+    shapes["`running` of status, where somebody holds the state"] = shape(held)
     log = office.run("status", SYNC_RULE="perhaps", LOG_FORMAT="json").err
     shapes["a line of the log"] = shape(json.loads(log))
     text = "\n\n".join(f"# {command}\n{spread(keys)}" for command, keys in shapes.items())

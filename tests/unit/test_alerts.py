@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from clio_broadly_sync.cli.alerts import (
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 DENIED = Trouble(77, "Clio refuses the sign-in.")
+HUNG = Trouble(75, "`sync` has held this state.", hangs=True)
 DOWN = Trouble(69, "Clio could not be reached.")
 
 
@@ -105,6 +107,33 @@ def test_busy_is_never_told_and_touches_nothing(file: Path) -> None:
     before = file.read_bytes()
     _hear(file, _at(days=9), Trouble(75, "Another run is at work."))
     assert file.read_bytes() == before
+
+
+def test_a_run_that_hangs_is_told_once_a_day(file: Path) -> None:
+    """At once when it has hung long enough to be told from one that works; another one anew."""
+    assert _said(HUNG, days=3) == [timedelta(days=n) for n in range(3)]
+    assert not _hear(file, START, Trouble(75, "Another run is at work."))
+    assert _hear(file, START, HUNG)
+    assert not _hear(file, START + QUARTER, HUNG)
+    assert _hear(file, START + QUARTER, replace(HUNG, sentence="`login` has held this state."))
+    assert not _hear(file, START + 2 * QUARTER, HUNG)
+
+
+def test_a_run_that_hung_has_ended(file: Path) -> None:
+    """One that works meanwhile touches nothing; the first success forgets it."""
+    assert _hear(file, START, HUNG)
+    before = file.read_bytes()
+    assert not _hear(file, START + QUARTER, Trouble(75, "Another run is at work."))
+    assert file.read_bytes() == before
+    assert not _hear(file, START + 2 * QUARTER, success=True)
+    assert not file.exists()
+
+
+def test_a_run_that_hangs_does_not_begin_the_six_hours_anew(file: Path) -> None:
+    """An outage goes on behind it."""
+    assert not _hear(file, START, DOWN)
+    assert _hear(file, _at(hours=5), HUNG)
+    assert _hear(file, _at(hours=6), DOWN)
 
 
 @pytest.mark.parametrize(

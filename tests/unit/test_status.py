@@ -1,5 +1,6 @@
 """The lines of `status`: what needs a person comes first, with what to do, in 80 columns."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -14,11 +15,15 @@ from clio_broadly_sync.cli import status
 from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.store import Holder
 from clio_broadly_sync.store.overview import Group, PastRun
 
+HOST = os.uname().nodename
 SYNC, BACKFILL = Command.SYNC, Command.BACKFILL
 OLD = NOW - timedelta(days=40)
 MINUTE, QUARTER = timedelta(minutes=1), timedelta(minutes=15)
+HELD = Holder(MINUTE, "sync", NOW - 4 * MINUTE, 4711, "office-pc")
+HUNG = HELD._replace(quiet=timedelta(hours=3), since=NOW - timedelta(hours=3))
 RUN = PastRun(41_234, "sync", NOW - 4 * MINUTE, NOW - 3 * MINUTE, 0)
 WAITS = (
     None, Reason.SETTLING, Reason.SURGE, Reason.UNAVAILABLE, Reason.RETRY, Reason.UNKNOWN_OUTCOME,
@@ -37,6 +42,7 @@ def make_standing(**changes: Any) -> Status:
         last_sync=RUN,
         runs=[RUN],
         at_work=False,
+        running=None,
         waiting=[],
         sending=[],
         held=[],
@@ -48,7 +54,8 @@ def make_standing(**changes: Any) -> Status:
 
 
 def text(**changes: Any) -> str:
-    return "\n".join(status.lines(make_standing(**changes)))
+    said = "\n".join(status.lines(make_standing(**changes)))
+    return said.replace(HOST, "this-machine")
 
 
 def ended(*codes: int | None) -> list[PastRun]:
@@ -73,6 +80,19 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "a backfill is at work, and has not come to all of them": {
         "runs": [RUN._replace(command="backfill", finished_at=None, exit_code=None), RUN],
         "at_work": True, "waiting": [Group(BACKFILL, None, 5, OLD)]
+    },
+    "a run holds the state": {"running": HELD},
+    "a person signs in": {"running": HELD._replace(command="login")},
+    "a run of an earlier version holds the state": {"running": Holder(MINUTE)},
+    "one that does not say which it is holds the state": {"running": HELD._replace(command=None)},
+    "a run of another machine hangs": {"running": HUNG},
+    "a run of this machine hangs, and cron's find it busy": {
+        "running": HUNG._replace(host=HOST),
+        "last_sync": RUN._replace(started_at=NOW - timedelta(hours=3)),
+    },
+    "a run of an earlier version hangs": {"running": Holder(timedelta(days=9))},
+    "a run hangs, and a closing is held": {
+        "running": HUNG, "held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)]
     },
     "the last one was cut short": {"runs": ended(None), "sending": [Group(SYNC, None, 2, NOW)]},
     "cron is silent": {"last_sync": RUN._replace(started_at=NOW - timedelta(hours=3))},
@@ -133,9 +153,27 @@ def test_silent_cron() -> None:
     """More than two hours without a `sync`, however that ended."""
     for ago, silent in ((timedelta(hours=2), False), (timedelta(hours=2, seconds=1), True)):
         last = replace_start(RUN, ago)
-        assert make_standing(last_sync=last).is_silent == silent
+        assert make_standing(last_sync=last).cron_seems_to_run is not silent
         assert ("Cron does not seem to run" in text(last_sync=last)) == silent
-    assert not make_standing(last_sync=None).is_silent
+    assert make_standing(last_sync=None).cron_seems_to_run is None
+
+
+@pytest.mark.parametrize("running", [HELD, HUNG, Holder(MINUTE), Holder(timedelta(hours=3))])
+def test_cron_is_not_blamed_while_somebody_holds_the_state(running: Holder) -> None:
+    """Its runs find the state busy, and leave nothing behind."""
+    for ago, known in ((timedelta(hours=1), True), (timedelta(hours=9), None)):
+        last = replace_start(RUN, ago)
+        assert make_standing(last_sync=last, running=running).cron_seems_to_run is known
+        assert "Cron" not in text(last_sync=last, running=running)
+
+
+def test_a_run_that_hangs_needs_a_person() -> None:
+    """As closings do; one that works does not."""
+    held = [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)]
+    assert make_standing(running=HUNG).needs_a_person
+    assert make_standing(held=held).needs_a_person
+    assert not make_standing(running=HELD).needs_a_person
+    assert not make_standing().needs_a_person
 
 
 def replace_start(run: PastRun, ago: timedelta) -> PastRun:

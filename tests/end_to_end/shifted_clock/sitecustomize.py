@@ -1,4 +1,5 @@
 """Changes the clocks of the child that loads it: CLOCK_AHEAD seconds ahead, or still at CLOCK_AT.
+When a file was written, which the kernel notes by its own clock, is changed as much.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
 the clocks, only the one that counts sleep shows it. Where PEAK names a file, the child writes into
@@ -15,11 +16,29 @@ from pathlib import Path
 
 import time_machine
 
+before = time.time()
 if "CLOCK_AT" in os.environ:
     time_machine.travel(datetime.fromisoformat(os.environ["CLOCK_AT"]), tick=False).start()
 else:
     ahead = timedelta(seconds=float(os.environ["CLOCK_AHEAD"]))
     time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
+
+shift = time.time() - before
+status_of = os.stat
+
+
+class Shifted:
+    """The status of a file that was written `shift` seconds later."""
+
+    def __init__(self, found: os.stat_result) -> None:
+        self._found = found
+        self.st_mtime = found.st_mtime + shift
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._found, name)
+
+
+os.stat = lambda *given, **named: Shifted(status_of(*given, **named))
 
 if peak := os.environ.get("PEAK"):
 
