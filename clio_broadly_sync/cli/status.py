@@ -15,6 +15,7 @@ import click
 from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM, say
+from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
@@ -37,7 +38,7 @@ WAITS: Final[Mapping[Reason | None, str]] = {
     None: "nothing speaks against them; they go with the next run",
     Reason.SETTLING: "they rest for SYNC_SETTLE_HOURS, then go by themselves",
     Reason.SURGE: "too many at once, or after a long silence: a person looks first",
-    Reason.UNAVAILABLE: "the last try broke off; the next run tries again",
+    Reason.UNAVAILABLE: "the last try broke off, or Broadly has a pause; a later run tries again",
     Reason.RETRY: "Broadly asked to try again later",
     Reason.UNKNOWN_OUTCOME: "Broadly's answer was lost; they are tried again",
     Reason.CONTACT_HIDDEN: "Clio hides the contact from this sign-in",
@@ -102,6 +103,8 @@ class Status:
     """A date in the firm's zone; None where no `sync` has run yet."""
     watermark: datetime | None
     """The watermark (aware UTC); None where no `sync` has run yet."""
+    paused_until: datetime | None
+    """Until when nobody is sent to Broadly (aware UTC); None where somebody may be."""
     last_sync: PastRun | None
     """The last `sync`, however it ended; None where there was none yet."""
     runs: list[PastRun]
@@ -152,6 +155,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         first_run=store.first_run,
         start_day=store.start_day,
         watermark=store.watermark,
+        paused_until=rules.paused_until(None if settings.broadly_dedupes else store.doubts, now),
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
@@ -258,6 +262,8 @@ def _how_far(status: Status) -> Iterator[str]:
     yield f"Rule       {status.rule}" + (f", start day {output.day(since)}" if since else "")
     if status.last_sync is not None:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
+    if (until := status.paused_until) is not None:
+        yield f"Paused     until {_on(until, status)}: Broadly's last answer was lost"
 
 
 def _runs(status: Status) -> Iterator[str]:

@@ -110,6 +110,19 @@ WHY: Final[Mapping[Reason, str]] = {
 }
 """The end of the sentence that says why a closing was not sent, waits, or is held."""
 
+PAUSED: Final = (
+    "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
+    "alone; see whether Broadly is out of order, or try one client at once: "
+    "`clio-broadly-sync sync --yes` on a terminal."
+)
+"""What is said of a pause after a lost answer."""
+
+WHY_IN_A_PAUSE: Final = (
+    "nobody was handed over on {changed}, because an answer of Broadly's had been lost before, and "
+    "a later run tries again (`clio-broadly-sync status` says from when on)"
+)
+"""The same for `unavailable` where a pause after a lost answer was not over."""
+
 WHY_BY_ANOTHER: Final = (
     "contact {other} in Clio, which has the same e-mail address or phone number, had the {opt_out} "
     "box checked when it was last read before {changed}"

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.errors import Cause
 from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
 from clio_broadly_sync.domain.reasons import (
     BY_ITSELF,
@@ -22,6 +23,7 @@ from clio_broadly_sync.domain.reasons import (
     OUT_OF_SYNC,
     WHY,
     WHY_BY_ANOTHER,
+    WHY_IN_A_PAUSE,
     Reason,
     State,
 )
@@ -166,6 +168,8 @@ def _held(closing: Closing) -> str:
 
 
 def _why(closing: Closing, reason: Reason) -> str:
+    if closing.cause == Cause.PAUSE:
+        return WHY_IN_A_PAUSE
     return WHY_BY_ANOTHER if _other(closing) is not None else WHY[reason]
 
 
