@@ -78,11 +78,16 @@ class Runs:
     # The program
 
     def sync(
-        self, policy: Policy | None = None, *, approve: bool = False, **changes: Any
+        self,
+        policy: Policy | None = None,
+        *,
+        approve: bool = False,
+        at_once: bool = False,
+        **changes: Any,
     ) -> RunContext:
         """Run a sync; return its context, which holds the report."""
         context = self._begin(policy or make_policy(), changes)
-        pipeline.sync(context, approve=approve)
+        pipeline.sync(context, approve=approve, at_once=at_once)
         return context
 
     def backfill(

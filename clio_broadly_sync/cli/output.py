@@ -11,13 +11,15 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
 from clio_broadly_sync.domain.errors import StoppedError
+from clio_broadly_sync.domain.errors import day as day
+from clio_broadly_sync.domain.errors import moment as moment
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 GAP: Final = "  "
@@ -39,9 +41,6 @@ _INDENT: Final = re.compile(r" *(?:\S+(?: \S+){0,3} {2,})?")
 blanks or more."""
 _DEEPEST: Final = 24
 """Where the indent is deeper than this, the further lines begin at the left margin."""
-
-
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class OutputError(OSError):
@@ -180,7 +179,8 @@ def table_line(cells: Iterable[tuple[Any, int]]) -> str:
     return GAP.join(texts).rstrip()
 
 
-# Numbers, moments and lengths of time as a person reads them.
+# Numbers and lengths of time as a person reads them; `moment` and `day` are for errors as well, so
+# they are in `domain/errors.py`.
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -194,17 +194,6 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def batch_of(run: int, batch: int | None) -> str | None:
     """Return the name of a batch, such as `12.3`: the run's number and the batch's in it."""
     return None if batch is None else f"{run}.{batch}"
-
-
-def moment(at: datetime, zone: tzinfo | None) -> str:
-    """Return a moment as in `20 Nov 2026, 14:05 PST`; a `zone` that is None is this machine's."""
-    there = at.astimezone(zone)
-    return f"{day(there)}, {there:%H:%M %Z}"
-
-
-def day(on: date | None) -> str:
-    """Return a date as in `20 Nov 2026`, whatever the machine's language is."""
-    return "no date" if on is None else f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
 
 
 def length(time: timedelta) -> str:

@@ -15,9 +15,10 @@ import click
 from clio_broadly_sync.cli import app, holder, output
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM, say
+from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
-from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.reasons import FAULTS, WAITS, Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Holder, Store, lock
 from clio_broadly_sync.store.overview import Group, PastRun
@@ -32,18 +33,6 @@ SILENCE: Final = timedelta(hours=2)
 """After so long without a `sync`, cron does not seem to run it."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
 _ACCESS: Final = "give the Clio user of this sign-in access to it"
-
-WAITS: Final[Mapping[Reason | None, str]] = {
-    None: "nothing speaks against them; they go with the next run",
-    Reason.SETTLING: "they rest for SYNC_SETTLE_HOURS, then go by themselves",
-    Reason.SURGE: "too many at once, or after a long silence: a person looks first",
-    Reason.UNAVAILABLE: "the last try broke off; the next run tries again",
-    Reason.RETRY: "Broadly asked to try again later",
-    Reason.UNKNOWN_OUTCOME: "Broadly's answer was lost; they are tried again",
-    Reason.CONTACT_HIDDEN: "Clio hides the contact from this sign-in",
-    Reason.UNREADABLE_FIELD: "a box or a record in Clio cannot be read",
-}
-"""Why closings wait, by their reason."""
 
 TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
     Reason.SURGE: (
@@ -102,6 +91,8 @@ class Status:
     """A date in the firm's zone; None where no `sync` has run yet."""
     watermark: datetime | None
     """The watermark (aware UTC); None where no `sync` has run yet."""
+    paused_until: datetime | None
+    """Until when nobody is sent to Broadly (aware UTC); None where somebody may be."""
     last_sync: PastRun | None
     """The last `sync`, however it ended; None where there was none yet."""
     runs: list[PastRun]
@@ -165,6 +156,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         first_run=store.first_run,
         start_day=store.start_day,
         watermark=store.watermark,
+        paused_until=rules.paused_until(None if settings.broadly_dedupes else store.doubts, now),
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
@@ -274,6 +266,8 @@ def _how_far(status: Status) -> Iterator[str]:
     yield f"Rule       {status.rule}" + (f", start day {output.day(since)}" if since else "")
     if status.last_sync is not None:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
+    if (until := status.paused_until) is not None:
+        yield f"Paused     until {_on(until, status)}: Broadly's last answer was lost"
     yield from holder.lines(status.running, lambda at: _ago(at, status))
 
 

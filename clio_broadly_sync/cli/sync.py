@@ -6,7 +6,7 @@ from datetime import date, datetime
 import click
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.options import DAY, Options, for_a_run
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.cli.run import Run
@@ -23,7 +23,8 @@ def sync(options: Options, dry_run: bool, as_json: bool, limit: int | None, yes:
     Example: clio-broadly-sync sync --dry-run
     """
     run = Run(Command.SYNC, options, dry_run=dry_run, as_json=as_json, limit=limit)
-    run.carry_out(lambda context: pipeline.sync(context, approve=yes))
+    at_once = yes and app.has_terminal()
+    run.carry_out(lambda context: pipeline.sync(context, approve=yes, at_once=at_once))
 
 
 @click.command()

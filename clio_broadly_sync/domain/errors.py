@@ -15,10 +15,11 @@ SyncError
 
 Every message is made of whole sentences for the person who runs the program. None holds a
 client's name, an e-mail address, a phone number or a secret. Text from Clio is put into it through
-`shown`.
+`shown`, and a moment through `moment`.
 """
 
 import re
+from datetime import date, datetime, tzinfo
 from typing import Final, TypeVar
 
 E = TypeVar("E", bound="SyncError")
@@ -54,6 +55,22 @@ def shown(text: str, length: int = 64) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+_MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+
+
+def moment(at: datetime, zone: tzinfo | None) -> str:
+    """Return a moment as in `20 Nov 2026, 14:05 PST`; a `zone` that is None is this machine's."""
+    there = at.astimezone(zone)
+    return f"{day(there)}, {there:%H:%M %Z}"
+
+
+def day(on: date | None) -> str:
+    """Return a date as in `20 Nov 2026`, whatever the machine's language is."""
+    return "no date" if on is None else f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
+
+
 class Cause:
     """The words for what became of an exchange that failed.
 
@@ -87,6 +104,8 @@ class Cause:
     """A complete answer came, with results, but none that fits this item."""
     RATE_LIMIT: Final = "rate_limit"
     """The request was not begun, because the rate limit was used up."""
+    PAUSE: Final = "pause"
+    """The request was not begun, because an earlier answer was lost not long enough ago."""
 
 
 class SyncError(Exception):

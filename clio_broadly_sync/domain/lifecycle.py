@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain.errors import Cause
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -231,6 +232,16 @@ def released(closing: Closing, reason: Reason | None, cause: str | None = None) 
     `cause` is what became of the try (`errors.Cause`).
     """
     return applied(closing, change_released(closing, reason)._replace(cause=cause))
+
+
+def paused(closing: Closing) -> Closing:
+    """Return a closing that is due while nobody is claimed after a lost answer, as it waits.
+
+    One that has another reason to wait keeps it, and so does what a person resent.
+    """
+    if closing.resent or closing.reason not in (None, Reason.SETTLING):
+        return closing
+    return closing._replace(reason=Reason.UNAVAILABLE, cause=Cause.PAUSE)
 
 
 def recovered(closing: Closing, dedupes: bool) -> Closing:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from clio_broadly_sync.domain.errors import Cause
+
 
 class State(StrEnum):
     """Where a closing stands in the ledger."""
@@ -124,6 +126,10 @@ WHY_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
         "what Clio had as the contact's e-mail address or phone number when read on {read} cannot "
         "be used"
     ),
+    (Reason.UNAVAILABLE, Cause.PAUSE): (
+        "nobody was handed over on {changed}, because an answer of Broadly's had been lost before, "
+        "and a later run tries again (`clio-broadly-sync status` says from when on)"
+    ),
     (Reason.NO_CHANNEL, NOT_IN_FIELDS): (
         "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that the "
         "contact had when read on {read}"
@@ -131,6 +137,13 @@ WHY_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
 }
 """The same for a reason with a cause of which there is more to say. The key has of the cause what
 comes before an id."""
+
+PAUSED: Final = (
+    "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
+    "alone; see whether Broadly is out of order, or try one client at once: "
+    "`clio-broadly-sync sync --yes` on a terminal."
+)
+"""What is said of a pause after a lost answer."""
 
 HELPS_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
     (Reason.OPTED_OUT, OF_CONTACT): (
@@ -203,3 +216,15 @@ BY_ITSELF: Final[Mapping[Reason, str]] = {
 }
 """What a person can do where a closing of `sync` waits; those with another reason go by
 themselves."""
+
+WAITS: Final[Mapping[Reason | None, str]] = {
+    None: "nothing speaks against them; they go with the next run",
+    Reason.SETTLING: "they rest for SYNC_SETTLE_HOURS, then go by themselves",
+    Reason.SURGE: "too many at once, or after a long silence: a person looks first",
+    Reason.UNAVAILABLE: "the last try broke off, or Broadly has a pause; a later run tries again",
+    Reason.RETRY: "Broadly asked to try again later",
+    Reason.UNKNOWN_OUTCOME: "Broadly's answer was lost; they are tried again",
+    Reason.CONTACT_HIDDEN: "Clio hides the contact from this sign-in",
+    Reason.UNREADABLE_FIELD: "a box or a record in Clio cannot be read",
+}
+"""Why closings wait, by their reason, in the words of a list."""

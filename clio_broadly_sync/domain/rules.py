@@ -8,6 +8,7 @@ closing's row is in `domain/lifecycle.py`.
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from typing import NamedTuple
 
 from clio_broadly_sync.domain.model import (
     Asked,
@@ -33,6 +34,22 @@ SURGE_WINDOW = timedelta(hours=24)
 """What was sent unapproved within this time counts towards a surge."""
 STALE_WATERMARK = timedelta(hours=72)
 """A watermark that is older than this is stale."""
+PAUSE = timedelta(hours=1)
+"""So long nobody is claimed after a push that ended in doubt; each further doubt doubles it."""
+LONGEST_PAUSE = timedelta(days=1)
+
+
+class Doubts(NamedTuple):
+    """Pushes in a row that ended in doubt, because an answer of the receiver's was lost.
+
+    A run that was killed is none of them: it says nothing about the receiver.
+    """
+
+    in_a_row: int
+    """How many there were since a client was last accepted, at least one."""
+    last_at: datetime
+    """When the last of them ended, by Clio's clock (aware UTC)."""
+
 
 MatterRule = Callable[[Matter, Policy, date], Reason | None]
 ContactRule = Callable[[Contact, Policy], Reason | None]
@@ -202,6 +219,29 @@ def is_stale(watermark: datetime, now: datetime) -> bool:
     Cron may have been dead, or the state may be an old copy.
     """
     return now - watermark > STALE_WATERMARK
+
+
+def pause_after(doubts: int) -> timedelta:
+    """Return how long nobody is claimed after so many doubts in a row, of which there is one."""
+    doublings = min(doubts - 1, LONGEST_PAUSE // PAUSE)  # more of them make no difference
+    return min(PAUSE * (1 << doublings), LONGEST_PAUSE)
+
+
+def paused_until(doubts: Doubts | None, now: datetime) -> datetime | None:
+    """Return until when nobody is claimed because of these doubts; None: somebody may be.
+
+    A doubt that lies further ahead than clocks may differ was noted by a wrong clock, so its pause
+    counts as over. Then, too, one client goes alone.
+    """
+    if doubts is None or doubts.last_at > now + PAUSE:
+        return None
+    until = doubts.last_at + pause_after(doubts.in_a_row)
+    return until if until > now else None
+
+
+def most_at_once(doubts: Doubts | None, batch_size: int) -> int:
+    """Return how many may be claimed at once: one, until somebody is accepted after a doubt."""
+    return batch_size if doubts is None else 1
 
 
 def start_day(now: datetime, zone: tzinfo | None) -> date:

@@ -70,6 +70,11 @@ class RunContext:
         pinned = self.store.pins()
         return pinned.fields if pinned is not None else FieldIds(None, None)
 
+    @property
+    def doubts(self) -> rules.Doubts | None:
+        """The pushes in a row that ended in doubt; None where the receiver dedupes."""
+        return None if self.policy.dedupes else self.store.doubts
+
     def at(self) -> Moment:
         """Return the moment for decisions on what was read last: when Clio was asked for it."""
         read_at = self.source.asked_at()

@@ -94,8 +94,8 @@ def give_back(context: RunContext, reason: Reason | None, cause: str | None = No
 
 
 def _batch_size(context: RunContext) -> int:
-    left = context.batch_size if context.limit is None else context.limit - context.report.to_send
-    return min(context.batch_size, left)
+    most = rules.most_at_once(context.doubts, context.batch_size)
+    return most if context.limit is None else min(most, context.limit - context.report.to_send)
 
 
 def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Candidate]:
@@ -279,13 +279,27 @@ def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
 
     try:
         for receipts in context.sink.send([c.request for c in batch], seconds_left):
-            _settle(context, receipts)
-            in_doubt = any(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
-            lost = lost or (in_doubt and not context.policy.dedupes)
+            lost = _take_in(context, receipts) or lost
     except UnavailableError as error:
         if not lost:
             return _after_refusal(context, error, seconds_left())
     return False if lost else None
+
+
+def _take_in(context: RunContext, receipts: Sequence[Receipt]) -> bool:
+    """Settle the receipts of a POST, and note what they say of the receiver.
+
+    Return whether they leave somebody in doubt for good. A doubt is noted before it is settled, and
+    its end afterwards, so that a kill in between leaves a pause too many and none too few.
+    """
+    outcomes = {receipt.outcome for receipt in receipts}
+    lost = Outcome.UNKNOWN in outcomes and not context.policy.dedupes
+    if lost:
+        context.store.note_doubt(context.source.now())
+    _settle(context, receipts)
+    if not lost and outcomes & {Outcome.ACCEPTED, Outcome.DUPLICATE}:
+        context.store.end_doubts()
+    return lost
 
 
 def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: float) -> bool:

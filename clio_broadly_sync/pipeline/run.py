@@ -7,24 +7,34 @@ and how one walk of a push goes, in `pipeline/push.py`.
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError, UnavailableError
+from clio_broadly_sync.domain.errors import (
+    Cause,
+    StoppedError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+    because,
+    moment,
+)
 from clio_broadly_sync.domain.model import Approval, Command, Due, Page
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import PAUSED, Reason, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.pipeline.push import check_fields, push_once
+from clio_broadly_sync.pipeline.push import LOOK_AHEAD, check_fields, push_once
 from clio_broadly_sync.pipeline.push import end as end_push
 
 MAX_BARREN_WALKS = 3
 """A push ends after so many walks in a row in which no closing got any further."""
 
 
-def sync(context: RunContext, *, approve: bool) -> None:
+def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     """Pull what closed since the watermark, then push; the first time, only set the start.
 
-    With `approve`, a person approves what is due, so that a surge does not wait.
+    With `approve`, a person approves what is due, so that a surge does not wait; and with
+    `at_once`, a pause after a lost answer is not waited out.
     """
     begin(context)
     watermark, first_run = context.store.watermark, context.store.first_run
@@ -41,7 +51,7 @@ def sync(context: RunContext, *, approve: bool) -> None:
             _await_approval(context, due(context))
     walk.move_watermark()
     if any_due:
-        push(context, due(context), approve=approve)
+        push(context, due(context), approve=approve, at_once=at_once)
 
 
 def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
@@ -51,6 +61,7 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
     """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
+    _heed_pause(context, due(context), approved_only=False)
     lined_up = context.store.ledger.line_up(due(context), approved_only=False)
     if not lined_up or confirm(lined_up):
         push(context, due(context), approve=False)
@@ -103,15 +114,18 @@ def pull(context: RunContext, pages: Iterable[Page]) -> None:
             context.record_decisions(pairs)
 
 
-def push(context: RunContext, wanted: Due, *, approve: bool) -> None:
+def push(context: RunContext, wanted: Due, *, approve: bool, at_once: bool = False) -> None:
     """Send what is due to Broadly, in batches; give back what was claimed and could not be sent.
 
-    Raise UnavailableError where Clio or Broadly is too slow, or where clients are left in doubt
-    that the next run tries again; and any other SyncError that ended the push.
+    Raise UnavailableError where Clio or Broadly is too slow, where a pause is not over (unless
+    `at_once`), or where clients are left in doubt that the next run tries again; and any other
+    SyncError that ended the push.
     """
     approved_only = context.policy.command is Command.SYNC and _surge(
         context, wanted, approve=approve
     )
+    if not at_once:
+        _heed_pause(context, wanted, approved_only=approved_only)
     barren = 0
     try:
         while push_once(context, wanted, approved_only=approved_only):
@@ -202,6 +216,25 @@ def _recover(context: RunContext) -> None:
         lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()
     )
     context.report.count_held(sum(closing.state is State.HELD for closing in left))
+
+
+def _heed_pause(context: RunContext, wanted: Due, *, approved_only: bool) -> None:
+    """Raise UnavailableError where a pause after a lost answer keeps back what may go otherwise.
+
+    What is due is noted to wait for that; what waits for it already is not written again.
+    """
+    until = rules.paused_until(context.doubts, context.source.now())
+    ledger = context.store.ledger
+    if until is None or context.limit == 0:
+        return
+    if not ledger.line_up(wanted, approved_only=approved_only):
+        return
+    closings = ledger.lined_up()
+    while chunk := list(islice(closings, LOOK_AHEAD)):
+        pairs = [(closing, lifecycle.paused(closing)) for closing in chunk]
+        context.record_decisions([(old, new) for old, new in pairs if new != old])
+    error = UnavailableError(PAUSED.format(until=moment(until, context.zone)))
+    raise because(Cause.PAUSE, error)
 
 
 def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The facts about a state (pins, watermark, runs, which token was checked), and its ledger.
+"""The facts about a state (pins, watermark, doubts, runs, the checked token), and its ledger.
 
 The tokens themselves are read and written in `store/tokens.py`.
 """
@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
@@ -163,6 +164,29 @@ class Store:
     def move_watermark(self, to: datetime) -> None:
         self._save({"watermark": to.isoformat()})
 
+    # How Broadly answers.
+
+    @property
+    def doubts(self) -> Doubts | None:
+        """The pushes in a row that ended in doubt; None where the last one did not."""
+        return _doubts(self._facts.get("doubts", ""))
+
+    def note_doubt(self, at: datetime) -> None:
+        """Note that a push ends in doubt at the moment `at` (aware UTC)."""
+        before = self.doubts
+        in_a_row = 1 if before is None else before.in_a_row + 1
+        self._note_doubts(f"{in_a_row} {at.isoformat()}")
+
+    def end_doubts(self) -> None:
+        """Note that Broadly has accepted somebody since the last doubt."""
+        if self.doubts is not None:
+            self._note_doubts("")
+
+    def _note_doubts(self, text: str) -> None:
+        """Write the fact as patiently as the receipts that it goes with are written."""
+        with database.patience(self._connection):
+            self._save({"doubts": text})
+
     # Who is signed in.
 
     @property
@@ -250,6 +274,16 @@ def _aware(text: str) -> None:
         raise ValueError
 
 
+def _doubts(text: str) -> Doubts | None:
+    if not text:
+        return None
+    in_a_row, last_at = text.split()
+    _aware(last_at)
+    if int(in_a_row) < 1:
+        raise ValueError
+    return Doubts(int(in_a_row), datetime.fromisoformat(last_at))
+
+
 def _id(text: str) -> None:
     if text and int(text) <= 0:
         raise ValueError
@@ -270,6 +304,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "opt_out_field": _id,
     "opt_in_field": _id,
     "sign_in_expires_at": _aware,
+    "doubts": _doubts,
 }
 
 

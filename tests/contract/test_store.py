@@ -18,6 +18,7 @@ from factories import NOW, make_candidate, make_closing, make_due
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import Store, locked
 
 PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
@@ -420,6 +421,22 @@ def test_facts_survive(path: Path) -> None:
         store.move_watermark(mark + timedelta(minutes=15))
     with Store.open(path) as store:
         assert store.watermark == mark + timedelta(minutes=15)
+
+
+def test_doubts_survive(path: Path) -> None:
+    """How many there were in a row and when the last one was, until they have ended."""
+    with Store.open(path) as store:
+        store.end_doubts()
+        assert store.doubts is None
+        store.note_doubt(NOW)
+        store.note_doubt(NOW + timedelta(hours=1, microseconds=7))
+    with Store.open(path) as store:
+        assert store.doubts == Doubts(2, NOW + timedelta(hours=1, microseconds=7))
+        store.end_doubts()
+    with Store.open(path) as store:
+        assert store.doubts is None
+        store.note_doubt(NOW)
+        assert store.doubts == Doubts(1, NOW)
 
 
 @pytest.mark.parametrize(

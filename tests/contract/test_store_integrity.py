@@ -49,6 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.ledger.record([(None, skipped), (None, make_closing(WAITS))], NOW)
         _hand_over(store, *ENDS)
         receipts = [make_receipt(make_closing(number), ENDS[number]) for number in ENDS]
+        store.note_doubt(NOW)
         store.ledger.settle(receipts, lambda r, c: lifecycle.settled(r, c, POLICY), NOW)
         store.finish_run(0, NOW)
         store.begin_run("outbox", "r2", LATER)
@@ -308,6 +309,7 @@ UNREADABLE = {
     "clio_account": ["seven", "-7"],
     "opt_out_field": ["0"],
     "hash_key": ["zz", "00"],
+    "doubts": ["1", "0 2026-11-20T18:00:00+00:00", "1 2026-11-20T18:00:00", "x y", "1 2 3"],
 }
 
 

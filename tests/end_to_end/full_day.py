@@ -25,8 +25,11 @@ def full_day(world: World, done: Transcript) -> dict[str, int]:
     world.broadly.faults.add(faults.lose_answer())
     done.run("sync")
     world.later(minutes=15)
-    done.note("A further one, while Broadly is busy.")
+    done.note("A further one, which waits until an hour is over since the answer was lost.")
     closed["unavailable"] = world.closing().matter
+    done.run("sync", "--json")
+    world.later(minutes=45)
+    done.note("The hour is over, and Broadly is busy.")
     world.busy()
     done.run("sync", "--json")
     done.note("A further one, that rests for a day.")

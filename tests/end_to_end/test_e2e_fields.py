@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 
+from rig import faults
 from world import World
 
 from clio_broadly_sync.sandbox import Box
@@ -135,6 +136,20 @@ def test_what_is_in_doubt_is_held_at_a_new_address(world: World) -> None:
     assert world.sync("--json").delivery == {}
     assert world.posts == []
     assert {row.state for row in world.rows()} == {"held"}
+
+
+def test_pause_is_over_at_a_new_address(world: World) -> None:
+    """Another receiver has lost no answer, so it gets whole batches at once."""
+    world.closings(3)
+    world.broadly.faults.add(faults.drop())
+    assert world.sync("--json", BROADLY_BATCH_SIZE="1").delivery == {"held": 1, "waiting": 2}
+    assert world.sync().code == 69
+    world.broadly.path = "/v2/batch"
+    world.settings["BROADLY_URL"] = world.broadly.endpoint
+    assert world.check("--accept").code == 0
+    world.forget()
+    assert world.sync("--json").delivery == {"sent": 2}
+    assert len(world.posts) == 1
 
 
 def test_another_account_or_host_is_never_taken_over(world: World) -> None:

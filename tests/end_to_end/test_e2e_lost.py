@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rig import faults
 from rig.faults import Fault
+from terminal import on_terminal
 from world import NO_WAITS, World, customers, in_pairs
 
 from clio_broadly_sync.sandbox import Response
@@ -73,7 +74,7 @@ def test_unreadable_answers_are_repeated_under_a_new_key(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["lost", "cut", "half a JSON", "HTML", "error inside", "500"])
 def test_unknown_outcome_is_held_where_broadly_does_not(world: World, name: str) -> None:
-    """The push ends there, so that one incident holds one batch."""
+    """The push ends there, so that it holds one batch."""
     matters = world.closings(4)
     world.broadly.faults.add((NO_ANSWER | BAD_ANSWER)[name])
     ran = world.sync("--json", BROADLY_BATCH_SIZE="2")
@@ -87,6 +88,7 @@ def test_held_ends_the_run_with_attention(world: World) -> None:
     matters = world.closings(4)
     world.broadly.faults.add(faults.lose_answer())
     assert world.sync("--json", BROADLY_BATCH_SIZE="2").code == 65
+    world.later(minutes=61)
     assert world.sync("--json", BROADLY_BATCH_SIZE="2").delivery == {"sent": 2}
     for matter in matters:
         world.firm.edit(matter)
@@ -94,7 +96,31 @@ def test_held_ends_the_run_with_attention(world: World) -> None:
     assert world.sync("--json", "--yes").delivery == {}
     span = world.day(3), world.day()
     assert world.backfill(*span, "--yes", "--json").delivery == {}
-    assert world.posts == [matters[:2], matters[2:]]
+    assert world.posts == [matters[:2], matters[2:3], matters[3:]]
+
+
+def test_outage_is_paid_for_once_an_hour_and_then_less_often(world: World) -> None:
+    """One batch, and then one client after each pause; `status` and `check` say until when."""
+    world.later(days=2)  # so that the program's own clock is the firm's
+    matters = world.closings(8)
+    batches = {"BROADLY_BATCH_SIZE": "3"}
+    world.broadly.faults.add(faults.answer(503), times=None)
+    codes = []
+    for _ in range(16):
+        codes.append(world.sync(**batches).code)
+        world.later(minutes=15, seconds=1)
+    assert codes == [65, 69, 69, 69, 65, *[69] * 7, 65, 69, 69, 69]
+    assert world.posts == [matters[:3], [matters[3]], [matters[4]]]
+    assert "Paused     until " in world.run("status").out
+    assert "warning  pause: Broadly's last answer was lost, so nobody" in world.check().out
+    dry = world.sync("--dry-run", "--json")
+    assert (dry.code, dry.json["requests"]["broadly"]) == (69, 0)
+    world.broadly.faults.clear()
+    assert world.sync("--yes", "--json").code == 69  # nobody looks on
+    ran = on_terminal(world, "sync", "--yes", **batches)
+    assert ran.code == 0
+    assert world.posts[3:] == [[matters[5]], matters[6:]]
+    assert "Paused" not in world.run("status").out
 
 
 @pytest.mark.parametrize("dedupes", [True, False])

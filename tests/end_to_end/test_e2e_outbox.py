@@ -30,11 +30,12 @@ def _dead(world: World, **who: Any) -> Closing:
 
 
 def _held(world: World, *, taken: bool = False, **who: Any) -> Closing:
-    """Close a matter of which nobody knows whether Broadly took its client."""
+    """Close a matter of which nobody knows whether Broadly took its client; the pause is over."""
     closing = world.closing(**who)
     world.broadly.faults.add(faults.lose_answer() if taken else faults.drop())
     assert world.sync(BROADLY_DEDUPES="false").code == 65
     assert world.ledger()[closing.matter].state == "held"
+    world.later(minutes=61)
     return closing
 
 
@@ -445,6 +446,8 @@ def test_what_a_killed_run_left_is_put_right_first(world: World, dedupes: bool) 
 def test_resend_leaves_what_nobody_had_seen(world: World) -> None:
     """What a killed run left became held just now: a `--yes` from before cannot have meant it."""
     held = _held(world)
+    world.closing()
+    assert world.sync("--json").delivery == {"sent": 1}  # so that two go at once again
     matters = _in_doubt(world)
     ran = _outbox(world, "resend", "--all", "--yes", "--json")
     assert (ran.code, ran.json["changed"], ran.json["found"]["held"]) == (65, 0, 3)

@@ -53,6 +53,7 @@ def test_second_waits_while_the_first_is_unknown(world: World) -> None:
     first, second = world.matter(contact), world.matter(contact)
     world.broadly.faults.add(faults.lose_answer())
     assert world.sync("--json").delivery == {"held": 1, "waiting": 1}
+    world.later(minutes=61)
     ran = world.sync("--json", "-v")
     assert ran.decisions == {second: ASKED}
     assert world.posts == [[first]]

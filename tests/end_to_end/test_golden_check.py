@@ -153,6 +153,11 @@ def _rejected(world: World) -> None:
     _run(65)(world)
 
 
+def _paused(world: World) -> None:
+    world.broadly.faults.add(faults.drop())
+    _run(65)(world)
+
+
 HERE: dict[str, Act] = {
     "all is well, before the first sync": lambda world: None,
     "the settings are wrong": _set(SYNC_RULE="perhaps", BROADLY_URL="nowhere"),
@@ -184,6 +189,7 @@ STATE: dict[str, Act] = {
     "the state is another program's": _change_state("DROP TABLE schema_version"),
     "the last sync failed": _run(77, CLIO_ACCESS_TOKEN="withdrawn"),
     "the last sync found something for a person": _rejected,
+    "Broadly has a pause": _paused,
     "some wait for a later run": _run(0, SYNC_SETTLE_HOURS="24"),
     "cron is silent": lambda world: world.later(hours=3),
     "rule and address are changed": _new_rule_and_address,

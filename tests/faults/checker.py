@@ -8,6 +8,7 @@ killed.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import books
@@ -24,6 +25,10 @@ FRESH = timedelta(minutes=15)
 """How old a reading may be when it is sent."""
 CORRECTED = timedelta(days=30)
 """How long another close date of the same matter counts as a correction, not as a new closing."""
+PAUSE = timedelta(hours=1)
+"""How long nothing is sent after a POST that ended in doubt, where Broadly does not dedupe."""
+IN_DOUBT = {None, 408, 425, 500, 502, 504}
+"""Statuses (None: no answer) that do not say what became of a POST."""
 STATES = {"pending", "sending", "sent", "skipped", "held", "dead"}
 SKIPPED_FOR = {
     "not_closed", "no_client", "no_close_date", "closed_before_start", "closed_too_long_ago",
@@ -41,6 +46,7 @@ def check(world: World, told: Circumstances) -> None:
     check_every_post_was_read_for(world, told)
     check_nobody_is_asked_twice(world, told)
     check_nobody_dropped_is_asked(world, told)
+    check_pause_after_a_doubt(world, told)
     check_nothing_leaks(world)
     if world.state.exists():
         found = books.read(world.state)
@@ -148,6 +154,20 @@ def check_nobody_dropped_is_asked(world: World, told: Circumstances) -> None:
             if one.at - dropped.at < CORRECTED - told.spread:
                 same = one.transaction_id.rpartition(":")[0] == dropped.matter
             assert not same, f"{one.transaction_id} was sent although dropped"
+
+
+def check_pause_after_a_doubt(world: World, told: Circumstances) -> None:
+    """Check that no POST comes within an hour of one that ended in doubt by a fault of Broadly's.
+
+    Where the program was killed, there was no such fault.
+    """
+    if world.broadly.dedupes:
+        return
+    for before, after in pairwise(world.broadly.posts[told.posts_forgotten :]):
+        apart = after.at - before.at
+        lost = before.fault and (before.status in IN_DOUBT or not before.whole)
+        long_ago = apart >= PAUSE - told.spread
+        assert long_ago or not lost, f"a POST came {apart} after one that ended in doubt"
 
 
 def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> None:

@@ -68,6 +68,8 @@ class Circumstances:
     """The closings that a person dropped."""
     forgotten: list[Forgotten] = field(default_factory=list)
     """The copies of the state that were put back."""
+    posts_forgotten: int = 0
+    """How many POSTs there had been when the last of them was put back."""
     earliest: timedelta = ON_TIME
     """How far ahead of the firm's clock the slowest clock was (not above zero)."""
     latest: timedelta = ON_TIME

@@ -88,6 +88,7 @@ class Drill(World):
         shutil.copytree(copy, self.state.parent)
         names = [one.transaction_id for one in self.broadly.accepted]
         self.circumstances.note_put_back(told, accepted, names)
+        self.circumstances.posts_forgotten = len(self.broadly.posts)
         self._watermark = ""
 
     def rest(self, *arguments: str) -> None:

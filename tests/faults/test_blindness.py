@@ -63,7 +63,7 @@ def _answer_lost(drill: Drill) -> None:
     drill.closings(2)
     drill.broadly.faults.add(faults.lose_answer())
     drill.sync()
-    drill.later(hours=1)
+    drill.later(hours=2)
     drill.sync()
 
 

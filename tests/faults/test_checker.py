@@ -133,6 +133,17 @@ TAKEN_OTHERWISE: dict[str, Falsify] = {
 }
 
 
+def _sent_soon_after_a_doubt(drill: Drill) -> None:
+    """Let the answer to the first POST be lost, and let another one come ten minutes later."""
+    history, post = drill.broadly.history, drill.broadly.posts[0]
+    later = replace(post.request, at=post.at + timedelta(minutes=10))
+    history[history.index(post)] = replace(post, status=None, fault="lost")
+    history.append(replace(post, request=later))
+
+
+TAKEN_OTHERWISE["a POST came 0:10:00 after one"] = _sent_soon_after_a_doubt
+
+
 # What the state holds
 
 

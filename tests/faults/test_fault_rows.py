@@ -165,6 +165,7 @@ def test_row_05_answer_lost(make_drill: MakeDrill, dedupes: bool) -> None:
                 drill.sync()
                 held = [m for m, state in _states(drill).items() if state == "held"]
                 assert len(held) == (0 if dedupes else min(size, 4))
+                drill.later(minutes=61)
                 drill.rest("sync")
                 assert sorted(drill.asked) == matters
 
@@ -287,7 +288,7 @@ def test_row_09_answer_that_is_wrong(drill: Drill) -> None:
             assert _watermark(drill) == before
             drill.clio.faults.clear()
             drill.broadly.faults.add(faults.garble(body))
-            drill.later(hours=2)
+            drill.later(hours=25)  # no pause is longer than a day
             assert drill.sync().code == 65
     drill.rest("sync")
     assert set(_states(drill).values()) == {"held"}

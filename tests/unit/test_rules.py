@@ -653,6 +653,42 @@ def test_stale_watermark(hours: float, stale: bool) -> None:
     assert rules.is_stale(NOW - timedelta(hours=hours), NOW) is stale
 
 
+@pytest.mark.parametrize(
+    ("doubts", "hours"),
+    [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 24), (7, 24), (10**9, 24)],
+)
+def test_pause_after_doubts(doubts: int, hours: int) -> None:
+    """An hour, and twice as long after each further doubt, up to a day."""
+    pause, second = timedelta(hours=hours), timedelta(seconds=1)
+    found = rules.Doubts(doubts, NOW)
+    assert rules.paused_until(found, NOW) == NOW + pause
+    assert rules.paused_until(found, NOW + pause - second) == NOW + pause
+    assert rules.paused_until(found, NOW + pause) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "paused"),
+    [
+        (timedelta(minutes=60), True),
+        (timedelta(minutes=61), False),
+        (timedelta(hours=47), False),
+        (datetime.max.replace(tzinfo=UTC) - NOW, False),
+        (datetime.min.replace(tzinfo=UTC) - NOW, False),
+    ],
+)
+def test_doubt_that_lies_ahead_of_the_clock(ahead: timedelta, paused: bool) -> None:
+    """By more than clocks may differ, it was noted by a wrong clock and counts as over."""
+    for doubts in (1, 9):
+        found = rules.paused_until(rules.Doubts(doubts, NOW + ahead), NOW)
+        assert (found is not None) is paused
+
+
+def test_one_alone_after_a_doubt() -> None:
+    """Whether its pause is over or not; and as many as fit where there was none."""
+    assert rules.paused_until(None, NOW) is None
+    assert (rules.most_at_once(None, 50), rules.most_at_once(rules.Doubts(1, NOW), 50)) == (50, 1)
+
+
 @pytest.mark.parametrize(("minutes", "fresh"), [(0, True), (15, True), (15.01, False)])
 def test_fresh(minutes: float, fresh: bool) -> None:
     """What was read is fresh for 15 minutes."""

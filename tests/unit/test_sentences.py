@@ -105,6 +105,9 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     "waits, of a sync, while a backfill is at work": (story(PENDING), BESIDE_A_BACKFILL),
     "waits, resent": (story(PENDING, resent=True), given()),
     "settles for a day": (story(PENDING, Reason.SETTLING), given(settle_hours=24)),
+    "waits, in a pause of Broadly's": (
+        story(PENDING, Reason.UNAVAILABLE, cause="pause"), given()
+    ),
     "in doubt, Broadly dedupes": (story(PENDING, **IN_DOUBT), given(dedupes=True)),
     "in doubt, Broadly does not": (story(PENDING, **IN_DOUBT), given(dedupes=False)),
     "in doubt, resent": (story(PENDING, **IN_DOUBT, resent=True), given()),

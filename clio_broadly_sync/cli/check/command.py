@@ -98,6 +98,7 @@ class _Check:
         yield here.ping(settings, self.stop)
         if known is not None:
             yield from here.runs(known.status)
+            yield from here.pause(known.status)
             yield here.outbox(known.status)
         else:
             yield findings.untested("last run", "the state comes first.")
@@ -151,7 +152,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
 
     Raise ConfigError where the host or the account is another, which is never taken over, or where
     a custom field is not in order. A new rule sets a new start day, today in the firm's zone. After
-    a new BROADLY_URL, the rows in doubt become held.
+    a new BROADLY_URL, the rows in doubt become held, and a pause after a lost answer is over.
     """
     wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
@@ -169,6 +170,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
         facts["start_day"] = rules.start_day(source.now(), zone).isoformat()
     if found.broadly_url != known.broadly_url:
         _hold_what_is_in_doubt(store)
+        facts["doubts"] = ""
     store.pin(pins.with_account(found, account), **facts)
     yield from _changes(known, found)
 

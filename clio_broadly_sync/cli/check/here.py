@@ -31,6 +31,7 @@ from clio_broadly_sync.domain.errors import (
     outcome_of,
 )
 from clio_broadly_sync.domain.model import Pins
+from clio_broadly_sync.domain.reasons import PAUSED
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.store.database import others_may
@@ -190,6 +191,13 @@ def runs(status: Status) -> Iterator[Finding]:
             f"The last `sync` began {output.length(status.now - sync.started_at)} ago: cron does "
             "not seem to run it. Look at its line with `crontab -l`.",
         )
+
+
+def pause(status: Status) -> Iterator[Finding]:
+    """Yield a warning where nobody is sent to Broadly for a while after a lost answer."""
+    if (until := status.paused_until) is not None:
+        says = PAUSED.format(until=output.moment(until, status.zone))
+        yield findings.warning("pause", says)
 
 
 def outbox(status: Status) -> Finding:
