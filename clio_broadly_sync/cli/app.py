@@ -27,7 +27,7 @@ from clio_broadly_sync.settings import (
     salvage_settings,
     state_beside,
 )
-from clio_broadly_sync.store import Store, lock
+from clio_broadly_sync.store import Store, leftovers
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
@@ -104,7 +104,7 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
 def locked(settings: Settings) -> AbstractContextManager[None]:
     """Hold the state for the command that was called, whose name the lock then bears."""
     called = click.get_current_context().command_path.removeprefix(f"{PROGRAM} ")
-    return lock.locked(settings.sync_state, called)
+    return leftovers.locked(settings.sync_state, called)
 
 
 def another_state(options: Options, settings: Settings) -> Path | None:

@@ -4,7 +4,8 @@ No personal data is written to it: people are known by keyed hashes only (`store
 """
 
 from clio_broadly_sync.store.ledger import Claim
-from clio_broadly_sync.store.lock import Holder, holder, locked
+from clio_broadly_sync.store.leftovers import locked, look_beside
+from clio_broadly_sync.store.lock import Holder, holder
 from clio_broadly_sync.store.outbox import Listed, Selection
 from clio_broadly_sync.store.overview import SurgeFigures
 from clio_broadly_sync.store.state import Store
@@ -20,4 +21,5 @@ __all__ = [
     "TokenStore",
     "holder",
     "locked",
+    "look_beside",
 ]

@@ -7,18 +7,19 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, NamedTuple, Self
 
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
-from clio_broadly_sync.store import database, lock
+from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.history import History
-from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
+from clio_broadly_sync.store.integrity import Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
@@ -34,11 +35,22 @@ _UNFINISHED = """
     WHERE firm = :firm AND finished_at IS NULL
     AND run = (SELECT max(run) FROM runs WHERE firm = :firm)
 """
+_LAST_RUNS = "SELECT run, run_id FROM runs WHERE firm = ? ORDER BY run DESC LIMIT 2"
 _LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
 _BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
 _FINISH_RUN = (
     "UPDATE runs SET exit_code = ?, finished_at = ?, failure = ? WHERE firm = ? AND run = ?"
 )
+NO_RUN: Final = (0, "")
+
+
+class _Base(NamedTuple):
+    """A state's file alone, without the changes in the -wal beside it."""
+
+    run: tuple[Any, ...] | None
+    """The number and the id of its last run, `NO_RUN` where it has none; None: cannot be told."""
+    stamp: object
+    """What is the same as long as nobody writes to it."""
 
 
 class Store:
@@ -52,8 +64,8 @@ class Store:
         self._firm = firm
         self._run = 0
         with database.transaction(self._connection):
-            self._facts = _read_facts(connection, firm)
-            _check_facts(self._facts)
+            self._facts = facts.read(connection, firm)
+            facts.check(connection, firm, self._facts)
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
@@ -67,6 +79,8 @@ class Store:
         self.at_work: str | None = None
         """Of a copy: the command of the run that was at work as it was made; None where none was.
         What such a run has claimed is on its way, and was not cut short."""
+        self._beside: tuple[Path, _Base] | None = None
+        """Of a copy: the state and its file alone, where changes lay in a -wal beside it."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -79,8 +93,16 @@ class Store:
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        store = cls(database.open_snapshot(path))
+        base = _base(path)
+        try:
+            store = cls(database.open_snapshot(path))
+        except DamagedError:
+            if base is None or lock.holder(path) is not None:
+                raise
+            raise DamagedError(half_restored(path)) from None
         store.at_work = store._at_work_as_copied(path)
+        if base is not None:
+            store._beside = path, base
         return store
 
     def __enter__(self) -> Self:
@@ -92,12 +114,34 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Where another program reads the state, closing it would leave the -wal as it is.
+        with suppress(sqlite3.Error, StorageError):
+            database.take_in(self._connection)
         self._connection.close()
 
-    def is_sound(self) -> bool:
-        """Tell whether SQLite finds the file whole when it takes a quick look."""
+    def flaws(self, now: datetime | None) -> list[Flaw]:
+        """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.
+
+        Of a copy that includes whether the changes that lay beside the state belong to it.
+        """
+        found = self.integrity.flaws(now)
+        if self._beside is not None:
+            is_broken = any(flaw.grave for flaw in found) and self.at_work is None
+            if is_broken or not self._fits(*self._beside):
+                found.append(Flaw("wal", half_restored(self._beside[0])))
+        return found
+
+    def _fits(self, path: Path, base: _Base) -> bool:
+        """Tell whether the copied changes may be those of the state's file.
+
+        A -wal holds changes of one run at most (`database.take_in`), so the run before it is in the
+        file. Where somebody has written to the file meanwhile, he has looked before.
+        """
         with database.transaction(self._connection) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+            last = [tuple(row) for row in connection.execute(_LAST_RUNS, (self._firm,))]
+        begins = [number for number, _ in last] in ([], [1])
+        fits = base.run is None or base.run in last or (base.run == NO_RUN and begins)
+        return fits or base.stamp != database.stamp(path)
 
     # What the state was made with.
 
@@ -117,7 +161,7 @@ class Store:
             fields=FieldIds(opt_out, opt_in),
         )
 
-    def pin(self, pins: Pins, **facts: str | None) -> None:
+    def pin(self, pins: Pins, **more: str | None) -> None:
         """Set the pins and, in the same transaction, other facts.
 
         A fact whose value is None is left as it is.
@@ -130,7 +174,7 @@ class Store:
             "opt_out_field": str(pins.fields.opt_out or ""),
             "opt_in_field": str(pins.fields.opt_in or ""),
         }
-        self._save(values | {name: value for name, value in facts.items() if value is not None})
+        self._save(values | {name: value for name, value in more.items() if value is not None})
 
     # How far it has come.
 
@@ -169,7 +213,7 @@ class Store:
     @property
     def doubts(self) -> Doubts | None:
         """The pushes in a row that ended in doubt; None where the last one did not."""
-        return _doubts(self._facts.get("doubts", ""))
+        return facts.doubts(self._facts.get("doubts", ""))
 
     def note_doubt(self, at: datetime) -> None:
         """Note that a push ends in doubt at the moment `at` (aware UTC)."""
@@ -243,6 +287,8 @@ class Store:
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
 
     def _save(self, values: Mapping[str, str]) -> None:
+        if "watermark" in values:
+            values = {**values, "watermark_run": str(self._run)}
         with self._writer.transaction(self._connection) as connection:
             self._write(connection, values)
         self._facts.update(values)
@@ -252,66 +298,39 @@ class Store:
         connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
 
 
-def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
-    rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
-    return {row["name"]: row["value"] for row in rows}
+def half_restored(path: Path) -> str:
+    """Return the sentence about a state that does not fit the changes beside it."""
+    return (
+        f"{path.name} is missing, or does not fit the changes that a killed run left beside it in "
+        f"{path.name}-wal, as after half a restore: put back copies of one moment, or a copy of "
+        f"{path.name} alone once {path.name}-wal and {path.name}-shm are moved away (README, "
+        "“Half a restore”)."
+    )
 
 
-def _check_facts(facts: Facts) -> None:
-    """Raise StorageError for facts that no run could have written, before anything uses them."""
-    unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
-    if PINNED & facts.keys():
-        unreadable |= (PINNED | {"hash_key"}) - facts.keys()
-    if unreadable:
-        raise StorageError(
-            f"The state is damaged: what it says of {', '.join(sorted(unreadable))} cannot be "
-            f"read. {RESTORE}"
-        )
+def _base(path: Path) -> _Base | None:
+    """Return the state's file alone; None where no changes lie beside it.
+
+    Raise DamagedError where it is gone and they are not.
+    """
+    with database.storage_errors():
+        if not database.has_changes_beside(path):
+            return None
+        if not database.exists(path):
+            raise DamagedError(half_restored(path))
+        stamp = database.stamp(path)
+        return _Base(_last_run_alone(path), stamp)
 
 
-def _aware(text: str) -> None:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError
+def _last_run_alone(path: Path) -> tuple[Any, ...] | None:
+    """Return the last run in the state's file alone; None where that cannot be told.
 
-
-def _doubts(text: str) -> Doubts | None:
-    if not text:
-        return None
-    in_a_row, last_at = text.split()
-    _aware(last_at)
-    if int(in_a_row) < 1:
-        raise ValueError
-    return Doubts(int(in_a_row), datetime.fromisoformat(last_at))
-
-
-def _id(text: str) -> None:
-    if text and int(text) <= 0:
-        raise ValueError
-
-
-def _key(text: str) -> None:
-    if len(bytes.fromhex(text)) < 32:
-        raise ValueError
-
-
-_READERS: Final[Mapping[str, Callable[[str], object]]] = {
-    "hash_key": _key,
-    "watermark": _aware,
-    "first_run": _aware,
-    "start_day": date.fromisoformat,
-    "sync_rule": SyncRule,
-    "clio_account": _id,
-    "opt_out_field": _id,
-    "opt_in_field": _id,
-    "sign_in_expires_at": _aware,
-    "doubts": _doubts,
-}
-
-
-def _can_be_read(facts: Facts, name: str, read: Callable[[str], object]) -> bool:
+    A run that was killed while SQLite brought its changes into the file leaves half of them there.
+    """
     try:
-        if name in facts:
-            read(facts[name])
-    except ValueError:
-        return False
-    return True
+        found = database.read_file_alone(
+            path, lambda alone: alone.execute(_LAST_RUNS, (FIRM,)).fetchone()
+        )
+    except sqlite3.Error:
+        return None
+    return NO_RUN if found is None else tuple(found)

@@ -1,0 +1,116 @@
+"""The facts about a state, by name: which there must be, and whether they can be read."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Final
+
+from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
+from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.store.schema import RESTORE
+
+Facts = Mapping[str, str]
+
+PINNED: Final = frozenset(
+    {"clio_host", "clio_account", "broadly_url", "sync_rule", "opt_out_field", "opt_in_field"}
+)
+STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
+_BEFORE_ROWS: Final = PINNED | {"hash_key"}
+_AFTER_A_SYNC: Final = _BEFORE_ROWS | STARTED
+
+_ROWS: Final = " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table} WHERE firm = :firm)"
+    for table in ("closings", "changes", "people", "noes")
+)
+_SYNCED: Final = f"""
+    EXISTS (
+        SELECT 1 FROM runs WHERE firm = :firm AND command = 'sync' AND (
+            exit_code IN ({OK}, {ATTENTION})
+            OR run IN (SELECT decided_in_run FROM closings WHERE firm = :firm)
+        )
+    )
+"""
+_BEGUN: Final = f"SELECT {_ROWS}, {_SYNCED}"
+"""Whether there are rows that no run writes without pins, and whether a `sync` has started."""
+
+
+def read(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
+    """Return all facts about a firm's state, by name."""
+    rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
+    return {row["name"]: row["value"] for row in rows}
+
+
+def _needed(connection: sqlite3.Connection, firm: str, facts: Facts) -> frozenset[str]:
+    """Return the facts that a state with these facts, and with its rows, must have.
+
+    The pins come before the first row, and the start in the first `sync` before all else.
+    """
+    if facts.keys() >= _AFTER_A_SYNC:
+        return _AFTER_A_SYNC
+    has_rows, has_synced = connection.execute(_BEGUN, {"firm": firm}).fetchone()
+    if has_synced or STARTED & facts.keys():
+        return _AFTER_A_SYNC
+    return _BEFORE_ROWS if has_rows or PINNED & facts.keys() else frozenset()
+
+
+def check(connection: sqlite3.Connection, firm: str, facts: Facts) -> None:
+    """Raise DamagedError for facts that no run could have written, before anything uses them."""
+    needed = _needed(connection, firm, facts)
+    unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
+    unreadable |= needed - facts.keys()
+    if unreadable:
+        raise DamagedError(
+            f"The state is damaged: what it says of {', '.join(sorted(unreadable))} cannot be "
+            f"read. {RESTORE}"
+        )
+
+
+def _aware(text: str) -> None:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError
+
+
+def doubts(text: str) -> Doubts | None:
+    """Return the doubts that a fact tells of; raise ValueError where it cannot be read."""
+    if not text:
+        return None
+    in_a_row, last_at = text.split()
+    _aware(last_at)
+    if int(in_a_row) < 1:
+        raise ValueError
+    return Doubts(int(in_a_row), datetime.fromisoformat(last_at))
+
+
+def _id(text: str) -> None:
+    if text and int(text) <= 0:
+        raise ValueError
+
+
+def _key(text: str) -> None:
+    if len(bytes.fromhex(text)) < 32:
+        raise ValueError
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "hash_key": _key,
+    "watermark": _aware,
+    "first_run": _aware,
+    "start_day": date.fromisoformat,
+    "watermark_run": int,
+    "sync_rule": SyncRule,
+    "clio_account": _id,
+    "opt_out_field": _id,
+    "opt_in_field": _id,
+    "sign_in_expires_at": _aware,
+    "doubts": doubts,
+}
+
+
+def _can_be_read(facts: Facts, name: str, read: Callable[[str], object]) -> bool:
+    try:
+        if name in facts:
+            read(facts[name])
+    except ValueError:
+        return False
+    return True
