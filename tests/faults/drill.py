@@ -4,16 +4,18 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import books
 import checker
-from circumstances import ON_TIME, Circumstances, Walked
+from circumstances import ON_TIME, Circumstances, Reader, Walked
 from forkserver import ForkServer
 from ground import Ground
 from world import ALTERED, PACKAGE, SHIFTED, Ran, World
+
+from clio_broadly_sync.sandbox import Request
 
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
@@ -39,8 +41,14 @@ class Drill(World):
         self.kill_at: int | str = ""
         """The number or name of the point at which runs are killed; empty: at none."""
         self._points = folder / "points"
+        self._slept = folder / "slept"
         self._watermark = ""
         """The watermark at the last check."""
+
+    @property
+    def lock(self) -> Path:
+        """Return the file by whose lock two runs keep out of each other's way."""
+        return self.state.with_name(f"{self.state.name}.lock")
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any
@@ -53,12 +61,32 @@ class Drill(World):
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         """Run the program to its end, and check all that has happened so far."""
         began = self.firm.clock.now().replace(microsecond=0)
-        ran = super().run(*arguments, **settings)
+        ran = self.beside(*arguments, **settings)
         if arguments[0] == "backfill" and "--dry-run" not in arguments and ran.code in DONE:
             first, last = (date.fromisoformat(arguments[n]) for n in (2, 4))
             self.circumstances.backfills.append(Walked(first, last, began))
         self.judge()
         return ran
+
+    def beside(self, *arguments: str, **settings: str | None) -> Ran:
+        """Run the program to its end, perhaps beside another run, and judge only how it ended."""
+        begun = mark()
+        ran = super().run(*arguments, **settings)
+        done, dry = ran.code in DONE, "--dry-run" in arguments
+        self.circumstances.readers.append(Reader(begun, mark(), done, dry))
+        return ran
+
+    def sleep(self, time: timedelta, *, clock_is_set: bool) -> None:
+        """Suspend the machine for this time, while a run is at work on it.
+
+        `clock_is_set` says whether its wall clock is right as soon as it wakes. If not, it is
+        behind by as much for the rest of this run.
+        """
+        self.later(seconds=time.total_seconds())
+        self._slept.write_text(f"{time.total_seconds()}{' set' * clock_is_set}")
+        if not clock_is_set:
+            behind = self.ahead - time
+            self.circumstances.note_clocks(clio=self.clio.skew, machine=behind)
 
     def points(self, *arguments: str) -> list[str]:
         """Run the program undisturbed, and return the names of the points that it passed."""
@@ -111,12 +139,19 @@ class Drill(World):
     def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
         environment = super()._environment(settings)
         self._points.unlink(missing_ok=True)
+        self._slept.unlink(missing_ok=True)
         more = {"POINTS": str(self._points), "KILL_AT": str(self.kill_at)}
+        more |= {"SLEPT": str(self._slept)}
         more |= {"VARIANT": self.variant} if self.variant else {}
         ahead = self.firm.clock.now() + self.ahead - datetime.now(UTC)
         more |= {"CLOCK_AHEAD": str(ahead.total_seconds())}
         more |= {"PYTHONPATH": f"{ALTERED}:{SHIFTED}:{PACKAGE}"}
         return environment | more | self.limits
+
+
+def mark() -> int:
+    """Return a number between those of the requests so far and those of the requests to come."""
+    return Request(datetime.now(UTC), "", "", "", {}, b"").number
 
 
 MakeDrill = Callable[..., AbstractContextManager[Drill]]

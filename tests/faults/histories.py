@@ -195,7 +195,7 @@ class History(Weeks):
                 end()
         for server in (self.drill.clio, self.drill.broadly):
             server.faults.clear()
-            server.before = None
+            server.before = server.after = None
         self.drill.broadly.clear_rules()
         self.drill.limits = limits
 

@@ -1,7 +1,8 @@
 """Changes the clocks of the child that loads it: CLOCK_AHEAD seconds ahead, or still at CLOCK_AT.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
-the clocks, only the one that counts sleep shows it. Where PEAK names a file, the child writes into
+the clocks, only the one that counts sleep shows it; and the wall clock as well, where the word "set"
+stands behind the seconds. Where PEAK names a file, the child writes into
 it at its end how many kilobytes it had in memory at the most: what the system tells the parent of
 that is never less than the parent had itself.
 """
@@ -19,7 +20,7 @@ if "CLOCK_AT" in os.environ:
     time_machine.travel(datetime.fromisoformat(os.environ["CLOCK_AT"]), tick=False).start()
 else:
     ahead = timedelta(seconds=float(os.environ["CLOCK_AHEAD"]))
-    time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
+    wall_clock = time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
 
 if peak := os.environ.get("PEAK"):
 
@@ -30,11 +31,16 @@ if peak := os.environ.get("PEAK"):
     atexit.register(tell_peak)
 
 if slept := os.environ.get("SLEPT"):
-    clock_gettime = time.clock_gettime
+    clock_gettime, set_on = time.clock_gettime, [False]
 
     def with_sleep(clock: int) -> float:
         file = Path(slept)
-        counts_sleep = clock == time.CLOCK_BOOTTIME and file.exists()
-        return clock_gettime(clock) + (float(file.read_text()) if counts_sleep else 0.0)
+        if clock != time.CLOCK_BOOTTIME or not file.exists():
+            return clock_gettime(clock)
+        seconds, *is_set = file.read_text().split()
+        if is_set and not set_on[0]:
+            set_on[0] = True
+            wall_clock.shift(float(seconds))
+        return clock_gettime(clock) + float(seconds)
 
     time.clock_gettime = with_sleep
