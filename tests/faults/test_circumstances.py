@@ -162,12 +162,17 @@ def _read_and_hidden(drill: Drill) -> None:
     drill.firm.hide_contact(NO)
 
 
-def _read_unchecked_later(drill: Drill) -> None:
-    drill.sync()
-    drill.firm.set_opt_out(NO, False)
-    drill.matter(NO)
-    drill.later(minutes=1)
-    drill.sync()
+def _read_otherwise_later(box: object) -> Callable[[Drill], None]:
+    """Return what reads the no, and then once more when the box is like this."""
+
+    def read(drill: Drill) -> None:
+        drill.sync()
+        drill.firm.set_opt_out(NO, box)
+        drill.matter(NO)
+        drill.later(minutes=1)
+        drill.sync()
+
+    return read
 
 
 def _read_and_put_back(drill: Drill) -> None:
@@ -180,7 +185,8 @@ def _read_and_put_back(drill: Drill) -> None:
 NO = 1002
 READ = {
     _read_dry: False, Drill.sync: True, _read_and_killed: False, _read_and_hidden: True,
-    _read_unchecked_later: False, _read_and_put_back: False,
+    _read_otherwise_later(False): False, _read_otherwise_later("maybe"): True,
+    _read_and_put_back: False,
 }  # fmt: skip
 """How a no was read, and whether the program has to know of it afterwards."""
 
