@@ -17,7 +17,7 @@ from drill import DONE, KILLED, MakeDrill
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
-from mishaps import MISHAPS
+from mishaps import MISHAPS, armed
 from weeks import Weeks, numbers
 
 STORAGE = 74
@@ -186,18 +186,8 @@ class History(Weeks):
         return ["backfill", "--from", days[0], "--to", days[1], "--yes"]
 
     def _run_in_trouble(self, name: str, number: int, *arguments: str) -> None:
-        mishap, limits = MISHAPS[name], dict(self.drill.limits)
-        end = mishap.arm(self.drill, number)
-        try:
+        with armed(self.drill, name, number) as mishap:
             self.run(*arguments, codes=mishap.codes)
-        finally:
-            if end:
-                end()
-        for server in (self.drill.clio, self.drill.broadly):
-            server.faults.clear()
-            server.before = server.after = None
-        self.drill.broadly.clear_rules()
-        self.drill.limits = limits
 
     def _put_right(self, what: str, number: int, *states: str) -> None:
         """Let a person choose one matter of the outbox in these states, and do this with it."""

@@ -6,7 +6,8 @@ those for a good end.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -140,6 +141,11 @@ def _shift_pages(drill: Drill, number: int) -> None:
     drill.later(seconds=5)
 
 
+def _newest_opt_out(drill: Drill) -> None:
+    for client in range(OPT_OUTS):
+        _opt_out(drill, client)
+
+
 def _suspended(time: timedelta, *, clock_is_set: bool = True) -> Mishap:
     """Let the machine sleep when a server has answered, and the newest clients opt out meanwhile.
 
@@ -148,8 +154,7 @@ def _suspended(time: timedelta, *, clock_is_set: bool = True) -> Mishap:
 
     def sleep(drill: Drill, number: int) -> None:
         drill.sleep(time, clock_is_set=clock_is_set)
-        for client in range(OPT_OUTS):
-            _opt_out(drill, client)
+        _newest_opt_out(drill)
 
     return _meanwhile(sleep, hook="after")
 
@@ -169,21 +174,43 @@ def _run_beside(*arguments: str) -> Mishap:
     return _meanwhile(run)
 
 
-def _overtake(*arguments: str) -> Mishap:
-    """Remove the lock file and run this beside; after that, the overtaken run may write nothing."""
+def _overtake(*arguments: str, hook: str = "before") -> Mishap:
+    """Remove the lock file and run this beside; after that, the overtaken run may write nothing.
+
+    Where a server has acted already (`hook`), what it has shown is no longer true.
+    """
 
     def arm(drill: Drill, number: int) -> Callable[[], object]:
         left: list[Books] = []
 
         def run(drill: Drill, number: int) -> None:
+            if hook == "after":
+                _newest_opt_out(drill)
             drill.lock.unlink()
             drill.beside(*arguments)
             left.append(books.read(drill.state))
 
-        _meanwhile(run).arm(drill, number)
+        _meanwhile(run, hook=hook).arm(drill, number)
         return lambda: [checker.check_nothing_written(one, books.read(drill.state)) for one in left]
 
     return Mishap(arm, (BUSY,))
+
+
+@contextmanager
+def armed(drill: Drill, name: str, number: int) -> Iterator[Mishap]:
+    """Let this go wrong with what is run inside, at the request with this number."""
+    mishap, limits = MISHAPS[name], dict(drill.limits)
+    end = mishap.arm(drill, number)
+    try:
+        yield mishap
+    finally:
+        if end:
+            end()
+    for server in (drill.clio, drill.broadly):
+        server.faults.clear()
+        server.before = server.after = None
+    drill.broadly.clear_rules()
+    drill.limits = limits
 
 
 def a_client(drill: Drill, number: int) -> int:
@@ -258,6 +285,7 @@ MISHAPS: dict[str, Mishap] = {
     "a sync is started beside it": _run_beside("sync"),
     "a backfill is started beside it": _run_beside(*_BACKFILL),
     "a sync overtakes it": _overtake("sync"),
+    "a sync overtakes it and reads otherwise": _overtake("sync", hook="after"),
     "a backfill overtakes it": _overtake(*_BACKFILL),
     "a person drops all beside it": _run_beside("outbox", "drop", "--all", "--yes"),
 }

@@ -1,10 +1,10 @@
 """Changes the clocks of the child that loads it: CLOCK_AHEAD seconds ahead, or still at CLOCK_AT.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
-the clocks, only the one that counts sleep shows it; the wall clock does as well where the word "set"
-stands behind the seconds. Where PEAK names a file, the child writes into it at its end how many
-kilobytes it had in memory at the most: what the system tells the parent of that is never less than
-the parent had itself.
+the clocks, only the one that counts sleep shows it; the wall clock as well, where the word "set" is
+behind the seconds. Where PEAK names a file, the child writes into it at its end how many kilobytes
+it had in memory at the most: what the system tells the parent of that is never less than the parent
+had itself.
 """
 
 import atexit
