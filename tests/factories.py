@@ -15,20 +15,34 @@ from clio_broadly_sync.domain.model import (
     Command,
     Contact,
     Due,
+    FieldIds,
     Key,
     Matter,
     Outcome,
+    Pins,
     Policy,
     Receipt,
     ReviewRequest,
     SyncRule,
 )
 from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.store import Store
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 CLOSED_ON = date(2026, 11, 18)
+PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
+START = {
+    "first_run": NOW.isoformat(), "watermark": NOW.isoformat(), "start_day": str(TODAY),
+}  # fmt: skip
+"""The facts of a first `sync`."""
 ALL_FIELDS = frozenset({"first_name", "last_name", "company_name", "email", "phone"})
+
+
+def start(store: Store, run_id: str = "r1") -> None:
+    """Begin a first `sync`, and set what it sets before all else."""
+    store.begin_run("sync", run_id, NOW)
+    store.pin(PINS, **START)
 
 
 def make_policy(**changes: Any) -> Policy:

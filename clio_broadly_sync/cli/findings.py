@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from clio_broadly_sync.domain.errors import OK, WORST_FIRST, SyncError, outcome_of
+from clio_broadly_sync.domain.errors import (
+    OK,
+    WORST_FIRST,
+    StorageError,
+    SyncError,
+    outcome_of,
+)
+from clio_broadly_sync.store.integrity import Flaw
 
 
 class Level(StrEnum):
@@ -51,6 +58,15 @@ def failures(about: str, error: SyncError) -> Iterator[Finding]:
     """Yield a failed finding for each line of the error, with the error's exit code."""
     for line in str(error).splitlines():
         yield failed(about, line, error.exit_code)
+
+
+def of_flaw(flaw: Flaw) -> Finding:
+    """Return the finding about a flaw of the state, which names the first matters it is about."""
+    which = ", ".join(map(str, flaw.matters))
+    says = flaw.sentence + (f" The first matters: {which}." if which else "")
+    if not flaw.grave:
+        return warning(flaw.name, says)
+    return failed(flaw.name, says, StorageError.exit_code)
 
 
 def worst(found: Iterable[Finding]) -> int:

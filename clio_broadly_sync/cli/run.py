@@ -38,7 +38,7 @@ from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Store, look_beside
 from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class Run:
         try:
             settings = self._settings()
             self._monitor.started()
+            if self.dry_run:
+                look_beside(settings.sync_state)
             with app.opened(settings, writes=not self.dry_run) as store:
                 return self._walk(settings, store, walk)
         except SyncError as error:

@@ -93,10 +93,10 @@ class _Verification:
         settings = app.settings_of(self._options)
         try:
             flaws = integrity.files(settings.sync_state)
-            yield from map(_finding, flaws)
+            yield from map(findings.of_flaw, flaws)
             with app.opened(settings, writes=False) as store:
-                within = store.integrity.flaws(app.our_clock())
-                yield from map(_finding, within)
+                within = store.flaws(app.our_clock())
+                yield from map(findings.of_flaw, within)
                 if not any(flaw.grave for flaw in flaws + within):
                     yield from _all_well(store)
                 if self._days is not None:
@@ -128,14 +128,6 @@ class _Verification:
             except (ConfigError, DeniedError, UnavailableError) as error:
                 line.finish()
                 yield from findings.failures(_CLIO, error)
-
-
-def _finding(flaw: Flaw) -> Finding:
-    which = ", ".join(map(str, flaw.matters))
-    says = flaw.sentence + (f" The first matters: {which}." if which else "")
-    if not flaw.grave:
-        return findings.warning(flaw.name, says)
-    return findings.failed(flaw.name, says, StorageError.exit_code)
 
 
 def _all_well(store: Store) -> Iterator[Finding]:

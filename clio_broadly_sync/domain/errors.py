@@ -187,6 +187,10 @@ class StorageError(SyncError):
     outcome = "storage"
 
 
+class DamagedError(StorageError):
+    """The state holds what no run can have written."""
+
+
 class BusyError(SyncError):
     """Another process holds the state, or the sign-in that is kept in it."""
 

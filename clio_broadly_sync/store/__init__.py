@@ -3,8 +3,9 @@
 No personal data is written to it: people are known by keyed hashes only (`store/people.py`).
 """
 
-from clio_broadly_sync.store.database import at_work, locked
+from clio_broadly_sync.store.database import at_work
 from clio_broadly_sync.store.ledger import Claim
+from clio_broadly_sync.store.lock import locked, look_beside
 from clio_broadly_sync.store.outbox import Listed, Selection
 from clio_broadly_sync.store.overview import SurgeFigures
 from clio_broadly_sync.store.state import Store
@@ -19,4 +20,5 @@ __all__ = [
     "TokenStore",
     "at_work",
     "locked",
+    "look_beside",
 ]

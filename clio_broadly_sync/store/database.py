@@ -13,20 +13,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.errors import BusyError, DamagedError, StorageError
 from clio_broadly_sync.store import schema
 
 Transaction = AbstractContextManager[sqlite3.Connection]
 T = TypeVar("T")
+_Generation: TypeAlias = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
 
 STEPS_UNWATCHED = 1_000_000
 """A statement on a snapshot takes so many steps of SQLite, some milliseconds, without a look."""
 ATTEMPTS = 10
 """A snapshot is tried so often before the state is said to change too fast."""
-_WAL_HEADER_BYTES = 32
-"""Source: SQLite's description of its file format."""
 _READ_ONLY, _IMMUTABLE = "mode=ro", "mode=ro&immutable=1"
 _AS_IT_IS = "mode=ro&readonly_shm=1"
 """A way to open the state that reads the -wal and writes to no file. It uses the -shm of the
@@ -50,19 +49,6 @@ LOCK_POLL_SECONDS = 0.05
 SHARED = stat.S_ISVTX | stat.S_ISGID
 """Permission bits (sticky, set-group-ID): whoever sets one of them on a folder means the folder
 for several users, as /tmp is."""
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the state for one run; raise BusyError at once where another run holds it.
-
-    Raise StorageError where the lock file cannot be made or opened.
-    """
-    lock = take_lock(f"{path}.lock", "Another run is at work on this state; it was left alone.")
-    try:
-        yield
-    finally:
-        os.close(lock)
 
 
 def take_lock(path: str, busy: str, *, patience: float = 0.0) -> int:
@@ -123,10 +109,23 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection = _connect(str(path))
         try:
             _prepare(connection, is_new=False)
+            take_in(connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def take_in(connection: sqlite3.Connection) -> None:
+    """Bring all that was committed into the state's file, and empty the -wal.
+
+    So a -wal never holds changes of more than one run. Raise StorageError where another program
+    that reads the state does not let go of it.
+    """
+    with storage_errors():
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StorageError(_NOT_USED.format(cause="another program reads it", advice=_END_IT))
 
 
 def open_snapshot(path: Path) -> sqlite3.Connection:
@@ -144,7 +143,7 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
             is_new = not exists(path)
             if not is_new:
                 check_private(path)
-                copy_snapshot(path, connection)
+                read_snapshot(path, lambda source: source.backup(connection))
             _prepare(connection, is_new=is_new)
         except BaseException:
             connection.close()
@@ -281,7 +280,7 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StorageError(_sentence_of(error)) from None
+        raise _error_of(error) from None
     except OSError as error:
         raise StorageError(_NOT_USED.format(cause=error.strerror, advice=_CHECK)) from None
 
@@ -303,16 +302,16 @@ _DAMAGED: Final = frozenset(
 )
 
 
-def _sentence_of(error: sqlite3.Error) -> str:
+def _error_of(error: sqlite3.Error) -> StorageError:
     """Say what is wrong and what helps, by what SQLite means and not by what it says."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None and isinstance(error, sqlite3.OperationalError):
         # Python's own, and its words repeat the text, which may be a token.
-        return f"The state is damaged (it holds what is no text). {schema.RESTORE}"
+        return DamagedError(f"The state is damaged (it holds what is no text). {schema.RESTORE}")
     kind = (code or 0) & 0xFF  # what is above says more of the same kind
     if kind in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
-        return f"The state is damaged ({error}). {schema.RESTORE}"
-    return _NOT_USED.format(cause=error, advice=_END_IT if kind in _HELD else _CHECK)
+        return DamagedError(f"The state is damaged ({error}). {schema.RESTORE}")
+    return StorageError(_NOT_USED.format(cause=error, advice=_END_IT if kind in _HELD else _CHECK))
 
 
 # A snapshot is what the state holds, read so that no byte of it and no file beside it changes.
@@ -320,24 +319,16 @@ def _sentence_of(error: sqlite3.Error) -> str:
 # SQLite, even when it opens the state for reading only, would put a -wal and a -shm file beside it,
 # or write to those that are there. So a state at rest is opened as immutable. A state with a -wal
 # and a -shm (a run is at work, or was killed) is opened so that the -shm is only read.
+#
+# Whoever closes the state's file drops every lock that this process has on it (POSIX), those of
+# SQLite as well; another process could then remove the -wal to which this one writes. So the file
+# is copied only without a -shm, which is to say while nobody is connected. SQLite itself puts off
+# closing it while this process has a lock.
 
 
-class _Generation(NamedTuple):
-    """What is the same before and after a copy if the copy is whole."""
-
-    wal: bytes
-    """The header of the -wal, empty where there is none. It names the generation of the -wal, and
-    what was once written to the -wal stays in it until the next generation."""
-    file: tuple[int, int]
-    """When the file was last changed (in nanoseconds) and its size; zeros where there is a -wal."""
-
-
-def copy_snapshot(path: Path, into: sqlite3.Connection) -> None:
-    """Copy the state into another database, as its last transaction left it.
-
-    Raise what `read_snapshot` raises.
-    """
-    read_snapshot(path, lambda source: source.backup(into))
+def has_changes_beside(path: Path) -> bool:
+    """Tell whether a -wal with changes lies beside the state; one whose run ended has none."""
+    return stamp(Path(f"{path}-wal")) is not None
 
 
 def read_snapshot(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -348,11 +339,11 @@ def read_snapshot(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
     """
     for _ in range(ATTEMPTS):
         before = _generation(path)
-        at_work = before.wal and os.path.exists(f"{path}-shm")
+        wal, _ = before
         try:
-            if at_work:
+            if wal and os.path.exists(f"{path}-shm"):
                 return _read(path, _AS_IT_IS, read)
-            found = _read_copy(path, read) if before.wal else _read(path, _IMMUTABLE, read)
+            found = _read_copy(path, read) if wal else read_file_alone(path, read)
         except (sqlite3.DatabaseError, FileNotFoundError):
             if _generation(path) == before:
                 raise
@@ -362,14 +353,26 @@ def read_snapshot(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
     raise StorageError("The state changes faster than it can be read; try again in a minute.")
 
 
+def read_file_alone(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what `read` finds in the state's file, without what lies in the -wal beside it."""
+    return _read(path, _IMMUTABLE, read)
+
+
 def _generation(path: Path) -> _Generation:
+    """Return what is the same before and after a copy if the copy is whole."""
+    return stamp(Path(f"{path}-wal")), stamp(path)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return which file this is, when it was changed last, and its size; None where it is empty.
+
+    A file that is not there is empty. It is not opened.
+    """
     try:
-        with open(f"{path}-wal", "rb") as file:
-            wal = file.read(_WAL_HEADER_BYTES)
+        found = os.stat(path)
     except FileNotFoundError:
-        wal = b""
-    found = path.stat()
-    return _Generation(wal, (0, 0) if wal else (found.st_mtime_ns, found.st_size))
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found.st_size else None
 
 
 def _read_copy(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:

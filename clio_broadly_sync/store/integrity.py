@@ -51,18 +51,16 @@ class Integrity:
         self._firm = firm
         self._facts = known
 
-    def flaws(self, now: datetime) -> list[Flaw]:
+    def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold; where the database is broken, return only that.
 
-        `now` (aware UTC) is what the watermark and the start day are held against.
+        `now` (aware UTC) is what the watermark and the start day are held against; None: no clock.
         """
         with self._transaction() as connection:
             if broken := _broken(connection):
                 return [broken]
-            has_closings = self._count(connection, "closings") > 0
-            found = contradictions(self._facts, now, has_closings=has_closings)
             return [
-                *(Flaw(name, f"{words} {MEND}") for name, words in found),
+                *(Flaw(n, f"{words} {MEND}") for n, words in contradictions(self._facts, now)),
                 *self._gaps(connection),
                 *_orphans(connection),
                 *(
@@ -105,7 +103,8 @@ class Integrity:
     def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
         numbers = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = ?"
         count, first, last = connection.execute(numbers, (self._firm,)).fetchone()
-        if count and (first, last) != (1, count):
+        moved_in = int(self._facts.get("watermark_run", 0))
+        if (count and (first, last) != (1, count)) or moved_in > (last or 0):
             yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
 
     def _count(self, connection: sqlite3.Connection, table: str) -> int:
@@ -171,31 +170,26 @@ than this does not pass over anybody yet."""
 PINNED: Final = frozenset(
     {"clio_host", "clio_account", "broadly_url", "sync_rule", "opt_out_field", "opt_in_field"}
 )
-_STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
+STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
 
 
-def contradictions(facts: Facts, now: datetime, *, has_closings: bool) -> Iterator[tuple[str, str]]:
-    """Yield what does not fit together or does not fit the clock.
+def contradictions(facts: Facts, now: datetime | None) -> Iterator[tuple[str, str]]:
+    """Yield what does not fit together or does not fit the clock, of facts that can be read.
 
-    Each time that is a name for programs and a sentence for people. `now` is aware UTC.
+    Each time that is a name for programs and a sentence for people. `now` is as in `flaws`.
     """
-    pinned, started = facts.keys() >= PINNED, _STARTED & facts.keys()
-    if (has_closings or started) and not pinned:
-        yield "pins", "There are closings or a watermark, but not what the state was made with."
-    if pinned and _lacks_a_field(facts):
+    if facts.keys() >= PINNED and _lacks_a_field(facts):
         yield "fields", "The id of a checkbox that the rule reads is missing."
-    if started == _STARTED:
+    if facts.keys() >= STARTED:
         yield from _about_the_start(facts, now)
-    elif started:
-        yield "start", "Of watermark, first run and start day, one is missing."
 
 
-def _about_the_start(facts: Facts, now: datetime) -> Iterator[tuple[str, str]]:
+def _about_the_start(facts: Facts, now: datetime | None) -> Iterator[tuple[str, str]]:
     watermark, first_run = (
         datetime.fromisoformat(facts[name]) for name in ("watermark", "first_run")
     )
     start_day, a_day = date.fromisoformat(facts["start_day"]), timedelta(days=1)
-    if watermark > now + LEAST_OVERLAP:
+    if now is not None and watermark > now + LEAST_OVERLAP:
         yield (
             "watermark",
             "The watermark lies in the future, so what closes until then would be passed over; "
@@ -203,7 +197,7 @@ def _about_the_start(facts: Facts, now: datetime) -> Iterator[tuple[str, str]]:
         )
     if start_day < (first_run - a_day).date():
         yield "start_day", "The start day lies before the first run."
-    if start_day > (now + a_day).date():
+    if now is not None and start_day > (now + a_day).date():
         yield "start_day", "The start day lies in the future, so what closes now is passed over."
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import DamagedError, StorageError
 
 RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
 """What to do about a state that is damaged."""
@@ -181,7 +181,7 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
     if tables and "schema_version" not in tables:
         raise StorageError("The state file belongs to another program; check SYNC_STATE.")
     if not tables and not is_new:
-        raise StorageError(
+        raise DamagedError(
             "The state file is empty, as if it had been cut off: restore a copy of it; "
             "or remove it, if nobody was handed over yet."
         )
@@ -215,7 +215,7 @@ def _version(connection: sqlite3.Connection) -> int:
     found = connection.execute("SELECT version FROM schema_version").fetchall()
     version = found[0][0] if len(found) == 1 else None
     if not isinstance(version, int) or version < 1:
-        raise StorageError(
+        raise DamagedError(
             f"The state is damaged: it does not say by which version it was made. {RESTORE}"
         )
     return version

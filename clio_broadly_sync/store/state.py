@@ -8,16 +8,17 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, NamedTuple, Self
 
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError, StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.history import History
-from clio_broadly_sync.store.integrity import PINNED, Facts, Integrity
+from clio_broadly_sync.store.integrity import PINNED, STARTED, Facts, Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
@@ -33,11 +34,41 @@ _UNFINISHED = """
     WHERE firm = :firm AND finished_at IS NULL
     AND run = (SELECT max(run) FROM runs WHERE firm = :firm)
 """
+_LAST_RUNS = "SELECT run, run_id FROM runs WHERE firm = ? ORDER BY run DESC LIMIT 2"
 _LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
 _BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
 _FINISH_RUN = (
     "UPDATE runs SET exit_code = ?, finished_at = ?, failure = ? WHERE firm = ? AND run = ?"
 )
+_ROWS: Final = " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table} WHERE firm = :firm)"
+    for table in ("closings", "changes", "people", "noes")
+)
+_SYNCED: Final = f"""
+    EXISTS (
+        SELECT 1 FROM runs WHERE firm = :firm AND command = 'sync' AND (
+            exit_code IN ({OK}, {ATTENTION})
+            OR EXISTS (
+                SELECT 1 FROM closings
+                WHERE closings.firm = runs.firm AND closings.decided_in_run = runs.run
+            )
+        )
+    )
+"""
+_BEGUN: Final = f"SELECT {_ROWS}, {_SYNCED}"
+"""Whether there are rows that no run writes without pins, and whether a `sync` has started."""
+
+
+NO_RUN: Final = (0, "")
+
+
+class _Base(NamedTuple):
+    """A state's file alone, without the changes in the -wal beside it."""
+
+    run: tuple[Any, ...] | None
+    """The number and the id of its last run, `NO_RUN` where it has none; None: cannot be told."""
+    stamp: object
+    """What is the same as long as nobody writes to it."""
 
 
 class Store:
@@ -52,7 +83,7 @@ class Store:
         self._run = 0
         with database.transaction(self._connection):
             self._facts = _read_facts(connection, firm)
-            _check_facts(self._facts)
+            _check_facts(self._facts, _needed(connection, firm, self._facts))
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
@@ -66,6 +97,8 @@ class Store:
         self.at_work: str | None = None
         """Of a copy: the command of the run that was at work as it was made; None where none was.
         What such a run has claimed is on its way, and was not cut short."""
+        self._beside: tuple[Path, _Base] | None = None
+        """Of a copy: the state and its file alone, where changes lay in a -wal beside it."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -78,8 +111,16 @@ class Store:
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        store = cls(database.open_snapshot(path))
+        base = _base(path)
+        try:
+            store = cls(database.open_snapshot(path))
+        except DamagedError:
+            if base is None or database.at_work(path):
+                raise
+            raise DamagedError(half_restored(path)) from None
         store.at_work = store._at_work_as_copied(path)
+        if base is not None:
+            store._beside = path, base
         return store
 
     def __enter__(self) -> Self:
@@ -91,12 +132,34 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Where another program reads the state, closing it would leave the -wal as it is.
+        with suppress(sqlite3.Error, StorageError):
+            database.take_in(self._connection)
         self._connection.close()
 
-    def is_sound(self) -> bool:
-        """Tell whether SQLite finds the file whole when it takes a quick look."""
+    def flaws(self, now: datetime | None) -> list[Flaw]:
+        """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.
+
+        Of a copy that includes whether the changes that lay beside the state belong to it.
+        """
+        found = self.integrity.flaws(now)
+        if self._beside is not None:
+            is_broken = any(flaw.grave for flaw in found) and self.at_work is None
+            if is_broken or not self._fits(*self._beside):
+                found.append(Flaw("wal", half_restored(self._beside[0])))
+        return found
+
+    def _fits(self, path: Path, base: _Base) -> bool:
+        """Tell whether the copied changes may be those of the state's file.
+
+        A -wal holds changes of one run at most (`database.take_in`), so the run before it is in the
+        file. Where somebody has written to the file meanwhile, he has looked before.
+        """
         with database.transaction(self._connection) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+            last = [tuple(row) for row in connection.execute(_LAST_RUNS, (self._firm,))]
+        begins = [number for number, _ in last] in ([], [1])
+        fits = base.run is None or base.run in last or (base.run == NO_RUN and begins)
+        return fits or base.stamp != database.stamp(path)
 
     # What the state was made with.
 
@@ -219,6 +282,8 @@ class Store:
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
 
     def _save(self, values: Mapping[str, str]) -> None:
+        if "watermark" in values:
+            values = {**values, "watermark_run": str(self._run)}
         with self._writer.transaction(self._connection) as connection:
             self._write(connection, values)
         self._facts.update(values)
@@ -228,18 +293,66 @@ class Store:
         connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
 
 
+def half_restored(path: Path) -> str:
+    """Return the sentence about a state that does not fit the changes beside it."""
+    return (
+        f"{path.name} is missing, or does not fit the changes that a killed run left beside it in "
+        f"{path.name}-wal, as after half a restore: put back copies of one moment, or a copy of "
+        f"{path.name} alone once {path.name}-wal and {path.name}-shm are moved away (README, "
+        "“Half a restore”)."
+    )
+
+
+def _base(path: Path) -> _Base | None:
+    """Return the state's file alone; None where no changes lie beside it.
+
+    Raise DamagedError where it is gone and they are not.
+    """
+    with database.storage_errors():
+        if not database.has_changes_beside(path):
+            return None
+        if not database.exists(path):
+            raise DamagedError(half_restored(path))
+        stamp = database.stamp(path)
+        return _Base(_last_run_alone(path), stamp)
+
+
+def _last_run_alone(path: Path) -> tuple[Any, ...] | None:
+    """Return the last run in the state's file alone; None where that cannot be told.
+
+    A run that was killed while SQLite brought its changes into the file leaves half of them there.
+    """
+    try:
+        found = database.read_file_alone(
+            path, lambda alone: alone.execute(_LAST_RUNS, (FIRM,)).fetchone()
+        )
+    except sqlite3.Error:
+        return None
+    return NO_RUN if found is None else tuple(found)
+
+
 def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
     rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
     return {row["name"]: row["value"] for row in rows}
 
 
-def _check_facts(facts: Facts) -> None:
-    """Raise StorageError for facts that no run could have written, before anything uses them."""
+def _needed(connection: sqlite3.Connection, firm: str, facts: Facts) -> frozenset[str]:
+    """Return the facts that a state with these facts, and with its rows, must have.
+
+    The pins come before the first row, and the start in the first `sync` before all else.
+    """
+    has_rows, has_synced = connection.execute(_BEGUN, {"firm": firm}).fetchone()
+    if has_synced or STARTED & facts.keys():
+        return PINNED | STARTED | {"hash_key"}
+    return PINNED | {"hash_key"} if has_rows or PINNED & facts.keys() else frozenset()
+
+
+def _check_facts(facts: Facts, needed: frozenset[str]) -> None:
+    """Raise DamagedError for facts that no run could have written, before anything uses them."""
     unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
-    if PINNED & facts.keys():
-        unreadable |= (PINNED | {"hash_key"}) - facts.keys()
+    unreadable |= needed - facts.keys()
     if unreadable:
-        raise StorageError(
+        raise DamagedError(
             f"The state is damaged: what it says of {', '.join(sorted(unreadable))} cannot be "
             f"read. {RESTORE}"
         )
@@ -265,6 +378,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "watermark": _aware,
     "first_run": _aware,
     "start_day": date.fromisoformat,
+    "watermark_run": int,
     "sync_rule": SyncRule,
     "clio_account": _id,
     "opt_out_field": _id,

@@ -16,6 +16,7 @@ from pathlib import Path
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database
+from clio_broadly_sync.store.lock import look_beside
 from clio_broadly_sync.store.state import FIRM
 
 ALONE_SECONDS = 90.0
@@ -86,7 +87,8 @@ class TokenStore:
     def alone(self) -> Iterator[None]:
         """Let only one process at a time change the sign-in.
 
-        Raise BusyError where another process has not finished within `ALONE_SECONDS`.
+        Raise BusyError where another process has not finished within `ALONE_SECONDS`, and
+        DamagedError where the state must not be written to (`look_beside`).
         """
         busy = (
             "Another run has been renewing the sign-in to Clio for too long; "
@@ -94,6 +96,7 @@ class TokenStore:
         )
         lock = database.take_lock(f"{self._path}.sign-in.lock", busy, patience=ALONE_SECONDS)
         try:
+            look_beside(self._path)
             yield
         finally:
             os.close(lock)

@@ -13,14 +13,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_due
+from factories import NOW, PINS, START, make_candidate, make_closing, make_due
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Store, locked
 
-PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
 Listing = dict[str, tuple[int, bytes]]
 
 
@@ -34,7 +33,7 @@ def made(path: Path) -> Path:
     """A state at rest, with one closing in it."""
     with Store.open(path) as store:
         store.begin_run("sync", "r1", NOW)
-        store.pin(PINS, start_day="2026-11-20")
+        store.pin(PINS, **START)
         store.ledger.record([(None, make_closing())], NOW)
     return path
 
@@ -443,6 +442,7 @@ def test_pins_come_back_as_they_were(path: Path, pins: Pins) -> None:
 def test_runs_are_numbered(path: Path) -> None:
     """Each run has the next number, across openings."""
     with Store.open(path) as store:
+        store.pin(PINS, **START)
         assert store.begin_run("sync", "a", NOW) == 1
         store.finish_run(0, NOW)
     with Store.open(path) as store:

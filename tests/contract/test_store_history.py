@@ -15,6 +15,7 @@ from factories import (
     make_policy,
     make_receipt,
     make_request,
+    start,
 )
 from watched import plans, watch
 
@@ -147,7 +148,7 @@ def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
     """In the order of the runs, each of which counts its changes from the beginning."""
     path = tmp_path / "state" / "state.db"
     with Store.open(path) as store:
-        store.begin_run("sync", "r1", NOW)
+        start(store)
         put(store, make_closing(76), make_closing(77))
         send(store, make_closing(77), Outcome.REJECTED)
     with Store.open(path) as store:

@@ -5,19 +5,19 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_policy, make_receipt
+from factories import NOW, PINS, START, make_candidate, make_closing, make_policy, make_receipt
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, SyncRule
+from clio_broadly_sync.domain.model import Command, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store, integrity
-from clio_broadly_sync.store.integrity import Flaw
+from clio_broadly_sync.store.integrity import PINNED, STARTED, Flaw
 
-PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
 POLICY = make_policy()
 LATER = NOW + timedelta(hours=1)
 VERSION_1 = (Path(__file__).parent / "state_version_1.sql").read_text(encoding="utf-8")
@@ -39,12 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "state.db"
     with Store.open(path) as store:
         store.begin_run("sync", "r1", NOW)
-        store.pin(
-            PINS,
-            first_run=NOW.isoformat(),
-            watermark=NOW.isoformat(),
-            start_day=NOW.date().isoformat(),
-        )
+        store.pin(PINS, **START)
         skipped = make_closing(SKIPPED, state=State.SKIPPED, reason=Reason.OPTED_OUT)
         store.ledger.record([(None, skipped), (None, make_closing(WAITS))], NOW)
         _hand_over(store, *ENDS)
@@ -129,11 +124,12 @@ def test_what_goes_on_in_another_run_is_sound(path: Path) -> None:
 
 
 def test_closing_of_a_state_without_runs(tmp_path: Path) -> None:
-    """No run can have read it, and nothing says what it is of."""
+    """No run can have read it."""
     path = tmp_path / "other" / "state.db"
     with Store.open(path) as store:
+        store.pin(PINS)
         store.ledger.record([(None, make_closing())], NOW)
-    assert {"run", "pins"} <= names(path)
+    assert "run" in names(path)
 
 
 def test_firms_do_not_answer_for_each_other(path: Path) -> None:
@@ -189,7 +185,11 @@ BROKEN = {
         "UPDATE closings SET decided_in_run = 3 WHERE matter_id = 1",
         "UPDATE closings SET claimed_in_run = -1 WHERE matter_id = 2",
     ],
-    "runs": ["DELETE FROM runs WHERE run = 1", "UPDATE runs SET run = 3 WHERE run = 2"],
+    "runs": [
+        "DELETE FROM runs WHERE run = 1",
+        "UPDATE runs SET run = 3 WHERE run = 2",
+        "UPDATE facts SET value = '3' WHERE name = 'watermark_run'",
+    ],
     "last_change": [
         "DELETE FROM changes WHERE matter_id = 1",
         "DELETE FROM changes WHERE matter_id = 2 AND to_state = 'sent'",
@@ -215,15 +215,9 @@ BROKEN = {
              "(SELECT min(identity) FROM people WHERE matter_id = 2)",
              "INSERT INTO noes VALUES ('default', x'00', 1201, 1700000000)"],
     "orphans": ["DELETE FROM closings WHERE matter_id = 8"],
-    "pins": ["DELETE FROM facts"],
     "fields": [
         "UPDATE facts SET value = '' WHERE name = 'opt_out_field'",
         "UPDATE facts SET value = '' WHERE name = 'opt_in_field'",
-    ],
-    "start": [
-        "DELETE FROM facts WHERE name = 'watermark'",
-        "DELETE FROM facts WHERE name = 'first_run'",
-        "DELETE FROM facts WHERE name = 'start_day'",
     ],
     "watermark": [
         "UPDATE facts SET value = '2031-01-01T00:00:00+00:00' WHERE name = 'watermark'",
@@ -323,12 +317,102 @@ def test_facts_that_cannot_be_read(path: Path, name: str, value: str) -> None:
         assert not value or value not in str(caught.value).replace(name, "")
 
 
-@pytest.mark.parametrize("name", ["hash_key", "broadly_url", "clio_host", "opt_in_field"])
-def test_facts_that_are_gone(path: Path, name: str) -> None:
-    """A new key would recognise nobody, and half the pins are none."""
-    sql(path, f"DELETE FROM facts WHERE name = '{name}'")  # noqa: S608
-    with pytest.raises(StorageError, match=name):
+FACTS = sorted(PINNED | STARTED | {"hash_key"})
+
+
+def lose(path: Path, *names: str) -> None:
+    sql(path, f"DELETE FROM facts WHERE name IN ({', '.join(map(repr, names))})")  # noqa: S608
+
+
+@pytest.mark.parametrize("number", range(1, len(FACTS) + 1))
+def test_facts_that_are_gone(path: Path, number: int) -> None:
+    """Whichever: a new key would recognise nobody, half the pins are none, and a state with rows
+    does not begin anew. Each is named, the state is not opened, and nothing is put in its place."""
+    for gone in combinations(FACTS, number):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM facts")
+            connection.execute("INSERT OR REPLACE INTO facts SELECT * FROM kept")
+            connection.commit()
+        lose(path, *gone)
+        for opening in (Store.open, Store.snapshot) if number in (1, len(FACTS)) else (Store.open,):
+            with pytest.raises(StorageError) as caught:
+                opening(path)
+            assert f"what it says of {', '.join(gone)} cannot be read" in str(caught.value)
+
+
+ALONE = {
+    "closings": ["changes", "people", "runs"],
+    "changes": ["closings", "people", "runs"],
+    "people": ["changes", "closings", "runs"],
+    "runs of which one came through": ["changes", "closings", "people"],
+}
+
+
+@pytest.mark.parametrize("left", ALONE)
+def test_rows_without_any_fact(path: Path, left: str) -> None:
+    """Rows of one kind are enough: no run writes them before it has pinned what they are of."""
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ALONE[left]:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        connection.execute("DELETE FROM facts")
+        connection.commit()
+    with pytest.raises(StorageError, match="clio_host"):
         Store.open(path)
+
+
+def test_a_no_without_any_fact(tmp_path: Path) -> None:
+    """Who said it could not be recognised any more."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path):
+        pass
+    lost = "INSERT INTO noes VALUES ('default', randomblob(16), 1201, 1700000000)"
+    sql(path, "DELETE FROM facts", lost)
+    with pytest.raises(StorageError, match="hash_key"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("exit_code", [0, 65])
+def test_start_that_is_gone_after_a_sync_that_came_through(path: Path, exit_code: int) -> None:
+    """Also where that run noticed nobody, and the pins are still there."""
+    sql(path, "DELETE FROM changes", "DELETE FROM people", "DELETE FROM closings")
+    sql(path, f"UPDATE runs SET exit_code = {exit_code} WHERE run = 1")  # noqa: S608
+    lose(path, *STARTED)
+    with pytest.raises(StorageError, match="watermark"):
+        Store.open(path)
+
+
+def test_start_that_is_gone_after_a_sync_that_was_killed(path: Path) -> None:
+    """What it decided says that it had begun."""
+    sql(path, "UPDATE runs SET exit_code = NULL, finished_at = NULL")
+    lose(path, *STARTED)
+    with pytest.raises(StorageError, match="start_day"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("exit_code", ["69", "78", "143", "NULL"])
+def test_runs_that_came_to_nothing_are_no_start(tmp_path: Path, exit_code: str) -> None:
+    """A `sync` that was refused, or killed before it pinned anything: the next is the first."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        store.begin_run("sync", "r1", NOW)
+        store.finish_run(78, NOW)
+    sql(path, f"UPDATE runs SET exit_code = {exit_code}")  # noqa: S608
+    assert flaws(path) == []
+    with Store.open(path) as store:
+        assert (store.pins(), store.watermark) == (None, None)
+
+
+def test_backfill_before_the_first_sync_is_sound(tmp_path: Path) -> None:
+    """It sets the pins only, and its closings are rows without a start."""
+    path = tmp_path / "state" / "state.db"
+    with Store.open(path) as store:
+        store.begin_run("backfill", "r1", NOW)
+        store.pin(PINS)
+        store.ledger.record([(None, make_closing(command=Command.BACKFILL))], NOW)
+        store.finish_run(0, NOW)
+        store.begin_run("sync", "r2", NOW)
+        store.finish_run(78, NOW)
+    assert flaws(path) == []
 
 
 @pytest.mark.parametrize("column", ["state", "reason", "command", "rule", "closed_on", "read_at"])

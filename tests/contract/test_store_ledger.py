@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, make_policy
+from factories import (
+    CLOSED_ON,
+    NOW,
+    PINS,
+    START,
+    make_candidate,
+    make_closing,
+    make_due,
+    make_policy,
+    start,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from watched import connection_of, watch
@@ -416,7 +426,7 @@ def test_recover_after_a_kill(tmp_path: Path, dedupes: bool, state: State) -> No
     """What a killed run left sending is of unknown outcome; a second recovery finds nothing."""
     path = tmp_path / "state" / "state.db"
     with Store.open(path) as killed:
-        killed.begin_run("sync", "r1", NOW)
+        start(killed)
         put(killed, A, B)
         claim(killed, [make_candidate(A)])
     with Store.open(path) as store:
@@ -772,6 +782,7 @@ def test_moments_are_whole_seconds(store: Store) -> None:
 @pytest.fixture
 def overtaken(store: Store, tmp_path: Path) -> Store:
     """Return a store that has claimed a closing, while another run has begun since then."""
+    store.pin(PINS, **START)
     put(store, A, B)
     claim(store, [make_candidate(A)])
     with Store.open(tmp_path / "state" / "state.db") as other:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due
+from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, start
 from watched import plans, watch
 
 from clio_broadly_sync.domain import lifecycle
@@ -128,7 +128,7 @@ def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
     """Of the last run, which counts its changes from the beginning."""
     path = tmp_path / "state" / "state.db"
     with Store.open(path) as store:
-        next_run(store)
+        start(store)
         put(store, *(make_closing(number) for number in range(1, 9)))
         rejected(store, 8, "bad_email")
     with Store.open(path) as store:
@@ -143,7 +143,7 @@ def test_listing_left_half_way(tmp_path: Path) -> None:
     """It ends without a word, before the state is closed and after it; the state goes on."""
     path = tmp_path / "state" / "state.db"
     with Store.open(path) as store:
-        next_run(store)
+        start(store)
         put(store, make_closing(1), make_closing(2))
         for _ in range(2):
             listed = store.outbox.listed(Selection())

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from factories import NOW, make_closing
+from factories import NOW, make_closing, start
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import Store, database
@@ -17,7 +17,7 @@ def made(tmp_path: Path) -> Path:
     """A state at rest, without a closing."""
     path = tmp_path / "state" / "state.db"
     with Store.open(path) as store:
-        store.begin_run("sync", "r1", NOW)
+        start(store)
     return path
 
 

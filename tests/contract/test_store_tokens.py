@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from factories import start
 from parts import NOW
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
@@ -136,7 +137,7 @@ def test_reading_a_state_at_rest_leaves_nothing_beside_it(state: Path) -> None:
 def test_read_while_a_run_is_at_work(state: Path) -> None:
     """Each reading is of this moment, from this process and from another, and disturbs no lock."""
     with Store.open(state) as store:
-        store.move_watermark(NOW)
+        start(store)
         for grant in (GRANT, OTHER):
             _in_a_child(state, f"sign_in.save({_spelt(grant)})")
             assert TokenStore(state).read() == grant
@@ -184,6 +185,7 @@ def test_no_byte_is_left_of_what_is_erased(
 ) -> None:
     """Nor of all the tokens before it; what else the state holds stays."""
     with Store.open(state) as store:
+        start(store)
         store.move_watermark(NOW)
     words = []
     for number in range(30):

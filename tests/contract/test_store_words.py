@@ -39,9 +39,7 @@ FLAWS = {
     "chain": "Changes are missing from the list (1 in all).",
     "hash": "Hashes of people are cut (1 in all).",
     "orphans": "Changes belong to no closing.",
-    "pins": "There are closings or a watermark, but not what the state was made with.",
     "fields": "The id of a checkbox that the rule reads is missing.",
-    "start": "Of watermark, first run and start day, one is missing.",
     "watermark": "The watermark lies in the future, so what closes until then would be passed "
     "over; see first that this machine's clock is right.",
     "start_day": "The start day lies before the first run.",

@@ -127,11 +127,13 @@ class _Check:
 def _state(options: Options, settings: Settings) -> Generator[Finding, None, Known | None]:
     """Yield what is found about the state; return what it says, None where it cannot be used."""
     try:
-        known = here.read_state(settings)
+        flaws, known = here.read_state(settings)
     except StorageError as error:
         yield from findings.failures("state", error)
         return None
-    yield from here.state(options, settings)
+    yield from map(findings.of_flaw, flaws)
+    if known is not None:
+        yield from here.state(options, settings)
     return known
 
 

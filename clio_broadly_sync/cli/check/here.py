@@ -32,13 +32,11 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
+from clio_broadly_sync.store import integrity
 from clio_broadly_sync.store.database import others_may
+from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.overview import PastRun
 from clio_broadly_sync.transport.signals import Stop
-
-_DAMAGED: Final = (
-    "The state file is damaged: put the last good copy of it in its place before the next `sync`."
-)
 
 ROOM_BYTES: Final = 1 << 20
 """A run needs at least so much room for what it writes beside the state."""
@@ -82,19 +80,19 @@ def settings_file(options: Options) -> Iterator[Finding]:
         yield findings.warning("settings", note)
 
 
-def read_state(settings: Settings) -> Known:
-    """Return what the state says.
+def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
+    """Return the state's flaws, as `verify` finds them, and what it says where none is grave.
 
-    Raise StorageError where a run could not use it: where it is damaged, or could not be read or
-    written.
+    Raise StorageError where a run could not use it: where it could not be read or written.
     """
-    path = settings.sync_state
+    path, now = settings.sync_state, app.our_clock()
+    flaws = integrity.files(path) if path.exists() else []
     with app.opened(settings, writes=False) as store:
-        if not store.is_sound():
-            raise StorageError(_DAMAGED)
-        store.check_watermark(app.our_clock())
+        flaws += store.flaws(now)
+        if any(flaw.grave for flaw in flaws):
+            return flaws, None
         check_writable(path)
-        return Known(store.pins(), status.read_status(settings, store, app.our_clock()))
+        return flaws, Known(store.pins(), status.read_status(settings, store, now))
 
 
 def is_seen(settings: Settings, clients: "Clients") -> bool:
