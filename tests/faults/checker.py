@@ -24,6 +24,7 @@ FRESH = timedelta(minutes=15)
 """How old a reading may be when it is sent."""
 CORRECTED = timedelta(days=30)
 """How long another close date of the same matter counts as a correction, not as a new closing."""
+STORAGE = 74
 STATES = {"pending", "sending", "sent", "skipped", "held", "dead"}
 SKIPPED_FOR = {
     "not_closed", "no_client", "no_close_date", "closed_before_start", "closed_too_long_ago",
@@ -70,6 +71,15 @@ def check_nothing_written(before: Books, after: Books) -> None:
     assert after.rows == before.rows, "the ledger was changed by a run that may not write"
     assert after.changes == before.changes, "changes were added by a run that may not write"
     assert after.facts == before.facts, "facts were changed by a run that may not write"
+
+
+def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
+    """Check how a run ended that met the state's file of a copy beside changes of another age.
+
+    A state that there never was is refused (74). And what is refused is left as it is.
+    """
+    assert code == STORAGE or not is_mixture, f"a mixture of two states was taken for one: {code}"
+    assert code != STORAGE or not wrote, "half a restore was refused and written to all the same"
 
 
 def check_every_post_was_read_for(world: World, told: Circumstances) -> None:

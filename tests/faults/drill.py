@@ -10,6 +10,7 @@ from typing import Any
 
 import books
 import checker
+from books import Books
 from circumstances import ON_TIME, Circumstances, Reader, Walked
 from forkserver import ForkServer
 from ground import Ground
@@ -118,9 +119,35 @@ class Drill(World):
         """
         shutil.rmtree(self.state.parent)
         shutil.copytree(copy, self.state.parent)
+        self.note_put_back(told, accepted)
+
+    def note_put_back(self, told: Circumstances, accepted: int) -> None:
+        """Note that the state is again what it was when Broadly had accepted so many items."""
         names = [one.transaction_id for one in self.broadly.accepted]
         self.circumstances.note_put_back(told, accepted, names)
         self._watermark = ""
+
+    def put_half_back(self, copy: Path) -> Books | None:
+        """Put only the state's file of a copy back; what a killed run left beside it stays.
+
+        Return what the two are together, if that is a state that there was: as it was just now, or
+        as it was copied. Where it is a mixture, return None.
+        """
+        there_were = [books.read(self.state), books.read(copy / self.state.name)]
+        shutil.copy(copy / self.state.name, self.state)
+        both = books.read_if_sound(self.state)
+        return both if both in there_were else None
+
+    def run_on_half(self, half: Books | None) -> Ran:
+        """Sync where half a copy was put back; it may only go on with a state that there was.
+
+        `half` is what `put_half_back` returned.
+        """
+        before, posts = self._state_files(), len(self.broadly.posts)
+        ran = self.beside("sync")
+        wrote = self._state_files() != before or len(self.broadly.posts) != posts
+        checker.check_half_a_restore(ran.code, wrote=wrote, is_mixture=half is None)
+        return ran
 
     def rest(self, *arguments: str) -> None:
         """Run the program until nothing is under way; then check that another run does nothing."""
@@ -131,6 +158,11 @@ class Drill(World):
                 break
         checker.check_rest(self)
         checker.check_idle(self, lambda: self.run(*arguments))
+
+    def _state_files(self) -> dict[str, str]:
+        """Return a digest of the state's file and of the changes beside it."""
+        names = self.state.name, f"{self.state.name}-wal"
+        return {name: digest for name, digest in self.files().items() if name in names}
 
     def judge(self) -> None:
         """Check all that has happened so far, and that the watermark has not gone back."""

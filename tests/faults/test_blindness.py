@@ -4,6 +4,7 @@ A scenario drives the firm into the corner where one mistake shows. `altered/var
 the wrong programs.
 """
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -112,6 +113,23 @@ def _no_on_another_card(drill: Drill) -> None:
     _runs_well(drill)
 
 
+def _half_restored(drill: Drill) -> None:
+    """The state's file of a copy is put beside the changes of a run that was killed later."""
+    copy = drill.folder / "copy"
+    shutil.copytree(drill.state.parent, copy)
+    drill.closings(40)  # more than fit into one page, so that not all pages change each time
+    _runs_well(drill)
+    drill.later(minutes=1)
+    drill.closings(2)
+    assert drill.kill("POST /v1/customers/batch: unsent", "sync")
+    whole = shutil.copytree(drill.state.parent, drill.folder / "whole")
+    half = drill.put_half_back(copy)
+    assert half is None, "it is no mixture"
+    drill.run_on_half(half)
+    shutil.rmtree(drill.state.parent)
+    shutil.copytree(whole, drill.state.parent)
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -121,6 +139,7 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "contacts_kept": (_opted_out_while_waiting, "after the last reading"),
     "no_fence": (_overtaken, "was asked twice"),
     "monotonic_only": (_suspended, "contact 1002 was sent 8:00:.* after the last reading"),
+    "no_look": (_half_restored, "half a restore was refused and written to all the same"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
 }
 

@@ -4,7 +4,7 @@ checker says what is wrong with it."""
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -329,3 +329,23 @@ def test_what_was_written_all_the_same_is_found(drill: Drill, sentence: str) -> 
     NEVER_WRITTEN[sentence](drill)
     with pytest.raises(AssertionError, match=sentence):
         checker.check_nothing_written(before, books.read(drill.state))
+
+
+@pytest.mark.parametrize(
+    ("code", "wrote", "is_mixture", "sentence"),
+    [
+        (0, True, True, "a mixture of two states was taken for one: 0"),
+        (69, False, True, "a mixture of two states was taken for one: 69"),
+        (74, True, True, "was refused and written to all the same"),
+        (74, True, False, "was refused and written to all the same"),
+        (74, False, True, None),
+        (74, False, False, None),
+        (0, True, False, None),
+    ],
+)
+def test_half_a_restore_is_judged(
+    code: int, wrote: bool, is_mixture: bool, sentence: str | None
+) -> None:
+    found = pytest.raises(AssertionError, match=sentence) if sentence else nullcontext()
+    with found:
+        checker.check_half_a_restore(code, wrote=wrote, is_mixture=is_mixture)

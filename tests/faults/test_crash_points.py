@@ -6,8 +6,10 @@ killed at each. While it lies dead a client opts out, one says no on another car
 reopened.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -150,6 +152,47 @@ def test_killed_when_it_has_overtaken_another_run(make_drill: MakeDrill, share: 
             _meanwhile(drill, _sync, closings)
             drill.rest("sync")
             _check_end(drill, closings, kills=2, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_and_half_restored(make_drill: MakeDrill, share: int) -> None:
+    """Killed at each point, and beside what that left the state's file of an older copy is put.
+
+    Where it is a state that never was, nothing is written, and nothing was lost once the two are
+    put back as they were. Every second point is enough: what lies beside is the same at several.
+    """
+    with make_drill() as drill:
+        _copied_before(drill)
+        _crowd(drill, _sync)
+        names = drill.points("sync")
+    for number in range(1 + share, len(names) + 1, 2 * SHARES):
+        dedupes = number % 2 == 0
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            copy = _copied_before(drill)
+            closings = _crowd(drill, _sync)
+            assert drill.kill(number, "sync"), "it was not killed"
+            whole = shutil.copytree(drill.state.parent, drill.folder / "whole")
+            half = drill.put_half_back(copy)
+            if half is not None:
+                continue  # nothing of the ledger lay beside it: an old copy like any other
+            drill.run_on_half(half)
+            shutil.rmtree(drill.state.parent)
+            shutil.copytree(whole, drill.state.parent)
+            _meanwhile(drill, _sync, closings)
+            drill.rest("sync")
+            _check_end(drill, closings, kills=1, dedupes=dedupes)
+
+
+def _copied_before(drill: Drill) -> Path:
+    """Copy the state, and then let other clients be sent; return the folder of the copy."""
+    copy = drill.folder / "copy"
+    drill.settings["SYNC_MAX_NEW"] = "100"
+    shutil.copytree(drill.state.parent, copy)
+    drill.closings(40)  # more than fit into one page, so that not all pages change each time
+    drill.later(minutes=1)
+    assert drill.sync().code == 0
+    drill.later(minutes=1)
+    return copy
 
 
 def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:

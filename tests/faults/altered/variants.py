@@ -28,7 +28,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push, run
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.store import database
+from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.writer import Writer
 from clio_broadly_sync.transport.clock import Clock
@@ -126,10 +126,15 @@ def noes_forgotten() -> None:
     Noes.note = lambda self, ids, contacts, at: None  # type: ignore[method-assign]
 
 
+def no_look() -> None:
+    """Let a run take whatever lies beside the state for its latest changes."""
+    lock.look_beside = lambda path: None
+
+
 NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
-        no_fence, monotonic_only, noes_forgotten,
+        no_fence, monotonic_only, noes_forgotten, no_look,
     )
 }  # fmt: skip
