@@ -87,14 +87,14 @@ class Circumstances:
 
     From then on the matter's own box does not count.
     """
+    readers: list[Reader] = field(default_factory=list)
+    """The runs, in the order in which they ended."""
+    unread: list[Unread] = field(default_factory=list)
+    """What the copies that were put back had not read, in their order."""
     dropped: list[Dropped] = field(default_factory=list)
     """The closings that a person dropped."""
     forgotten: list[Forgotten] = field(default_factory=list)
     """The copies of the state that were put back."""
-    readers: list[Reader] = field(default_factory=list)
-    """The runs, in the order in which they ended."""
-    unread: list[Unread] = field(default_factory=list)
-    """What the copies that were put back had not read, in the same order."""
     earliest: timedelta = ON_TIME
     """How far ahead of the firm's clock the slowest clock was (not above zero)."""
     latest: timedelta = ON_TIME
