@@ -48,10 +48,7 @@ _SYNCED: Final = f"""
     EXISTS (
         SELECT 1 FROM runs WHERE firm = :firm AND command = 'sync' AND (
             exit_code IN ({OK}, {ATTENTION})
-            OR EXISTS (
-                SELECT 1 FROM closings
-                WHERE closings.firm = runs.firm AND closings.decided_in_run = runs.run
-            )
+            OR run IN (SELECT decided_in_run FROM closings WHERE firm = :firm)
         )
     )
 """
@@ -336,15 +333,21 @@ def _read_facts(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
     return {row["name"]: row["value"] for row in rows}
 
 
+_BEFORE_ROWS: Final = PINNED | {"hash_key"}
+_AFTER_A_SYNC: Final = _BEFORE_ROWS | STARTED
+
+
 def _needed(connection: sqlite3.Connection, firm: str, facts: Facts) -> frozenset[str]:
     """Return the facts that a state with these facts, and with its rows, must have.
 
     The pins come before the first row, and the start in the first `sync` before all else.
     """
+    if facts.keys() >= _AFTER_A_SYNC:
+        return _AFTER_A_SYNC
     has_rows, has_synced = connection.execute(_BEGUN, {"firm": firm}).fetchone()
     if has_synced or STARTED & facts.keys():
-        return PINNED | STARTED | {"hash_key"}
-    return PINNED | {"hash_key"} if has_rows or PINNED & facts.keys() else frozenset()
+        return _AFTER_A_SYNC
+    return _BEFORE_ROWS if has_rows or PINNED & facts.keys() else frozenset()
 
 
 def _check_facts(facts: Facts, needed: frozenset[str]) -> None:

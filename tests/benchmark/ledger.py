@@ -14,14 +14,15 @@ _CLOSINGS = f"""
     {_NUMBERS} INSERT INTO closings
     SELECT
         'default', :first + n, '{_DAY}', :first + n, 'sent', NULL, 'sync', 'opt-out',
-        '"' || n || '"', {_AT}, {_AT}, 1, 1, n, 0, 0, 0, 0, {_AT} + n / 50, 1, {_AT}, n / 50, {_AT}
+        '"' || n || '"', {_AT}, {_AT}, 1, 1, n, 0, 0, 0, 0, {_AT} + n / 50, 1, {_AT}, n / 50, {_AT},
+        NULL
     FROM t
 """
 _CHANGES = f"""
     {_NUMBERS} INSERT INTO changes
     SELECT
         'default', :first + n, '{_DAY}', 1, n + :many * :step, {_AT}, :before, :after, NULL, NULL,
-        NULL
+        CASE :after WHEN 'sending' THEN n / 50 END, NULL
     FROM t
 """
 _HASHES = f"""

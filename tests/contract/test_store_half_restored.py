@@ -1,6 +1,7 @@
 """A copy of the state beside the -wal of a killed run: found before SQLite joins the two."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from factories import NOW, PINS, make_candidate, make_closing, make_receipt, sta
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Grant, Key, Outcome
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.store import Store, TokenStore, locked, look_beside
+from clio_broadly_sync.store import Store, TokenStore, database, locked, look_beside
 from clio_broadly_sync.store.state import half_restored
 
 GRANT = Grant("https://app.clio.com", "access-one", "refresh-one", NOW)
@@ -274,6 +275,26 @@ def test_run_that_ended_beside_a_reader_leaves_nothing_to_look_at(made: Path) ->
     run(made, 200, 5)
     assert Path(f"{made}-wal").stat().st_size == 0
     reader.__exit__(None, None, None)
+
+
+def test_state_that_another_program_does_not_let_go_of(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its -wal could not be emptied, so this run's changes would lie with those of another one."""
+    monkeypatch.setattr(database, "PRAGMAS", ("PRAGMA busy_timeout = 0",))
+    killed_run(made, 200, 5)
+    reader = sqlite3.connect(made, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM facts").fetchall()
+    with pytest.raises(StorageError) as caught:
+        Store.open(made)
+    assert str(caught.value) == (
+        "The state could not be used (another program reads it); what was recorded before is kept. "
+        "Another program holds it: end that program, and try again."
+    )
+    reader.close()
+    with locked(made), Store.open(made):
+        pass
 
 
 def test_row_that_is_committed_after_a_look_is_not_lost(made: Path) -> None:

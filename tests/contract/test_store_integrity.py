@@ -71,7 +71,7 @@ def _hand_over(store: Store, *matters: int) -> None:
 
 def flaws(path: Path, now: datetime = LATER) -> list[Flaw]:
     with Store.snapshot(path) as store:
-        return store.integrity.flaws(now)
+        return store.flaws(now)
 
 
 def names(path: Path, now: datetime = LATER) -> set[str]:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from contextlib import closing as closed
 
+from test_e2e_half_restored import lay_copy_beside
 from world import World
 
 SETTLING = {"SYNC_SETTLE_HOURS": "24"}
@@ -71,6 +72,19 @@ def test_restored_copy_that_is_old(world: World) -> None:
     assert world.run("outbox", "drop", str(sent_since), "--yes").code == 0
     assert world.sync().code == 0
     assert world.asked == [sent_since]
+
+
+def test_half_a_restore(world: World) -> None:
+    """The -wal and the -shm are moved away; then it is an old copy like any other."""
+    since = lay_copy_beside(world, 10)
+    asked = list(world.asked)
+    for end in ("-wal", "-shm"):
+        shutil.move(f"{world.state}{end}", world.folder / f"moved{end}")
+    assert world.sync("--limit", "0").code == 0
+    assert world.run("outbox", "drop", *map(str, asked), "--yes").code == 0
+    assert world.sync().code in (0, 65)
+    assert set(since) < set(asked)
+    assert len(set(world.asked)) == len(world.asked)
 
 
 def test_new_broadly_key(world: World) -> None:

@@ -83,12 +83,14 @@ def settings_file(options: Options) -> Iterator[Finding]:
 def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
     """Return the state's flaws, as `verify` finds them, and what it says where none is grave.
 
-    Raise StorageError where a run could not use it: where it could not be read or written.
+    The watermark is held against the clock only as a run does it. Raise StorageError where a run
+    could not use the state: where it could not be read or written.
     """
     path, now = settings.sync_state, app.our_clock()
     flaws = integrity.files(path) if path.exists() else []
     with app.opened(settings, writes=False) as store:
-        flaws += store.flaws(now)
+        store.check_watermark(now)
+        flaws += store.flaws(None)
         if any(flaw.grave for flaw in flaws):
             return flaws, None
         check_writable(path)
