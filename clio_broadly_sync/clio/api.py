@@ -222,23 +222,28 @@ class Api:
         return self.clio_time() - timedelta(seconds=self._clock() - seconds)
 
     def _set_clock(self, answer: Answer) -> None:
-        date = answer.date
+        date, asked_at, answered_at = answer.date, self._transport.began, self._clock()
+        slept = self._clock.jumped_at > asked_at
         if date is not None:
             # Before the clock hears it: a date of years to come must not reach what is written.
-            self._check_skew(date - self._wall_clock())
-            self._clock.hear(date, self._transport.began)
+            self._check_skew(date - self._wall_clock(), answered_at - asked_at)
+            self._clock.hear(date, asked_at)
         if self._told is not None and self._told[1] >= self._clock.jumped_at:
             return
         if date is None:
             raise unreadable("its first answer has no Date")
-        self._told = (date, self._clock())
+        # Clio does not sleep when this machine does: it made the date before. If it did not, the
+        # next answer says so, because this one is from before the jump.
+        self._told = (date, asked_at if slept else self._clock())
 
-    def _check_skew(self, ahead: timedelta) -> None:
+    def _check_skew(self, ahead: timedelta, waited: float) -> None:
         """Raise ClockError where Clio's clock is too far ahead; at first, also where it is behind.
 
-        Later, a clock that goes back changes nothing: a run counts on from what it was told.
+        The `Date` may be as old as the answer that was waited for, in seconds. Later, a clock that
+        goes back changes nothing: a run counts on from what it was told.
         """
-        if ahead > MAX_SKEW or (self._told is None and ahead < -MAX_SKEW):
+        behind = -ahead - timedelta(seconds=waited)
+        if ahead > MAX_SKEW or (self._told is None and behind > MAX_SKEW):
             raise ClockError(
                 "Clio's clock and this machine's are more than 48 hours apart; "
                 "set this machine's clock right. Nothing was done."

@@ -16,6 +16,7 @@ from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.people import CLAIMED, People
 from clio_broadly_sync.store.rows import OF_FIRM, OWN_CHANGES
+from clio_broadly_sync.store.writer import Writer
 
 
 class Step(NamedTuple):
@@ -77,7 +78,7 @@ class History:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
-        self._noes = Noes(connection, firm, self._people)
+        self._noes = Noes(connection, firm, self._people, Writer(firm))
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""

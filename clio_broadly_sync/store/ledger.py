@@ -56,7 +56,7 @@ class Ledger:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
-        self.noes = Noes(connection, firm, self._people)
+        self.noes = Noes(connection, firm, self._people, writer)
         self._writer = writer
         self._batches = 0
 

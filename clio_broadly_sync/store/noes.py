@@ -13,6 +13,7 @@ from clio_broadly_sync.domain.model import Box, Candidate, Contact, Key
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.rows import marks, seconds
+from clio_broadly_sync.store.writer import Writer
 
 _FORGET: Final = "DELETE FROM noes WHERE firm = ? AND contact_id = ?"
 _KEEP: Final = "UPDATE noes SET read_at = ? WHERE firm = ? AND contact_id = ?"
@@ -23,17 +24,21 @@ _FOUND: Final = "SELECT identity, contact_id, read_at FROM noes WHERE firm = ? A
 class Noes:
     """The noes of one firm. Every method may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: str, people: People) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, firm: str, people: People, writer: Writer
+    ) -> None:
         self._connection = connection
         self._firm = firm
         self._people = people
+        self._writer = writer
 
     def note(self, ids: Iterable[int], contacts: Mapping[int, Contact], at: datetime) -> None:
         """Take in what was asked of Clio at the moment `at` (aware UTC), in one transaction.
 
         `ids` are the contacts that were asked for, and `contacts` those that Clio showed. A box
         that is checked is remembered, and one that is not is forgotten; a contact that is hidden
-        or cannot be read keeps its no.
+        or cannot be read keeps its no. Raise BusyError where another run has begun since this one
+        did: it may have read a box after this one, and its reading must stand.
         """
         forgotten, kept, remembered = [], [], []
         for id_ in ids:
@@ -45,7 +50,7 @@ class Noes:
             if contact.opted_out is Box.CHECKED:
                 hashes = self._people.reached_at(contact.email, contact.phone)
                 remembered += [(self._firm, hash_, id_, seconds(at)) for hash_ in hashes]
-        with database.transaction(self._connection) as connection:
+        with self._writer.transaction(self._connection) as connection:
             connection.executemany(_FORGET, forgotten)
             connection.executemany(_KEEP, kept)
             connection.executemany(_REMEMBER, remembered)

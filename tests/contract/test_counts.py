@@ -87,7 +87,7 @@ def test_statements_and_transactions(runs: Runs, closings: int) -> None:
     readings = closings // IDS
     assert counts == {
         "transactions": ANY_RUN["transactions"] + 2 * (pages + batches + readings) + chunks,
-        "statements": ANY_RUN["statements"] + 4 * pages + 13 * batches + 2 * readings + chunks,
+        "statements": ANY_RUN["statements"] + 4 * pages + 13 * batches + 3 * readings + chunks,
     }
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from world import World, on_post
 
+from clio_broadly_sync.sandbox import Request, Response
+
 
 def _without_lock(world: World, run: Callable[[], object]) -> Callable[[], None]:
     """Return what removes the lock file and then runs something beside the run at work."""
@@ -42,3 +44,27 @@ def test_two_runs_at_once(world: World, hook: str, dedupes: bool, number: int) -
     assert states <= {"sent", "held"}
     held = [matter for matter, row in world.ledger().items() if row.state == "held"]
     assert set(matters) - set(asked) <= set(held)
+
+
+@pytest.mark.parametrize("channel", ["email", "phone"])
+def test_no_that_the_other_run_read_is_kept(world: World, channel: str) -> None:
+    """The one that was overtaken read the box before it was checked, and may not forget it."""
+    contact = world.closing().contact
+    codes: list[int] = []
+
+    def after(request: Request, response: Response) -> None:
+        if "contacts" in request.path:
+            world.clio.after = None
+            world.firm.set_opt_out(contact)
+            _without_lock(world, lambda: codes.append(world.sync().code))()
+
+    world.clio.after = after
+    assert world.sync().code == 75
+    assert codes == [0]
+    world.later(minutes=15)
+    address = getattr(world.firm.contacts.get(contact), channel)
+    other = world.closing(**{channel: address})
+    world.later(minutes=1)
+    assert world.sync().code == 0
+    assert world.ledger()[other.matter][2:] == ("skipped", "opted_out")
+    assert world.asked == []

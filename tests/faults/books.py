@@ -66,6 +66,15 @@ def read(state: Path) -> Books:
             return _read(database)
 
 
+def read_if_sound(state: Path) -> Books | None:
+    """Read a copy of the state as `read` does; return None where SQLite finds it broken."""
+    try:
+        found = read(state)
+    except sqlite3.DatabaseError:
+        return None
+    return None if found.problems else found
+
+
 def _read(database: sqlite3.Connection) -> Books:
     checks = [*database.execute("PRAGMA integrity_check")]
     foreign = [*database.execute("PRAGMA foreign_key_check")]

@@ -6,7 +6,7 @@ AssertionError with one sentence that says what was broken. Call `check` after a
 killed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import books
 from books import Books, Row
 from circumstances import Circumstances
-from readings import CHECKED, UNCHECKED, Reading, Readings
+from readings import CHECKED, UNCHECKED, Noes, Reading, Readings, addresses
 from rig import Exchange
 from world import Ran, World, customers, matter_of
 
@@ -29,6 +29,7 @@ PAUSE = timedelta(hours=1)
 """How long nothing is sent after a POST that ended in doubt, where Broadly does not dedupe."""
 IN_DOUBT = {None, 408, 425, 500, 502, 504}
 """Statuses (None: no answer) that do not say what became of a POST."""
+STORAGE = 74
 STATES = {"pending", "sending", "sent", "skipped", "held", "dead"}
 SKIPPED_FOR = {
     "not_closed", "no_client", "no_close_date", "closed_before_start", "closed_too_long_ago",
@@ -71,11 +72,31 @@ def check_idle(world: World, again: Callable[[], Ran]) -> None:
     assert after.rows == before.rows, "the second run changed the ledger"
 
 
+def check_nothing_written(before: Books, after: Books) -> None:
+    """Check that a run which was overtaken, or met half a restore, has written nothing more."""
+    assert after.rows == before.rows, "the ledger was changed by a run that may not write"
+    assert after.changes == before.changes, "changes were added by a run that may not write"
+    assert after.facts == before.facts, "facts were changed by a run that may not write"
+
+
+def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
+    """Check how a run ended that met the state's file of a copy beside changes of another age.
+
+    A state that there never was is refused (74). And what is refused is left as it is.
+    """
+    assert code == STORAGE or not is_mixture, f"a mixture of two states was taken for one: {code}"
+    assert code != STORAGE or not wrote, "half a restore was refused and written to all the same"
+
+
 def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
     """Check promise 1: who is in a POST was read just before, and nothing spoke against it."""
     readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
+    history = [*world.clio.history, *world.broadly.history]
+    noes = Noes(readings, told, (exchange.number for exchange in history))
     for number, post in enumerate(world.broadly.posts):
+        standing = noes.before(post.number)
         for item in customers(post.body):
+            check_other_cards(standing, item)
             check_contact(readings, contact_of(item), post, boxed=rule != "opt-in")
             boxed = rule != "opt-out" and not told.is_overruled(item["transactionId"], number)
             check_matter(readings, matter_of(item), post, boxed=boxed)
@@ -92,6 +113,20 @@ def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bo
     assert not reading.shown.get("redacted"), f"{who} was sent although redacted"
     assert reading.boxed or not boxed, f"{who} was sent, and the opt-out was not asked for"
     assert all(box in UNCHECKED for box in reading.boxes), f"{who} was sent although opted out"
+
+
+def check_other_cards(noes: Mapping[int, Reading], item: Item) -> None:
+    """Check that nobody else said no who has the client's e-mail address or phone number.
+
+    `noes` are the last readings of the contacts that the program knew to say no.
+    """
+    own = addresses(item.get("email"), item.get("phone"))
+    for contact, reading in noes.items():
+        shown = reading.shown or {}
+        theirs = addresses(shown.get("primary_email_address"), shown.get("primary_phone_number"))
+        is_own = contact == contact_of(item)
+        who = f"contact {contact_of(item)}"
+        assert is_own or not own & theirs, f"{who} was sent although contact {contact} said no"
 
 
 def check_matter(readings: Readings, matter: int, post: Exchange, *, boxed: bool) -> None:

@@ -24,6 +24,29 @@ class Walked(NamedTuple):
     """The second in which it began; aware UTC."""
 
 
+class Reader(NamedTuple):
+    """A run that read something of Clio; its requests have the numbers between its two marks.
+
+    Those that lie between the marks of another one which ran beside it are that one's.
+    """
+
+    begun: int
+    """The mark of its beginning."""
+    ended: int
+    """The mark of its end."""
+    done: bool
+    """Whether it came to a good end."""
+    dry: bool
+    """Whether it was a dry run, which writes nothing down."""
+
+
+class Unread(NamedTuple):
+    """What was read between these two marks is unknown since, because an old copy was put back."""
+
+    copied: int
+    put_back: int
+
+
 class Dropped(NamedTuple):
     """A closing that a person dropped."""
 
@@ -64,6 +87,10 @@ class Circumstances:
 
     From then on the matter's own box does not count.
     """
+    readers: list[Reader] = field(default_factory=list)
+    """The runs, in the order in which they ended."""
+    unread: list[Unread] = field(default_factory=list)
+    """What the copies that were put back had not read, in their order."""
     dropped: list[Dropped] = field(default_factory=list)
     """The closings that a person dropped."""
     forgotten: list[Forgotten] = field(default_factory=list)
@@ -122,6 +149,12 @@ class Circumstances:
         done = {(name, times) for name, times in self.resent if accepted.count(name) > times}
         self.resent = kept.resent | done
         self.forgotten.append(Forgotten(copied, len(accepted)))
+        self.unread.append(Unread(then.last_mark, self.last_mark))
+
+    @property
+    def last_mark(self) -> int:
+        """Return the mark of the end of the last run; -1 before the first."""
+        return max((reader.ended for reader in self.readers), default=-1)
 
     def remembered(self, accepted: int) -> list[int]:
         """Return the numbers of the accepted items that the state may still know.

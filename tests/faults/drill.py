@@ -4,16 +4,19 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import books
 import checker
-from circumstances import ON_TIME, Circumstances, Walked
+from books import Books
+from circumstances import ON_TIME, Circumstances, Reader, Walked
 from forkserver import ForkServer
 from ground import Ground
 from world import ALTERED, PACKAGE, SHIFTED, Ran, World
+
+from clio_broadly_sync.sandbox import Request
 
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
@@ -39,8 +42,14 @@ class Drill(World):
         self.kill_at: int | str = ""
         """The number or name of the point at which runs are killed; empty: at none."""
         self._points = folder / "points"
+        self._slept = folder / "slept"
         self._watermark = ""
         """The watermark at the last check."""
+
+    @property
+    def lock(self) -> Path:
+        """Return the file by whose lock two runs keep out of each other's way."""
+        return self.state.with_name(f"{self.state.name}.lock")
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any
@@ -53,17 +62,41 @@ class Drill(World):
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         """Run the program to its end, and check all that has happened so far."""
         began = self.firm.clock.now().replace(microsecond=0)
-        ran = super().run(*arguments, **settings)
+        ran = self.beside(*arguments, **settings)
         if arguments[0] == "backfill" and "--dry-run" not in arguments and ran.code in DONE:
             first, last = (date.fromisoformat(arguments[n]) for n in (2, 4))
             self.circumstances.backfills.append(Walked(first, last, began))
         self.judge()
         return ran
 
+    def beside(self, *arguments: str, **settings: str | None) -> Ran:
+        """Run the program to its end, perhaps beside another run, and judge only how it ended."""
+        begun = mark()
+        ran = super().run(*arguments, **settings)
+        done, dry = ran.code in DONE, "--dry-run" in arguments
+        self.circumstances.readers.append(Reader(begun, mark(), done, dry))
+        return ran
+
+    def sleep(self, time: timedelta, *, clock_is_set: bool) -> None:
+        """Suspend the machine for this time, while a run is at work on it.
+
+        `clock_is_set` says whether its wall clock is right as soon as it wakes. If not, it is
+        behind by as much for the rest of this run.
+        """
+        self.later(seconds=time.total_seconds())
+        self._slept.write_text(f"{time.total_seconds()}{' set' * clock_is_set}")
+        if not clock_is_set:
+            behind = self.ahead - time
+            self.circumstances.note_clocks(clio=self.clio.skew, machine=behind)
+
     def points(self, *arguments: str) -> list[str]:
         """Run the program undisturbed, and return the names of the points that it passed."""
         ran = self.run(*arguments)
         assert ran.code in DONE, ran.err
+        return self.passed()
+
+    def passed(self) -> list[str]:
+        """Return the names of the points that the last run passed."""
         return self._points.read_text().splitlines()
 
     def kill(self, point: int | str, *arguments: str) -> bool:
@@ -86,10 +119,36 @@ class Drill(World):
         """
         shutil.rmtree(self.state.parent)
         shutil.copytree(copy, self.state.parent)
+        self.note_put_back(told, accepted)
+
+    def note_put_back(self, told: Circumstances, accepted: int) -> None:
+        """Note that the state is again what it was when Broadly had accepted so many items."""
         names = [one.transaction_id for one in self.broadly.accepted]
         self.circumstances.note_put_back(told, accepted, names)
         self.circumstances.posts_forgotten = len(self.broadly.posts)
         self._watermark = ""
+
+    def put_half_back(self, copy: Path) -> Books | None:
+        """Put only the state's file of a copy back; what a killed run left beside it stays.
+
+        Return what the two are together, if that is a state that there was: as it was just now, or
+        as it was copied. Where it is a mixture, return None.
+        """
+        there_were = [books.read(self.state), books.read(copy / self.state.name)]
+        shutil.copy(copy / self.state.name, self.state)
+        both = books.read_if_sound(self.state)
+        return both if both in there_were else None
+
+    def run_on_half(self, half: Books | None) -> Ran:
+        """Sync where half a copy was put back; it may only go on with a state that there was.
+
+        `half` is what `put_half_back` returned.
+        """
+        before, posts = self._state_files(), len(self.broadly.posts)
+        ran = self.beside("sync")
+        wrote = self._state_files() != before or len(self.broadly.posts) != posts
+        checker.check_half_a_restore(ran.code, wrote=wrote, is_mixture=half is None)
+        return ran
 
     def rest(self, *arguments: str) -> None:
         """Run the program until nothing is under way; then check that another run does nothing."""
@@ -100,6 +159,11 @@ class Drill(World):
                 break
         checker.check_rest(self)
         checker.check_idle(self, lambda: self.run(*arguments))
+
+    def _state_files(self) -> dict[str, str]:
+        """Return a digest of the state's file and of the changes beside it."""
+        names = self.state.name, f"{self.state.name}-wal"
+        return {name: digest for name, digest in self.files().items() if name in names}
 
     def judge(self) -> None:
         """Check all that has happened so far, and that the watermark has not gone back."""
@@ -112,12 +176,19 @@ class Drill(World):
     def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
         environment = super()._environment(settings)
         self._points.unlink(missing_ok=True)
+        self._slept.unlink(missing_ok=True)
         more = {"POINTS": str(self._points), "KILL_AT": str(self.kill_at)}
+        more |= {"SLEPT": str(self._slept)}
         more |= {"VARIANT": self.variant} if self.variant else {}
         ahead = self.firm.clock.now() + self.ahead - datetime.now(UTC)
         more |= {"CLOCK_AHEAD": str(ahead.total_seconds())}
         more |= {"PYTHONPATH": f"{ALTERED}:{SHIFTED}:{PACKAGE}"}
         return environment | more | self.limits
+
+
+def mark() -> int:
+    """Return a number between those of the requests so far and those of the requests to come."""
+    return Request(datetime.now(UTC), "", "", "", {}, b"").number
 
 
 MakeDrill = Callable[..., AbstractContextManager[Drill]]

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import books
 import checker
+from checker import STORAGE
 from circumstances import ON_TIME, Circumstances, Dropped
 from drill import DONE, KILLED, MakeDrill
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
-from mishaps import MISHAPS
+from mishaps import MISHAPS, armed
 from weeks import Weeks, numbers
 
-STORAGE = 74
 AT_REST = 8
 """How many rounds, each of 30 hours, it may take until nothing is under way."""
 OUTBOX = ("held", "dead", "pending")
@@ -62,6 +62,11 @@ class Copy(NamedTuple):
     """What people had done when it was made."""
     accepted: int
     """How many items Broadly had accepted when it was made."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the state's file alone is the whole state; no killed run left changes."""
+        return not any(self.folder.glob("*-wal"))
 
 
 class History(Weeks):
@@ -153,6 +158,23 @@ class History(Weeks):
         if not self.drill.broadly.dedupes:
             self._drop_what_broadly_has()
 
+    @precondition(lambda self: self._copy and self._copy.is_whole and not self._broken)
+    @rule(command=commands, work=work, point=points)
+    def put_half_back(self, command: str, work: int, point: int) -> None:
+        """Put the state's file of the copy beside what a killed run left, and then all of the copy.
+
+        Where that is the state as it was copied, a run goes on with it as with any old copy.
+        """
+        assert self._copy
+        self.set_clocks((ON_TIME, ON_TIME))
+        self.run_killed(command, work, point)
+        as_it_was = books.read(self.drill.state)
+        half = self.drill.put_half_back(self._copy.folder)
+        if half and half != as_it_was:
+            self.drill.note_put_back(self._copy.told, self._copy.accepted)
+        self.drill.run_on_half(half)
+        self.put_copy_back()
+
     # The end
 
     def end(self) -> None:
@@ -186,18 +208,8 @@ class History(Weeks):
         return ["backfill", "--from", days[0], "--to", days[1], "--yes"]
 
     def _run_in_trouble(self, name: str, number: int, *arguments: str) -> None:
-        mishap, limits = MISHAPS[name], dict(self.drill.limits)
-        end = mishap.arm(self.drill, number)
-        try:
+        with armed(self.drill, name, number) as mishap:
             self.run(*arguments, codes=mishap.codes)
-        finally:
-            if end:
-                end()
-        for server in (self.drill.clio, self.drill.broadly):
-            server.faults.clear()
-            server.before = None
-        self.drill.broadly.clear_rules()
-        self.drill.limits = limits
 
     def _put_right(self, what: str, number: int, *states: str) -> None:
         """Let a person choose one matter of the outbox in these states, and do this with it."""

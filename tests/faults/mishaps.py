@@ -6,9 +6,14 @@ those for a good end.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple
 
+import books
+import checker
+from books import Books
 from drill import Drill
 from rig import Rigged, faults
 from rig.faults import Fault
@@ -16,6 +21,9 @@ from rig.faults import Fault
 from clio_broadly_sync.sandbox import Request
 
 FOR_EVER = None
+OPT_OUTS = 3
+"""So many clients opt out while the machine sleeps."""
+CHANNELS = ("email", "phone")
 GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
 """The limit with which a run gives up soon."""
 UNAVAILABLE, BUSY, DENIED, CONFIG = 69, 75, 77, 78
@@ -85,18 +93,22 @@ def _dripping(pause: float) -> Fault:
     return faults.drip(pause, 256)
 
 
-def _meanwhile(act: Callable[[Drill, int], object], *codes: int) -> Mishap:
-    """Let this happen while the request with the given number waits for its answer."""
+def _meanwhile(act: Callable[[Drill, int], object], *codes: int, hook: str = "before") -> Mishap:
+    """Let this happen while the request with the given number waits for its answer.
+
+    The `hook` of the server says whether that is before it has acted, or after.
+    """
 
     def arm(drill: Drill, number: int) -> None:
         seen: list[Request] = []
 
-        def before(request: Request) -> None:
+        def at(request: Request, *response: object) -> None:
             seen.append(request)
             if len(seen) == number + 1:
                 act(drill, number)
 
-        drill.clio.before = drill.broadly.before = before
+        for server in (drill.clio, drill.broadly):
+            setattr(server, hook, at)
 
     return Mishap(arm, codes)
 
@@ -129,12 +141,76 @@ def _shift_pages(drill: Drill, number: int) -> None:
     drill.later(seconds=5)
 
 
+def _newest_opt_out(drill: Drill) -> None:
+    for client in range(OPT_OUTS):
+        _opt_out(drill, client)
+
+
+def _suspended(time: timedelta, *, clock_is_set: bool = True) -> Mishap:
+    """Let the machine sleep when a server has answered, and the newest clients opt out meanwhile.
+
+    A server that has a request does not sleep, and so it acts at once.
+    """
+
+    def sleep(drill: Drill, number: int) -> None:
+        drill.sleep(time, clock_is_set=clock_is_set)
+        _newest_opt_out(drill)
+
+    return _meanwhile(sleep, hook="after")
+
+
+def _say_no_elsewhere(drill: Drill, number: int) -> None:
+    """Let a client be there a second time, with the box checked, and close a matter of it."""
+    contact = drill.firm.contacts.get(a_client(drill, number))
+    channel = CHANNELS[number % len(CHANNELS)]
+    drill.closing(opt_out=True, **{channel: getattr(contact, channel)})
+
+
 def _run_beside(*arguments: str) -> Mishap:
     def run(drill: Drill, number: int) -> None:
-        ran = drill.finish(drill.start(arguments, {}))
+        ran = drill.beside(*arguments)
         assert ran.code == BUSY, f"the run beside ended with {ran.code}: {ran.err}"
 
     return _meanwhile(run)
+
+
+def _overtake(*arguments: str, hook: str = "before") -> Mishap:
+    """Remove the lock file and run this beside; after that, the overtaken run may write nothing.
+
+    Where a server has acted already (`hook`), what it has shown is no longer true.
+    """
+
+    def arm(drill: Drill, number: int) -> Callable[[], object]:
+        left: list[Books] = []
+
+        def run(drill: Drill, number: int) -> None:
+            if hook == "after":
+                _newest_opt_out(drill)
+            drill.lock.unlink()
+            drill.beside(*arguments)
+            left.append(books.read(drill.state))
+
+        _meanwhile(run, hook=hook).arm(drill, number)
+        return lambda: [checker.check_nothing_written(one, books.read(drill.state)) for one in left]
+
+    return Mishap(arm, (BUSY,))
+
+
+@contextmanager
+def armed(drill: Drill, name: str, number: int) -> Iterator[Mishap]:
+    """Let this go wrong with what is run inside, at the request with this number."""
+    mishap, limits = MISHAPS[name], dict(drill.limits)
+    end = mishap.arm(drill, number)
+    try:
+        yield mishap
+    finally:
+        if end:
+            end()
+    for server in (drill.clio, drill.broadly):
+        server.faults.clear()
+        server.before = server.after = None
+    drill.broadly.clear_rules()
+    drill.limits = limits
 
 
 def a_client(drill: Drill, number: int) -> int:
@@ -149,6 +225,7 @@ def a_matter(drill: Drill, number: int) -> int:
     return found[-1 - number % len(found)] if found else drill.closing().matter
 
 
+_BACKFILL = ("backfill", "--from", "2000-01-01", "--to", "2100-01-01", "--yes")
 FORBIDDEN = {"error": {"type": "ForbiddenError", "message": "User is forbidden"}}
 _SOON, _IN_HOURS = {"Retry-After": "1"}, {"Retry-After": "7200"}
 MISHAPS: dict[str, Mishap] = {
@@ -193,15 +270,22 @@ MISHAPS: dict[str, Mishap] = {
     "Broadly suppresses a client": _of_a_client("suppressed"),
     "Broadly refuses for a client": _of_a_client("refuse", UNAVAILABLE),
     "a client opts out": _meanwhile(_opt_out),
+    "a client says no on another card": _meanwhile(_say_no_elsewhere),
     "a client is hidden": _meanwhile(_hide),
     "a matter is reopened": _of_a_matter("reopen"),
     "a matter is closed": _of_a_matter("close", "today"),
     "a matter is edited": _of_a_matter("edit"),
     "a matter is deleted": _of_a_matter("delete_matter"),
     "pages move": _meanwhile(_shift_pages),
-    "a sync is started beside it": _run_beside("sync"),
-    "a backfill is started beside it": _run_beside(
-        "backfill", "--from", "2000-01-01", "--to", "2100-01-01", "--yes"
+    "the machine is suspended for half an hour": _suspended(timedelta(minutes=30)),
+    "the machine is suspended, and its clock not set": _suspended(
+        timedelta(hours=8), clock_is_set=False
     ),
+    "the machine is suspended for days": _suspended(timedelta(hours=100)),
+    "a sync is started beside it": _run_beside("sync"),
+    "a backfill is started beside it": _run_beside(*_BACKFILL),
+    "a sync overtakes it": _overtake("sync"),
+    "a sync overtakes it and reads otherwise": _overtake("sync", hook="after"),
+    "a backfill overtakes it": _overtake(*_BACKFILL),
     "a person drops all beside it": _run_beside("outbox", "drop", "--all", "--yes"),
 }

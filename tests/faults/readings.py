@@ -1,11 +1,16 @@
-"""What the sandbox's Clio showed the program of each contact and each matter, and when."""
+"""What the sandbox's Clio showed the program of each contact and each matter, and when.
+
+And of which of these readings the program knew when it sent somebody.
+"""
 
 import json
+from bisect import bisect
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from circumstances import Circumstances, Reader
 from rig import Exchange
 
 Record = Mapping[str, Any]
@@ -38,6 +43,15 @@ class Reading(NamedTuple):
             return [WITHHELD]
         return [e["value"] if e.get("field_name") else WITHHELD for e in entries]
 
+    @property
+    def no(self) -> bool | None:
+        """Tell whether the box is checked; None where this reading does not say."""
+        if not self.boxed or not self.shown or self.shown.get("redacted"):
+            return None
+        if self.boxes and all(box in CHECKED for box in self.boxes):
+            return True
+        return False if all(box in UNCHECKED for box in self.boxes) else None
+
 
 class Readings:
     """The readings in a whole history, by record and in order of the requests."""
@@ -55,6 +69,14 @@ class Readings:
         earlier = [r for r in self._read[kind, record] if r.number < before.number]
         return earlier[-1] if earlier else None
 
+    def said(self, kind: str) -> dict[int, list[Reading]]:
+        """Return the readings of this kind that say how the box was, by record and in order."""
+        return {
+            record: [reading for reading in several if reading.no is not None]
+            for (of, record), several in self._read.items()
+            if of == kind
+        }
+
     def _add(self, exchange: Exchange, page: Record) -> None:
         kind, boxed = LISTS[exchange.path], "custom_field_ids[]" in exchange.query
         shown = {row["id"]: row for row in page["data"]}
@@ -71,6 +93,59 @@ class Readings:
             walked.clear()
         walked.update(shown)
         return set() if page["meta"]["paging"].get("next") else {*map(int, ids)} - walked
+
+
+class Noes:
+    """The contacts that said no, as the program had read it and written it down.
+
+    `numbers` are those of all requests to any server. A run writes down what it read before it asks
+    for anything more. So only what a run asked for last may be lost, if it came to no good end.
+    """
+
+    def __init__(self, readings: Readings, told: Circumstances, numbers: Iterable[int]) -> None:
+        self._unread = told.unread
+        written = _written(told.readers, sorted(numbers))
+        self._said = {
+            contact: [reading for reading in said if reading.number in written]
+            for contact, said in readings.said("contact").items()
+            if any(reading.no for reading in said)
+        }
+
+    def before(self, number: int) -> dict[int, Reading]:
+        """Return what stood at the request with this number: by contact, the last reading, a no."""
+        found = {}
+        for contact, said in self._said.items():
+            known = [one for one in said if self._is_known(one.number, number)]
+            if known and known[-1].no:
+                found[contact] = known[-1]
+        return found
+
+    def _is_known(self, read: int, number: int) -> bool:
+        """Tell whether what was read then was known then, whichever copy had been put back."""
+        spans = [span for span in self._unread if span.put_back < number]
+        return read < number and not any(s.copied < read < s.put_back for s in spans)
+
+
+def _written(readers: Sequence[Reader], numbers: Sequence[int]) -> set[int]:
+    """Return the requests of which it was written down what they showed."""
+    written: set[int] = set()
+    seen: set[int] = set()
+    for reader in readers:  # one that ran beside another ended before it
+        between = numbers[bisect(numbers, reader.begun) : bisect(numbers, reader.ended)]
+        own = [number for number in between if number not in seen]
+        seen.update(own)
+        if not reader.dry:
+            written.update(own if reader.done else own[:-1])
+    return written
+
+
+def addresses(email: str | None, phone: str | None) -> set[str]:
+    """Return an e-mail address and a phone number so that those of one person are alike.
+
+    All phones of these firms are of one country; the last ten digits are what they differ in.
+    """
+    digits = "".join(char for char in phone or "" if char.isdigit())[-10:]
+    return {address for address in ((email or "").casefold(), digits) if address}
 
 
 def _page(exchange: Exchange) -> Record | None:

@@ -4,6 +4,7 @@ A scenario drives the firm into the corner where one mistake shows. `altered/var
 the wrong programs.
 """
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -77,6 +78,58 @@ def _opted_out_while_waiting(drill: Drill) -> None:
     _runs_well(drill)
 
 
+def _overtaken(drill: Drill) -> None:
+    """The lock file is removed, and another run sends the clients whom this one has just read."""
+    drill.closings(2)
+
+    def before(request: Request) -> None:
+        if "contacts" in request.path and drill.lock.exists():
+            drill.clio.before = None
+            drill.lock.unlink()
+            drill.beside("sync")
+
+    drill.clio.before = before
+    drill.sync()
+
+
+def _suspended(drill: Drill) -> None:
+    """The machine sleeps between two POSTs, and the clients of the second one opt out."""
+    others = [drill.closing() for _ in range(3)][1:]
+
+    def sleep() -> None:
+        drill.sleep(timedelta(hours=8), clock_is_set=True)
+        for other in others:
+            drill.firm.set_opt_out(other.contact)
+
+    drill.broadly.after = on_post(sleep)
+    drill.settings["BROADLY_BATCH_SIZE"] = "1"
+    _runs_well(drill)
+
+
+def _no_on_another_card(drill: Drill) -> None:
+    """A client is there twice, and the box is checked on one of the cards."""
+    contact = drill.closing(opt_out=True).contact
+    drill.closing(phone=drill.firm.contacts.get(contact).phone)
+    _runs_well(drill)
+
+
+def _half_restored(drill: Drill) -> None:
+    """The state's file of a copy is put beside the changes of a run that was killed later."""
+    copy = drill.folder / "copy"
+    shutil.copytree(drill.state.parent, copy)
+    drill.closings(40)  # more than fit into one page, so that not all pages change each time
+    _runs_well(drill)
+    drill.later(minutes=1)
+    drill.closings(2)
+    assert drill.kill("POST /v1/customers/batch: unsent", "sync")
+    whole = shutil.copytree(drill.state.parent, drill.folder / "whole")
+    half = drill.put_half_back(copy)
+    assert half is None, "it is no mixture"
+    drill.run_on_half(half)
+    shutil.rmtree(drill.state.parent)
+    shutil.copytree(whole, drill.state.parent)
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -84,6 +137,10 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "settle_first": (_killed_before_a_post, "was never accepted"),
     "send_again": (_answer_lost, "was asked twice"),
     "contacts_kept": (_opted_out_while_waiting, "after the last reading"),
+    "no_fence": (_overtaken, "was asked twice"),
+    "monotonic_only": (_suspended, "contact 1002 was sent 8:00:.* after the last reading"),
+    "no_look": (_half_restored, "half a restore was refused and written to all the same"),
+    "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
 }
 
 

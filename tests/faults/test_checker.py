@@ -4,11 +4,12 @@ checker says what is wrong with it."""
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import books
 import checker
 import pytest
 from drill import Drill, MakeDrill
@@ -73,6 +74,22 @@ def _without_boxes(exchange: Exchange) -> Exchange:
     return replace(exchange, request=replace(exchange.request, raw_query=query))
 
 
+def _card_of_the_first(**address: Callable[[str], str]) -> Falsify:
+    """Let the one who had opted out have had this of the first client, as Clio writes it."""
+
+    def edit(exchange: Exchange) -> Exchange:
+        page = json.loads(exchange.answer or b"")
+        first, *_, no = page["data"]
+        no.update({key: write(first[key]) for key, write in address.items()})
+        return replace(exchange, answer=json.dumps(page).encode())
+
+    return _seen(CONTACTS, edit)
+
+
+def _spelt(phone: str) -> str:
+    return ".".join(char for char in phone if char.isdigit())
+
+
 WITHHELD = [TICKED | {"field_name": None, "value": None}]
 READ_OTHERWISE: dict[str, Falsify] = {
     "contact 1001 was sent and never read": _seen(CONTACTS, lambda exchange: None),
@@ -83,6 +100,10 @@ READ_OTHERWISE: dict[str, Falsify] = {
     "contact 1001 was sent although opted out": _shown(CONTACTS, custom_field_values=[TICKED]),
     "1001 was sent although opted out": _shown(CONTACTS, custom_field_values=WITHHELD),
     "01 was sent although opted out": _shown(CONTACTS, custom_field_values=None),
+    "contact 1001 was sent although contact 1003 said no": _card_of_the_first(
+        primary_email_address=str.upper
+    ),
+    "1001 was sent although contact 1003 said no": _card_of_the_first(primary_phone_number=_spelt),
     "matter 5001 was sent and never read": _seen(MATTERS, lambda exchange: None),
     "matter 5001 was sent 0:15:00.* after the last reading": _seen(MATTERS, _earlier),
     "matter 5001 was sent although gone": _seen(MATTERS, _nothing_shown),
@@ -302,3 +323,40 @@ def test_what_is_not_idle_is_found(drill: Drill) -> None:
         checker.check_idle(drill, drill.sync)
     with pytest.raises(AssertionError, match="the second run ended with 78"):
         checker.check_idle(drill, lambda: drill.sync(SYNC_RULE="opt-in"))
+
+
+NEVER_WRITTEN: dict[str, Falsify] = {
+    "the ledger was changed": _row(5003, "skipped", "no_channel"),
+    "changes were added": _state("UPDATE changes SET reason = 'company' WHERE matter_id = 5003"),
+    "facts were changed": _watermark("2026-01-01T00:00:00+00:00"),
+}
+
+
+@pytest.mark.parametrize("sentence", NEVER_WRITTEN)
+def test_what_was_written_all_the_same_is_found(drill: Drill, sentence: str) -> None:
+    """By a run that was overtaken, for example."""
+    before = books.read(drill.state)
+    checker.check_nothing_written(before, books.read(drill.state))
+    NEVER_WRITTEN[sentence](drill)
+    with pytest.raises(AssertionError, match=sentence):
+        checker.check_nothing_written(before, books.read(drill.state))
+
+
+@pytest.mark.parametrize(
+    ("code", "wrote", "is_mixture", "sentence"),
+    [
+        (0, True, True, "a mixture of two states was taken for one: 0"),
+        (69, False, True, "a mixture of two states was taken for one: 69"),
+        (74, True, True, "was refused and written to all the same"),
+        (74, True, False, "was refused and written to all the same"),
+        (74, False, True, None),
+        (74, False, False, None),
+        (0, True, False, None),
+    ],
+)
+def test_half_a_restore_is_judged(
+    code: int, wrote: bool, is_mixture: bool, sentence: str | None
+) -> None:
+    found = pytest.raises(AssertionError, match=sentence) if sentence else nullcontext()
+    with found:
+        checker.check_half_a_restore(code, wrote=wrote, is_mixture=is_mixture)

@@ -2,7 +2,7 @@
 wrong, as ever."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -147,6 +147,68 @@ def test_an_old_copy_may_lack_what_it_forgot_and_nothing_else(
         checker.check(drill, drill.circumstances)
     _put_back(drill, Circumstances(), copied=0)
     checker.check(drill, drill.circumstances)
+
+
+def _read_dry(drill: Drill) -> None:
+    drill.sync("--dry-run")
+
+
+def _read_and_killed(drill: Drill) -> None:
+    assert drill.kill("GET /api/v4/contacts.json: answered", "sync")
+
+
+def _read_and_hidden(drill: Drill) -> None:
+    drill.sync()
+    drill.firm.hide_contact(NO)
+
+
+def _read_otherwise_later(box: object) -> Callable[[Drill], None]:
+    """Return what reads the no, and then once more when the box is like this."""
+
+    def read(drill: Drill) -> None:
+        drill.sync()
+        drill.firm.set_opt_out(NO, box)
+        drill.matter(NO)
+        drill.later(minutes=1)
+        drill.sync()
+
+    return read
+
+
+def _read_and_put_back(drill: Drill) -> None:
+    then, copy = deepcopy(drill.circumstances), drill.folder / "copy"
+    shutil.copytree(drill.state.parent, copy)
+    drill.sync()
+    drill.put_back(copy, then, len(drill.broadly.accepted))
+
+
+NO = 1002
+READ = {
+    _read_dry: False, Drill.sync: True, _read_and_killed: False, _read_and_hidden: True,
+    _read_otherwise_later(False): False, _read_otherwise_later("maybe"): True,
+    _read_and_put_back: False,
+}  # fmt: skip
+"""How a no was read, and whether the program has to know of it afterwards."""
+
+
+@pytest.mark.parametrize("read", READ)
+def test_only_a_no_that_was_written_down_counts_for_another_card(
+    drill: Drill, read: Callable[[Drill], object]
+) -> None:
+    """The program that forgets every no is right only where there is none to remember."""
+    drill.variant, drill.settings["SYNC_REASK_DAYS"] = "noes_forgotten", "0"
+    assert drill.closing(opt_out=True).contact == NO
+    drill.later(minutes=1)
+    read(drill)
+    drill.firm.reopen(drill.firm.matter_ids()[-1])  # so that the card is not read again
+    matter = drill.closing(email=drill.firm.contacts.get(NO).email).matter
+    drill.later(minutes=1)
+    if not READ[read]:
+        assert drill.sync().code == 0
+        assert drill.asked[-1] == matter
+        return
+    with pytest.raises(AssertionError, match=r"1003 was sent although contact 1002 said no"):
+        drill.sync()
 
 
 @pytest.mark.parametrize(("hours", "found"), [(3, True), (1, False)])

@@ -2,16 +2,24 @@
 nobody against their will, nobody is lost.
 
 `points` says what a point is. An undisturbed run counts them, and then a world of its own is
-killed at each. While it lies dead a client opts out and a matter is reopened.
+killed at each. While it lies dead a client opts out, one says no on another card, and a matter is
+reopened.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
+from typing import Any
 
+import books
+import checker
 import pytest
-from drill import Drill, MakeDrill, told
-from world import Closing
+from books import Books
+from drill import DONE, KILLED, Drill, MakeDrill, told
+from mishaps import BUSY, armed
+from world import Closing, on_post
 
 CLIENTS = 8
 BATCH = 2
@@ -19,6 +27,7 @@ PAGE = 4
 PAIRS = 100
 SHARES = 4
 """Each test takes every fourth point, so that all cores have work."""
+SLEEP = "the machine is suspended for half an hour"
 LEAST_REQUESTS = {"matters": 3, "contacts": 1, "custom_fields": 1, "batch": CLIENTS // BATCH}
 
 Command = Callable[[Drill], Sequence[str]]
@@ -33,30 +42,37 @@ def _backfill(drill: Drill) -> Sequence[str]:
 
 
 def _crowd(drill: Drill, command: Command) -> list[Closing]:
-    """Close matters on three pages: of clients for four batches, of one who opted out, of one
-    without the thank-you box, and a second one of the first client."""
+    """Close matters on three pages: of clients for four batches, of one who opted out and of their
+    other card, of one without the thank-you box, and a second one of the first client."""
     drill.clio.cap_pages("matter", PAGE)
     drill.settings["BROADLY_BATCH_SIZE"] = str(BATCH)
-    on = "today" if command is _sync else drill.day(3)
+    on = _close_date(drill, command)
     closings = [drill.closing(on) for _ in range(CLIENTS)]
-    drill.closing(on, opt_out=True)
+    no = drill.closing(on, opt_out=True).contact
+    drill.closing(on, email=drill.firm.contacts.get(no).email)
     drill.closing(on, thank_you=False)
     drill.matter(closings[0].contact, on)
     return closings
 
 
-def _meanwhile(drill: Drill, closings: Sequence[Closing]) -> None:
-    """What was read before the kill is old, and no longer true of the last two."""
+def _meanwhile(drill: Drill, command: Command, closings: Sequence[Closing]) -> None:
+    """What was read before the kill is old, and no longer true of the last three."""
     drill.later(minutes=20)
     drill.firm.set_opt_out(closings[-1].contact)
     drill.firm.reopen(closings[-2].matter)
+    phone = drill.firm.contacts.get(closings[-3].contact).phone
+    drill.closing(_close_date(drill, command), opt_out=True, phone=phone)
+
+
+def _close_date(drill: Drill, command: Command) -> Any:
+    return "today" if command is _sync else drill.day(3)
 
 
 def _check_end(drill: Drill, closings: Sequence[Closing], *, kills: int, dedupes: bool) -> None:
     """Who may still be asked has been; a kill leaves at most one batch for a person to judge."""
     rows = drill.rows()
     held = {row.matter for row in rows if row.state == "held"}
-    changed = {closing.matter for closing in closings[-2:]}
+    changed = {closing.matter for closing in closings[-3:]}
     assert len(held) <= BATCH * kills, f"{held} are held"
     assert held <= changed or not dedupes, f"{held} are held although Broadly dedupes"
     sent = {row.matter for row in rows if row.state == "sent"}
@@ -77,7 +93,7 @@ def test_killed_at_every_point(
         with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
             closings = _crowd(drill, command)
             assert drill.kill(number, *command(drill)), "it was not killed"
-            _meanwhile(drill, closings)
+            _meanwhile(drill, command, closings)
             drill.rest(*command(drill))
             _check_end(drill, closings, kills=1, dedupes=dedupes)
 
@@ -90,11 +106,93 @@ def test_killed_twice(make_drill: MakeDrill, share: int) -> None:
         with told(trial), make_drill(dedupes=dedupes) as drill:
             closings = _crowd(drill, command)
             assert drill.kill(first, *command(drill)), "it was not killed"
-            _meanwhile(drill, closings)
+            _meanwhile(drill, command, closings)
             kills = 1 + drill.kill(second, *command(drill))
             drill.later(minutes=20)
             drill.rest(*command(drill))
             _check_end(drill, closings, kills=kills, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_after_a_sleep(make_drill: MakeDrill, share: int) -> None:
+    """A backfill whose machine was suspended at its first POST, at each point after that."""
+    first_post = _requests_before_a_post(make_drill)
+
+    def run(drill: Drill, number: int | str) -> list[Closing]:
+        closings = _crowd(drill, _backfill)
+        with armed(drill, SLEEP, first_post):
+            assert drill.kill(number, *_backfill(drill)) == bool(number), "it was not killed"
+        return closings
+
+    with make_drill() as drill:
+        run(drill, "")
+        names = drill.passed()
+    woken = next(n for n, name in enumerate(names, 1) if name == "POST /v1/customers/batch: unread")
+    for number in range(woken + share, len(names) + 1, SHARES):
+        dedupes = number % 2 == 0
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            closings = run(drill, number)
+            _meanwhile(drill, _backfill, closings)
+            drill.rest(*_backfill(drill))
+            _check_end(drill, closings, kills=1, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_when_it_has_overtaken_another_run(make_drill: MakeDrill, share: int) -> None:
+    """A sync beside one whose lock file was removed, at each of its points; the other goes on."""
+    with make_drill() as drill:
+        _crowd(drill, _sync)
+        names, _ = _overtaken(drill, "")
+    for number in range(1 + share, len(names) + 1, SHARES):
+        dedupes = number % 2 == 0
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            closings = _crowd(drill, _sync)
+            _, killed = _overtaken(drill, number)
+            assert killed, "it was not killed"
+            _meanwhile(drill, _sync, closings)
+            drill.rest("sync")
+            _check_end(drill, closings, kills=2, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_and_half_restored(make_drill: MakeDrill, share: int) -> None:
+    """Killed at each point, and beside what that left the state's file of an older copy is put.
+
+    Where it is a state that never was, nothing is written, and nothing was lost once the two are
+    put back as they were. Every second point is enough: what lies beside is the same at several.
+    """
+    with make_drill() as drill:
+        _copied_before(drill)
+        _crowd(drill, _sync)
+        names = drill.points("sync")
+    for number in range(1 + share, len(names) + 1, 2 * SHARES):
+        dedupes = number % 2 == 0
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            copy = _copied_before(drill)
+            closings = _crowd(drill, _sync)
+            assert drill.kill(number, "sync"), "it was not killed"
+            whole = shutil.copytree(drill.state.parent, drill.folder / "whole")
+            half = drill.put_half_back(copy)
+            if half is not None:
+                continue  # nothing of the ledger lay beside it: an old copy like any other
+            drill.run_on_half(half)
+            shutil.rmtree(drill.state.parent)
+            shutil.copytree(whole, drill.state.parent)
+            _meanwhile(drill, _sync, closings)
+            drill.rest("sync")
+            _check_end(drill, closings, kills=1, dedupes=dedupes)
+
+
+def _copied_before(drill: Drill) -> Path:
+    """Copy the state, and then let other clients be sent; return the folder of the copy."""
+    copy = drill.folder / "copy"
+    drill.settings["SYNC_MAX_NEW"] = "100"
+    shutil.copytree(drill.state.parent, copy)
+    drill.closings(40)  # more than fit into one page, so that not all pages change each time
+    drill.later(minutes=1)
+    assert drill.sync().code == 0
+    drill.later(minutes=1)
+    return copy
 
 
 def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:
@@ -111,6 +209,40 @@ def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:
             matter = drill.closing().matter
             drill.rest("sync")
             assert drill.asked == [matter]
+
+
+def _requests_before_a_post(make_drill: MakeDrill) -> int:
+    names = _points(make_drill, _backfill, dedupes=False)
+    requests = [name for name in names if name.endswith("answered")]
+    return next(n for n, name in enumerate(requests) if name.startswith("POST"))
+
+
+def _overtaken(drill: Drill, number: int | str) -> tuple[list[str], bool]:
+    """Sync, and when it sends, remove its lock and run another, which is killed at this point.
+
+    Return the points that the other one passed, and whether it was killed. Once it has begun, the
+    first one writes nothing more.
+    """
+    left: list[tuple[list[str], bool, Books]] = []
+
+    def overtake() -> None:
+        drill.lock.unlink()
+        drill.kill_at = number
+        killed = drill.beside("sync").code == KILLED
+        drill.kill_at = ""
+        left.append((drill.passed(), killed, books.read(drill.state)))
+
+    drill.broadly.before = on_post(overtake)
+    ran = drill.sync()
+    drill.broadly.before = None
+    names, killed, then = left[0]
+    assert ran.code in (BUSY, *DONE), ran.err
+    if ran.code == BUSY:
+        checker.check_nothing_written(then, books.read(drill.state))
+    else:
+        assert killed, "it went on although it was overtaken"
+        assert "commit: done" not in names, "it went on although it was overtaken"
+    return names, killed
 
 
 def _points(make_drill: MakeDrill, command: Command, *, dedupes: bool) -> list[str]:

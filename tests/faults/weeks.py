@@ -11,7 +11,7 @@ from circumstances import ON_TIME
 from drill import DONE, Drill, MakeDrill
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from mishaps import CONFIG, UNAVAILABLE, a_client, a_matter
+from mishaps import CHANNELS, CONFIG, UNAVAILABLE, a_client, a_matter
 
 from clio_broadly_sync.sandbox import Box
 
@@ -29,6 +29,9 @@ RENAMED = {"BroadlyOptOut": "Opt-out from Broadly", "SendBroadlyThankYou": "Than
 """How the two custom fields are called when somebody has renamed them."""
 UNREADABLE = "maybe"
 """The value of a box that is neither checked nor unchecked."""
+
+NOES = [Box.UNTOUCHED, True]
+"""How the box of a second card may be, which has the address of another one."""
 
 numbers = st.integers(0, 7)
 days_ago = st.sampled_from([0, 0, 0, 1, 3, 20, 40, 400, -5, None])
@@ -99,11 +102,11 @@ class Weeks(RuleBasedStateMachine):
     def close_another(self, client: int, on: int | None) -> None:
         self.drill.matter(a_client(self.drill, client), self._day(on))
 
-    @rule(client=numbers, channel=st.sampled_from(["email", "phone"]))
-    def close_for_a_namesake(self, client: int, channel: str) -> None:
+    @rule(client=numbers, channel=st.sampled_from(CHANNELS), opt_out=st.sampled_from(NOES))
+    def close_for_a_namesake(self, client: int, channel: str, opt_out: Any) -> None:
         """Close a matter for a new contact with the e-mail address or phone of another one."""
         contact = self.drill.firm.contacts.get(a_client(self.drill, client))
-        self.drill.closing(**{channel: getattr(contact, channel)})
+        self.drill.closing(opt_out=opt_out, **{channel: getattr(contact, channel)})
 
     @rule(matter=numbers, act=st.sampled_from(["reopen", "edit", "close", "delete_matter"]))
     def change(self, matter: int, act: str) -> None:

@@ -2,9 +2,10 @@
 When a file was written, which the kernel notes by its own clock, is changed as much.
 
 Where SLEPT names a file that is there, the machine has slept for as many seconds as stand in it. Of
-the clocks, only the one that counts sleep shows it. Where PEAK names a file, the child writes into
-it at its end how many kilobytes it had in memory at the most: what the system tells the parent of
-that is never less than the parent had itself.
+the clocks, only the one that counts sleep shows it; the wall clock as well, where the word "set" is
+behind the seconds. Where PEAK names a file, the child writes into it at its end how many kilobytes
+it had in memory at the most: what the system tells the parent of that is never less than the parent
+had itself.
 """
 
 import atexit
@@ -21,7 +22,7 @@ if "CLOCK_AT" in os.environ:
     time_machine.travel(datetime.fromisoformat(os.environ["CLOCK_AT"]), tick=False).start()
 else:
     ahead = timedelta(seconds=float(os.environ["CLOCK_AHEAD"]))
-    time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
+    wall_clock = time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
 
 shift = time.time() - before
 status_of = os.stat
@@ -49,11 +50,16 @@ if peak := os.environ.get("PEAK"):
     atexit.register(tell_peak)
 
 if slept := os.environ.get("SLEPT"):
-    clock_gettime = time.clock_gettime
+    clock_gettime, set_on = time.clock_gettime, [False]
 
     def with_sleep(clock: int) -> float:
         file = Path(slept)
-        counts_sleep = clock == time.CLOCK_BOOTTIME and file.exists()
-        return clock_gettime(clock) + (float(file.read_text()) if counts_sleep else 0.0)
+        if clock != time.CLOCK_BOOTTIME or not file.exists():
+            return clock_gettime(clock)
+        seconds, *is_set = file.read_text().split()
+        if is_set and not set_on[0]:
+            set_on[0] = True
+            wall_clock.shift(float(seconds))
+        return clock_gettime(clock) + float(seconds)
 
     time.clock_gettime = with_sleep

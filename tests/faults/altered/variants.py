@@ -5,9 +5,12 @@ A checker that lets one of them pass proves nothing about our program.
 
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from clio_broadly_sync.clio.api import Api
@@ -25,6 +28,10 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push, run
 from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.store import database, lock
+from clio_broadly_sync.store.noes import Noes
+from clio_broadly_sync.store.writer import Writer
+from clio_broadly_sync.transport.clock import Clock
 
 
 def watermark_of_edits() -> None:
@@ -97,9 +104,37 @@ def contacts_kept() -> None:
     Clio.contacts = contacts  # type: ignore[method-assign]
 
 
+def no_fence() -> None:
+    """Let a run go on writing although another one has begun since."""
+
+    @contextmanager
+    def transaction(self: Writer, connection: Connection) -> Iterator[Connection]:
+        with database.transaction(connection):
+            yield connection
+
+    Writer.transaction = transaction  # type: ignore[method-assign]
+
+
+def monotonic_only() -> None:
+    """Let ages be counted by the one clock that stands still while the machine sleeps."""
+    Clock.__init__.__defaults__ = (time.monotonic, ())  # type: ignore[misc]
+    Clock.hear = lambda self, date, asked_at: None  # type: ignore[method-assign]
+
+
+def noes_forgotten() -> None:
+    """Let a no count for the card that it is on, and for no other card of the same person."""
+    Noes.note = lambda self, ids, contacts, at: None  # type: ignore[method-assign]
+
+
+def no_look() -> None:
+    """Let a run take whatever lies beside the state for its latest changes."""
+    lock.look_beside = lambda path: None
+
+
 NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
+        no_fence, monotonic_only, noes_forgotten, no_look,
     )
 }  # fmt: skip
