@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -130,10 +131,20 @@ def copy_that_is_cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:8192])
 
 
+def copy_without_facts(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("DELETE FROM facts")
+    killed(path, lambda store: store.begin_run("sync", "r200", NOW))
+    copy.replace(path)
+
+
 HALVES = [
     old_copy_and_idle_run, old_copy_and_busy_run, copy_of_the_run_before_and_long_run,
     copy_with_a_run_that_nobody_saw, copy_of_the_first_day, old_copy_and_sign_in, another_state,
     nothing, copy_that_is_cut,
+    copy_without_facts,
 ]  # fmt: skip
 
 
