@@ -60,7 +60,7 @@ CREATE TABLE facts (
 INSERT INTO "facts" VALUES('default','broadly_url','https://broadly.test');
 INSERT INTO "facts" VALUES('default','clio_account','7');
 INSERT INTO "facts" VALUES('default','clio_host','https://app.clio.com');
-INSERT INTO "facts" VALUES('default','first_run','2026-11-20T18:00:00+00:00');
+INSERT INTO "facts" VALUES('default','first_run','2026-11-01T18:00:00+00:00');
 INSERT INTO "facts" VALUES('default','hash_key','84bbe850ce06416b78a7a383d5fad04e11066372bbdd109aece31447b6819e08');
 INSERT INTO "facts" VALUES('default','opt_in_field','22');
 INSERT INTO "facts" VALUES('default','opt_out_field','11');

@@ -28,7 +28,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push, run
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.store import database, lock
+from clio_broadly_sync.store import database, leftovers
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.writer import Writer
 from clio_broadly_sync.transport.clock import Clock
@@ -128,7 +128,7 @@ def noes_forgotten() -> None:
 
 def no_look() -> None:
     """Let a run take whatever lies beside the state for its latest changes."""
-    lock.look_beside = lambda path: None
+    leftovers.look_beside = lambda path: None
 
 
 NAMED: dict[str, Callable[[], None]] = {
