@@ -39,7 +39,7 @@ from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, look_beside
+from clio_broadly_sync.store import Store, lock, look_beside
 from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Run:
         self._clock = Clock()
         self._seconds = float("inf")
         """The run's time, in seconds from its start."""
+        self._held: Path | None = None
+        """The state that the run holds; None for a dry run, which holds none."""
         self._clients: Clients | None = None
         """What speaks to both sides; None until the settings and the state are in order."""
         self._progress: progress.Progress = progress.Logged()
@@ -200,8 +202,9 @@ class Run:
         if self.command is Command.SYNC:
             self._seconds = settings.sync_run_minutes * 60
         self._clients = app.connect(
-            settings, self._stop, self._patience, self._progress.waiting, clock=self._clock
+            settings, self._stop, self._patience, self._waiting, clock=self._clock
         )
+        self._held = None if self.dry_run else settings.sync_state
         return RunContext(
             source=self._clients.source(store.time_zone),
             sink=self._clients.sink(dry_run=self.dry_run),
@@ -251,9 +254,14 @@ class Run:
     def _patience(self) -> float:
         return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
 
+    def _waiting(self, what: str, seconds: float) -> None:
+        if self._held is not None:  # a backfill waits for hours in all, and does not hang
+            lock.touch(self._held)
+        self._progress.waiting(what, seconds)
+
     def _wait(self, seconds: float) -> None:
         """Sleep so many seconds because Broadly asked for it, and show that."""
-        self._progress.waiting("Broadly", seconds)
+        self._waiting("Broadly", seconds)
         if self._clients is not None:
             self._clients.broadly.wait(seconds)
 

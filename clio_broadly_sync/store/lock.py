@@ -139,6 +139,12 @@ def holder(path: Path) -> Holder | None:
     return None
 
 
+def touch(path: Path) -> None:
+    """Let it be seen that whoever holds the state goes on, while it waits and writes nothing."""
+    with suppress(OSError):
+        os.utime(f"{path}.lock")
+
+
 def _files(path: Path) -> Sequence[str]:
     """Return the files of a state of which each commit changes one."""
     return (f"{path}", f"{path}-wal")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import signing
 from pinged import Pinged
+from rig import faults
 from terminal import begun_on_terminal
 from world import Child, Ran, World, on_post
 
@@ -120,6 +121,24 @@ def test_a_long_one_that_writes_is_never_told(world: World, latest: str) -> None
         _written(world, 60, latest)
         assert _telling([world.sync()]) == [False]
         assert _status(world)[0] == 0
+
+
+@pytest.mark.parametrize("end", ["clio", "broadly"])
+def test_one_that_waits_shows_that_it_goes_on(world: World, end: str) -> None:
+    """A backfill may wait an hour for each request, several times in a row."""
+    day = world.day(400)
+    world.closing(on=day)
+    side = getattr(world, end)
+
+    def busy(request: object) -> None:
+        side.before = None
+        _written(world, LONG, "state.db.lock")
+        side.faults.add(faults.answer(503, headers={"Retry-After": "3000"}))
+
+    side.before = busy
+    assert world.backfill(day, day, "--yes", NO_WAITS="1").code == 0
+    assert len(world.asked) == 1
+    assert time.time() - (world.state.parent / "state.db.lock").stat().st_mtime < HOUR
 
 
 def test_status_names_it(punctual: World) -> None:
