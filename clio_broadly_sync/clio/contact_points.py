@@ -16,6 +16,13 @@ MAX_LOCAL_PART: Final = 64
 
 _PLAIN_LOCAL_PART: Final = re.compile(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*")
 """A part before the @ that is in normal form already, whatever the domain."""
+_PLAIN_EMAIL: Final = re.compile(
+    rf"(?=[^@]{{1,{MAX_LOCAL_PART}}}@)(?=.{{1,{MAX_EMAIL}}}\Z){_PLAIN_LOCAL_PART.pattern}"
+    r"@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+)
+"""An address that is in normal form already, unless it is reserved or has two hyphens in a row."""
+RESERVED: Final = (".arpa", ".invalid", ".local", ".localhost", ".onion", ".test")
+"""No address ends so. Source: IANA's special-use domain names, as email-validator lists them."""
 _AMERICAN: Final = re.compile(
     r"(?P<plus>\+)?(?P<one>1[ .-]?)?(\(\d{3}\) ?|\d{3}[ .-]?)\d{3}[ .-]?\d{4}", re.ASCII
 )
@@ -41,14 +48,20 @@ class ContactPoints(NamedTuple):
     """Which of the two (`email`, `phone`) is there and cannot be used."""
 
 
+_ALL_USABLE: Final[frozenset[str]] = frozenset()
+
+
 def contact_points(
     email: str | None, phone: str | None, country: str | None, *, zeros_are_plus: bool
 ) -> ContactPoints:
     """Read both texts, the number as `normal_phone` does; what nobody can see is not there."""
     address = normal_email(email)
     number = normal_phone(phone, country, zeros_are_plus=zeros_are_plus)
-    left = {"email": email if address is None else None, "phone": phone if number is None else None}
-    return ContactPoints(address, number, frozenset(k for k, text in left.items() if _seen(text)))
+    unusable = _ALL_USABLE
+    if address is None or number is None:
+        left = {"email": (address, email), "phone": (number, phone)}
+        unusable = frozenset(k for k, (read, text) in left.items() if read is None and _seen(text))
+    return ContactPoints(address, number, unusable)
 
 
 def normal_email(text: str | None) -> str | None:
@@ -57,7 +70,10 @@ def normal_email(text: str | None) -> str | None:
     What nobody can see goes, and so does what was pasted along with it: a label, quotes, a full
     stop, a name before <the address>.
     """
-    address = _without_what_was_pasted(_visible(text or ""))
+    text = text or ""
+    if _PLAIN_EMAIL.fullmatch(text) and "--" not in text and not text.endswith(RESERVED):
+        return text
+    address = _without_what_was_pasted(_visible(text))
     if "@" not in address or len(address) > MAX_EMAIL:
         return None
     local_part, _, domain = address.rpartition("@")
@@ -78,7 +94,10 @@ def normal_phone(
     extension is none: the number before it is the switchboard's, which many share. A number after
     a note is none, too: the library would pass over the note, which may say not to call.
     """
-    number = _visible(text or "").strip()
+    text = text or ""
+    if (known := _american(text, country)) is not None:
+        return known
+    number = _visible(text).strip()
     if not number or _NOTE_FIRST.match(number):
         return None
     if zeros_are_plus and (abroad := _valid_phone(_ZEROS.sub(r"\1+", number, count=1), None)):

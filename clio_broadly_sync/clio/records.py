@@ -170,7 +170,7 @@ def only_id(id_: int) -> Row:
 
 def record_id(value: object) -> int:
     """Return the value as an id; raise UnavailableError where it cannot be used as one."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID:
+    if type(value) is int and 0 < value <= MAX_ID:  # a bool is no id
         return value
     raise unreadable("a record has no id that can be used")
 
@@ -342,10 +342,10 @@ def box(row: Row, field_id: int | None, name: str = "") -> Box:
     entries = row.get("custom_field_values")
     if not isinstance(entries, list):
         return Box.UNREADABLE
-    states = {_box_state(entry) for entry in entries if _definition_id(entry) in (field_id, None)}
-    if len(states) > 1 or any(_is_checked_namesake(entry, field_id, name) for entry in entries):
+    states = {_box_state(entry, field_id, name) for entry in entries} - {None}
+    if len(states) > 1:
         return Box.UNREADABLE
-    return states.pop() if states else Box.UNCHECKED
+    return (states.pop() if states else None) or Box.UNCHECKED
 
 
 def withheld(row: Row) -> bool:
@@ -363,18 +363,17 @@ def withheld(row: Row) -> bool:
 def _definition_id(entry: object) -> int | None:
     definition = entry.get("custom_field") if isinstance(entry, dict) else None
     id_ = definition.get("id") if isinstance(definition, dict) else None
-    return id_ if isinstance(id_, int) and not isinstance(id_, bool) else None
+    return id_ if type(id_) is int else None  # a bool is no id
 
 
-def _is_checked_namesake(entry: object, field_id: int, name: str) -> bool:
-    """Tell whether an entry of another definition bears this name, and is not unchecked."""
-    if not isinstance(entry, dict) or _definition_id(entry) == field_id:
-        return False
-    return bool(name) and entry.get("field_name") == name and entry.get("value") not in _UNCHECKED
-
-
-def _box_state(entry: object) -> Box:
-    if not isinstance(entry, dict) or _definition_id(entry) is None or "value" not in entry:
+def _box_state(entry: Any, field_id: int, name: str) -> Box | None:
+    """Return what an entry says of this box; None where it is about another one."""
+    id_ = _definition_id(entry)
+    if id_ is not None and id_ != field_id:
+        is_checked_namesake = name and entry.get("field_name") == name
+        is_checked_namesake = is_checked_namesake and entry.get("value") not in _UNCHECKED
+        return Box.UNREADABLE if is_checked_namesake else None
+    if id_ is None or "value" not in entry:
         return Box.UNREADABLE
     if not isinstance(entry.get("field_name"), str) or entry.get("field_type") != CHECKBOX:
         return Box.UNREADABLE  # where the token may not read custom fields, everything is null

@@ -7,11 +7,13 @@ No API of Clio or of Broadly is known here. What a status or an exception means 
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
+from urllib.parse import quote_plus
 
 import requests
 
@@ -101,6 +103,7 @@ class Transport:
         self.began = self.clock()
         """When the last request began, by `clock`."""
         self._session = open_session()
+        self._ways: dict[str, tuple[Mapping[str, str], str | bool]] = {}
         self._rate_limit = RateLimit(self.clock)
 
     def close(self) -> None:
@@ -161,18 +164,20 @@ class Transport:
         auth = Headers(self.peer, headers)
         self._await_turn(limit)
         self.requests += 1
-        request = requests.Request(method, url, params=params, data=body, auth=auth)
+        request = requests.Request(method, url, data=body, auth=auth)
         try:
-            answer = self._answered_by(request)
+            answer = self._answered_by(request, query_of(params or []))
         except SyncError as error:
             self._log_end(method, error.cause or error.outcome)
             raise
         self._log_end(method, f"http_{answer.status}")
         return answer
 
-    def _answered_by(self, request: requests.Request) -> Answer:
+    def _answered_by(self, request: requests.Request, query: str) -> Answer:
         try:
             prepared = self._session.prepare_request(request)
+            if query:  # requests would go through each of its bytes once more
+                prepared.url = f"{prepared.url}?{query}"
             with self._interruptible(request.method or ""), time_limit(self._whole_call):
                 return self._exchange(prepared)
         except SyncError:
@@ -216,18 +221,28 @@ class Transport:
         if prepared.method != "GET":
             # On a kept connection that the other side has just closed, the answer seems lost.
             self._session.close()
-        settings = self._session.merge_environment_settings(url, {}, True, None, None)
-        # Plain http is for loopback only, and a proxy of the environment is a foreign host.
-        proxies = settings["proxies"] if url.startswith("https://") else {}
+        proxies, certificates = self._way_to(host_of(url))
         # Not by the session, which would read the whole body of a redirect to prepare the next.
         with self._session.get_adapter(url).send(
             prepared,
             stream=True,
             timeout=(min(CONNECT_SECONDS, self._whole_call), min(READ_SECONDS, self._whole_call)),
-            verify=trusted(settings["verify"]),
+            verify=certificates,
             proxies=proxies,
         ) as response:
             return self._answer(response)
+
+    def _way_to(self, host: str) -> tuple[Mapping[str, str], str | bool]:
+        """Return the proxies to use for a host (with its scheme), and whom to trust there.
+
+        The environment is asked once for each host.
+        """
+        if host not in self._ways:
+            settings = self._session.merge_environment_settings(host, {}, True, None, None)
+            # Plain http is for loopback only, and a proxy of the environment is a foreign host.
+            proxies = settings["proxies"] if host.startswith("https://") else {}
+            self._ways[host] = proxies, trusted(settings["verify"])
+        return self._ways[host]
 
     def _answer(self, response: requests.Response) -> Answer:
         status, date = response.status_code, failures.http_date(response.headers.get("Date"))
@@ -266,6 +281,23 @@ class Transport:
     def _say_wait(self, seconds: float) -> None:
         log.info("%s: trying again in %.1f s", self.peer, seconds)
         self._waiting(self.peer, seconds)
+
+
+def host_of(url: str) -> str:
+    """Return the scheme, the host and the port of a URL, as they are written there."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def query_of(params: Iterable[tuple[str, str]]) -> str:
+    """Return the parameters as a URL has them after the question mark."""
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in params])
+
+
+def _quoted(text: str) -> str:
+    return text if text.isdecimal() and text.isascii() else _quote(text)
+
+
+_quote = lru_cache(quote_plus)
 
 
 def read_json(body: bytes) -> Any:
