@@ -25,7 +25,7 @@ from clio_broadly_sync.domain.model import (
     ReviewRequest,
     SyncRule,
 )
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Store
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -95,6 +95,7 @@ def make_contact(id_: int = 1201, **changes: Any) -> Contact:
 def make_closing(
     matter_id: int = 77, closed_on: date | None = CLOSED_ON, **changes: Any
 ) -> Closing:
+    """Return a closing that waits or, with another state, one with what that state needs."""
     closing = Closing(
         key=Key(matter_id, closed_on),
         contact_id=1201,
@@ -107,7 +108,19 @@ def make_closing(
         read_at=NOW,
         read_in_run=1,
     )
-    return closing._replace(**changes)
+    return closing._replace(**_needed(**changes) | changes)
+
+
+def _needed(state: State = State.PENDING, **changes: Any) -> dict[str, Any]:
+    needed: dict[str, Any] = {}
+    if state is State.SKIPPED:
+        needed = {"reason": Reason.OPTED_OUT}
+    if state is State.HELD:
+        needed = {"in_doubt": True, "reason": Reason.UNKNOWN_OUTCOME}
+    asked = state in (State.SENDING, State.SENT, State.HELD)
+    if asked or changes.get("in_doubt") or {"claimed_at", "claimed_in_run"} & changes.keys():
+        needed |= {"claimed_at": NOW, "claimed_in_run": 1}
+    return needed
 
 
 def make_request(closing: Closing, **changes: Any) -> ReviewRequest:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ends import OPT_IN, OPT_OUT, Broadly, Clio, Clock, Watcher
 from factories import NOW, TODAY, for_backfill, make_closing, make_contact, make_matter, make_policy
+from ledgers import put
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
@@ -73,7 +74,7 @@ class Runs:
         for id_ in ids:
             given: dict[str, Any] = {"contact_id": 1000 + id_, "etag": "after"}
             given |= {"noticed_at": YESTERDAY, "read_at": YESTERDAY}
-            self.store.ledger.record([(None, make_closing(id_, **given | changes))], YESTERDAY)
+            put(self.store, make_closing(id_, **given | changes), at=YESTERDAY)
 
     # The program
 

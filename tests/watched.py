@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import planting
 import pytest
 
 from clio_broadly_sync.store import Store
@@ -40,7 +41,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connection_of(store: Store) -> Watched:
     """Return the connection of a store that was opened after `watch`."""
-    connection = store._connection
+    connection = planting.connection_of(store)
     assert isinstance(connection, Watched)
     return connection
 

@@ -101,7 +101,7 @@ class Scan:
             known = self._store.ledger.known(matter.id for matter in page.matters)
             count.read += len(page.matters)
             self._progress.matters_read(count.read)
-            count.shown += self._store.integrity.matters_closed_since(count.since, among=known)
+            count.shown += self._store.integrity.matters_closed_since(count.since, of=known)
             for matter in page.matters:
                 if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
                     today = self._day(self._source.now())

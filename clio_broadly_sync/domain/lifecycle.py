@@ -4,9 +4,9 @@ Nothing here reads or writes: each function returns the closing as it is to be. 
 are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import Cause
@@ -30,6 +30,17 @@ from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
 MAX_TRIES = 10
 """In so many runs Broadly may answer `retry` for a closing before it is dead, or give no result for
 it before it is held. Then a person decides."""
+
+TRANSITIONS: Final[Mapping[State | None, frozenset[State]]] = {
+    None: frozenset({State.PENDING, State.SKIPPED}),
+    State.PENDING: frozenset({State.PENDING, State.SENDING, State.SKIPPED, State.HELD}),
+    State.SENDING: frozenset(State) - {State.SENDING},
+    State.SENT: frozenset(),
+    State.SKIPPED: frozenset({State.SKIPPED, State.PENDING}),
+    State.DEAD: frozenset({State.PENDING, State.SKIPPED}),
+    State.HELD: frozenset({State.PENDING, State.SKIPPED}),
+}
+"""The states into which a closing may go from a state; None stands for a closing that is new."""
 
 
 class Moment(NamedTuple):

@@ -7,7 +7,7 @@ UTC, and close dates are dates in the firm's zone.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import Enum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.reasons import Reason, State
@@ -69,7 +69,7 @@ class Verdict(StrEnum):
     WAIT = "wait"
 
 
-class Approval(Enum):
+class Approval(IntEnum):
     """Whether a person has to approve a closing before it may be sent (surge)."""
 
     NONE = 0
@@ -161,7 +161,7 @@ class Matter(NamedTuple):
     """False where a part, such as the client or the close date, could not be read."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Contact:
     """A client as it was last read."""
 
@@ -239,9 +239,11 @@ class Closing(NamedTuple):
     cause: str | None = None
     """What stands behind the reason: one of the causes in `domain/reasons.py`, or, of an unknown
     outcome and of a try that broke off, what became of it (`errors.Cause`)."""
+    number: int = 0
+    """The number of its row in the ledger; 0 where it is not in the ledger yet."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Candidate:
     """A closing that may be sent, unless what the ledger knows of others speaks against it."""
 
@@ -295,7 +297,7 @@ class Decision(NamedTuple):
     """What stands behind the reason (`Closing.cause`)."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class ReviewRequest:
     """What Broadly is sent about one client; of their data only what `BROADLY_FIELDS` allows."""
 

@@ -62,6 +62,17 @@ FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
 """Reasons to skip a closing that no run decides on anew."""
 FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
 """Reasons to wait that are faults of the record in Clio, not decisions."""
+_WAITS: Final = frozenset({Reason.SETTLING, Reason.SURGE, Reason.UNAVAILABLE, Reason.RETRY})
+_SKIPS: Final = frozenset(Reason) - _WAITS - {Reason.UNKNOWN_OUTCOME}
+OF_STATE: Final[Mapping[State, frozenset[Reason | None]]] = {
+    State.PENDING: FAULTS | _WAITS | {Reason.NO_CLOSE_DATE, Reason.UNKNOWN_OUTCOME, None},
+    State.SENDING: frozenset({None}),
+    State.SENT: frozenset({None}),
+    State.SKIPPED: _SKIPS,
+    State.DEAD: frozenset({Reason.RETRY, None}),
+    State.HELD: (_SKIPS - FINAL) | {Reason.UNKNOWN_OUTCOME},
+}
+"""The reasons that a closing in this state may have; None stands for no reason."""
 
 OF_CONTACT: Final = "contact:"
 """How the cause of `opted_out` begins where it is another contact's no; its id follows."""

@@ -80,6 +80,10 @@ class RunContext:
         read_at = self.source.asked_at()
         return Moment(self.run, read_at, self.today(read_at), self.stale)
 
+    def fresh_from(self) -> datetime:
+        """Return since when a reading has to be, to be sent now (aware UTC)."""
+        return rules.fresh_from(self.source.now(), self.source.unbroken_since())
+
     def fresh_for(self, read_at: datetime) -> timedelta:
         """Return for how long what was read then may still be sent (`rules.fresh_for`)."""
         return rules.fresh_for(read_at, self.source.now(), self.source.unbroken_since())

@@ -7,7 +7,7 @@ after the walks of a push is in `pipeline/run.py`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from clio_broadly_sync.domain import lifecycle, rules
@@ -177,7 +177,8 @@ def _looked_at(context: RunContext, closings: Iterator[Closing]) -> Iterator[Clo
     Those that the second look speaks against are recorded and left out.
     """
     for chunk in _with_matters_to_read(context, closings):
-        old = {closing.key.matter_id for closing in chunk if not _was_just_read(context, closing)}
+        fresh_from = context.fresh_from()
+        old = {c.key.matter_id for c in chunk if not _was_just_read(c, context.run, fresh_from)}
         if not old:
             yield from chunk
             continue
@@ -199,20 +200,20 @@ def _with_matters_to_read(
 ) -> Iterator[list[Closing]]:
     chunk: list[Closing] = []
     old: set[int] = set()
+    fresh_from = context.fresh_from()
     for closing in closings:
         chunk.append(closing)
-        if not _was_just_read(context, closing):
+        if not _was_just_read(closing, context.run, fresh_from):
             old.add(closing.key.matter_id)
         if len(old) >= READ_AT_ONCE or len(chunk) >= LOOK_AHEAD:
             yield chunk
-            chunk, old = [], set()
+            chunk, old, fresh_from = [], set(), context.fresh_from()
     if chunk:
         yield chunk
 
 
-def _was_just_read(context: RunContext, closing: Closing) -> bool:
-    fresh = context.fresh_for(closing.read_at) >= timedelta()
-    return closing.read_in_run == context.run and fresh
+def _was_just_read(closing: Closing, run: int, fresh_from: datetime) -> bool:
+    return closing.read_in_run == run and closing.read_at >= fresh_from
 
 
 def _look_again(

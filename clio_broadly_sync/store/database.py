@@ -36,10 +36,9 @@ PATIENT_SECONDS = 60
 """One that writes down what cannot be asked for again waits so long."""
 PRAGMAS = (
     f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = FILE",
+    "PRAGMA fullfsync = ON",  # macOS, where an fsync alone leaves the writes in the drive
 )
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 """This changes the file for good, so it is done only to a file that is known to be ours."""
@@ -106,12 +105,17 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def transaction(
+    connection: sqlite3.Connection, *, lasting: bool = True
+) -> Iterator[sqlite3.Connection]:
     """Do what is inside as one transaction, either all of it or nothing.
 
+    What is `lasting` outlives a power cut from the end of the transaction on, and so does all that
+    was written before it. The rest outlives a kill, and a power cut from the next lasting one on.
     Raise StorageError where the state could not be read or written.
     """
     with storage_errors():
+        connection.execute(_SYNCHRONOUS[lasting]).close()
         # A deferred transaction that first reads and then writes would fail beside another one.
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -123,6 +127,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             with suppress(sqlite3.ProgrammingError):
                 connection.rollback()
             raise
+
+
+_SYNCHRONOUS: Final = ("PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL")
 
 
 @contextmanager
@@ -244,6 +251,7 @@ _NOT_USED: Final = (
 )
 _CHECK: Final = "Check SYNC_STATE, its permissions and the room on its disk."
 _END_IT: Final = "Another program holds it: end that program, and try again."
+_REPORT: Final = "This is a bug of the program: please report it."
 _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset(
     {
@@ -265,6 +273,10 @@ def _error_of(error: sqlite3.Error) -> StorageError:
     kind = (code or 0) & 0xFF  # what is above says more of the same kind
     if kind in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
         return DamagedError(f"The state is damaged ({error}). {schema.RESTORE}")
+    if kind == sqlite3.SQLITE_CONSTRAINT:
+        return StorageError(
+            f"Nothing was written, because the state would be unsound ({error}). {_REPORT}"
+        )
     return StorageError(_NOT_USED.format(cause=error, advice=_END_IT if kind in _HELD else _CHECK))
 
 

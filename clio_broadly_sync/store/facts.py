@@ -18,6 +18,7 @@ PINNED: Final = frozenset(
 STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
 _BEFORE_ROWS: Final = PINNED | {"hash_key"}
 _AFTER_A_SYNC: Final = _BEFORE_ROWS | STARTED
+_NUMBER: Final = frozenset({"run"})
 
 _ROWS: Final = " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} WHERE firm = :firm)"
@@ -27,34 +28,40 @@ _SYNCED: Final = f"""
     EXISTS (
         SELECT 1 FROM runs WHERE firm = :firm AND command = 'sync' AND (
             exit_code IN ({OK}, {ATTENTION})
-            OR run IN (SELECT decided_in_run FROM closings WHERE firm = :firm)
+            OR run IN (SELECT changed_in_run FROM closings WHERE firm = :firm)
         )
     )
 """
-_BEGUN: Final = f"SELECT {_ROWS}, {_SYNCED}"
-"""Whether there are rows that no run writes without pins, and whether a `sync` has started."""
+_BEGUN: Final = f"""
+    SELECT {_ROWS}, {_SYNCED}, EXISTS (SELECT 1 FROM runs WHERE firm = :firm)
+"""
+"""Whether there are rows that no run writes without pins, whether a `sync` has started, and whether
+there was a run at all."""
 
 
-def read(connection: sqlite3.Connection, firm: str) -> dict[str, str]:
+def read(connection: sqlite3.Connection, firm: int) -> dict[str, str]:
     """Return all facts about a firm's state, by name."""
-    rows = connection.execute("SELECT name, value FROM facts WHERE firm = ?", (firm,))
+    statement = "SELECT name, value FROM facts WHERE firm = :firm"
+    rows = connection.execute(statement, {"firm": firm})
     return {row["name"]: row["value"] for row in rows}
 
 
-def _needed(connection: sqlite3.Connection, firm: str, facts: Facts) -> frozenset[str]:
+def _needed(connection: sqlite3.Connection, firm: int, facts: Facts) -> frozenset[str]:
     """Return the facts that a state with these facts, and with its rows, must have.
 
-    The pins come before the first row, and the start in the first `sync` before all else.
+    Each run takes its number first. The pins come before the first row, and the start in the first
+    `sync` before all else.
     """
-    if facts.keys() >= _AFTER_A_SYNC:
+    if facts.keys() >= _AFTER_A_SYNC | _NUMBER:
         return _AFTER_A_SYNC
-    has_rows, has_synced = connection.execute(_BEGUN, {"firm": firm}).fetchone()
+    has_rows, has_synced, has_run = connection.execute(_BEGUN, {"firm": firm}).fetchone()
+    number = _NUMBER if has_run else frozenset()
     if has_synced or STARTED & facts.keys():
-        return _AFTER_A_SYNC
-    return _BEFORE_ROWS if has_rows or PINNED & facts.keys() else frozenset()
+        return _AFTER_A_SYNC | number
+    return (_BEFORE_ROWS if has_rows or PINNED & facts.keys() else frozenset()) | number
 
 
-def check(connection: sqlite3.Connection, firm: str, facts: Facts) -> None:
+def check(connection: sqlite3.Connection, firm: int, facts: Facts) -> None:
     """Raise DamagedError for facts that no run could have written, before anything uses them."""
     needed = _needed(connection, firm, facts)
     unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}
@@ -94,6 +101,7 @@ def _key(text: str) -> None:
 
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "hash_key": _key,
+    "run": _id,
     "watermark": _aware,
     "first_run": _aware,
     "start_day": date.fromisoformat,

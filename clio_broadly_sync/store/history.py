@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Key, ReviewRequest
+from clio_broadly_sync.domain.model import Asked, Candidate, Closing, ReviewRequest
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.people import CLAIMED, People
-from clio_broadly_sync.store.rows import OF_FIRM, OWN_CHANGES
+from clio_broadly_sync.store.rows import OF_FIRM, among
 from clio_broadly_sync.store.writer import Writer
 
 
@@ -49,32 +49,33 @@ class Story(NamedTuple):
 
 _CLOSINGS: Final = f"""
     SELECT {rows.SELECTED} FROM closings
-    WHERE {OF_FIRM} AND {{condition}}
+    WHERE {{condition}}
     ORDER BY noticed_at DESC, closed_on DESC, matter_id
 """
-_STEPS: Final = f"""
+_STEPS: Final = """
     SELECT changes.*, runs.command
-    FROM closings
-    JOIN changes ON {OWN_CHANGES}
+    FROM changes
     LEFT JOIN runs ON runs.firm = changes.firm AND runs.run = changes.run
-    WHERE {OF_FIRM} AND {{condition}}
+    WHERE changes.firm = :firm
+    AND changes.closing IN (SELECT closings.number FROM closings WHERE {condition})
     ORDER BY changes.run, changes.position
 """
-_OF_MATTERS: Final = """closings.matter_id IN (
+_OF_MATTERS: Final = f"""{OF_FIRM} AND closings.matter_id IN (
     SELECT own.matter_id FROM closings AS own
     WHERE own.firm = :firm AND own.contact_id = :id
 )"""
-_OF_PERSON: Final = f"""(closings.matter_id, closings.closed_on) IN (
-    SELECT people.matter_id, people.closed_on
+_OF_PERSON: Final = f"""closings.number IN (
+    SELECT people.closing
     FROM {CLAIMED}
-    WHERE people.firm = :firm AND people.identity IN ({{identities}})
+    WHERE people.firm = :firm AND people.identity IN {{identities}}
 )"""
+"""A number is of one firm. With the firm beside it, SQLite would go through all closings of it."""
 
 
 class History:
     """One firm's past. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: str, key: bytes) -> None:
+    def __init__(self, connection: sqlite3.Connection, firm: int, key: bytes) -> None:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
@@ -82,14 +83,14 @@ class History:
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""
-        return self._stories("closings.matter_id = :id", {"id": matter_id})
+        return self._stories(f"{OF_FIRM} AND closings.matter_id = :id", {"id": matter_id})
 
     def of_contact(self, contact_id: int) -> list[Story]:
         """Return the closings of a contact, the one that was noticed last first.
 
         This goes through the whole ledger. A person asks for it now and then, a run never does.
         """
-        return self._stories("closings.contact_id = :id", {"id": contact_id})
+        return self._stories(f"{OF_FIRM} AND closings.contact_id = :id", {"id": contact_id})
 
     def of_matters_of(self, contact_id: int) -> list[Story]:
         """Return all closings of the matters of which a contact has a closing.
@@ -103,9 +104,8 @@ class History:
 
         The one that was noticed last comes first.
         """
-        hashes = {f"hash_{n}": hash_ for n, hash_ in enumerate(self._people.of(request))}
-        named = ", ".join(f":{name}" for name in hashes)
-        return self._stories(_OF_PERSON.format(identities=named), hashes)
+        listed, values = among("identity", self._people.of(request))
+        return self._stories(_OF_PERSON.format(identities=listed), values)
 
     def asked(self, candidate: Candidate) -> Asked:
         """Return when the same person, or the same matter, was sent to Broadly before, and which
@@ -117,19 +117,20 @@ class History:
             stopped = self._noes.stopping(connection, [candidate])
         return replace(asked, no_of=stopped.get(key))
 
-    def _stories(self, condition: str, sought: Mapping[str, int | bytes]) -> list[Story]:
+    def _stories(self, condition: str, sought: Mapping[str, int]) -> list[Story]:
         values = {"firm": self._firm, **sought}
         with database.transaction(self._connection) as connection:
             steps = _steps(connection, condition, values)
             found = connection.execute(_CLOSINGS.format(condition=condition), values)
             told = [rows.closing_of(row) for row in found]
-        return [Story(closing, tuple(steps[closing.key])) for closing in told]
+        return [Story(closing, tuple(steps[closing.number])) for closing in told]
 
 
 def _steps(
     connection: sqlite3.Connection, condition: str, values: dict[str, Any]
-) -> dict[Key, list[Step]]:
-    found: dict[Key, list[Step]] = defaultdict(list)
+) -> dict[int, list[Step]]:
+    """Return the changes of the closings that meet the condition, by the closing's number."""
+    found: dict[int, list[Step]] = defaultdict(list)
     for row in connection.execute(_STEPS.format(condition=condition), values):
         step = Step(
             at=rows.moment(row["at"]),
@@ -142,5 +143,5 @@ def _steps(
             answer=row["code"],
             cause=row["cause"],
         )
-        found[rows.key_of(row)].append(step)
+        found[row["closing"]].append(step)
     return found

@@ -6,19 +6,19 @@ restored copy may break shows in facts and rows that no run could have written.
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import Approval, Command, SyncRule
-from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
-from clio_broadly_sync.store import database
+from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.store import database, schema
 from clio_broadly_sync.store.facts import PINNED, STARTED, Facts
-from clio_broadly_sync.store.people import HASH_BYTES
-from clio_broadly_sync.store.rows import OWN_CHANGES, marks, words
-from clio_broadly_sync.store.schema import MARKED
+from clio_broadly_sync.store.rows import OWN_CHANGES, among
+from clio_broadly_sync.store.tables import ASKED, IN_DOUBT
+from clio_broadly_sync.store.writer import last_run
 
 NAMED: Final = 5
 """At most so many matters are named with what is wrong about them."""
@@ -45,7 +45,7 @@ class Integrity:
     StorageError.
     """
 
-    def __init__(self, connection: sqlite3.Connection, firm: str, known: Facts) -> None:
+    def __init__(self, connection: sqlite3.Connection, firm: int, known: Facts) -> None:
         self._connection = connection
         self._firm = firm
         self._facts = known
@@ -61,10 +61,9 @@ class Integrity:
             return [
                 *(Flaw(n, f"{words} {MEND}") for n, words in contradictions(self._facts, now)),
                 *self._gaps(connection),
-                *_orphans(connection),
                 *(
                     flaw
-                    for invariant in _invariants()
+                    for invariant in INVARIANTS
                     for flaw in self._broken_by(connection, invariant)
                 ),
             ]
@@ -75,17 +74,19 @@ class Integrity:
             counted = [self._count(connection, table) for table in ("closings", "changes", "runs")]
         return counted[0], counted[1], counted[2]
 
-    def matters_closed_since(self, day: date, among: Collection[int] | None = None) -> int:
-        """Return how many matters, of those `among`, have a closing of this day or later.
+    def matters_closed_since(self, day: date, of: Collection[int] | None = None) -> int:
+        """Return how many matters, of these or of all, have a closing of this day or later.
 
         One that was skipped because the matter is not closed is none.
         """
-        of_them = "" if among is None else f"AND matter_id IN {marks(among)}"
+        listed, values = among("matter", of or ())
         statement = f"""
             SELECT count(DISTINCT matter_id) FROM closings
-            WHERE firm = ? AND closed_on >= ? AND {_REASON} != '{Reason.NOT_CLOSED}' {of_them}
+            WHERE firm = :firm AND closed_on >= :day
+            AND coalesce(reason, '') <> '{Reason.NOT_CLOSED}'
+            {"" if of is None else f"AND matter_id IN {listed}"}
         """
-        values = (self._firm, day.isoformat(), *(among or ()))
+        values |= {"firm": self._firm, "day": day.isoformat()}
         with self._transaction() as connection:
             return int(connection.execute(statement, values).fetchone()[0])
 
@@ -100,15 +101,16 @@ class Integrity:
             yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
 
     def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
-        numbers = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = ?"
-        count, first, last = connection.execute(numbers, (self._firm,)).fetchone()
+        statement = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = :firm"
+        found = tuple(connection.execute(statement, {"firm": self._firm}).fetchone())
+        last = last_run(connection, self._firm)
         moved_in = int(self._facts.get("watermark_run", 0))
-        if (count and (first, last) != (1, count)) or moved_in > (last or 0):
+        if found != ((last, 1, last) if last else (0, None, None)) or moved_in > last:
             yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
 
     def _count(self, connection: sqlite3.Connection, table: str) -> int:
-        statement = f"SELECT count(*) FROM {table} WHERE firm = ?"
-        return int(connection.execute(statement, (self._firm,)).fetchone()[0])
+        statement = f"SELECT count(*) FROM {table} WHERE firm = :firm"
+        return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
     def _transaction(self) -> database.Transaction:
         return database.transaction(self._connection)
@@ -150,14 +152,11 @@ def _broken(connection: sqlite3.Connection) -> Flaw | None:
     The flaw repeats what SQLite says, for that names tables, indexes and pages, but never a value.
     """
     (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if said == "ok":
+    if said == "ok" and schema.is_as_made(connection):
         return None
+    if said == "ok":
+        said = "its tables are not as this program makes them"
     return Flaw("database", f"The database is broken ({said.splitlines()[-1]}). {MEND}")
-
-
-def _orphans(connection: sqlite3.Connection) -> Iterator[Flaw]:
-    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-        yield Flaw("orphans", f"Changes belong to no closing. {MEND}")
 
 
 # The facts: none may contradict another one, or the clock.
@@ -201,30 +200,8 @@ def _lacks_a_field(facts: Facts) -> bool:
     return lacks_opt_in or (rule.needs_opt_out and not facts["opt_out_field"])
 
 
-# What always holds in the ledger, as conditions that find the rows where it does not hold. Each of
-# them goes through its table once; none brings rows into memory.
-
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
-_IN_DOUBT: Final = Reason.UNKNOWN_OUTCOME
-_WAITS: Final = {Reason.SETTLING, Reason.SURGE, Reason.UNAVAILABLE, Reason.RETRY}
-_SKIPS: Final = frozenset(Reason) - _WAITS - {_IN_DOUBT}
-_REASONS: Final[Mapping[State, frozenset[Reason | None]]] = {
-    State.PENDING: FAULTS | _WAITS | {_IN_DOUBT, None},
-    State.SENDING: frozenset({None}),
-    State.SENT: frozenset({None}),
-    State.SKIPPED: _SKIPS,
-    State.DEAD: frozenset({Reason.RETRY, None}),
-    State.HELD: (_SKIPS - FINAL) | {_IN_DOUBT},
-}
-_WAYS: Final[Mapping[State | None, frozenset[State]]] = {
-    None: frozenset({State.PENDING, State.SKIPPED}),
-    State.PENDING: frozenset({State.PENDING, State.SENDING, State.SKIPPED, State.HELD}),
-    State.SENDING: frozenset(State) - {State.SENDING},
-    State.SENT: frozenset(),
-    State.SKIPPED: frozenset({State.SKIPPED, State.PENDING}),
-    State.DEAD: frozenset({State.PENDING, State.SKIPPED}),
-    State.HELD: frozenset({State.PENDING, State.SKIPPED}),
-}
+# What always holds in the ledger, and the tables themselves cannot say: as conditions that find the
+# rows where it does not hold. Each goes through its table once; none brings rows into memory.
 
 
 class Invariant(NamedTuple):
@@ -240,140 +217,67 @@ class Invariant(NamedTuple):
     """A table, or a selection in brackets; it has the columns `firm` and `matter_id`."""
 
 
-def _invariants() -> tuple[Invariant, ...]:
-    return (
-        Invariant("closing", "Closings hold a word, a number or a date that is none", _malformed()),
-        Invariant("reason", "The reason of closings is not one of their state", _odd()),
-        Invariant(
-            "claim", "Closings were handed over, but not when, by whom or to whom", _UNCLAIMED
-        ),
-        Invariant(
-            "mark",
-            "Closings that may have been asked were let go, or are held without having been in "
-            "doubt",
-            _LET_GO,
-        ),
-        Invariant(
-            "person",
-            "Clients were handed over, but the hashes that recognise them are missing, so they "
-            "could be asked again",
-            _FORGOTTEN,
-        ),
-        Invariant("run", "Closings name a run that there never was", _RUNLESS),
-        Invariant("last_change", "Closings are not what the last of their changes says", _UNTOLD),
-        Invariant(
-            "claim_change",
-            "Closings were handed over, and their changes do not say so",
-            _CLAIM_UNTOLD,
-        ),
-        Invariant(
-            "way",
-            "Changes lead where no closing may go, such as away from sent",
-            _no_way(),
-            "changes",
-        ),
-        Invariant("chain", "Changes are missing from the list", _UNCHAINED, _LINKED),
-        Invariant("hash", "Hashes of people are cut", _CUT, "people"),
-        Invariant("hash", "Hashes of contacts that say no are cut", _CUT, _NOES),
-    )
-
-
-def _malformed() -> str:
-    words_of = (("state", State), ("command", Command), ("rule", SyncRule), ("approval", Approval))
-    moments = ("noticed_at", "read_at", "changed_at", "claimed_at", "updated_at")
-    return _any(
-        *(f"{column} NOT IN {words(members)}" for column, members in words_of),
-        *(f"{column} NOT IN (0, 1)" for column in ("marked", "resent")),
-        "closed_on != '' AND date(closed_on, '+0 days') IS NOT closed_on",
-        *(_no_whole_number(column, 2**63 - 1) for column in ("matter_id", "contact_id")),
-        *(_no_whole_number(column, _LAST_SECOND) for column in moments),
-    )
-
-
-def _no_whole_number(column: str, most: int) -> str:
-    no_number = f"typeof({column}) != 'integer' OR {column} NOT BETWEEN 0 AND {most}"
-    return f"{column} IS NOT NULL AND ({no_number})"
-
-
-def _odd() -> str:
-    return _none(
-        f"state = '{state.value}' AND {_REASON} IN {_words(reasons)}"
-        for state, reasons in _REASONS.items()
-    )
-
-
-def _no_way() -> str:
-    return _none(
-        f"coalesce(from_state, '') IN {_words([state])} AND to_state IN {words(following)}"
-        for state, following in _WAYS.items()
-    )
-
-
-def _words(members: Iterable[Reason | State | None]) -> str:
-    """Return a list of literals, with the empty word for None."""
-    return f"({', '.join(repr(member.value if member else '') for member in members)})"
-
-
-def _any(*conditions: str) -> str:
-    return " OR ".join(f"({condition})" for condition in conditions)
-
-
-def _none(conditions: Iterable[str]) -> str:
-    return f"NOT ({_any(*conditions)})"
-
-
-_REASON: Final = "coalesce(reason, '')"
-_HANDED_OVER: Final = words([State.SENDING, State.SENT, State.HELD])
-_WAS_HANDED_OVER: Final = f"(state IN {_HANDED_OVER} OR {MARKED})"
+_RUNS: Final = "SELECT count(*) FROM runs WHERE firm = :firm"
+_WAS_SENT: Final = f"(state IN {ASKED} OR {IN_DOUBT})"
 """The closing was sent to Broadly, or it may have been."""
-_UNCLAIMED: Final = f"""
-    (state IN {words([State.SENDING, State.SENT])} AND contact_id IS NULL)
-    OR ({_WAS_HANDED_OVER} AND claimed_at IS NULL)
-    OR (claimed_at IS NULL) != (claimed_in_run = 0)
-"""
-_LET_GO: Final = f"""
-    (state = '{State.HELD.value}' AND marked = 0)
-    OR (marked = 1 AND state = '{State.SKIPPED.value}' AND {_REASON} NOT IN {words(FINAL)})
-"""
-_FORGOTTEN: Final = f"""
-    {_WAS_HANDED_OVER} AND (matter_id, closed_on, claimed_at) NOT IN
-        (SELECT matter_id, closed_on, claimed_at FROM people WHERE firm = :firm)
-"""
-"""The subquery is written so that it runs only once, because `people` has no index by matter."""
-_RUNLESS: Final = _any(
-    *(
-        f"{column} NOT BETWEEN 0 AND (SELECT coalesce(max(run), 0) FROM runs WHERE firm = :firm)"
-        for column in ("read_in_run", "decided_in_run", "claimed_in_run")
-    )
-)
-_UNTOLD: Final = f"""
-    state || ' ' || {_REASON} IS NOT (
-        SELECT changes.to_state || ' ' || coalesce(changes.reason, '')
-        FROM changes WHERE {OWN_CHANGES}
-        ORDER BY changes.run DESC, changes.position DESC
-        LIMIT 1
-    )
-"""
-_CLAIM_UNTOLD: Final = f"""
-    claimed_in_run > 0 AND NOT EXISTS (
-        SELECT 1 FROM changes
-        WHERE {OWN_CHANGES}
-        AND changes.run = closings.claimed_in_run
-        AND changes.to_state = '{State.SENDING.value}'
-        AND changes.batch IS closings.batch
-    )
-"""
-_NOES: Final = "(SELECT firm, NULL AS matter_id, identity FROM noes)"
-_LINKED: Final = """(
+_TOLD: Final = "{0}.{1}state || ' ' || coalesce({0}.reason, '') || ' ' || coalesce({0}.cause, '')"
+_LINKED: Final = f"""(
     SELECT
-        firm,
-        matter_id,
-        from_state,
-        lag(to_state) OVER (
-            PARTITION BY firm, matter_id, closed_on ORDER BY run, position
-        ) AS before
-    FROM changes
-)"""
+        changes.firm,
+        closings.matter_id,
+        coalesce(changes.from_state, '') AS from_state,
+        coalesce(lag(changes.to_state) OVER (
+            PARTITION BY changes.closing ORDER BY changes.run, changes.position
+        ), '') AS before
+    FROM changes LEFT JOIN closings ON {OWN_CHANGES}
+    WHERE changes.firm = :firm
+) AS linked"""
 """Each change, beside the state in which the change before it ended."""
-_UNCHAINED: Final = "before IS NOT from_state"
-_CUT: Final = f"length(identity) != {HASH_BYTES}"
+_OWNED: Final = """(
+    SELECT owned.firm, closings.number, NULL AS matter_id
+    FROM (
+        SELECT firm, closing FROM changes UNION SELECT firm, closing FROM people
+        UNION SELECT firm, closing FROM objections
+    ) AS owned
+    LEFT JOIN closings ON closings.firm = owned.firm AND closings.number = owned.closing
+) AS owned"""
+"""What belongs to closings, beside the number of its closing."""
+
+INVARIANTS: Final = (
+    Invariant(
+        "person",
+        "Clients were handed over, but the hashes that recognise them are missing, so they could "
+        "be asked again",
+        # This subquery runs only once, because `people` has no index by closing.
+        f"""{_WAS_SENT} AND (number, claimed_at) NOT IN
+            (SELECT closing, claimed_at FROM people WHERE firm = :firm)""",
+    ),
+    Invariant(
+        "run",
+        "Closings name a run that there never was",
+        " OR ".join(
+            f"{column} NOT BETWEEN 0 AND ({_RUNS})"
+            for column in ("read_in_run", "changed_in_run", "claimed_in_run")
+        ),
+    ),
+    Invariant(
+        "last_change",
+        "Closings are not what the last of their changes says",
+        f"""coalesce({_TOLD.format("closings", "")} <> (
+            SELECT {_TOLD.format("changes", "to_")} FROM changes WHERE {OWN_CHANGES}
+            ORDER BY changes.run DESC, changes.position DESC LIMIT 1
+        ), true)""",
+    ),
+    Invariant(
+        "claim_change",
+        "Closings were handed over, and their changes do not say so",
+        f"""claimed_in_run > 0 AND NOT EXISTS (
+            SELECT 1 FROM changes WHERE {OWN_CHANGES}
+            AND changes.run = closings.claimed_in_run
+            AND changes.to_state = '{State.SENDING.value}'
+            AND coalesce(changes.batch, 0) = coalesce(closings.batch, 0)
+        )""",
+    ),
+    Invariant("chain", "Changes are missing from the list", "before <> from_state", _LINKED),
+    Invariant("orphans", "Changes or hashes belong to no closing", "number IS NULL", _OWNED),
+)

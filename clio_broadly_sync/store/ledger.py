@@ -25,8 +25,8 @@ from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.queue import CHUNK, DUE_WITHOUT_FAULTS
-from clio_broadly_sync.store.rows import OF_FIRM, marks
-from clio_broadly_sync.store.schema import MARKED, PENDING, SENDING
+from clio_broadly_sync.store.rows import OF_FIRM, among
+from clio_broadly_sync.store.tables import IN_DOUBT, PENDING, SENDING
 from clio_broadly_sync.store.writer import Pair, Writer
 
 _NOTICED: Final = "closings.noticed_at, closings.matter_id, closings.closed_on"
@@ -51,7 +51,7 @@ class Ledger:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, firm: str, key: bytes, writer: Writer
+        self, connection: sqlite3.Connection, firm: int, key: bytes, writer: Writer
     ) -> None:
         self._connection = connection
         self._firm = firm
@@ -59,6 +59,10 @@ class Ledger:
         self.noes = Noes(connection, firm, self._people, writer)
         self._writer = writer
         self._batches = 0
+        self._recovered = 0
+        """The place of the last change that the recovery of this run made."""
+        self._sending: dict[Key, Closing] = {}
+        """What this run has claimed and neither settled nor given back."""
 
     @property
     def run(self) -> int:
@@ -72,13 +76,11 @@ class Ledger:
 
     def known(self, matter_ids: Iterable[int]) -> dict[int, list[Closing]]:
         """Return the closings of these matters that the ledger has, by matter id."""
-        ids = list(matter_ids)
-        statement = (
-            f"SELECT {rows.SELECTED} FROM closings WHERE firm = ? AND matter_id IN {marks(ids)}"
-        )
+        listed, values = among("matter", list(matter_ids))
+        statement = _FOUND.format(condition=f"closings.matter_id IN {listed}")
         found: dict[int, list[Closing]] = {}
         with self._transaction() as connection:
-            for row in connection.execute(statement, (self._firm, *ids)):
+            for row in connection.execute(statement, {"firm": self._firm, **values}):
                 closing = rows.closing_of(row)
                 found.setdefault(closing.key.matter_id, []).append(closing)
         return found
@@ -86,7 +88,7 @@ class Ledger:
     def record(self, pairs: Sequence[Pair], at: datetime) -> None:
         """Write decisions down, all or none of them."""
         if pairs:
-            with self._writing() as connection:
+            with self._writing(lasting=False) as connection:
                 self._writer.write(connection, pairs, at)
 
     def claim(
@@ -111,10 +113,11 @@ class Ledger:
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
             self._batches += bool(batch)
-            pairs = refused + [self._claimed(candidate, at) for candidate in batch]
-            self._writer.write(connection, pairs, at)
-            claimed = {c.closing.key: persons[c.closing.key] for c in batch}
+            self._writer.write(connection, refused, at)
+            self._writer.claim(connection, [c.closing for c in batch], self._batches, at)
+            claimed = {c.closing.number: persons[c.closing.key] for c in batch}
             self._people.remember(connection, claimed, at)
+        self._sending |= {c.closing.key: self._claimed(c.closing, at) for c in batch}
         return Claim(batch, rest, [verdict for _, verdict in refused])
 
     def settle(
@@ -128,16 +131,17 @@ class Ledger:
         A receipt does not come a second time, so this waits long for another program that holds the
         database.
         """
-        with database.patience(self._connection), self._writing() as connection:
-            sending = {closing.key: closing for closing in self._found(connection, SENDING)}
-            settled = [
-                (receipt, sending[receipt.key], after(receipt, sending[receipt.key]))
-                for receipt in receipts
-            ]
-            codes = {receipt.key: receipt.word for receipt in receipts}
-            pairs = [(old, new) for _, old, new in settled]
-            self._writer.write(connection, pairs, at, codes=codes)
-        return [(receipt, new) for receipt, _, new in settled]
+        sending = [self._sending[receipt.key] for receipt in receipts]
+        pairs = [(old, after(r, old)) for r, old in zip(receipts, sending, strict=True)]
+        codes = {receipt.key: receipt.word for receipt in receipts}
+        with database.patience(self._connection), self._writing(lasting=False) as connection:
+            if all(new.state is State.SENT for _, new in pairs):
+                self._writer.accept(connection, sending, at, codes)
+            else:
+                self._writer.write(connection, pairs, at, codes=codes)
+        for receipt in receipts:
+            del self._sending[receipt.key]
+        return [(receipt, new) for receipt, (_, new) in zip(receipts, pairs, strict=True)]
 
     def release(
         self, after: Callable[[Closing], Closing], at: datetime, *, but: Collection[Key] = ()
@@ -147,6 +151,7 @@ class Ledger:
             own = [c for c in self._found(connection, SENDING) if c.claimed_in_run == self.run]
             pairs = [(old, after(old)) for old in own if old.key not in but]
             self._writer.write(connection, pairs, at)
+        self._sending = {key: c for key, c in self._sending.items() if key in but}
         return [new for _, new in pairs]
 
     def recover(self, after: Callable[[Closing], Closing], at: datetime) -> list[Closing]:
@@ -156,9 +161,10 @@ class Ledger:
         """
         with self._writing() as connection:
             left = self._found(connection, SENDING)
-            left += self._found(connection, f"{MARKED} AND {PENDING}")
+            left += self._found(connection, f"{IN_DOUBT} AND {PENDING}")
             pairs = [(old, new) for old in left if (new := after(old)) != old]
-            self._writer.write(connection, pairs, at, decided=False)
+            self._writer.write(connection, pairs, at)
+        self._recovered = self._writer.position
         return [new for _, new in pairs]
 
     # What is due.
@@ -227,8 +233,12 @@ class Ledger:
             yield from (closing for closing in chunk if closing.state is State.PENDING)
 
     def decided_in_run(self, command: Command) -> Iterator[Closing]:
-        """Yield what the run decided on, in that order, and then what waits for approval."""
+        """Yield what the run decided on, in that order, and then what waits for approval.
+
+        What its recovery held is among that; what it let wait again is none of its decisions.
+        """
         values = {"firm": self._firm, "run": self.run, "command": command.value}
+        values["recovered"] = self._recovered
         with self._transaction() as connection:
             for statement in (_DECIDED, _AWAITING):
                 yield from map(rows.closing_of, connection.execute(statement, values))
@@ -237,7 +247,7 @@ class Ledger:
         self,
         connection: sqlite3.Connection,
         candidates: Sequence[Candidate],
-        persons: Mapping[Key, set[bytes]],
+        persons: Mapping[Key, frozenset[int]],
         size: int,
         judge: Callable[[Closing, Asked], Closing | None],
     ) -> tuple[list[Candidate], list[Candidate], list[tuple[Closing, Closing]]]:
@@ -245,13 +255,16 @@ class Ledger:
         batch: list[Candidate] = []
         rest: list[Candidate] = []
         refused: list[tuple[Closing, Closing]] = []
-        in_batch: set[bytes] = set()
+        in_batch: set[int] = set()
         known = self._people.before(connection, persons)
         noes = self.noes.stopping(connection, candidates)
         for candidate in candidates:
             closing = candidate.closing
             before, same = known[closing.key], persons[closing.key]
-            verdict = judge(closing, replace(before.asked, no_of=noes.get(closing.key)))
+            asked = before.asked
+            if (no_of := noes.get(closing.key)) is not None:
+                asked = replace(asked, no_of=no_of)
+            verdict = judge(closing, asked)
             if verdict is not None:
                 refused.append((closing, verdict))
             elif len(batch) >= size or before.sending or in_batch & same:
@@ -261,8 +274,8 @@ class Ledger:
                 in_batch |= same
         return batch, rest, refused
 
-    def _claimed(self, candidate: Candidate, at: datetime) -> Pair:
-        return candidate.closing, candidate.closing._replace(
+    def _claimed(self, closing: Closing, at: datetime) -> Closing:
+        return closing._replace(
             state=State.SENDING,
             reason=None,
             cause=None,
@@ -288,8 +301,8 @@ class Ledger:
         found = connection.execute(statement, {"firm": self._firm})
         return [rows.closing_of(row) for row in found]
 
-    def _writing(self) -> database.Transaction:
-        return self._writer.transaction(self._connection)
+    def _writing(self, *, lasting: bool = True) -> database.Transaction:
+        return self._writer.transaction(self._connection, lasting=lasting)
 
     def _transaction(self) -> database.Transaction:
         return database.transaction(self._connection)
@@ -302,9 +315,12 @@ _IN_CHUNKS: Final = f"""
     ORDER BY {_NOTICED}
     LIMIT {CHUNK}
 """
-_DECIDED: Final = f"{_FOUND} ORDER BY position".format(condition="decided_in_run = :run")
+_IS_DECIDED: Final = (
+    f"changed_in_run = :run AND (position > :recovered OR state = '{State.HELD.value}')"
+)
+_DECIDED: Final = f"{_FOUND} ORDER BY position".format(condition=_IS_DECIDED)
 _AWAITING: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
-    condition=f"{queue.AWAITING} AND decided_in_run != :run"
+    condition=f"{queue.AWAITING} AND NOT ({_IS_DECIDED})"
 )
 
 

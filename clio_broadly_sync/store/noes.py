@@ -12,20 +12,22 @@ from typing import Final
 from clio_broadly_sync.domain.model import Box, Candidate, Contact, Key
 from clio_broadly_sync.store import database
 from clio_broadly_sync.store.people import People
-from clio_broadly_sync.store.rows import marks, seconds
+from clio_broadly_sync.store.rows import among, seconds
 from clio_broadly_sync.store.writer import Writer
 
-_FORGET: Final = "DELETE FROM noes WHERE firm = ? AND contact_id = ?"
-_KEEP: Final = "UPDATE noes SET read_at = ? WHERE firm = ? AND contact_id = ?"
-_REMEMBER: Final = "INSERT INTO noes (firm, identity, contact_id, read_at) VALUES (?, ?, ?, ?)"
-_FOUND: Final = "SELECT identity, contact_id, read_at FROM noes WHERE firm = ? AND identity IN "
+_FORGET: Final = "DELETE FROM noes WHERE firm = :firm AND contact_id = :contact"
+_KEEP: Final = "UPDATE noes SET read_at = :at WHERE firm = :firm AND contact_id = :contact"
+_REMEMBER: Final = """
+    INSERT INTO noes (firm, contact_id, identity, read_at) VALUES (:firm, :contact, :identity, :at)
+"""
+_FOUND: Final = "SELECT identity, contact_id, read_at FROM noes WHERE firm = :firm AND identity IN "
 
 
 class Noes:
     """The noes of one firm. Every method may raise StorageError."""
 
     def __init__(
-        self, connection: sqlite3.Connection, firm: str, people: People, writer: Writer
+        self, connection: sqlite3.Connection, firm: int, people: People, writer: Writer
     ) -> None:
         self._connection = connection
         self._firm = firm
@@ -43,14 +45,15 @@ class Noes:
         forgotten, kept, remembered = [], [], []
         for id_ in ids:
             contact = contacts.get(id_)
+            values = {"firm": self._firm, "contact": id_, "at": seconds(at)}
             if contact is None or not contact.readable or contact.opted_out is Box.UNREADABLE:
-                kept.append((seconds(at), self._firm, id_))
+                kept.append(values)
                 continue
-            forgotten.append((self._firm, id_))
+            forgotten.append(values)
             if contact.opted_out is Box.CHECKED:
                 hashes = self._people.reached_at(contact.email, contact.phone)
-                remembered += [(self._firm, hash_, id_, seconds(at)) for hash_ in hashes]
-        with self._writer.transaction(self._connection) as connection:
+                remembered += [values | {"identity": hash_} for hash_ in hashes]
+        with self._writer.transaction(self._connection, lasting=False) as connection:
             connection.executemany(_FORGET, forgotten)
             connection.executemany(_KEEP, kept)
             connection.executemany(_REMEMBER, remembered)
@@ -90,7 +93,8 @@ class Noes:
         return stopped
 
     def _found(
-        self, connection: sqlite3.Connection, sought: Collection[bytes]
-    ) -> list[tuple[bytes, int, int]]:
-        statement = f"{_FOUND}{marks(sought)}"
-        return [tuple(row) for row in connection.execute(statement, (self._firm, *sought))]
+        self, connection: sqlite3.Connection, sought: Collection[int]
+    ) -> list[tuple[int, int, int]]:
+        listed, values = among("sought", sought)
+        found = connection.execute(f"{_FOUND}{listed}", {"firm": self._firm, **values})
+        return [tuple(row) for row in found]

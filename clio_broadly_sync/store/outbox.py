@@ -14,8 +14,8 @@ from clio_broadly_sync.domain.model import Closing, Command, Due, Key
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.overview import SurgeFigures, surge_figures
-from clio_broadly_sync.store.rows import OF_FIRM
-from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
+from clio_broadly_sync.store.rows import OF_FIRM, among
+from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING
 from clio_broadly_sync.store.writer import Writer
 
 OUTBOX: Final = frozenset({State.PENDING, State.HELD, State.DEAD})
@@ -50,10 +50,12 @@ class Listed(NamedTuple):
 class Outbox:
     """One firm's outbox. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: str, writer: Writer) -> None:
+    def __init__(self, connection: sqlite3.Connection, firm: int, writer: Writer) -> None:
         self._connection = connection
         self._firm = firm
         self._writer = writer
+        self._before = 0
+        """The place of the run's last change before `change` made its own."""
 
     def listed(self, chosen: Selection) -> Iterator[Listed]:
         """Yield the chosen rows in the order in which they were noticed."""
@@ -62,8 +64,8 @@ class Outbox:
         with self._transaction() as connection:
             for row in connection.execute(statement, values):
                 closing = rows.closing_of(row)
-                waits = closing.state is State.PENDING or row["since"] is None
-                since_when = closing.noticed_at if waits else rows.moment(row["since"])
+                waits = closing.state is State.PENDING
+                since_when = closing.noticed_at if waits else rows.moment(row["changed_at"])
                 yield Listed(closing, since_when, row["code"])
 
     def count(self, chosen: Selection) -> Counter[State]:
@@ -88,6 +90,7 @@ class Outbox:
         with self._writer.transaction(self._connection) as connection:
             # The rows are chosen once, by whatever index; the chunks then go by their places, so
             # no change to a row can hide another one or show one twice.
+            self._before = self._writer.position
             number = queue.put(connection, *self._chosen(chosen))
             place: int | None = 0
             while place is not None:
@@ -96,8 +99,8 @@ class Outbox:
         return number
 
     def changed(self) -> Iterator[Key]:
-        """Yield what was changed in this run, without the rows that its recovery held."""
-        values = {"firm": self._firm, "run": self._writer.run}
+        """Yield what `change` changed last, and not what the recovery of the run changed."""
+        values = {"firm": self._firm, "run": self._writer.run, "before": self._before}
         with self._transaction() as connection:
             yield from map(rows.key_of, connection.execute(_CHANGED, values))
 
@@ -112,8 +115,8 @@ class Outbox:
         found = [OF_FIRM, _in_states(chosen.states)]
         values: dict[str, Any] = {"firm": self._firm}
         if chosen.matters:
-            matters = {f"matter_{n}": matter for n, matter in enumerate(chosen.matters)}
-            found.append(f"closings.matter_id IN ({', '.join(f':{name}' for name in matters)})")
+            listed, matters = among("matter", chosen.matters)
+            found.append(f"closings.matter_id IN {listed}")
             values |= matters
         if chosen.reason is not None:
             found.append("closings.reason = :reason")
@@ -143,24 +146,14 @@ def _in_states(states: frozenset[State]) -> str:
     return f"({' OR '.join(f'({_IN_STATE[state]})' for state in states) or 'false'})"
 
 
-_OF_LAST_CHANGE: Final = f"""(
-    SELECT {{column}} FROM changes
-    WHERE {rows.OWN_CHANGES}
-    ORDER BY changes.run DESC, changes.position DESC
-    LIMIT 1
-)"""
-"""A column of the row's last change, which the primary key of the changes finds."""
 _LISTED: Final = f"""
-    SELECT
-        {rows.SELECTED},
-        {_OF_LAST_CHANGE.format(column="changes.code")} AS code,
-        {_OF_LAST_CHANGE.format(column="changes.at")} AS since
+    SELECT {rows.SELECTED}, closings.code, closings.changed_at
     FROM closings
     WHERE {{condition}}
     ORDER BY closings.noticed_at, closings.matter_id, closings.closed_on
 """
 _CHANGED: Final = f"""
     SELECT matter_id, closed_on FROM closings
-    WHERE {OF_FIRM} AND decided_in_run = :run AND state != '{State.HELD.value}'
+    WHERE {OF_FIRM} AND changed_in_run = :run AND position > :before
     ORDER BY position
 """

@@ -14,7 +14,7 @@ from clio_broadly_sync.domain.model import Approval, Command
 from clio_broadly_sync.domain.reasons import OF_CONTACT, Reason, State
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.rows import OF_FIRM
-from clio_broadly_sync.store.schema import DEAD, HELD, PENDING, SENDING
+from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING
 
 
 class PastRun(NamedTuple):
@@ -66,18 +66,18 @@ _STOPPED_BY: Final = f"""
 class Overview:
     """The counts of one firm. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, firm: int) -> None:
         self._connection = connection
         self._firm = firm
 
     def last_runs(self, number: int) -> list[PastRun]:
         """Return the last runs, at most `number` of them, the latest first."""
-        return self._runs("firm = ? ORDER BY run DESC LIMIT ?", self._firm, number)
+        return self._runs("firm = :firm ORDER BY run DESC LIMIT :number", number=number)
 
     def last_sync(self) -> PastRun | None:
         """Return the last `sync`, however it ended; None where there was none yet."""
-        is_sync = "firm = ? AND command = ? ORDER BY run DESC LIMIT 1"
-        found = self._runs(is_sync, self._firm, Command.SYNC.value)
+        is_sync = "firm = :firm AND command = :command ORDER BY run DESC LIMIT 1"
+        found = self._runs(is_sync, command=Command.SYNC.value)
         return found[0] if found else None
 
     def waiting(self) -> list[Group]:
@@ -123,9 +123,10 @@ class Overview:
         with database.transaction(self._connection) as connection:
             return [_group(row) for row in connection.execute(statement, {"firm": self._firm})]
 
-    def _runs(self, which: str, *values: object) -> list[PastRun]:
+    def _runs(self, which: str, **values: object) -> list[PastRun]:
+        statement = f"SELECT * FROM runs WHERE {which}"
         with database.transaction(self._connection) as connection:
-            found = connection.execute(f"SELECT * FROM runs WHERE {which}", values)
+            found = connection.execute(statement, {"firm": self._firm, **values})
             return [_past_run(row) for row in found]
 
 

@@ -7,34 +7,31 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Key, ReviewRequest
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store.rows import day, key_of, marks, moment, seconds, words
-from clio_broadly_sync.store.schema import MARKED
+from clio_broadly_sync.store.rows import among, key_of, moment, seconds
+from clio_broadly_sync.store.tables import ASKED, IDENTITY_BYTES, IN_DOUBT
 
-HASH_BYTES: Final = 16
-
-_HANDED_OVER: Final = words([State.SENT, State.HELD, State.SENDING])
-_COUNTS: Final = f"(closings.state IN {_HANDED_OVER} OR {MARKED})"
+_COUNTS: Final = f"(closings.state IN {ASKED} OR {IN_DOUBT})"
 _DROPPED: Final = f"""(
     closings.state = '{State.SKIPPED.value}' AND closings.reason = '{Reason.DROPPED.value}'
 )"""
 _CLAIMED_AT: Final = "coalesce(closings.claimed_at, closings.changed_at)"
-_HIT: Final = "closings.matter_id, closings.closed_on, closings.state, closings.marked"
+_HIT: Final = "closings.matter_id, closings.closed_on, closings.state, closings.in_doubt"
 CLAIMED: Final = f"""people JOIN closings
     ON people.firm = closings.firm
-    AND people.matter_id = closings.matter_id
-    AND people.closed_on = closings.closed_on
-    AND (people.claimed_at = closings.claimed_at OR {MARKED})
+    AND people.closing = closings.number
+    AND (people.claimed_at = closings.claimed_at OR {IN_DOUBT})
 """
 """The hashes of each closing's last claim. Those of an earlier claim count only where the closing
 is in doubt, because the address may have changed since."""
 _BY_PERSON: Final = f"""
     SELECT people.identity AS about, {_HIT}, {_CLAIMED_AT} AS at
     FROM {CLAIMED}
-    WHERE people.firm = ? AND {_COUNTS}
+    WHERE people.firm = :firm AND {_COUNTS}
     AND people.identity IN
 """
 _BY_MATTER: Final = f"""
@@ -43,11 +40,15 @@ _BY_MATTER: Final = f"""
         {_HIT},
         CASE WHEN {_DROPPED} THEN closings.changed_at ELSE {_CLAIMED_AT} END AS at
     FROM closings
-    WHERE closings.firm = ? AND ({_COUNTS} OR {_DROPPED})
+    WHERE closings.firm = :firm AND ({_COUNTS} OR {_DROPPED})
     AND closings.matter_id IN
 """
 """What a person dropped counts for its matter from that moment on, whenever it was claimed."""
-_REMEMBER: Final = "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)"
+_REMEMBER: Final = """
+    INSERT INTO people (firm, identity, closing, claimed_at)
+    VALUES (:firm, :identity, :closing, :at)
+    ON CONFLICT (firm, identity, closing) DO UPDATE SET claimed_at = excluded.claimed_at
+"""
 
 
 class Before(NamedTuple):
@@ -61,29 +62,31 @@ class Before(NamedTuple):
 class People:
     """The people of one firm, as far as they were sent to Broadly; `key` is that of the hashes."""
 
-    def __init__(self, firm: str, key: bytes) -> None:
+    def __init__(self, firm: int, key: bytes) -> None:
         self._firm = firm
         self._key = key
+        # A client is looked up several times within one batch.
+        self.reached_at = lru_cache(maxsize=2048)(self._reached_at)
+        """The hashes of an e-mail address and a phone number, as far as there are any."""
 
-    def of(self, request: ReviewRequest) -> set[bytes]:
+    def of(self, request: ReviewRequest) -> frozenset[int]:
         """Return the hashes of the request's contact, e-mail address and phone number.
 
         Capital letters in the e-mail address make no difference.
         """
         own = self._hash(f"contact:{request.contact_id}")
-        return {own} | self.reached_at(request.email, request.phone)
+        return self.reached_at(request.email, request.phone) | {own}
 
-    def reached_at(self, email: str | None, phone: str | None) -> set[bytes]:
-        """Return the hashes of an e-mail address and a phone number, as far as there are any."""
+    def _reached_at(self, email: str | None, phone: str | None) -> frozenset[int]:
         texts = []
         if email is not None:
             texts.append(f"email:{email.casefold()}")
         if phone is not None:
             texts.append(f"phone:{phone}")
-        return {self._hash(text) for text in texts}
+        return frozenset([self._hash(text) for text in texts])
 
     def before(
-        self, connection: sqlite3.Connection, persons: Mapping[Key, set[bytes]]
+        self, connection: sqlite3.Connection, persons: Mapping[Key, Collection[int]]
     ) -> dict[Key, Before]:
         """Return what is known of the person and the matter of each closing.
 
@@ -91,37 +94,41 @@ class People:
         """
         by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
         by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
-        return {
-            key: _before(
-                key,
-                [by_person[hash_] for hash_ in hashes if hash_ in by_person],
-                by_matter.get(key.matter_id, _NOTHING),
-            )
-            for key, hashes in persons.items()
-        }
+        before = dict.fromkeys(persons, _NEVER)
+        for key, hashes in persons.items():
+            seen = [by_person[hash_] for hash_ in hashes if hash_ in by_person]
+            if seen or key.matter_id in by_matter:
+                before[key] = _before(key, seen, by_matter.get(key.matter_id, _NOTHING))
+        return before
 
     def remember(
         self,
         connection: sqlite3.Connection,
-        claimed: Mapping[Key, Collection[bytes]],
+        claimed: Mapping[int, Collection[int]],
         at: datetime,
     ) -> None:
-        """Write down who is about to be sent to Broadly; what was written before is replaced."""
+        """Write down who is about to be sent to Broadly; what was written before is replaced.
+
+        `claimed` are the hashes of each closing's person, by the closing's number.
+        """
+        firm, claimed_at = self._firm, seconds(at)
         connection.executemany(
             _REMEMBER,
             [
-                (self._firm, identity, key.matter_id, day(key.closed_on), seconds(at))
-                for key, identities in claimed.items()
+                {"firm": firm, "identity": identity, "closing": number, "at": claimed_at}
+                for number, identities in claimed.items()
                 for identity in identities
             ],
         )
 
-    def _hash(self, text: str) -> bytes:
-        return hmac.digest(self._key, text.encode(), hashlib.sha256)[:HASH_BYTES]
+    def _hash(self, text: str) -> int:
+        hash_ = hmac.digest(self._key, text.encode(), hashlib.sha256)
+        return int.from_bytes(hash_[:IDENTITY_BYTES], "big", signed=True)
 
     def _found(self, connection: sqlite3.Connection, statement: str, sought: set[Any]) -> "Found":
         found: Found = defaultdict(_Seen)
-        for row in connection.execute(f"{statement}{marks(sought)}", (self._firm, *sought)):
+        listed, values = among("sought", sought)
+        for row in connection.execute(f"{statement}{listed}", {"firm": self._firm, **values}):
             found[row["about"]].add(row)
         return found
 
@@ -142,7 +149,7 @@ class _Seen:
         key = key_of(row)
         if row["state"] == State.SENDING.value:
             self.sending.add(key)
-        if row["state"] != State.SENDING.value or row["marked"]:
+        if row["state"] != State.SENDING.value or row["in_doubt"]:
             several = [*self.handed_over, (moment(row["at"]), key)]
             self.handed_over = sorted(several, key=lambda seen: seen[0], reverse=True)[:2]
             self.dates |= set() if key.closed_on is None else {key.closed_on}
@@ -157,6 +164,7 @@ class _Seen:
 
 Found = defaultdict[Any, _Seen]
 _NOTHING: Final = _Seen()
+_NEVER: Final = Before(Asked(), sending=False)
 
 
 def _before(key: Key, persons: Sequence[_Seen], matter: _Seen) -> Before:

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clio_broadly_sync.domain.model import Approval, Closing, Due
-from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.store import rows
-from clio_broadly_sync.store.rows import OF_FIRM, words
-from clio_broadly_sync.store.schema import PENDING
+from clio_broadly_sync.store.rows import OF_FIRM
+from clio_broadly_sync.store.tables import ASKED, PENDING, quoted
 
-_FAULTS: Final = words(FAULTS)
-_TRIED: Final = words([Reason.RETRY, Reason.UNKNOWN_OUTCOME])
+_FAULTS: Final = quoted(FAULTS)
+_TRIED: Final = quoted([Reason.RETRY, Reason.UNKNOWN_OUTCOME])
 
-IS_FAULT: Final = f"coalesce(closings.reason IN {_FAULTS}, 0)"
+IS_FAULT: Final = f"coalesce(closings.reason IN {_FAULTS}, false)"
 
 
 def approval(*approvals: Approval) -> str:
     """Return the condition that a closing has one of these approvals."""
-    return f"closings.approval IN {words(approvals)}"
+    return f"closings.approval IN {quoted(approvals)}"
 
 
 AWAITING: Final = (
@@ -32,8 +32,8 @@ AWAITING: Final = (
 
 OF_COMMAND: Final = f"""
     {OF_FIRM} AND {PENDING} AND closings.command = :command
-    AND (closings.closed_on = '' OR :first IS NULL OR closings.closed_on >= :first)
-    AND (closings.closed_on = '' OR :last IS NULL OR closings.closed_on <= :last)
+    AND (closings.closed_on = '' OR CAST(:first AS TEXT) IS NULL OR closings.closed_on >= :first)
+    AND (closings.closed_on = '' OR CAST(:last AS TEXT) IS NULL OR closings.closed_on <= :last)
 """
 """What waits, of a command and in its range of close dates, due or not. A closing without a close
 date is in every range."""
@@ -41,9 +41,12 @@ date is in every range."""
 DUE: Final = f"""
     {OF_COMMAND}
     AND (closings.noticed_at <= :noticed_until OR closings.resent = 1)
-    AND NOT (closings.decided_in_run = :run AND {IS_FAULT})
-    AND NOT (closings.claimed_in_run = :run AND coalesce(closings.reason IN {_TRIED}, 0))
-    AND (:faults_until IS NULL OR NOT {IS_FAULT} OR closings.read_at <= :faults_until)
+    AND NOT (closings.changed_in_run = :run AND {IS_FAULT})
+    AND NOT (closings.claimed_in_run = :run AND coalesce(closings.reason IN {_TRIED}, false))
+    AND (
+        CAST(:faults_until AS INTEGER) IS NULL OR NOT {IS_FAULT}
+        OR closings.read_at <= :faults_until
+    )
 """
 """What is due, without what was already tried or looked at in this run."""
 DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
@@ -51,13 +54,13 @@ DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
 HANDED_OVER: Final = f"""
     {OF_FIRM} AND closings.claimed_at > :since AND closings.command = :command
     AND closings.approval != {Approval.GIVEN.value}
-    AND closings.state IN {words([State.SENDING, State.SENT, State.HELD])}
+    AND closings.state IN {ASKED}
 """
 """What was claimed after `:since` without a person's approval, and was sent, may have been sent, or
 is on its way."""
 
 
-def parameters(wanted: Due, firm: str, run: int) -> dict[str, Any]:
+def parameters(wanted: Due, firm: int, run: int) -> dict[str, Any]:
     """Return the parameters of `OF_COMMAND` and of `DUE`."""
     until = wanted.faults_until
     return {
@@ -78,13 +81,11 @@ CHUNK: Final = 500
 
 _OWN: Final = "noticed_at, matter_id, closed_on"
 _PUT: Final = f"""
-    INSERT INTO due (place, matter_id, closed_on)
-    SELECT
-        row_number() OVER (ORDER BY first_noticed, first_matter, client, {_OWN}),
-        matter_id,
-        closed_on
+    INSERT INTO due (place, closing)
+    SELECT row_number() OVER (ORDER BY first_noticed, first_matter, client, {_OWN}), number
     FROM (
         SELECT
+            number,
             {_OWN},
             coalesce(contact_id, -matter_id) AS client,
             first_value(noticed_at) OVER of_client AS first_noticed,
@@ -92,14 +93,11 @@ _PUT: Final = f"""
         FROM closings
         WHERE {{condition}}
         WINDOW of_client AS (PARTITION BY coalesce(contact_id, -matter_id) ORDER BY {_OWN})
-    )
+    ) AS lined_up
 """
 _CHUNK: Final = f"""
     SELECT {rows.SELECTED}, due.place
-    FROM due JOIN closings
-        ON {OF_FIRM}
-        AND closings.matter_id = due.matter_id
-        AND closings.closed_on = due.closed_on
+    FROM due JOIN closings ON {OF_FIRM} AND closings.number = due.closing
     WHERE due.place > :after
     ORDER BY due.place
     LIMIT {CHUNK}
@@ -116,7 +114,7 @@ def put(connection: sqlite3.Connection, condition: str, values: Mapping[str, Any
 
 
 def chunk(
-    connection: sqlite3.Connection, firm: str, after: int
+    connection: sqlite3.Connection, firm: int, after: int
 ) -> tuple[list[Closing], int | None]:
     """Return the closings that come next after the place `after`, and the place of the last one.
 

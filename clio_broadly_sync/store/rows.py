@@ -1,10 +1,10 @@
 """How closings become rows and rows become closings, and how a statement names a list."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from clio_broadly_sync.domain.errors import StorageError
@@ -25,7 +25,7 @@ COLUMNS: Final = (
     "noticed_at",
     "read_at",
     "read_in_run",
-    "marked",
+    "in_doubt",
     "resent",
     "approval",
     "tries",
@@ -34,15 +34,14 @@ COLUMNS: Final = (
     "batch",
     "updated_at",
     "cause",
+    "number",
 )
-"""The columns that hold a closing, in the order in which they are read and written. The other
-columns are the ledger's own. `marked` is what `Closing` calls `in_doubt`."""
+"""The columns that hold a closing, in the order in which they are read. The other columns are the
+ledger's own."""
 SELECTED: Final = ", ".join(f"closings.{column}" for column in COLUMNS)
 OF_FIRM: Final = "closings.firm = :firm"
 """This is part of every condition, because every index begins with the firm."""
-OWN_CHANGES: Final = " AND ".join(
-    f"changes.{name} = closings.{name}" for name in ("firm", "matter_id", "closed_on")
-)
+OWN_CHANGES: Final = "changes.firm = closings.firm AND changes.closing = closings.number"
 """The condition that a change belongs to the closing at hand."""
 
 
@@ -73,7 +72,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         noticed_at,
         read_at,
         read_in_run,
-        marked,
+        in_doubt,
         resent,
         approval,
         tries,
@@ -82,6 +81,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         batch,
         updated_at,
         cause,
+        number,
         *_,
     ) = row
     return Closing(
@@ -95,7 +95,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         noticed_at=moment(noticed_at),
         read_at=moment(read_at),
         read_in_run=read_in_run,
-        in_doubt=bool(marked),
+        in_doubt=bool(in_doubt),
         resent=bool(resent),
         approval=_APPROVALS[approval],
         tries=tries,
@@ -104,12 +104,35 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         batch=batch,
         updated_at=None if updated_at is None else moment(updated_at),
         cause=cause,
+        number=number,
     )
 
 
-def values_of(closing: Closing) -> tuple[Any, ...]:
-    """Return what is stored of a closing, in the order of `COLUMNS`."""
-    return tuple([_stored(value) for value in _flat(closing)])
+def values_of(closing: Closing) -> dict[str, Any]:
+    """Return what is stored of a closing, by column."""
+    key, claimed_at, updated_at = closing.key, closing.claimed_at, closing.updated_at
+    return {
+        "matter_id": key.matter_id,
+        "closed_on": day(key.closed_on),
+        "contact_id": closing.contact_id,
+        "state": str(closing.state),
+        "reason": None if closing.reason is None else str(closing.reason),
+        "command": str(closing.command),
+        "rule": str(closing.rule),
+        "etag": closing.etag,
+        "noticed_at": seconds(closing.noticed_at),
+        "read_at": seconds(closing.read_at),
+        "read_in_run": closing.read_in_run,
+        "in_doubt": int(closing.in_doubt),
+        "resent": int(closing.resent),
+        "approval": int(closing.approval),
+        "tries": closing.tries,
+        "claimed_at": None if claimed_at is None else seconds(claimed_at),
+        "claimed_in_run": closing.claimed_in_run,
+        "batch": closing.batch,
+        "updated_at": None if updated_at is None else seconds(updated_at),
+        "cause": closing.cause,
+    }
 
 
 def difference(old: Closing, new: Closing) -> dict[str, Any]:
@@ -118,23 +141,8 @@ def difference(old: Closing, new: Closing) -> dict[str, Any]:
     `read_at` is always one of them: a closing that was just read may be at work with a later
     `read_at` than its row has.
     """
-    several = zip(COLUMNS, _flat(old), _flat(new), strict=True)
-    return {
-        column: _stored(after)
-        for column, before, after in several
-        if after != before or column == "read_at"
-    }
-
-
-def _flat(closing: Closing) -> tuple[Any, ...]:
-    """Return a closing's values in the order of `COLUMNS`, which is the order of its fields too."""
-    key, *others = closing
-    return (key.matter_id, day(key.closed_on), *others)
-
-
-def _stored(value: Any) -> Any:
-    convert = _CONVERSIONS.get(type(value))
-    return value if convert is None else convert(value)
+    before = values_of(old) | {"read_at": None}
+    return {name: value for name, value in values_of(new).items() if value != before[name]}
 
 
 def _by_value(kind: type[E]) -> dict[Any, E]:
@@ -168,23 +176,19 @@ def moment(value: int) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-_CONVERSIONS: Final[dict[type, Callable[[Any], Any]]] = {
-    datetime: seconds,
-    **dict.fromkeys((State, Reason, Approval, Command, SyncRule), attrgetter("value")),
-}
-
-
 # Lists within a statement.
 
 
-def words(members: Iterable[Enum]) -> str:
-    """Return a list of the members' values as literals, for a statement that never changes.
+def among(name: str, values: Collection[Any]) -> tuple[str, dict[str, Any]]:
+    """Return a list of parameters as a text in brackets, and the parameters with their values.
 
-    This is only for the program's own words: nothing in them is escaped.
+    Their names begin with `name`. Nothing is in an empty list.
     """
-    return f"({', '.join(sorted(repr(member.value) for member in members))})"
+    names, listed = _parameters(name, len(values))
+    return listed, dict(zip(names, values, strict=True))
 
 
-def marks(values: Sized) -> str:
-    """Return a list of as many parameters as there are values."""
-    return f"({', '.join('?' * len(values))})"
+@lru_cache
+def _parameters(name: str, number: int) -> tuple[list[str], str]:
+    names = [f"{name}_{n}" for n in range(number)]
+    return names, f"({', '.join(f':{parameter}' for parameter in names) or 'NULL'})"

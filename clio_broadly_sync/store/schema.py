@@ -1,175 +1,27 @@
-"""The tables of the state, and the steps from one version of them to the next.
+"""The tables in SQLite's own words, and the steps from one version of them to the next.
 
-The firm is the first column of every key. No table holds a name, an e-mail address or a phone
-number: `people` and `noes` hold keyed hashes. Moments are whole seconds since 1970 in UTC. A close
-date is `YYYY-MM-DD`, or empty where the matter has none.
+What the tables are is described in `store/tables.py`.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
+from clio_broadly_sync.store import tables
+from clio_broadly_sync.store.tables import Column, Condition, Day, Index, OneOf, Table
 
 RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
 """What to do about a state that is damaged."""
-_NOES: Final = """
-    CREATE TABLE noes (
-        firm TEXT NOT NULL,
-        identity BLOB NOT NULL,
-        contact_id BIGINT NOT NULL,
-        read_at INTEGER NOT NULL,
-        PRIMARY KEY (firm, identity, contact_id)
-    ) WITHOUT ROWID
-"""
-TABLES: Final = (
-    """
-    CREATE TABLE schema_version (
-        version INTEGER NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE facts (
-        firm TEXT NOT NULL,
-        name TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (firm, name)
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE runs (
-        firm TEXT NOT NULL,
-        run INTEGER NOT NULL,
-        run_id TEXT NOT NULL,
-        command TEXT NOT NULL,
-        started_at INTEGER NOT NULL,
-        finished_at INTEGER,
-        exit_code INTEGER,
-        failure TEXT,
-        PRIMARY KEY (firm, run)
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE closings (
-        firm TEXT NOT NULL,
-        matter_id BIGINT NOT NULL,
-        closed_on TEXT NOT NULL,
-        contact_id BIGINT,
-        state TEXT NOT NULL,
-        reason TEXT,
-        command TEXT NOT NULL,
-        rule TEXT NOT NULL,
-        etag TEXT NOT NULL,
-        noticed_at INTEGER NOT NULL,
-        read_at INTEGER NOT NULL,
-        read_in_run INTEGER NOT NULL,
-        decided_in_run INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        marked INTEGER NOT NULL,
-        resent INTEGER NOT NULL,
-        approval INTEGER NOT NULL,
-        tries INTEGER NOT NULL,
-        claimed_at INTEGER,
-        claimed_in_run INTEGER NOT NULL,
-        changed_at INTEGER NOT NULL,
-        batch INTEGER,
-        updated_at INTEGER,
-        cause TEXT,
-        PRIMARY KEY (firm, matter_id, closed_on)
-    )
-    """,
-    """
-    CREATE TABLE changes (
-        firm TEXT NOT NULL,
-        matter_id BIGINT NOT NULL,
-        closed_on TEXT NOT NULL,
-        run INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        from_state TEXT,
-        to_state TEXT NOT NULL,
-        reason TEXT,
-        code TEXT,
-        batch INTEGER,
-        cause TEXT,
-        PRIMARY KEY (firm, matter_id, closed_on, run, position),
-        FOREIGN KEY (firm, matter_id, closed_on)
-            REFERENCES closings (firm, matter_id, closed_on) ON UPDATE CASCADE
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE people (
-        firm TEXT NOT NULL,
-        identity BLOB NOT NULL,
-        matter_id BIGINT NOT NULL,
-        closed_on TEXT NOT NULL,
-        claimed_at INTEGER NOT NULL,
-        PRIMARY KEY (firm, identity, matter_id, closed_on)
-    ) WITHOUT ROWID
-    """,
-    _NOES,
-)
-
-PENDING: Final = "closings.state = 'pending'"
-SENDING: Final = "closings.state = 'sending'"
-MARKED: Final = "closings.marked = 1"
-DEAD: Final = "closings.state = 'dead'"
-HELD: Final = f"{MARKED} AND closings.state = 'held'"
-"""These five are the conditions of the partial indexes. SQLite uses such an index only for a
-statement that repeats its condition with the same literal, so no statement may bind these values.
-The primary key begins with the firm as well. SQLite prefers a partial index to it only where more
-columns of that index are given (so each holds the column of its own condition), and where the
-primary key is not the table itself (so `closings` is not WITHOUT ROWID)."""
-
-_DEAD_INDEX: Final = "CREATE INDEX closings_dead ON closings (firm, state) WHERE state = 'dead'"
-_NEW_IN_3: Final = (
-    "CREATE INDEX closings_by_cause ON closings (firm, cause) WHERE cause IS NOT NULL",
-    "CREATE INDEX noes_by_contact ON noes (firm, contact_id)",
-)
-INDEXES: Final = (
-    "CREATE INDEX closings_by_run ON closings (firm, decided_in_run)",
-    "CREATE INDEX closings_by_claim ON closings (firm, claimed_at)",
-    """
-    CREATE INDEX closings_pending
-    ON closings (firm, state, command, noticed_at, matter_id, closed_on) WHERE state = 'pending'
-    """,
-    "CREATE INDEX closings_sending ON closings (firm, state) WHERE state = 'sending'",
-    "CREATE INDEX closings_marked ON closings (firm, marked) WHERE marked = 1",
-    _DEAD_INDEX,
-    *_NEW_IN_3,
-)
 
 DUE: Final = """
 CREATE TEMPORARY TABLE due (
     place INTEGER PRIMARY KEY,
-    matter_id BIGINT NOT NULL,
-    closed_on TEXT NOT NULL
+    closing INTEGER NOT NULL
 )
 """
 """The closings of a push in the order of sending. The table is temporary, so it lives outside the
 state file."""
-
-
-def _m002_batches(connection: sqlite3.Connection) -> None:
-    for table, column in (("closings", "batch"), ("closings", "updated_at"), ("changes", "batch")):
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER")
-    connection.execute(_DEAD_INDEX)
-
-
-def _m003_causes_and_noes(connection: sqlite3.Connection) -> None:
-    for table, column in (("closings", "cause"), ("changes", "cause"), ("runs", "failure")):
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
-    for statement in (_NOES, *_NEW_IN_3):
-        connection.execute(statement)
-
-
-STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
-    _m002_batches,
-    _m003_causes_and_noes,
-)
-"""The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
-of them: it is made as `TABLES` and `INDEXES` now are."""
-VERSION: Final = len(STEPS) + 1
 
 
 def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
@@ -177,15 +29,15 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
 
     With `is_new`, an empty one is in order.
     """
-    tables = _tables(connection)
-    if tables and "schema_version" not in tables:
+    found = _tables(connection)
+    if found and "schema_version" not in found:
         raise StorageError("The state file belongs to another program; check SYNC_STATE.")
-    if not tables and not is_new:
+    if not found and not is_new:
         raise DamagedError(
             "The state file is empty, as if it had been cut off: restore a copy of it; "
             "or remove it, if nobody was handed over yet."
         )
-    if tables and _version(connection) > VERSION:
+    if found and _version(connection) > VERSION:
         raise StorageError(
             "The state was made by a newer version of this program; install that version again."
         )
@@ -194,16 +46,231 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to this program's version; make them where there are none.
 
-    The caller opens the transaction, so that either all steps are made or none.
+    The caller opens the transaction, so that either all steps are made or none. Raise StorageError
+    where a row of an earlier version is none that the program can have written.
     """
     if not _tables(connection):
-        for statement in (*TABLES, *INDEXES):
+        for statement in statements():
             connection.execute(statement)
         connection.execute("INSERT INTO schema_version (version) VALUES (?)", (VERSION,))
     elif (version := _version(connection)) < VERSION:
-        for step in STEPS[version - 1 :]:
-            step(connection)
+        try:
+            for step in STEPS[version - 1 :]:
+                step(connection)
+        except sqlite3.IntegrityError as error:
+            raise StorageError(
+                f"The state of an earlier version is damaged, so it was left as it is ({error}). "
+                f"{RESTORE}"
+            ) from None
         connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
+
+
+def is_as_made(connection: sqlite3.Connection) -> bool:
+    """Tell whether tables, indexes and triggers are as this version makes them.
+
+    SQLite's own, such as the statistics that a tool may have made, do not count.
+    """
+    found = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%'"
+    )
+    return {sql for (sql,) in found} == set(statements())
+
+
+def statements() -> Iterator[str]:
+    """Yield the statements that make a new state: its tables, its indexes, its triggers."""
+    yield from map(table, tables.TABLES)
+    yield from map(index, tables.INDEXES)
+    yield from triggers()
+
+
+def table(described: Table) -> str:
+    """Return the statement that makes a table.
+
+    A table without a number of its own is kept in the order of its key.
+    """
+    numbered = len(described.key) == 1
+    parts = [
+        f"{column.name} {_type(column)}{' PRIMARY KEY' if described.key == (column.name,) else ''}"
+        for column in described.columns
+    ]
+    if described.key and not numbered:
+        parts.append(f"PRIMARY KEY ({', '.join(described.key)})")
+    if described.unique:
+        parts.append(f"UNIQUE ({', '.join(described.unique)})")
+    parts += [
+        f'CONSTRAINT "{name}" CHECK ({_condition(condition)})'
+        for name, condition in described.checks.items()
+    ]
+    kind = "STRICT" if numbered or not described.key else "STRICT, WITHOUT ROWID"
+    return f"CREATE TABLE {described.name} (\n    {(',' + chr(10) + '    ').join(parts)}\n) {kind}"
+
+
+def index(described: Index) -> str:
+    """Return the statement that makes an index."""
+    where = f" WHERE {described.condition}" if described.condition else ""
+    columns = ", ".join(described.columns)
+    return f"CREATE INDEX {described.name} ON {described.table} ({columns}){where}"
+
+
+def triggers() -> Iterator[str]:
+    """Yield the statements that make the triggers.
+
+    They write the list of changes, so that no code can forget it; they let no closing go a way that
+    is none; and they let nobody alter the list, or take a closing away.
+    """
+    differs = " OR ".join(f"old.{column} IS NOT new.{column}" for column in tables.TELLING)
+    on_change = f"AFTER UPDATE OF {', '.join(tables.TELLING)} ON closings WHEN {differs}"
+    yield _trigger("closings_added", "AFTER INSERT ON closings", *_noting("NULL"))
+    yield _trigger("closings_changed", on_change, *_noting("old.state"))
+    for event, name in (("UPDATE", "changes"), ("DELETE", "changes"), ("DELETE", "closings")):
+        stop = f"SELECT RAISE(ABORT, '{name} are kept as they are')"
+        yield _trigger(f"{name}_kept_at_{event.lower()}", f"BEFORE {event} ON {name}", stop)
+
+
+def _noting(before: str) -> tuple[str, str]:
+    """Return the statements that stop a way that is none, and note a change.
+
+    `before` is the expression of the state before.
+    """
+    way = OneOf(f"coalesce({before}, '') || ' ' || new.state", tables.TRANSITION_WORDS)
+    stop = f"SELECT RAISE(ABORT, 'a way that no closing goes') WHERE NOT ({_condition(way)})"
+    noted = {**tables.NOTED, "from_state": before}
+    note = f"INSERT INTO changes ({', '.join(noted)}) VALUES ({', '.join(noted.values())})"
+    return stop, note
+
+
+def _trigger(name: str, event: str, *steps: str) -> str:
+    return f"CREATE TRIGGER {name} {event} BEGIN {'; '.join(steps)}; END"
+
+
+def _type(column: Column) -> str:
+    return f"{column.type.upper()}{'' if column.may_be_null else ' NOT NULL'}"
+
+
+def _condition(condition: Condition) -> str:
+    """Return a condition in SQL; a list of words is searched as one text, which is fast."""
+    if isinstance(condition, str):
+        return condition
+    if isinstance(condition, Day):
+        # Only with a step, be it of no days, SQLite tells 30 February from a day that there is.
+        same = f"date({condition.column}, '+0 days') IS {condition.column}"
+        return f"{condition.column} = '' OR {same}"
+    return f"instr('|{'|'.join(condition.words)}|', '|' || {condition.expression} || '|') > 0"
+
+
+# The steps from one version to the next.
+
+
+def remake(connection: sqlite3.Connection, described: Table, source: str, **columns: str) -> None:
+    """Make a table anew from a selection; its columns have their own names there, but for some.
+
+    `columns` are the expressions of those others. No index and no trigger is made.
+    """
+    taken = {column.name: columns.get(column.name, column.name) for column in described.columns}
+    connection.execute(table(described))
+    connection.execute(
+        f"INSERT INTO {described.name} ({', '.join(taken)}) SELECT {', '.join(taken.values())} "
+        f"FROM {source}"
+    )
+
+
+def _m002_batches(connection: sqlite3.Connection) -> None:
+    for name, column in (("closings", "batch"), ("closings", "updated_at"), ("changes", "batch")):
+        connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} INTEGER")
+
+
+def _m003_causes_and_noes(connection: sqlite3.Connection) -> None:
+    for name, column in (("closings", "cause"), ("changes", "cause"), ("runs", "failure")):
+        connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} TEXT")
+    connection.execute(
+        "CREATE TABLE noes (firm TEXT, identity BLOB, contact_id INTEGER, read_at INTEGER)"
+    )
+
+
+def _m004_numbers_and_triggers(connection: sqlite3.Connection) -> None:
+    """Number the firm, closings and people; forbid what cannot be; let triggers write changes."""
+    connection.create_function("identity_of", 1, _identity_of, deterministic=True)
+    for name in _OLD:
+        connection.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
+    for described, source, columns in _FROM_OLD:
+        remake(connection, described, source, **columns)
+    connection.execute(_RUN_AS_FACT)
+    for name in _OLD:
+        connection.execute(f"DROP TABLE old_{name}")
+    for statement in (*map(index, tables.INDEXES), *triggers()):
+        connection.execute(statement)
+
+
+_OLD: Final = ("changes", "closings", "people", "noes", "runs", "facts", "schema_version")
+_FIRM: Final = str(tables.FIRM)
+_NOTICED: Final = "noticed_at, matter_id, closed_on"
+_FROM_OLD: Final[tuple[tuple[Table, str, dict[str, str]], ...]] = (
+    (tables.SCHEMA_VERSION, "old_schema_version", {}),
+    (tables.FACTS, "old_facts", {"firm": _FIRM}),
+    (
+        tables.RUNS,
+        "old_runs",
+        {"firm": _FIRM}
+        | dict.fromkeys(("version", "rule", "opt_out_field", "opt_in_field"), "NULL"),
+    ),
+    (
+        tables.CLOSINGS,
+        f"old_closings ORDER BY {_NOTICED}",
+        {
+            "firm": _FIRM,
+            "number": f"row_number() OVER (ORDER BY {_NOTICED})",
+            "code": """(
+                SELECT code FROM old_changes AS change
+                WHERE change.firm = old_closings.firm
+                AND change.matter_id = old_closings.matter_id
+                AND change.closed_on = old_closings.closed_on
+                ORDER BY run DESC, position DESC LIMIT 1
+            )""",
+            "in_doubt": "marked",
+            "changed_in_run": "decided_in_run",
+        },
+    ),
+    (
+        tables.CHANGES,
+        "old_changes LEFT JOIN closings USING (matter_id, closed_on)",
+        {column.name: f"old_changes.{column.name}" for column in tables.CHANGES.columns}
+        | {"firm": _FIRM, "closing": "closings.number"},
+    ),
+    (
+        tables.PEOPLE,
+        "old_people LEFT JOIN closings USING (matter_id, closed_on)",
+        {
+            "firm": _FIRM,
+            "identity": "identity_of(old_people.identity)",
+            "closing": "closings.number",
+            "claimed_at": "old_people.claimed_at",
+        },
+    ),
+    (tables.NOES, "old_noes", {"firm": _FIRM, "identity": "identity_of(identity)"}),
+    (tables.OBJECTIONS, "closings WHERE false", {"closing": "number", "told_in_run": "NULL"}),
+)
+"""Which table is made of what, in the order in which they are made."""
+_RUN_AS_FACT: Final = f"""
+    INSERT INTO facts (firm, name, value)
+    SELECT {_FIRM}, 'run', CAST(max(run) AS TEXT) FROM runs HAVING max(run) IS NOT NULL
+"""
+
+
+def _identity_of(hash_: object) -> int:
+    """Return the first 8 bytes of a hash as the number by which version 4 knows it."""
+    if not isinstance(hash_, bytes) or len(hash_) < tables.IDENTITY_BYTES:
+        raise ValueError
+    return int.from_bytes(hash_[: tables.IDENTITY_BYTES], "big", signed=True)
+
+
+STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _m002_batches,
+    _m003_causes_and_noes,
+    _m004_numbers_and_triggers,
+)
+"""The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
+of them: it is made as `store/tables.py` describes it."""
+VERSION: Final = len(STEPS) + 1
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
@@ -23,24 +24,41 @@ from clio_broadly_sync.store.integrity import Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
+from clio_broadly_sync.store.rows import seconds
 from clio_broadly_sync.store.schema import RESTORE
-from clio_broadly_sync.store.writer import Writer
+from clio_broadly_sync.store.tables import FIRM, OF_ANY_VERSION
+from clio_broadly_sync.store.writer import Writer, last_run
 
-FIRM = "default"
 MAX_AHEAD: Final = timedelta(hours=48)
 """No two clocks with which a run begins may be further apart (`MAX_SKEW` in `clio/api.py`)."""
 
-_UNFINISHED = """
+_UNFINISHED: Final = f"""
     SELECT command, run FROM runs
-    WHERE firm = :firm AND finished_at IS NULL
-    AND run = (SELECT max(run) FROM runs WHERE firm = :firm)
+    WHERE {OF_ANY_VERSION} AND finished_at IS NULL
+    AND run = (SELECT max(run) FROM runs WHERE {OF_ANY_VERSION})
 """
-_LAST_RUNS = "SELECT run, run_id FROM runs WHERE firm = ? ORDER BY run DESC LIMIT 2"
-_LAST_RUN = "SELECT max(run) FROM runs WHERE firm = ?"
-_BEGIN_RUN = "INSERT INTO runs (firm, run, run_id, command, started_at) VALUES (?, ?, ?, ?, ?)"
-_FINISH_RUN = (
-    "UPDATE runs SET exit_code = ?, finished_at = ?, failure = ? WHERE firm = ? AND run = ?"
-)
+_BEGIN_RUN: Final = """
+    INSERT INTO runs
+        (firm, run, run_id, command, version, rule, opt_out_field, opt_in_field, started_at)
+    VALUES
+        (:firm, :run, :run_id, :command, :version, :rule, :opt_out_field, :opt_in_field, :at)
+"""
+_NOTE_PINS: Final = """
+    UPDATE runs
+    SET rule = :rule, opt_out_field = :opt_out_field, opt_in_field = :opt_in_field
+    WHERE firm = :firm AND run = :run
+"""
+_FINISH_RUN: Final = """
+    UPDATE runs SET exit_code = :exit_code, finished_at = :at, failure = :failure
+    WHERE firm = :firm AND run = :run
+"""
+_WRITE: Final = """
+    INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)
+    ON CONFLICT (firm, name) DO UPDATE SET value = excluded.value
+"""
+_LAST_RUNS: Final = f"""
+    SELECT run, run_id FROM runs WHERE {OF_ANY_VERSION} ORDER BY run DESC LIMIT 2
+"""
 NO_RUN: Final = (0, "")
 
 
@@ -59,7 +77,7 @@ class Store:
     The first to open a state makes its key, with which people and tokens are hashed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, firm: str = FIRM) -> None:
+    def __init__(self, connection: sqlite3.Connection, firm: int = FIRM) -> None:
         self._connection = connection
         self._firm = firm
         self._run = 0
@@ -138,7 +156,7 @@ class Store:
         file. Where somebody has written to the file meanwhile, he has looked before.
         """
         with database.transaction(self._connection) as connection:
-            last = [tuple(row) for row in connection.execute(_LAST_RUNS, (self._firm,))]
+            last = [tuple(row) for row in connection.execute(_LAST_RUNS, {"firm": self._firm})]
         begins = [number for number, _ in last] in ([], [1])
         fits = base.run is None or base.run in last or (base.run == NO_RUN and begins)
         return fits or base.stamp != database.stamp(path)
@@ -174,7 +192,8 @@ class Store:
             "opt_out_field": str(pins.fields.opt_out or ""),
             "opt_in_field": str(pins.fields.opt_in or ""),
         }
-        self._save(values | {name: value for name, value in more.items() if value is not None})
+        values |= {name: value for name, value in more.items() if value is not None}
+        self._save(values, pins)
 
     # How far it has come.
 
@@ -250,17 +269,18 @@ class Store:
 
     def begin_run(self, command: str, run_id: str, at: datetime) -> int:
         """Note that a run begins at the moment `at`; return its number, which its changes carry."""
+        values = {"run_id": run_id, "command": command, "at": seconds(at), "version": __version__}
         with database.transaction(self._connection) as connection:
-            last = connection.execute(_LAST_RUN, (self._firm,)).fetchone()[0]
-            self._run = (last or 0) + 1
-            values = (self._firm, self._run, run_id, command, int(at.timestamp()))
-            connection.execute(_BEGIN_RUN, values)
+            self._run = last_run(connection, self._firm) + 1
+            self._write(connection, {"run": str(self._run)})
+            connection.execute(_BEGIN_RUN, self._pins_of_run(self.pins()) | values)
         self.ledger.run = self._run
         return self._run
 
     def finish_run(self, exit_code: int, at: datetime, failure: str | None = None) -> None:
         """Note that the run ended at the moment `at`; `failure` is the sentence of its error."""
-        values = (exit_code, int(at.timestamp()), failure, self._firm, self._run)
+        values = {"exit_code": exit_code, "at": seconds(at), "failure": failure}
+        values |= {"firm": self._firm, "run": self._run}
         with database.transaction(self._connection) as connection:
             connection.execute(_FINISH_RUN, values)
 
@@ -286,16 +306,28 @@ class Store:
         value = self._facts.get(name)
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
 
-    def _save(self, values: Mapping[str, str]) -> None:
+    def _save(self, values: Mapping[str, str], pins: Pins | None = None) -> None:
         if "watermark" in values:
             values = {**values, "watermark_run": str(self._run)}
         with self._writer.transaction(self._connection) as connection:
             self._write(connection, values)
+            if pins is not None:
+                connection.execute(_NOTE_PINS, self._pins_of_run(pins))
         self._facts.update(values)
 
     def _write(self, connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
-        rows = [(self._firm, name, value) for name, value in values.items()]
-        connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+        rows = [{"firm": self._firm, "name": n, "value": value} for n, value in values.items()]
+        connection.executemany(_WRITE, rows)
+
+    def _pins_of_run(self, pins: Pins | None) -> dict[str, Any]:
+        """Return what the list of runs tells of the pins, as parameters."""
+        fields = pins.fields if pins is not None else FieldIds(None, None)
+        return {
+            "firm": self._firm,
+            "run": self._run,
+            "rule": None if pins is None else pins.rule.value,
+            **{f"{name}_field": value for name, value in fields._asdict().items()},
+        }
 
 
 def half_restored(path: Path) -> str:
@@ -329,7 +361,7 @@ def _last_run_alone(path: Path) -> tuple[Any, ...] | None:
     """
     try:
         found = database.read_file_alone(
-            path, lambda alone: alone.execute(_LAST_RUNS, (FIRM,)).fetchone()
+            path, lambda alone: alone.execute(_LAST_RUNS, {"firm": FIRM}).fetchone()
         )
     except sqlite3.Error:
         return None

@@ -17,7 +17,8 @@ from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.leftovers import look_beside
-from clio_broadly_sync.store.state import FIRM
+from clio_broadly_sync.store.rows import among
+from clio_broadly_sync.store.tables import FIRM, OF_ANY_VERSION
 
 ALONE_SECONDS = 90.0
 """One process waits so long for another: longer than a refresh takes that is answered late."""
@@ -30,18 +31,20 @@ _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
     "sign_in_refresh_token",
     "sign_in_expires_at",
 )
-_OURS = f"firm = ? AND name IN ({', '.join('?' * len(NAMES))})"
+_LISTED, _NAMED = among("name", NAMES)
+_OURS = f"{OF_ANY_VERSION} AND name IN {_LISTED}"
 _READ = f"SELECT name, value FROM facts WHERE {_OURS}"
 _DELETE = f"DELETE FROM facts WHERE {_OURS}"
-_WRITE = "INSERT INTO facts (firm, name, value) VALUES (?, ?, ?)"
+_WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
 
 
 class TokenStore:
     """One firm's sign-in. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, path: Path, firm: str = FIRM) -> None:
+    def __init__(self, path: Path, firm: int = FIRM) -> None:
         self._path = path
         self._firm = firm
+        self._ours = {"firm": firm, **_NAMED}
 
     def read(self) -> Grant | None:
         """Return what the state now holds; None where nobody has signed in. Write nothing."""
@@ -59,12 +62,16 @@ class TokenStore:
             _REFRESH: grant.refresh_token,
             _EXPIRES: grant.expires_at.isoformat(),
         }
-        rows = [(self._firm, name, value) for name, value in values.items() if value is not None]
+        rows = [
+            {"firm": self._firm, "name": name, "value": value}
+            for name, value in values.items()
+            if value is not None
+        ]
         with database.storage_errors():
             if not database.exists(self._path):
                 database.open_file(self._path).close()
             with self._opened() as connection, database.transaction(connection):
-                connection.execute(_DELETE, (self._firm, *NAMES))
+                connection.execute(_DELETE, self._ours)
                 connection.executemany(_WRITE, rows)
 
     def erase(self) -> None:
@@ -75,7 +82,7 @@ class TokenStore:
         """
         with database.storage_errors(), self._opened() as connection:
             with database.transaction(connection):
-                connection.execute(_DELETE, (self._firm, *NAMES))
+                connection.execute(_DELETE, self._ours)
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise StorageError(
@@ -102,7 +109,7 @@ class TokenStore:
             os.close(held)
 
     def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
-        return dict(connection.execute(_READ, (self._firm, *NAMES)).fetchall())
+        return dict(connection.execute(_READ, self._ours).fetchall())
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

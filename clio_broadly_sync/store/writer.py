@@ -1,4 +1,7 @@
-"""How closings are written: the row as it now is, and a line in the append-only list of changes."""
+"""How closings are written, in transactions of the run that is at work.
+
+The list of changes is written by the database's own triggers (`store/tables.py`).
+"""
 
 import sqlite3
 from collections import defaultdict
@@ -8,37 +11,39 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from clio_broadly_sync.domain.errors import BusyError
+from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, Key
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, rows
-from clio_broadly_sync.store.rows import marks
+from clio_broadly_sync.store.schema import RESTORE
 
 Pair = tuple[Closing | None, Closing]
 """A closing as it was (None: new) and as it is to be."""
-Values = tuple[Any, ...]
+Values = dict[str, Any]
 NO_CODES: Mapping[Key, str | None] = {}
 
 
 class Writer:
-    """Writes one firm's closings, and their changes."""
+    """Writes one firm's closings."""
 
-    def __init__(self, firm: str) -> None:
+    def __init__(self, firm: int) -> None:
         self.run = 0
         """The number of the run, which every change carries."""
+        self.position = 0
+        """The place of the last change among those of the run."""
         self._firm = firm
-        self._position = 0
 
     @contextmanager
-    def transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        """Do what is inside as one transaction of this run.
+    def transaction(
+        self, connection: sqlite3.Connection, *, lasting: bool = True
+    ) -> Iterator[sqlite3.Connection]:
+        """Do what is inside as one transaction of this run (`database.transaction`).
 
         Raise BusyError where another run has begun since this one did: the lock did not lock, and
         what the other one decides must stand.
         """
-        with database.transaction(connection):
-            (last,) = connection.execute(_LAST_RUN, (self._firm,)).fetchone()
-            if self.run and last != self.run:
+        with database.transaction(connection, lasting=lasting):
+            if self.run and last_run(connection, self._firm) != self.run:
                 raise BusyError(
                     "Another run has begun on this state although this one was still at work, so "
                     "this one wrote nothing more. Does the state lie on a network folder, or was "
@@ -53,82 +58,87 @@ class Writer:
         at: datetime,
         *,
         codes: Mapping[Key, str | None] = NO_CODES,
-        decided: bool = True,
     ) -> None:
-        """Write all pairs; with `decided`, as decisions of this run (what becomes held always is).
+        """Write all pairs as changes of this run; the transaction is one of `transaction`.
 
-        The transaction is one of `transaction`. `codes` are Broadly's codes, for the list of
-        changes.
+        `codes` are Broadly's codes, for the list of changes.
         """
         added: list[Values] = []
         changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
-        noted: list[Values] = []
-        changed_at = rows.seconds(at)
         for old, new in pairs:
-            self._position += 1
-            run = self.run if decided or new.state is State.HELD else 0
-            own = (run, self._position, changed_at)
+            own = self._own(at, codes.get(new.key))
             if old is None:
-                added.append((self._firm, *rows.values_of(new), *own))
+                added.append(rows.values_of(new) | own)
             else:
                 values = rows.difference(old, new)
-                changed[tuple(values)].append((*values.values(), *own, *self._key(old.key)))
-            if old is None or _differ(old, new):
-                noted.append(self._note(old, new, changed_at, codes.get(new.key)))
+                changed[tuple(values)].append(values | own | {"number": old.number})
         connection.executemany(_ADD, added)
         for columns, several in changed.items():
-            connection.executemany(_change(columns), several)
-        connection.executemany(_NOTE, noted)
+            _change(connection, _changing(columns), several)
 
-    def _key(self, key: Key) -> Values:
-        return self._firm, key.matter_id, rows.day(key.closed_on)
+    def claim(
+        self, connection: sqlite3.Connection, closings: Sequence[Closing], batch: int, at: datetime
+    ) -> None:
+        """Write that these closings are being sent, as one batch of this run."""
+        claimed = [self._own(at, None) for _ in closings]
+        for values, closing in zip(claimed, closings, strict=True):
+            values["number"], values["batch"] = closing.number, batch
+            values["read_at"] = rows.seconds(closing.read_at)
+        _change(connection, _CLAIM, claimed)
 
-    def _note(self, old: Closing | None, new: Closing, at: int, code: str | None) -> Values:
-        return (
-            *self._key(new.key),
-            self.run,
-            self._position,
-            at,
-            old.state.value if old is not None else None,
-            new.state.value,
-            new.reason.value if new.reason else None,
-            code,
-            new.batch if new.state is State.SENDING else None,
-            new.cause,
-        )
+    def accept(
+        self,
+        connection: sqlite3.Connection,
+        closings: Sequence[Closing],
+        at: datetime,
+        codes: Mapping[Key, str | None],
+    ) -> None:
+        """Write that these closings, which were being sent, were accepted."""
+        accepted = [self._own(at, codes[c.key]) | {"number": c.number} for c in closings]
+        _change(connection, _ACCEPT, accepted)
+
+    def _own(self, at: datetime, code: str | None) -> Values:
+        """Return the ledger's own values of the next change."""
+        self.position += 1
+        return {
+            "firm": self._firm,
+            "changed_at": rows.seconds(at),
+            "changed_in_run": self.run,
+            "position": self.position,
+            "code": code,
+        }
 
 
-_LAST_RUN: Final = "SELECT max(run) FROM runs WHERE firm = ?"
-_OWN: Final = ("decided_in_run", "position", "changed_at")
-_ALL: Final = ("firm", *rows.COLUMNS, *_OWN)
-_NOTED: Final = (
-    "firm",
-    "matter_id",
-    "closed_on",
-    "run",
-    "position",
-    "at",
-    "from_state",
-    "to_state",
-    "reason",
-    "code",
-    "batch",
-    "cause",
+def last_run(connection: sqlite3.Connection, firm: int) -> int:
+    """Return the number of the run that began last; 0 where none has begun yet."""
+    found = connection.execute(_LAST_RUN, {"firm": firm}).fetchone()
+    return 0 if found is None else int(found[0])
+
+
+_LAST_RUN: Final = "SELECT value FROM facts WHERE firm = :firm AND name = 'run'"
+_OWN: Final = ("changed_at", "changed_in_run", "position", "code")
+_ADDED: Final = ("firm", *(c for c in rows.COLUMNS if c != "number"), *_OWN)
+_ADD: Final = (
+    f"INSERT INTO closings ({', '.join(_ADDED)}) VALUES ({', '.join(f':{c}' for c in _ADDED)})"
 )
-_ADD: Final = f"INSERT INTO closings ({', '.join(_ALL)}) VALUES {marks(_ALL)}"
-_NOTE: Final = f"INSERT INTO changes ({', '.join(_NOTED)}) VALUES {marks(_NOTED)}"
 
 
 @cache
-def _change(columns: tuple[str, ...]) -> str:
+def _changing(columns: tuple[str, ...], fixed: str = "") -> str:
     """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them."""
-    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
-    return f"UPDATE closings SET {changes} WHERE firm = ? AND matter_id = ? AND closed_on = ?"
+    changes = ", ".join(f"{column} = :{column}" for column in (*columns, *_OWN))
+    return f"UPDATE closings SET {changes}{fixed} WHERE firm = :firm AND number = :number"
 
 
-def _differ(old: Closing, new: Closing) -> bool:
-    return _told(old) != _told(new)
+_CLAIM: Final = _changing(
+    ("read_at", "batch"),
+    f", state = '{State.SENDING.value}', reason = NULL, cause = NULL, "
+    "claimed_at = :changed_at, claimed_in_run = :changed_in_run",
+)
+_ACCEPT: Final = _changing((), f", state = '{State.SENT.value}', resent = 0")
 
 
-def _told(closing: Closing) -> Values:
-    return closing.key, closing.state, closing.reason, closing.cause
+def _change(connection: sqlite3.Connection, statement: str, several: Sequence[Values]) -> None:
+    """Change these rows; raise StorageError where one of them is not there."""
+    if connection.executemany(statement, several).rowcount != len(several):
+        raise StorageError(f"The state is damaged: a closing is gone from it. {RESTORE}")

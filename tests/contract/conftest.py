@@ -1,16 +1,22 @@
-"""A sandbox without people, a Stop that a signal asks, and ports whose talk a test decides."""
+"""A state, a sandbox without people, a Stop that a signal asks, ports whose talk a test decides."""
 
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from factories import NOW
 from rig import Sandbox
+from watched import watch
+from whole import make as make_whole
 
 from clio_broadly_sync.sandbox import Firm
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.signals import Stop
 
 __all__ = ["requests_fit_clios_contract"]
@@ -25,6 +31,32 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Yield a state in which a run has begun; what it tells SQLite is kept (`watched.py`)."""
+    watch(monkeypatch)
+    with Store.open(tmp_path / "state" / "state.db") as opened:
+        opened.begin_run("sync", "r1", NOW)
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a state that has everything (`whole.py`), for others to copy."""
+    path = tmp_path_factory.mktemp("whole") / "state.db"
+    make_whole(path)
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to be broken."""
+    path = tmp_path / "state" / "state.db"
+    path.parent.mkdir(mode=0o700)
+    shutil.copy(whole, path)
+    return path
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from factories import NOW, PINS, START, make_candidate, make_closing, make_due
+from ledgers import claim, put, settle
+from planting import connection_of
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
-from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, SyncRule
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import Store, locked
 
@@ -242,8 +243,9 @@ def test_file_that_cannot_be_read(made: Path) -> None:
 
 def fill(store: Store) -> None:
     """Let the disk be full for this state from now on."""
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    connection = connection_of(store)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_full_disk_leaves_nothing_half_done(made: Path) -> None:
@@ -301,7 +303,6 @@ def test_what_a_kill_left_of_a_first_opening_is_in_nobodys_way(path: Path) -> No
     [
         ("journal_mode", "wal"),
         ("synchronous", 2),
-        ("foreign_keys", 1),
         ("busy_timeout", 5000),
         ("secure_delete", 1),
         ("temp_store", 1),
@@ -310,7 +311,7 @@ def test_what_a_kill_left_of_a_first_opening_is_in_nobodys_way(path: Path) -> No
 def test_pragmas(made: Path, pragma: str, value: object) -> None:
     """Committed is on the disk, even after a power failure; deleted is gone."""
     with Store.open(made) as store:
-        assert store._connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+        assert connection_of(store).execute(f"PRAGMA {pragma}").fetchone()[0] == value
 
 
 def test_second_run_is_busy_at_once(path: Path) -> None:
@@ -479,23 +480,16 @@ def test_hashes_differ_from_state_to_state(tmp_path: Path) -> None:
 def test_no_person_is_in_any_file(path: Path) -> None:
     """Not a byte of name, address or number is written, in any of the files."""
     person = {
-        "first_name": "Ada", "last_name": "Lovelace", "email": "Ada@Example.com",
-        "phone": "+14155550123", "company_name": "Analytical Engines",
+        "first_name": "Grace", "last_name": "Hopper", "email": "Grace@Example.com",
+        "phone": "+14155550123", "company_name": "Nanosecond Wire",
     }  # fmt: skip
     with Store.open(path) as store:
         store.begin_run("sync", "r1", NOW)
-        closing = make_closing()
-        store.ledger.record([(None, closing)], NOW)
-        store.ledger.claim(
-            [make_candidate(closing, **person)], 1, whole=False, judge=nobody, at=NOW
-        )
-        store.ledger.settle([], lambda r, c: c._replace(state=State.SENT), NOW)
+        put(store, make_closing())
+        claim(store, [make_candidate(make_closing(), **person)])
+        settle(store, Outcome.ACCEPTED, 77)
         written = b"".join(data for _, data in listing(path.parent).values()).lower()
     written += path.read_bytes().lower()
     for word in person.values():
         for part in {word, *word.split(), *word.split("@"), word.lstrip("+")}:
             assert part.lower().encode() not in written
-
-
-def nobody(closing: Closing, asked: object) -> None:
-    return None

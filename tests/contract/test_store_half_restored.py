@@ -10,16 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from factories import NOW, PINS, make_candidate, make_closing, make_receipt, start
+from factories import NOW, PINS, make_closing, start
+from ledgers import hand_over
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import Grant, Key, Outcome
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.model import Grant, Key
 from clio_broadly_sync.store import Store, TokenStore, database, locked, look_beside
 from clio_broadly_sync.store.state import half_restored
 
 GRANT = Grant("https://app.clio.com", "access-one", "refresh-one", NOW)
-LONG = 4000
+LONG = 8000
 """So many closings that SQLite begins the -wal anew while they are recorded."""
 
 
@@ -31,9 +31,7 @@ def send(store: Store, first: int, many: int) -> None:
         store.ledger.record([(None, row) for row in page], NOW)
     store.move_watermark(NOW)
     for row in rows[:50]:
-        store.ledger.claim([make_candidate(row)], 1, whole=False, judge=lambda *_: None, at=NOW)
-        receipts = [make_receipt(row, Outcome.ACCEPTED)]
-        store.ledger.settle(receipts, lambda _, c: c._replace(state=State.SENT), NOW)
+        hand_over(store, row)
 
 
 def run(path: Path, first: int, many: int) -> None:
@@ -42,12 +40,12 @@ def run(path: Path, first: int, many: int) -> None:
         store.finish_run(0, NOW)
 
 
-def make(path: Path, closings: int = 30) -> Path:
+def make(path: Path, closings: int = 30, first: int = 100) -> Path:
     """Make a state at rest that has sent so many clients."""
     with Store.open(path) as store:
         start(store, "first")
         store.finish_run(0, NOW)
-    run(path, 100, closings)
+    run(path, first, closings)
     return path
 
 
@@ -116,7 +114,7 @@ def old_copy_and_sign_in(path: Path) -> None:
 
 
 def another_state(path: Path) -> None:
-    other = make(path.parent.with_name("other") / "state.db", 5)
+    other = make(path.parent.with_name("other") / "state.db", 5, 500)
     killed_run(path, 200, 5)
     other.replace(path)
 

@@ -1,9 +1,7 @@
 """What the state tells of its past: the stories of closings, and the counts of `status`."""
 
 import itertools
-import re
-from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,55 +10,26 @@ from factories import (
     NOW,
     make_candidate,
     make_closing,
-    make_policy,
-    make_receipt,
     make_request,
     start,
 )
-from watched import plans, watch
+from ledgers import claim, firm, hand_over, put, release, row, settle
+from planting import connection_of
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import Asked, Closing, Command, Outcome
+from clio_broadly_sync.domain.model import Asked, Command, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.overview import Group, PastRun
 
 LATER = NOW + timedelta(minutes=15)
-PERSON = make_request(make_closing(77), email="pat@example.com")
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    watch(monkeypatch)
-    with Store.open(tmp_path / "state" / "state.db") as opened:
-        opened.begin_run("sync", "r1", NOW)
-        yield opened
-
-
-def put(store: Store, *closings: Closing) -> None:
-    store.ledger.record([(None, closing) for closing in closings], NOW)
-
-
-def send(store: Store, closing: Closing, outcome: Outcome, code: str | None = None) -> None:
-    """Hand a pending closing over, and settle it with this answer."""
-    store.ledger.claim([make_candidate(closing)], 5, whole=False, judge=lambda *_: None, at=LATER)
-    receipt = make_receipt(closing, outcome, code)
-    store.ledger.settle([receipt], lambda r, c: lifecycle.settled(r, c, make_policy()), LATER)
-
-
-def send_at(store: Store, closing: Closing, at: datetime) -> None:
-    """Hand it over at that time, whatever is known of its person; Broadly accepts."""
-    store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=lambda *_: None, at=at)
-    receipt = make_receipt(closing, Outcome.ACCEPTED)
-    store.ledger.settle([receipt], lambda r, c: lifecycle.settled(r, c, make_policy()), at)
 
 
 def test_story_of_a_closing(store: Store) -> None:
     """Each change with its time, run, command, reason, batch and answer, the oldest first."""
-    closing = make_closing(77, reason=Reason.SETTLING)
-    put(store, closing)
+    put(store, make_closing(77, reason=Reason.SETTLING))
     store.begin_run("backfill", "r2", LATER)
-    send(store, closing, Outcome.REJECTED, "invalid_email")
+    hand_over(store, make_closing(77), Outcome.REJECTED, "invalid_email", LATER)
     (story,) = store.history.of_matter(77)
     assert (story.closing.state, story.closing.batch) == (State.DEAD, 1)
     assert [(s.at, s.run, s.command) for s in story.steps] == [
@@ -84,7 +53,7 @@ def test_duplicate_is_told_from_accepted(
 ) -> None:
     """Both are sent; the answer says that it was no news to Broadly."""
     put(store, make_closing(77))
-    send(store, make_closing(77), outcome)
+    hand_over(store, make_closing(77), outcome)
     (story,) = store.history.of_matter(77)
     assert (story.closing.state, story.steps[-1].answer) == (State.SENT, answer)
 
@@ -110,15 +79,15 @@ def test_closings_that_were_noticed_at_once(store: Store) -> None:
 def test_story_of_a_run_that_is_missing(store: Store) -> None:
     """The change is told all the same, and not which command made it."""
     put(store, make_closing(77))
-    store._connection.execute("DELETE FROM runs")
+    connection_of(store).execute("DELETE FROM runs")
     (story,) = store.history.of_matter(77)
     assert [(step.run, step.command) for step in story.steps] == [(1, None)]
 
 
 def test_moved_closing_keeps_its_story(store: Store) -> None:
     """A new close date is one more change of the same closing."""
-    before = make_closing(77)
-    put(store, before)
+    put(store, make_closing(77))
+    before = row(store)
     after = before._replace(key=before.key._replace(closed_on=date(2026, 11, 19)))
     store.ledger.record([(before, after)], LATER)
     (story,) = store.history.of_matter(77)
@@ -150,7 +119,7 @@ def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
     with Store.open(path) as store:
         start(store)
         put(store, make_closing(76), make_closing(77))
-        send(store, make_closing(77), Outcome.REJECTED)
+        hand_over(store, make_closing(77), Outcome.REJECTED)
     with Store.open(path) as store:
         store.begin_run("outbox", "r2", LATER)
         store.outbox.change(Selection(), lifecycle.resent, LATER)
@@ -168,7 +137,7 @@ def test_asked_before(store: Store) -> None:
     first, second = make_closing(77), make_closing(78)
     put(store, first, second)
     assert store.history.asked(make_candidate(second)) == Asked()
-    send(store, first, Outcome.ACCEPTED)
+    hand_over(store, first, at=LATER)
     assert store.history.asked(make_candidate(second)) == Asked(person_at=LATER)
 
 
@@ -177,7 +146,7 @@ def test_asked_several_times(store: Store, order: tuple[int, ...]) -> None:
     """The last time counts, whichever of the closings it was; its own time never does."""
     for matter, days in enumerate([*order, 0], 1):
         put(store, make_closing(matter))
-        send_at(store, make_closing(matter), NOW - timedelta(days=days))
+        hand_over(store, make_closing(matter), at=NOW - timedelta(days=days))
     last = store.history.asked(make_candidate(make_closing(4)))
     assert last == Asked(person_at=NOW - timedelta(days=3))
     assert store.history.asked(make_candidate(make_closing(5))) == Asked(person_at=NOW)
@@ -195,58 +164,48 @@ def test_closings_of_one_person(store: Store) -> None:
     """Claimed for the contact, the e-mail address or the phone number; by hashes, no address."""
     by_email, by_phone, other = (make_closing(n, contact_id=n) for n in (77, 78, 79))
     put(store, by_email, by_phone, other)
-    _claim(store, by_email, email="pat@example.com", phone=None)
-    _claim(store, by_phone, email=None, phone="+14155550100")
-    _claim(store, other, email="other@example.com", phone="+14155550199")
+    claim(store, [make_candidate(by_email, email="pat@example.com", phone=None)])
+    claim(store, [make_candidate(by_phone, email=None, phone="+14155550100")])
+    claim(store, [make_candidate(other, email="other@example.com", phone="+14155550199")])
     person = make_request(
         make_closing(80, contact_id=80), email="PAT@example.com", phone="+14155550100"
     )
     found = store.history.of_person(person)
     assert [story.closing.key.matter_id for story in found] == [77, 78]
     assert all(story.steps for story in found)
-    assert Store(store._connection, firm="other").history.of_person(person) == []
+    assert firm(store).history.of_person(person) == []
 
 
 def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
     """It was given back and claimed again with another address; but a lost answer keeps both."""
     closing = make_closing(77, contact_id=77)
     put(store, closing)
-    _claim(store, closing, email="old@example.com")
-    (claimed,) = store.ledger.known([77])[77]
-    back = claimed._replace(state=State.PENDING)
-    store.ledger.record([(claimed, back)], LATER)
-    _claim(store, back, email="new@example.com", at=LATER + timedelta(hours=1))
+    claim(store, [make_candidate(closing, email="old@example.com")])
+    release(store)
+    claim(store, [make_candidate(closing, email="new@example.com")], at=LATER)
     old = make_request(make_closing(80, contact_id=80), email="old@example.com")
     assert store.history.of_person(old) == []
-    (claimed,) = store.ledger.known([77])[77]
-    store.ledger.record([(claimed, claimed._replace(in_doubt=True))], LATER)
+    settle(store, Outcome.UNKNOWN, 77)
     assert len(store.history.of_person(old)) == 1
-
-
-def _claim(store: Store, closing: Closing, at: datetime = LATER, **who: str | None) -> None:
-    candidate = make_candidate(closing, **who)
-    store.ledger.claim([candidate], 1, whole=False, judge=lambda *_: None, at=at)
 
 
 def test_firms_do_not_see_each_other(store: Store) -> None:
     """Not in a story, and not in a count, though matters, contacts and runs have the same ids."""
-    other = Store(store._connection, firm="other")
-    other.begin_run("backfill", "o1", LATER)
+    other = firm(store)
     put(other, make_closing(77, closed_on=date(2026, 11, 2)))
+    store.begin_run("backfill", "r2", LATER)
     put(store, make_closing(77))
     (story,) = store.history.of_matter(77)
-    assert [(step.run, step.command) for step in story.steps] == [(1, "sync")]
+    assert [(step.run, step.command) for step in story.steps] == [(2, "backfill")]
     assert len(store.history.of_contact(1201)) == 1
-    (mine,), (theirs,) = store.overview.last_runs(5), other.overview.last_runs(5)
-    assert (mine.command, theirs.command) == ("sync", "backfill")
-    assert other.overview.last_sync() is None
+    (mine, _), (theirs,) = store.overview.last_runs(5), other.overview.last_runs(5)
+    assert (mine.run, theirs.run) == (2, 1)
     assert [group.closings for group in store.overview.waiting()] == [1]
 
 
 def test_runs(store: Store) -> None:
     """The latest first; one that has not come to its end has neither end nor code."""
-    other = Store(store._connection, firm="other")
-    other.begin_run("sync", "o1", NOW)
+    other = firm(store)
     store.finish_run(65, LATER)
     store.begin_run("backfill", "r2", LATER)
     assert store.overview.last_runs(5) == [
@@ -272,7 +231,7 @@ def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
         make_closing(1, reason=Reason.SURGE),
         make_closing(2, reason=Reason.SURGE, noticed_at=old),
         make_closing(3, command=Command.BACKFILL),
-        make_closing(4, state=State.SKIPPED, reason=Reason.SURGE),
+        make_closing(4, state=State.SKIPPED),
     )
     assert store.overview.waiting() == [
         Group(Command.SYNC, Reason.SURGE, 2, old),
@@ -311,29 +270,3 @@ def test_hand_overs_between_moments(store: Store) -> None:
     )
     bounds = [NOW, NOW + hour, NOW + 2 * hour, NOW + 3 * hour]
     assert store.overview.handed_over(bounds) == [2, 2, 0]
-
-
-READING: dict[str, tuple[Callable[[Store], object], set[str]]] = {
-    "a matter": (lambda s: s.history.of_matter(77), {"sqlite_autoindex_closings_1"}),
-    "a person": (lambda s: s.history.of_person(PERSON), {"sqlite_autoindex_closings_1"}),
-    "waiting": (lambda s: s.overview.waiting(), {"closings_pending"}),
-    "sending": (lambda s: s.overview.sending(), {"closings_sending"}),
-    "held": (lambda s: s.overview.held(), {"closings_marked"}),
-    "dead": (lambda s: s.overview.dead(), {"closings_dead"}),
-    "hand-overs": (lambda s: s.overview.handed_over([NOW, LATER]), {"closings_by_claim"}),
-}
-
-
-@pytest.mark.parametrize("statistics", [False, True])
-@pytest.mark.parametrize("reading", READING)
-def test_counts_go_by_an_index(store: Store, reading: str, statistics: bool) -> None:
-    """However long the ledger is, no count goes through all of it."""
-    states = [State.SENT] * 400 + [State.PENDING] * 9 + [State.DEAD, State.SENDING]
-    put(store, *(make_closing(n, state=state) for n, state in enumerate(states, 1)))
-    if statistics:
-        store._connection.execute("ANALYZE")
-    do, indexes = READING[reading]
-    steps = plans(store, lambda: do(store))
-    assert set(re.findall(r"SEARCH closings USING (?:COVERING )?INDEX (\w+)", steps)) == indexes
-    assert not re.search(r"SCAN (closings|people|changes)", steps)
-    assert not re.search(r"SEARCH (closings|changes) .*\(firm=\?\)", steps)

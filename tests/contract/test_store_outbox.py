@@ -1,17 +1,15 @@
 """The outbox in the state: chosen, listed, changed all or none; the figures of a surge."""
 
-import re
 import tracemalloc
-from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, start
-from watched import plans, watch
+from ledgers import claim, firm, hand_over, next_run, put, recover, row, rows
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome, Receipt
+from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store, SurgeFigures
 from clio_broadly_sync.store.queue import CHUNK
@@ -21,37 +19,8 @@ LATER = NOW + timedelta(hours=1)
 SURGE = {"approval": Approval.WANTED, "reason": Reason.SURGE}
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    watch(monkeypatch)
-    with Store.open(tmp_path / "state" / "state.db") as opened:
-        next_run(opened)
-        yield opened
-
-
-def next_run(store: Store) -> None:
-    store.begin_run("sync", "r", NOW)
-
-
-def put(store: Store, *closings: Closing) -> None:
-    store.ledger.record([(None, closing) for closing in closings], NOW)
-
-
-def row(store: Store, matter_id: int) -> Closing:
-    (closing,) = store.ledger.known([matter_id])[matter_id]
-    return closing
-
-
 def chosen(store: Store, selection: Selection) -> list[int]:
     return [listed.closing.key.matter_id for listed in store.outbox.listed(selection)]
-
-
-def rejected(store: Store, matter: int, code: str = "bad_email", at: datetime = NOW) -> None:
-    """Let Broadly reject it in the next batch of the run."""
-    candidates = [make_candidate(row(store, matter))]
-    store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=NOW)
-    receipt = Receipt(row(store, matter).key, Outcome.REJECTED, code)
-    store.ledger.settle([receipt], lambda _, closing: closing._replace(state=DEAD), at)
 
 
 # Chosen.
@@ -62,7 +31,7 @@ ROWS = (
     make_closing(3, state=DEAD, command=Command.BACKFILL, claimed_in_run=3, batch=2),
     make_closing(4, command=Command.BACKFILL, in_doubt=True, reason=Reason.UNKNOWN_OUTCOME),
     make_closing(5, state=State.SENT, in_doubt=True, claimed_in_run=3, batch=1),
-    make_closing(6, state=State.SKIPPED, reason=Reason.OPTED_OUT, in_doubt=True),
+    make_closing(6, state=State.SKIPPED, reason=Reason.OPTED_OUT),
     make_closing(7, state=State.SENDING),
 )
 
@@ -92,7 +61,7 @@ def test_chosen(store: Store, selection: Selection, found: list[int]) -> None:
     assert store.outbox.change(selection, lifecycle.dropped, NOW) == len(found)
     assert [key.matter_id for key in store.outbox.changed()] == found
     others = [made for made in ROWS if made.key.matter_id not in found]
-    assert [row(store, made.key.matter_id) for made in others] == others
+    assert [closing._replace(number=0) for closing in rows(store, *others)] == others
 
 
 def test_counted_by_state(store: Store) -> None:
@@ -105,7 +74,7 @@ def test_counted_by_state(store: Store) -> None:
 def test_listed_as_it_was_noticed(store: Store) -> None:
     """A waiting one since it was noticed; what was rejected since then, with Broadly's code."""
     put(store, make_closing(9, noticed_at=NOW - timedelta(days=2)), make_closing(8))
-    rejected(store, 8, at=LATER)
+    hand_over(store, make_closing(8), Outcome.REJECTED, "bad_email", LATER)
     waits, dead = store.outbox.listed(Selection())
     assert (waits.closing, waits.since, waits.code) == (
         row(store, 9),
@@ -130,11 +99,11 @@ def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
     with Store.open(path) as store:
         start(store)
         put(store, *(make_closing(number) for number in range(1, 9)))
-        rejected(store, 8, "bad_email")
+        hand_over(store, make_closing(8), Outcome.REJECTED, "bad_email")
     with Store.open(path) as store:
         next_run(store)
         store.outbox.change(Selection(matters=(8,)), lifecycle.resent, LATER)
-        rejected(store, 8, "bad_phone", LATER)
+        hand_over(store, make_closing(8), Outcome.REJECTED, "bad_phone", LATER)
         (dead,) = store.outbox.listed(Selection(states=frozenset({DEAD})))
     assert (dead.code, dead.since) == ("bad_phone", LATER)
 
@@ -186,16 +155,23 @@ def test_change_of_many_is_all_or_none(store: Store) -> None:
     assert len({key.matter_id for key in store.outbox.changed()}) == number
 
 
-def test_change_is_noted_beside_the_recovery_of_the_same_run(store: Store) -> None:
-    """Recovered and then resent: two changes of one run, and only the second was asked for."""
+@pytest.mark.parametrize(("dedupes", "left"), [(False, HELD), (True, PENDING)])
+def test_change_is_noted_beside_the_recovery_of_the_same_run(
+    store: Store, dedupes: bool, left: State
+) -> None:
+    """Recovered and then dropped: two changes of one run, and only the second was asked for."""
     put(store, make_closing(1, state=State.SENDING), make_closing(2, state=State.SENDING))
     next_run(store)
-    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=False), NOW)
-    assert store.outbox.change(Selection(matters=(1,)), lifecycle.resent, NOW) == 1
+    recover(store, dedupes=dedupes)
+    assert store.outbox.change(Selection(matters=(1,)), lifecycle.dropped, NOW) == 1
     assert [key.matter_id for key in store.outbox.changed()] == [1]
-    assert (row(store, 1).state, row(store, 2).state) == (PENDING, HELD)
-    noted = store._connection.execute("SELECT run, to_state FROM changes WHERE matter_id = 1")
-    assert sorted(map(tuple, noted)) == [(1, "sending"), (2, "held"), (2, "pending")]
+    assert row(store, 2).state is left
+    steps = store.history.of_matter(1)[0].steps
+    assert [(step.run, step.state) for step in steps] == [
+        (1, State.SENDING),
+        (2, left),
+        (2, State.SKIPPED),
+    ]
 
 
 def test_listing_holds_a_chunk_in_memory(store: Store) -> None:
@@ -214,23 +190,14 @@ def test_listing_holds_a_chunk_in_memory(store: Store) -> None:
 
 def asked(store: Store, closing: Closing) -> Asked:
     """Return what the ledger knows of earlier hand-overs, seen from this closing."""
-    seen: list[Asked] = []
-
-    def judge(closing: Closing, asked: Asked) -> None:
-        seen.append(asked)
-
-    put(store, closing)
-    store.ledger.claim([make_candidate(closing)], 1, whole=False, judge=judge, at=NOW)
-    return seen[0]
+    return store.history.asked(make_candidate(closing))
 
 
 def hold(store: Store, *, days_ago: int) -> None:
     """Let matter 1 be claimed then, and be held."""
-    claimed_at = NOW - timedelta(days=days_ago)
     put(store, make_closing(1))
-    candidates = [make_candidate(row(store, 1))]
-    store.ledger.claim(candidates, 1, whole=False, judge=lambda closing, asked: None, at=claimed_at)
-    store.ledger.recover(lambda closing: lifecycle.recovered(closing, dedupes=False), NOW)
+    claim(store, [make_candidate(make_closing(1))], at=NOW - timedelta(days=days_ago))
+    recover(store)
 
 
 def test_dropped_held_row_counts_as_asked_when_it_was_handed_over(store: Store) -> None:
@@ -289,8 +256,7 @@ def test_crowd_with_a_closing_without_a_date(store: Store) -> None:
 
 def test_firms_do_not_see_each_other(store: Store) -> None:
     """Whatever is listed, counted or changed is one firm's."""
-    other = Store(store._connection, firm="other")
-    next_run(other)
+    other = firm(store)
     put(other, make_closing(1, updated_at=NOW, **SURGE), make_closing(2, state=State.SENDING))
     assert chosen(store, Selection()) == []
     assert (store.outbox.count(Selection()).total(), store.outbox.count_sending()) == (0, 0)
@@ -322,40 +288,3 @@ def test_closing_of_an_older_version_has_no_batch(store: Store) -> None:
     put(store, make_closing(1, state=DEAD, claimed_in_run=4))
     assert chosen(store, Selection(batch=(4, 0))) == []
     assert row(store, 1).key == Key(1, make_closing().key.closed_on)
-
-
-WORK: dict[str, tuple[Callable[[Store], object], str]] = {
-    "figures of a surge": (
-        lambda store: store.outbox.surge_figures(make_due()),
-        "closings_pending",
-    ),
-    "under way": (lambda store: store.outbox.count_sending(), "closings_sending"),
-    "dead": (lambda store: chosen(store, Selection(states=frozenset({DEAD}))), "closings_dead"),
-    "held": (lambda store: chosen(store, Selection(states=frozenset({HELD}))), "closings_marked"),
-    "by matter": (
-        lambda store: chosen(store, Selection(matters=(1, 2))),
-        "(firm=? AND matter_id=?",
-    ),
-    "changed": (lambda store: list(store.outbox.changed()), "closings_by_run"),
-}
-
-
-@pytest.mark.parametrize("work", WORK)
-def test_rows_are_found_by_an_index(store: Store, work: str) -> None:
-    """Whatever is asked of one state or of some matters does not go through the ledger."""
-    put(store, *(make_closing(n, state=State.SENT) for n in range(1, 200)))
-    do, index = WORK[work]
-    steps = [step for step in plans(store, lambda: do(store)).splitlines() if "closings" in step]
-    assert len(steps) >= 1
-    assert all(index in step for step in steps)
-
-
-def test_chunks_of_a_change_go_on_from_where_it_was(store: Store) -> None:
-    """The ledger is gone through once, however many rows are changed."""
-    put(store, *(make_closing(n) for n in range(1, 3 * CHUNK)))
-    next_run(store)
-    drop = plans(store, lambda: store.outbox.change(Selection(), lifecycle.dropped, NOW))
-    steps = drop.splitlines()
-    by_key = "(firm=? AND matter_id=? AND closed_on=?)"
-    through_all = [s for s in steps if re.search("(SCAN|SEARCH) closings", s) and by_key not in s]
-    assert len(through_all) == 1

@@ -1,136 +1,133 @@
 """How SQLite finds the rows: by an index each time, never through the whole ledger."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_due
-from watched import plans, watch
+from factories import NOW, make_candidate, make_closing, make_due, make_request
+from ledgers import claim, next_run, put, recover, release, row, settle
+from planting import connection_of
+from watched import plans
 
-from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, Outcome, Receipt
+from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Outcome
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.store import Store
-from clio_broadly_sync.store.ledger import Ledger
+from clio_broadly_sync.store import Selection, Store
+from clio_broadly_sync.store.outbox import OUTBOX
+from clio_broadly_sync.store.queue import CHUNK
 
-MATTERS = 400
+SETTLED = 400
+WAITS, IN_DOUBT = SETTLED + 1, SETTLED + 2
+"""Two matters that wait; of one it is not known whether it was sent."""
+DEAD, SENDING = SETTLED + 10, SETTLED + 11
+ROW, KEY = "INTEGER", "sqlite_autoindex_closings_1"
+"""How SQLite calls a search by a closing's number, and one by matter and close date."""
 
 
 @pytest.fixture(params=[False, True], ids=["without statistics", "with statistics"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Store]:
+def ledger(request: pytest.FixtureRequest, store: Store) -> Store:
     """A ledger of mostly settled closings, a few of each kind that waits."""
-    watch(monkeypatch)
-    with Store.open(tmp_path / "state" / "state.db") as opened:
-        for state, ids in (
-            (State.SENT, range(1, MATTERS)),
-            (State.PENDING, range(MATTERS, MATTERS + 50)),
-            (State.SENDING, range(MATTERS + 50, MATTERS + 53)),
-        ):
-            opened.begin_run("sync", "r", NOW)
-            made = [
-                make_closing(
-                    n, contact_id=n, state=state, claimed_at=NOW, claimed_in_run=3,
-                    in_doubt=n == MATTERS,
-                )
-                for n in ids
-            ]  # fmt: skip
-            opened.ledger.record([(None, closing) for closing in made], NOW)
-        if request.param:
-            opened._connection.execute("ANALYZE")
-        yield opened
-
-
-def pending(ledger: Ledger) -> list[Closing]:
-    known = ledger.known(range(MATTERS, MATTERS + 3))
-    return [closing for several in known.values() for closing in several]
-
-
-def claim(ledger: Ledger) -> None:
-    candidates = [make_candidate(closing) for closing in pending(ledger)]
-    ledger.claim(candidates, 3, whole=False, judge=lambda closing, asked: None, at=NOW)
-
-
-def settle(ledger: Ledger) -> None:
-    receipts = [
-        Receipt(Key(n, closing.key.closed_on), Outcome.ACCEPTED)
-        for n, (closing,) in ledger.known(range(MATTERS + 50, MATTERS + 53)).items()
-    ]
-    ledger.settle(receipts, lambda receipt, closing: closing._replace(state=State.SENT), NOW)
-
-
-def hold(closing: Closing) -> Closing:
-    return closing._replace(state=State.HELD, in_doubt=True)
+    put(store, *(make_closing(n, contact_id=n, state=State.SENT) for n in range(1, SETTLED)))
+    waiting = (make_closing(n, contact_id=n, in_doubt=n == IN_DOUBT) for n in range(WAITS, DEAD))
+    put(store, *waiting, make_closing(DEAD, state=State.DEAD))
+    next_run(store)
+    put(store, make_closing(SENDING))
+    claim(store, [make_candidate(make_closing(SENDING))])
+    if request.param:
+        connection_of(store).execute("ANALYZE")
+    return store
 
 
 def approve(closing: Closing) -> Closing:
     return closing._replace(approval=Approval.GIVEN)
 
 
-WORK: dict[str, tuple[Callable[[Ledger], object], set[str]]] = {
-    "known": (lambda ledger: ledger.known([1, 2]), {"sqlite_autoindex_closings_1"}),
-    "recover": (
-        lambda ledger: ledger.recover(hold, NOW),
-        {"closings_sending", "closings_marked", "sqlite_autoindex_closings_1"},
-    ),
-    "release": (
-        lambda ledger: ledger.release(hold, NOW),
-        {"closings_sending", "sqlite_autoindex_closings_1"},
-    ),
-    "claim": (claim, {"sqlite_autoindex_closings_1"}),
-    "settle": (settle, {"closings_sending", "sqlite_autoindex_closings_1"}),
-    "count due": (lambda ledger: ledger.count_due(make_due()), {"closings_pending"}),
+def chosen(store: Store, *states: State, **others: object) -> object:
+    return list(store.outbox.listed(Selection(frozenset(states), **others)))  # type: ignore[arg-type]
+
+
+WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
+    "known": (lambda store: row(store, 1), {KEY}),
+    "recover": (recover, {"closings_sending", "closings_in_doubt", ROW}),
+    "release": (release, {"closings_sending", ROW}),
+    "claim": (lambda store: claim(store, [make_candidate(make_closing(WAITS))]), {KEY, ROW}),
+    "settle": (lambda store: settle(store, Outcome.ACCEPTED, SENDING), {KEY, ROW}),
+    "count due": (lambda store: store.ledger.count_due(make_due()), {"closings_pending"}),
     "count unapproved": (
-        lambda ledger: ledger.count_unapproved(make_due()),
+        lambda store: store.ledger.count_unapproved(make_due()),
         {"closings_pending"},
     ),
-    "count awaiting": (lambda ledger: ledger.count_awaiting(make_due()), {"closings_pending"}),
-    "count pending": (lambda ledger: ledger.count_pending(make_due()), {"closings_pending"}),
+    "count awaiting": (lambda store: store.ledger.count_awaiting(make_due()), {"closings_pending"}),
+    "count pending": (lambda store: store.ledger.count_pending(make_due()), {"closings_pending"}),
     "count handed over": (
-        lambda ledger: ledger.count_handed_over(Command.SYNC, NOW),
+        lambda store: store.ledger.count_handed_over(Command.SYNC, NOW),
         {"closings_by_claim"},
     ),
     "line up": (
-        lambda ledger: ledger.line_up(make_due(), approved_only=False),
+        lambda store: store.ledger.line_up(make_due(), approved_only=False),
         {"closings_pending"},
     ),
     "line up what is approved": (
-        lambda ledger: ledger.line_up(make_due(), approved_only=True),
+        lambda store: store.ledger.line_up(make_due(), approved_only=True),
         {"closings_pending"},
     ),
     "line up for a backfill": (
-        lambda ledger: ledger.line_up(
+        lambda store: store.ledger.line_up(
             make_due(command=Command.BACKFILL, faults_until=None, first=NOW.date()),
             approved_only=False,
         ),
         {"closings_pending"},
     ),
-    "lined up": (lambda ledger: list(ledger.lined_up()), {"sqlite_autoindex_closings_1"}),
+    "lined up": (lambda store: list(store.ledger.lined_up()), {ROW}),
     "approve": (
-        lambda ledger: ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),
-        {"closings_pending", "sqlite_autoindex_closings_1"},
+        lambda store: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),
+        {"closings_pending", ROW},
     ),
-    "decided": (
-        lambda ledger: list(ledger.decided_in_run(Command.SYNC)),
-        {"closings_by_run", "closings_pending"},
+    "a matter": (lambda store: store.history.of_matter(WAITS), {KEY}),
+    "a person": (
+        lambda store: store.history.of_person(make_request(make_closing(SENDING))),
+        {ROW},
     ),
+    "asked": (lambda store: store.history.asked(make_candidate(make_closing(WAITS))), {KEY, ROW}),
+    "waiting": (lambda store: store.overview.waiting(), {"closings_pending"}),
+    "sending": (lambda store: store.overview.sending(), {"closings_sending"}),
+    "held": (lambda store: store.overview.held(), {"closings_in_doubt"}),
+    "dead": (lambda store: store.overview.dead(), {"closings_dead"}),
+    "hand-overs": (lambda store: store.overview.handed_over([NOW, NOW]), {"closings_by_claim"}),
+    "stopped by": (lambda store: store.overview.stopped_by(), {"closings_by_cause"}),
+    "figures of a surge": (
+        lambda store: store.outbox.surge_figures(make_due()),
+        {"closings_pending"},
+    ),
+    "under way": (lambda store: store.outbox.count_sending(), {"closings_sending"}),
+    "the dead": (lambda store: chosen(store, State.DEAD), {"closings_dead"}),
+    "the held": (lambda store: chosen(store, State.HELD), {"closings_in_doubt"}),
+    "by matter": (lambda store: chosen(store, *OUTBOX, matters=(1, 2)), {KEY}),
 }
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_rows_are_found_by_an_index(store: Store, work: str) -> None:
+def test_rows_are_found_by_an_index(ledger: Store, work: str) -> None:
     """Each statement uses the index that is meant for it, and more of it than the firm."""
     do, indexes = WORK[work]
-    steps = plans(store, lambda: do(store.ledger))
-    assert set(re.findall(r"SEARCH closings USING (?:COVERING )?INDEX (\w+)", steps)) == indexes
-    assert not re.search(r"SCAN (closings|people|changes)", steps)
-    assert not re.search(r"SEARCH (closings|people|changes) .*\(firm=\?\)", steps)
+    steps = plans(ledger, lambda: do(ledger))
+    found = re.findall(r"SEARCH closings USING (?:COVERING )?(?:INDEX )?(\w+)", steps)
+    assert set(found) == indexes
+    assert not re.search(r"SCAN (closings|people|changes|noes)", steps)
+    assert not re.search(r"SEARCH (closings|people|changes|noes) .*\(firm=\?\)", steps)
 
 
-def test_approval_goes_on_from_where_it_was(store: Store) -> None:
+def test_approval_goes_on_from_where_it_was(ledger: Store) -> None:
     """The second chunk of a surge is not looked for from the start."""
     steps = plans(
-        store, lambda: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW)
+        ledger, lambda: ledger.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW)
     )
     assert "(noticed_at,matter_id,closed_on)>(?,?,?)" in steps
+
+
+def test_chunks_of_a_change_go_on_from_where_it_was(store: Store) -> None:
+    """The ledger is gone through once, however many rows are changed."""
+    put(store, *(make_closing(n) for n in range(1, 3 * CHUNK)))
+    steps = plans(store, lambda: store.outbox.change(Selection(), lifecycle.dropped, NOW))
+    found = re.findall(r"(?:SCAN|SEARCH) closings.*", steps)
+    assert len([step for step in found if "(rowid=?)" not in step]) == 1

@@ -12,6 +12,7 @@ from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
 
+import old_states
 import pytest
 from factories import start
 from parts import NOW
@@ -75,7 +76,7 @@ def test_the_second_takes_the_place_of_the_first(state: Path, second: Grant) -> 
 
 def test_firms_do_not_share_a_sign_in(state: Path) -> None:
     """What one saves or erases is nothing to the other."""
-    one, two = TokenStore(state), TokenStore(state, firm="other")
+    one, two = TokenStore(state), TokenStore(state, firm=2)
     one.save(GRANT)
     assert two.read() is None
     two.save(OTHER)
@@ -165,18 +166,23 @@ def _in_a_child(state: Path, statement: str) -> str:
     return ran.stdout
 
 
-def test_an_older_state_stays_as_old_as_it_is(state: Path) -> None:
-    """A dry run that renews the token writes the token; the state waits for the real run."""
-    database = sqlite3.connect(state)
-    database.execute("UPDATE schema_version SET version = 1")
-    database.execute("ALTER TABLE changes DROP COLUMN batch")
-    database.commit()
-    database.close()
-    TokenStore(state).save(GRANT)
-    database = sqlite3.connect(state)
-    assert database.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
-    database.close()
-    assert TokenStore(state).read() == GRANT
+@pytest.mark.parametrize("version", old_states.VERSIONS)
+def test_an_older_state_stays_as_old_as_it_is(path: Path, version: int) -> None:
+    """A dry run that renews the token writes the token; the state waits for the real run, after
+    which the sign-in is still the same."""
+    old = {"host": HOST, "access_token": "a", "expires_at": NOW.isoformat()}
+    old_states.make(path, version, **{f"sign_in_{name}": value for name, value in old.items()})
+    before = old_states.read(path)
+    sign_in = TokenStore(path)
+    assert sign_in.read() == Grant(HOST, "a", None, NOW)
+    sign_in.save(GRANT)
+    assert sign_in.read() == GRANT
+    after = old_states.read(path)
+    assert {**after, "facts": None} == {**before, "facts": None}
+    with Store.open(path):
+        assert sign_in.read() == GRANT
+    sign_in.erase()
+    assert sign_in.read() is None
 
 
 @pytest.mark.parametrize("left", [None, _dead])

@@ -1,73 +1,222 @@
-"""A state made by an earlier version: brought to this one, with all that waited in it."""
+"""A state made by an earlier version: brought to this one, with all that it held, or left alone."""
 
+import os
+import signal
 import sqlite3
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
+import old_states
 import pytest
 from factories import NOW, make_candidate, make_due
+from ledgers import allow, claim
+from old_states import Row
+from planting import sql
 
-from clio_broadly_sync.domain.model import Key
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.reasons import OF_STATE, State
 from clio_broadly_sync.store import Store
 
-VERSION_1 = (Path(__file__).parent / "state_version_1.sql").read_text(encoding="utf-8")
-"""Dumped from a state that version 1 made: one closing sent, two waiting."""
+THEN: Final = datetime.fromtimestamp(old_states.AT, UTC)
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
+@pytest.fixture(params=old_states.VERSIONS)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "state" / "state.db"
-    path.parent.mkdir(mode=0o700)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path)
-    connection.executescript(VERSION_1)
-    connection.close()
+    old_states.make(path, request.param)
     return path
 
 
-def described(path: Path) -> dict[str, object]:
-    """Return tables, columns and indexes; and the version."""
-    connection = sqlite3.connect(path)
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
-    tables = {n: connection.execute(f"PRAGMA table_info({n})").fetchall() for n in names}
-    version = connection.execute("SELECT version FROM schema_version").fetchall()
-    connection.close()
-    return {"version": version, **tables}
+def upgrade(path: Path) -> None:
+    with Store.open(path):
+        pass
+
+
+def schema_of(path: Path) -> set[tuple[str, str, str]]:
+    """Return tables, indexes and triggers, word for word."""
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+def sorted_rows(rows: Iterator[Row]) -> list[list[tuple[str, Any]]]:
+    return sorted((sorted(row.items()) for row in rows), key=repr)
 
 
 def test_old_state_becomes_like_a_new_one(old: Path, tmp_path: Path) -> None:
-    """Same tables, columns and indexes as in a state that was made today."""
+    """The same tables, indexes and triggers as in a state that was made today, and no flaw."""
     new = tmp_path / "new" / "state.db"
-    for path in (old, new):
-        with Store.open(path):
-            pass
-    assert described(old) == described(new)
+    upgrade(old)
+    upgrade(new)
+    assert schema_of(old) == schema_of(new)
+    assert old_states.read(old)["schema_version"] == old_states.read(new)["schema_version"]
+    with Store.open(old) as store:
+        assert store.integrity.flaws(THEN) == []
+        assert store.integrity.sizes()[0] == sum(map(len, OF_STATE.values()))
+
+
+# What was in it.
+
+RENAMED: Final[Mapping[str, str]] = {"in_doubt": "marked", "changed_in_run": "decided_in_run"}
+ABSENT: Final = frozenset({"firm", "number", "code", "closing"})
+"""What an earlier version did not keep at that place."""
+KEY: Final = ("matter_id", "closed_on")
+
+
+def of_its_closing(row: Row, closings: Mapping[int, Row]) -> Row:
+    """Return a row with the matter and the date of its closing in place of its number."""
+    own = closings[row["closing"]]
+    return {n: value for n, value in row.items() if n != "closing"} | {n: own[n] for n in KEY}
+
+
+def as_of_now(row: Row, names: Iterator[str]) -> Row:
+    """Return an old row as it is to be: with the new names, the firm's number, short hashes."""
+    found = {name: row.get(RENAMED.get(name, name)) for name in names} | {"firm": 1}
+    if "identity" in found:
+        found["identity"] = int.from_bytes(found["identity"][:8], "big", signed=True)
+    return found
+
+
+@pytest.mark.parametrize("table", ["closings", "changes", "people", "noes", "runs", "facts"])
+def test_everything_is_kept(old: Path, table: str) -> None:
+    """Each row, with each of its values; of a hash its beginning, and the mark under a new name."""
+    before = old_states.read(old).get(table, [])
+    upgrade(old)
+    tables = old_states.read(old)
+    closings = {row["number"]: row for row in tables["closings"]}
+    after = [of_its_closing(r, closings) if "closing" in r else r for r in tables[table]]
+    if table == "facts":
+        before.append({"name": "run", "value": "2"})
+    added = {"number", "code"} if table == "closings" else set()
+    found = [{n: value for n, value in row.items() if n not in added} for row in after]
+    expected = (as_of_now(row, iter(found[0])) for row in before)
+    assert sorted_rows(iter(found)) == sorted_rows(expected)
+
+
+def test_codes_and_numbers(old: Path) -> None:
+    """A closing has the code of its last change, and a number in the order of noticing."""
+    upgrade(old)
+    closings = old_states.read(old)["closings"]
+    assert {row["code"] for row in closings if row["state"] == "dead"} == {"bad_email"}
+    assert {row["code"] for row in closings if row["state"] == "sent"} == {"duplicate"}
+    noticed = sorted(closings, key=lambda row: row["noticed_at"])
+    assert [row["number"] for row in noticed] == list(range(1, len(closings) + 1))
 
 
 def test_what_waited_goes_on_waiting(old: Path) -> None:
-    """Closings, history and watermark are there, and what is due can be claimed."""
+    """What is due can be claimed, and the run goes on counting."""
     with Store.open(old) as store:
-        assert store.watermark == NOW
-        store.begin_run("sync", "r2", NOW)
-        assert store.ledger.line_up(make_due(), approved_only=False) == 2
-        waiting = list(store.ledger.lined_up())
-        candidates = [make_candidate(closing) for closing in waiting]
-        claim = store.ledger.claim(candidates, 5, whole=False, judge=lambda *_: None, at=NOW)
-        known = store.ledger.known([1, 2, 3])
-    assert [candidate.closing.key.matter_id for candidate in claim.batch] == [2, 3]
-    assert {id_: closing.state for id_, (closing,) in known.items()} == {
-        1: State.SENT,
-        2: State.SENDING,
-        3: State.SENDING,
-    }
-    assert [known[id_][0].batch for id_ in (1, 2, 3)] == [None, 1, 1]
-    assert known[1][0].key == Key(1, date(2026, 11, 18))
+        assert (store.watermark, store.begin_run("sync", "r3", NOW)) == (THEN, 3)
+        assert store.ledger.line_up(make_due(faults_until=None), approved_only=False) > 0
+        first = next(store.ledger.lined_up())
+        (taken,) = claim(store, [make_candidate(first)], judge=allow).batch
+        assert store.ledger.known([taken.closing.key.matter_id])
+        assert store.integrity.flaws(NOW) == []
 
 
 def test_a_look_does_not_upgrade(old: Path) -> None:
     """A copy is brought to this version for reading; the state itself stays as it was."""
     before = old.read_bytes()
     with Store.snapshot(old) as store:
-        assert len(store.ledger.known([1, 2, 3])) == 3
+        assert store.integrity.flaws(THEN) == []
     assert old.read_bytes() == before
+
+
+# Cut short at each of its statements.
+
+
+class CutError(Exception):
+    """What ends an upgrade in a test."""
+
+
+class Counting(sqlite3.Connection):
+    """A connection that is cut off before one of its statements."""
+
+    left = 0
+    cut: Callable[[], None]
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        type(self).left -= 1
+        if type(self).left == 0:
+            self.cut()
+        return super().execute(*arguments)
+
+
+def raises(self: Counting) -> None:
+    raise CutError
+
+
+def is_killed(self: Counting) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cut_at(statement: int, path: Path, patch: pytest.MonkeyPatch, how: Any) -> None:
+    """Upgrade until just before that statement."""
+    with patch.context() as inside:
+        inside.setattr(Counting, "left", statement)
+        inside.setattr(Counting, "cut", how, raising=False)
+        inside.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Counting))
+        if how is raises:
+            with pytest.raises(CutError):
+                upgrade(path)
+        elif child := os.fork():
+            assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        else:
+            upgrade(path)
+            os._exit(0)
+
+
+@pytest.mark.parametrize("how", [raises, is_killed], ids=["error", "kill"])
+def test_upgrade_that_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Counting], None]
+) -> None:
+    """Wherever that is, the state is as it was before, until all is done; and then it goes on."""
+    path = tmp_path / "state" / "state.db"
+    old_states.make(path, 1)
+    before = old_states.read(path)
+    statements = 0
+    while old_states.read(path) == before:
+        statements += 1
+        cut_at(statements, path, monkeypatch, how)
+    assert statements > 40
+    with Store.open(path) as store:
+        assert store.integrity.flaws(THEN) == []
+
+
+# What no version can have written.
+
+IMPOSSIBLE: Final = {
+    "change of no closing": "UPDATE changes SET matter_id = 999 WHERE matter_id = 1",
+    "hash of no closing": "UPDATE people SET matter_id = 999",
+    "short hash": "UPDATE OR IGNORE people SET identity = x'00112233'",
+    "hash that is text": "UPDATE OR IGNORE people SET identity = 'many letters'",
+    "unknown state": "UPDATE closings SET state = 'Sent' WHERE state = 'sent'",
+    "unknown reason": "UPDATE closings SET reason = 'perhaps' WHERE matter_id = 1",
+    "reason of another state": "UPDATE closings SET reason = 'surge' WHERE state = 'sent'",
+    "held without doubt": "UPDATE closings SET marked = 0 WHERE state = 'held'",
+    "sent, and nobody knows when": "UPDATE closings SET claimed_at = NULL WHERE state = 'sent'",
+    "text for a moment": "UPDATE closings SET read_at = 'noon' WHERE matter_id = 1",
+    "no moment at all": "UPDATE closings SET read_at = 1e15 WHERE matter_id = 1",
+    "day that is none": "UPDATE closings SET closed_on = '2026-02-30' WHERE matter_id = 9",
+    "unknown version": "UPDATE schema_version SET version = 'one'",
+}
+
+
+@pytest.mark.parametrize("statement", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_row_that_no_version_can_have_written(old: Path, statement: str) -> None:
+    """It is not guessed what was meant: 74, and the state is as it was before."""
+    sql(old, statement)
+    before, schema = old_states.read(old), schema_of(old)
+    with pytest.raises(StorageError, match="damaged") as caught:
+        Store.open(old)
+    assert caught.value.exit_code == 74
+    assert (old_states.read(old), schema_of(old)) == (before, schema)
+
+
+def test_every_state_is_in_an_old_one(old: Path) -> None:
+    """So that none is upgraded untried."""
+    found = {(row["state"], row["reason"]) for row in old_states.read(old)["closings"]}
+    assert found == {(state, reason) for state in State for reason in OF_STATE[state]}

@@ -2,14 +2,13 @@
 
 import select
 import signal
-import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
+from planting import opened, sql
 from world import PACKAGE, World
 
 ENDLESS = Path(__file__).parent / "endless_state"
@@ -20,26 +19,34 @@ FIRST = 800_000_000
 CPU_SECONDS = 10.0
 """Five times of what is promised, for slower machines; what is not linear takes minutes."""
 AT = 1_700_000_000
+_ADD = """
+    INSERT INTO closings (firm, number, matter_id, closed_on, contact_id, state, reason, command,
+        rule, etag, noticed_at, read_at, read_in_run, changed_in_run, position, in_doubt, resent,
+        approval, tries, claimed_at, claimed_in_run, changed_at, batch, updated_at)
+    VALUES (1, ?, ?, ?, ?, ?, ?, 'sync', 'both', 'e', ?, ?, 1, 1, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?)
+"""
+_CHANGE = """
+    INSERT INTO changes (firm, closing, run, position, at, from_state, to_state, reason)
+    VALUES (1, ?, 1, ?, ?, ?, ?, ?)
+"""
 
 
 def passed_over(world: World, keys: Iterable[tuple[int, str]], contact: int) -> None:
     """Let the ledger have closings of this contact, passed over one after the other; the first of
     them was sent, and so was every tenth."""
-    _ADD = "INSERT INTO closings VALUES ('default', ?, ?, ?, ?, ?, 'sync', 'both', 'e', ?, ?, 1, 1, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, NULL)"  # fmt: skip  # noqa: E501, N806
     rows, changes = [], []
     for n, key in enumerate(keys):
         sent = n % 10 == 0 and contact == CLIENT
         state, reason = ("sent", None) if sent else ("skipped", "asked_recently")
         claim = (AT + n, 1, AT + n, 1) if sent else (None, 0, AT + n, None)
-        rows.append((*key, contact, state, reason, AT + n, AT + n, n, *claim, AT))
+        rows.append((FIRST + n, *key, contact, state, reason, AT + n, AT + n, n, *claim, AT))
         steps = ("pending", "sending", "sent") if sent else ("pending", "skipped")
         for position, (before, after) in enumerate(zip((None, *steps), steps, strict=False)):
             why = reason if after == state else None
-            changes.append((*key, 4 * n + position, AT + n, before, after, why))
-    change = "INSERT INTO changes VALUES ('default', ?, ?, 1, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
-    with closing(sqlite3.connect(world.state)) as database, database:
+            changes.append((FIRST + n, 4 * n + position, AT + n, before, after, why))
+    with opened(world.state) as database:
         database.executemany(_ADD, rows)
-        database.executemany(change, changes)
+        database.executemany(_CHANGE, changes)
 
 
 def of_many_matters(number: int) -> list[tuple[int, str]]:
@@ -78,8 +85,7 @@ def test_address_is_asked_for_once(world: World) -> None:
     assert world.sync().code == 0
     other = world.firm.add_contact(email="reception@example.com")
     passed_over(world, of_many_matters(300), other)
-    with closing(sqlite3.connect(world.state)) as database, database:
-        database.execute("UPDATE changes SET at = at + 1000000000 WHERE matter_id >= ?", (FIRST,))
+    sql(world.state, f"UPDATE changes SET at = at + 1000000000 WHERE closing >= {FIRST}")  # noqa: S608
     world.forget()
     ran = world.run("explain", "--contact", str(other))
     assert ran.code == 0
@@ -123,8 +129,7 @@ def test_look_ends_although_nobody_reads_on(
     """As in a pager that was left at its first page."""
     passed_over(world, of_many_matters(MANY), CLIENT)
     if command == "outbox":
-        with closing(sqlite3.connect(world.state)) as database, database:
-            database.execute("UPDATE closings SET state = 'dead', reason = NULL")
+        sql(world.state, "UPDATE closings SET state = 'dead', reason = NULL")
     asked = ["outbox", "list"] if command == "outbox" else ["explain", "--contact", str(CLIENT)]
     child = world.start([*asked, *["--offline"] * (command == "explain")], {})
     assert child.stdout is not None

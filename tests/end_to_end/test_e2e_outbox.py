@@ -4,13 +4,13 @@ import contextlib
 import os
 import pty
 import signal
-import sqlite3
 import subprocess
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
+from planting import opened
 from rig import faults
 from terminal import begun_on_terminal, on_terminal
 from world import Child, Closing, Ran, World, on_post
@@ -142,7 +142,7 @@ def test_list_of_a_state_that_is_damaged(world: World) -> None:
     """That is found at its second row: one object all the same, and its outcome is true."""
     whole, damaged = _dead(world).matter, _dead(world).matter
     change = "UPDATE closings SET rule = 'none', noticed_at = noticed_at + 1 WHERE matter_id = ?"
-    with contextlib.closing(sqlite3.connect(world.state)) as database, database:
+    with opened(world.state) as database:
         database.execute(change, (damaged,))
     ran = _outbox(world, "list", "--json")
     assert (ran.code, ran.json["outcome"]) == (74, "storage")

@@ -1,8 +1,6 @@
 """The README's recipes, each carried out step by step."""
 
 import shutil
-import sqlite3
-from contextlib import closing as closed
 
 from test_e2e_half_restored import lay_copy_beside
 from world import World
@@ -122,29 +120,6 @@ def test_second_office(world: World) -> None:
     assert "its own SYNC_STATE" in mixed_up.err
     second = {**token, "SYNC_STATE": str(world.folder / "second" / "state.db")}
     assert world.sync(**second).code == 0
-
-
-NEW_COLUMNS = (
-    ("closings", "batch"), ("closings", "updated_at"), ("closings", "cause"),
-    ("changes", "batch"), ("changes", "cause"), ("runs", "failure"),
-)  # fmt: skip
-
-
-def test_upgrading_with_closings_waiting(world: World) -> None:
-    """What waits in a state of the version before goes on waiting, and goes when it is due."""
-    waiting = world.closing().matter
-    assert world.sync(**SETTLING).code == 0
-    with closed(sqlite3.connect(world.state)) as database, database:
-        for index in ("closings_dead", "closings_by_cause", "noes_by_contact"):
-            database.execute(f"DROP INDEX {index}")
-        for table, column in NEW_COLUMNS:
-            database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        database.execute("DROP TABLE noes")
-        database.execute("UPDATE schema_version SET version = 1")
-    assert world.run("check", **SETTLING).code == 0
-    world.later(hours=25)
-    assert world.sync(**SETTLING).code == 0
-    assert world.asked == [waiting]
 
 
 def test_what_is_stored_about_a_client(world: World) -> None:

@@ -36,7 +36,7 @@ def stopped(world: World, ran: Ran) -> None:
     assert world.posts == []
     with closing(sqlite3.connect(elsewhere(world))) as database:
         names = {name for (name,) in database.execute("SELECT name FROM facts")}
-    assert names <= {"hash_key"}
+    assert names <= {"hash_key", "run"}
 
 
 def change(statement: str) -> Callable[[World], object]:
@@ -57,7 +57,7 @@ ITS_OWN: dict[str, Callable[[World], object]] = {
     "of the same host, without an account": change(
         "UPDATE facts SET value = '' WHERE name = 'clio_account'"
     ),
-    "without pins": change("DELETE FROM facts WHERE name <> 'hash_key'"),
+    "without pins": change("DELETE FROM facts WHERE name NOT IN ('hash_key', 'run')"),
     "of a newer version": change("UPDATE schema_version SET version = 999"),
     "of another program": change("DROP TABLE schema_version"),
     "damaged": lambda world: world.state.write_text("Dear Sir or Madam,\n" * 500),

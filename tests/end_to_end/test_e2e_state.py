@@ -175,7 +175,6 @@ DAMAGED: dict[str, Callable[[World], None]] = {
     "version 0": _after("UPDATE schema_version SET version = 0"),
     "version -5": _after("UPDATE schema_version SET version = -5"),
     "version 1, and it is not": _after("UPDATE schema_version SET version = 1"),
-    "version 1.5": _after("UPDATE schema_version SET version = 1.5"),
     "no version": _after("DELETE FROM schema_version"),
     "no table of runs": _after("DROP TABLE runs"),
     "no column": _after("ALTER TABLE facts RENAME COLUMN value TO worth"),

@@ -2,10 +2,10 @@
 
 import os
 import signal
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from planting import opened
 from world import World
 
 
@@ -157,19 +157,17 @@ def test_time_is_that_of_the_firm(world: World) -> None:
 
 def test_large_ledger(world: World) -> None:
     """Counted, never listed: a hundred thousand closings are told like one."""
-    database = sqlite3.connect(world.state)
     now = int(datetime.now(UTC).timestamp())
-    database.execute(
-        "INSERT INTO closings (firm, matter_id, closed_on, state, command, rule, etag, noticed_at,"
-        " read_at, read_in_run, decided_in_run, position, marked, resent, approval, tries,"
-        " claimed_at, claimed_in_run, changed_at)"
-        " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
-        " SELECT 'default', i, '2026-01-01', iif(i % 10, 'sent', 'dead'), 'sync', 'both', '', ?,"
-        " ?, 1, 1, i, 0, 0, 0, 0, ? - i * 600, 1, ? FROM n",
-        (now, now, now, now),
-    )
-    database.commit()
-    database.close()
+    with opened(world.state) as database:
+        database.execute(
+            "INSERT INTO closings (firm, matter_id, closed_on, contact_id, state, command, rule,"
+            " etag, noticed_at, read_at, read_in_run, changed_in_run, position, in_doubt, resent,"
+            " approval, tries, claimed_at, claimed_in_run, changed_at)"
+            " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+            " SELECT 1, i, '2026-01-01', i, iif(i % 10, 'sent', 'dead'), 'sync', 'both',"
+            " '', ?, ?, 1, 1, i, 0, 0, 0, 0, ? - i * 600, 1, ? FROM n",
+            (now, now, now, now),
+        )
     found = status(world, 65)
     assert groups(found["dead"]) == {("sync", None): 10_000}
     assert sum(entry["closings"] for entry in found["handed_over"]) < 14 * 144

@@ -1,12 +1,11 @@
 """Golden transcripts of the commands that look at the state, and of those that put it right."""
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from full_day import full_day
 from golden_files import Golden
+from planting import sql
 from transcripts import Transcript
 from world import World
 
@@ -106,12 +105,11 @@ def test_verify(office: World, golden: Golden) -> None:
     done.note("The ledger has lost two closings.")
     done.run("verify", "--against-clio", "60")
     done.run("verify", "--against-clio", "60", "--json")
-    with closing(sqlite3.connect(office.state)) as database, database:
-        database.execute("UPDATE closings SET reason = 'opted_out' WHERE state = 'sent'")
+    sql(office.state, "UPDATE closings SET cause = 'a whim' WHERE state = 'sent'")
     Path(f"{office.state}.lock").chmod(0o644)
     office.state.parent.chmod(0o755)
     office.private = False
-    done.note("A reason was written by hand, and others may read the lock and the folder.")
+    done.note("A cause was written by hand, and others may read the lock and the folder.")
     done.run("verify", "--against-clio", "60", CLIO_ACCESS_TOKEN="withdrawn")
     office.state.write_text("Dear Sir or Madam,\n" * 500)
     done.note("The state is a letter.")

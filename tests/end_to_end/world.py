@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import leaks
+import planting
 from forkserver import ForkServer
 from rig import Sandbox, faults
 
@@ -103,6 +103,13 @@ class Ran:
     def order(self) -> list[int]:
         """Return the ids of the matters that were to be sent, in the order of sending."""
         return [e["matter_id"] for e in self.json["decisions"] if e["decision"] == "send"]
+
+
+_LOSE = (
+    "DELETE FROM changes WHERE closing IN (SELECT number FROM closings WHERE matter_id = ?)",
+    "DELETE FROM people WHERE closing IN (SELECT number FROM closings WHERE matter_id = ?)",
+    "DELETE FROM closings WHERE matter_id = ?",
+)
 
 
 class World:
@@ -281,10 +288,9 @@ class World:
 
     def lose(self, *matters: int) -> None:
         """Take all closings of these matters out of the ledger, as if half a copy were put back."""
-        with closing(sqlite3.connect(self.state)) as database, database:
-            for table in ("changes", "people", "closings"):
-                for matter in matters:
-                    statement = f"DELETE FROM {table} WHERE matter_id = ?"  # noqa: S608
+        with planting.opened(self.state) as database:
+            for matter in matters:
+                for statement in _LOSE:
                     database.execute(statement, (matter,))
 
     # What must always hold

@@ -242,7 +242,7 @@ def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:
 
 def check_ledger(found: Books) -> None:
     """Check the ledger by itself: it is sound, and every row is what its changes explain."""
-    assert not found.problems, f"SQLite finds the state broken: {found.problems}"
+    assert not found.problems, f"the state is broken: {found.problems}"
     states: dict[tuple[int, str], tuple[str, str | None]] = {}
     for change in found.changes:
         key = change.matter, change.closed_on
@@ -274,15 +274,15 @@ def check_ledger_against_broadly(world: World, found: Books, told: Circumstances
         assert transaction_id in rows, f"{transaction_id} was accepted and is in no ledger"
         row = rows[transaction_id]
         known = row.state in ("sent", "held", "sending") or row.reason == "dropped"
-        assert known or is_marked(row), f"{row} was accepted, and may be asked again"
+        assert known or is_in_doubt(row), f"{row} was accepted, and may be asked again"
 
 
-def is_marked(row: Row) -> bool:
+def is_in_doubt(row: Row) -> bool:
     """Tell whether a row counts as asked because it is in doubt.
 
     That holds where it is tried again, or was resent and then got another result.
     """
-    return bool(row.marked) and (row.state in ("pending", "dead") or row.reason == "suppressed")
+    return bool(row.in_doubt) and (row.state in ("pending", "dead") or row.reason == "suppressed")
 
 
 def check_nothing_leaks(world: World) -> None:

@@ -112,6 +112,11 @@ class Drill(World):
         assert ran.code in (KILLED, *DONE), ran.err
         return ran.code == KILLED
 
+    def lasting(self) -> int:
+        """Return how many bytes of the state's log the last run has made sure to outlive a cut."""
+        told = Path(f"{self._points}.lasting")
+        return int(told.read_text()) if told.exists() else 0
+
     def put_back(self, copy: Path, told: Circumstances, accepted: int) -> None:
         """Put an old copy of the state back, made when Broadly had accepted so many items.
 
@@ -175,8 +180,8 @@ class Drill(World):
 
     def _environment(self, settings: Mapping[str, str | None]) -> dict[str, str]:
         environment = super()._environment(settings)
-        self._points.unlink(missing_ok=True)
-        self._slept.unlink(missing_ok=True)
+        for file in (self._points, Path(f"{self._points}.lasting"), self._slept):
+            file.unlink(missing_ok=True)
         more = {"POINTS": str(self._points), "KILL_AT": str(self.kill_at)}
         more |= {"SLEPT": str(self._slept)}
         more |= {"VARIANT": self.variant} if self.variant else {}

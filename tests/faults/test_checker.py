@@ -2,9 +2,8 @@
 checker says what is wrong with it."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ import books
 import checker
 import pytest
 from drill import Drill, MakeDrill
+from planting import opened, sql
 from rig import Exchange
 
 Falsify = Callable[[Drill], object]
@@ -170,25 +170,24 @@ TAKEN_OTHERWISE["a POST came 0:10:00 after one"] = _sent_soon_after_a_doubt
 
 def _state(statement: str, *values: object) -> Falsify:
     def falsify(drill: Drill) -> None:
-        with closing(sqlite3.connect(drill.state)) as database:
+        with opened(drill.state) as database:
             database.execute(statement, values)
-            database.commit()
 
     return falsify
 
 
-def _row(matter: int, state: str, reason: str | None, *, marked: bool = False) -> Falsify:
+def _row(matter: int, state: str, reason: str | None, *, in_doubt: bool = False) -> Falsify:
     """Write these into a row, and into its last change as well."""
 
     def falsify(drill: Drill) -> None:
         _state(
-            "UPDATE closings SET state = ?, reason = ?, marked = ? WHERE matter_id = ?",
-            state, reason, marked, matter,
+            "UPDATE closings SET state = ?, reason = ?, in_doubt = ? WHERE matter_id = ?",
+            state, reason, in_doubt, matter,
         )(drill)  # fmt: skip
         _state(
             "UPDATE changes SET to_state = ?, reason = ? WHERE (run, position) IN"
-            " (SELECT run, position FROM changes WHERE matter_id = ?"
-            " ORDER BY run DESC, position DESC LIMIT 1)",
+            " (SELECT run, changes.position FROM changes JOIN closings ON closing = number"
+            " WHERE matter_id = ? ORDER BY run DESC, changes.position DESC LIMIT 1)",
             state, reason, matter,
         )(drill)  # fmt: skip
 
@@ -199,11 +198,18 @@ def _gone(matter: int) -> Falsify:
     """Take a closing out of the ledger without a trace."""
 
     def falsify(drill: Drill) -> None:
-        _state("DELETE FROM people WHERE matter_id = ?", matter)(drill)
-        _state("DELETE FROM changes WHERE matter_id = ?", matter)(drill)
-        _state("DELETE FROM closings WHERE matter_id = ?", matter)(drill)
+        drill.lose(matter)
 
     return falsify
+
+
+def _without_an_index(drill: Drill) -> None:
+    """Take the index away, and leave its page."""
+    sql(
+        drill.state,
+        "PRAGMA writable_schema = ON",
+        "DELETE FROM sqlite_master WHERE name = 'closings_dead'",
+    )
 
 
 def _closed_later(drill: Drill) -> None:
@@ -218,9 +224,11 @@ def _watermark(moment: str) -> Falsify:
 
 
 HELD_OTHERWISE: dict[str, Falsify] = {
-    "SQLite finds the state broken": _state("DELETE FROM closings WHERE matter_id = 5003"),
+    "the state is broken: .*Page": _without_an_index,
+    "the state is broken: .*of no closing": _state("DELETE FROM closings WHERE matter_id = 5003"),
     "matter 5003 has a gap in its changes": _state(
-        "UPDATE changes SET from_state = 'held' WHERE matter_id = 5003"
+        "UPDATE changes SET from_state = 'held' WHERE closing IN"
+        " (SELECT number FROM closings WHERE matter_id = 5003)"
     ),
     "is not what its last change says": _state(
         "UPDATE closings SET reason = 'no_channel' WHERE matter_id = 5003"
@@ -231,7 +239,7 @@ HELD_OTHERWISE: dict[str, Falsify] = {
     r"matter 5003 \(sent, None\) was never accepted": _row(5003, "sent", None),
     "matter 5001 .* was accepted, and may be asked again": _row(5001, "pending", None),
     r"matter 5001 \(skipped, asked.*\) was accepted": _row(
-        5001, "skipped", "asked_recently", marked=True
+        5001, "skipped", "asked_recently", in_doubt=True
     ),
     r"matter 5001 \(skipped, suppressed\) was accepted": _row(5001, "skipped", "suppressed"),
     r"matter 5001 \(dead, None\) was accepted": _row(5001, "dead", None),
@@ -289,9 +297,9 @@ def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
     ("state", "reason"),
     [("pending", "unknown_outcome"), ("dead", None), ("skipped", "suppressed")],
 )
-def test_what_is_marked_counts_as_asked(drill: Drill, state: str, reason: str | None) -> None:
+def test_what_is_in_doubt_counts_as_asked(drill: Drill, state: str, reason: str | None) -> None:
     """Its answer was lost once; what Broadly says of a later attempt does not undo that."""
-    _row(5001, state, reason, marked=True)(drill)
+    _row(5001, state, reason, in_doubt=True)(drill)
     drill.judge()
 
 

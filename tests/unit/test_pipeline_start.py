@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from ends import OPT_IN, OPT_OUT
 from factories import NOW, TODAY, make_closing, make_policy
+from ledgers import put
 from runs import WANTED, Runs
 
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
@@ -195,7 +196,7 @@ def test_closing_found_sending_is_one_whose_outcome_is_unknown(
     runs: Runs, dedupes: bool, state: State
 ) -> None:
     """Held, where it cannot be found out what became of it; a person is told."""
-    runs.store.ledger.record([(None, make_closing(1, state=State.SENDING))], NOW)
+    put(runs.store, make_closing(1, state=State.SENDING))
     context = runs.sync(make_policy(dedupes=dedupes), limit=0)
     row = runs.row(1)
     assert (row.state, row.reason, row.in_doubt) == (state, Reason.UNKNOWN_OUTCOME, True)
@@ -206,7 +207,7 @@ def test_closing_found_sending_is_one_whose_outcome_is_unknown(
 
 def test_recovery_is_dated_when_it_was(runs: Runs) -> None:
     """The list of changes tells when a closing came to be held."""
-    runs.store.ledger.record([(None, make_closing(1, state=State.SENDING))], NOW)
+    put(runs.store, make_closing(1, state=State.SENDING))
     runs.clock.tick(hours=2)
     runs.sync()
     (story,) = runs.store.history.of_matter(1)

@@ -41,7 +41,8 @@ def given(**policy: Any) -> Given:
 
 def story(state: State, reason: Reason | None = None, **more: Any) -> Story:
     answer = more.pop("answer", None)
-    closing = make_closing(77, state=state, reason=reason, **more)
+    sent = {"claimed_at": LATER} if state in (State.SENDING, State.SENT) else {}
+    closing = make_closing(77, state=state, reason=reason, **sent | more)
     return Story(closing, (Step(LATER, 3, "sync", None, state, reason, None, answer),))
 
 

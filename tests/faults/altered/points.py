@@ -13,6 +13,8 @@ import signal
 import sqlite3
 from typing import Any
 
+FULL = 2
+"""SQLite's number for the setting with which a transaction lasts at once."""
 SECONDS_FOR_AN_ANSWER = 30
 """How long to wait until an answer lies unread."""
 
@@ -24,10 +26,18 @@ class _Points:
     """
 
     def __init__(self, path: str, kill_at: str) -> None:
+        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._kill_at = kill_at
         self._kill_by = signal.Signals[os.environ.get("KILL_BY", "SIGKILL")]
         self._number = 0
+
+    def note_lasting(self, state: str) -> None:
+        """Write down how many bytes of the state's log outlive a power cut from now on."""
+        log = f"{state}-wal"
+        size = os.path.getsize(log) if os.path.exists(log) else 0
+        with open(f"{self._path}.lasting", "w", encoding="ascii") as file:
+            file.write(str(size))
 
     def reach(self, name: str) -> None:
         """Pass the point with this name, or be killed there."""
@@ -78,6 +88,8 @@ def _watch_commits(points: _Points) -> None:
             points.reach("commit: undone")
             super().commit()
             self.written = self.total_changes
+            if self.execute("PRAGMA synchronous").fetchone()[0] == FULL:
+                points.note_lasting(self.execute("PRAGMA database_list").fetchone()[2])
             points.reach("commit: done")
 
     connect = sqlite3.connect

@@ -1,0 +1,55 @@
+"""Rows put into a state by hand, as no run could have put them there."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from clio_broadly_sync.store import Store
+
+_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+
+
+def connection_of(store: Store) -> sqlite3.Connection:
+    """Return a store's own connection, for what the program has no word for."""
+    return store._connection
+
+
+@contextmanager
+def unguarded(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Let anything be written inside: no trigger writes or forbids, and no condition is checked."""
+    with untriggered(connection):
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        try:
+            yield connection
+        finally:
+            connection.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@contextmanager
+def untriggered(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Let no trigger write or forbid anything inside; the conditions are checked."""
+    triggers = [tuple(row) for row in connection.execute(_TRIGGERS)]
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    try:
+        yield connection
+    finally:
+        for _, statement in triggers:
+            connection.execute(statement)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a state that no run has open, unguarded, and keep what is written inside."""
+    with closing(sqlite3.connect(path)) as connection:
+        with unguarded(connection):
+            yield connection
+        connection.commit()
+
+
+def sql(path: Path, statement: str, *more: str) -> None:
+    """Execute statements on a state that no run has open, unguarded; each must change a row."""
+    with opened(path) as connection:
+        for each in (statement, *more):
+            assert connection.execute(each).rowcount != 0, each
