@@ -117,7 +117,7 @@ def _needed(state: State = State.PENDING, **changes: Any) -> dict[str, Any]:
         needed = {"reason": Reason.OPTED_OUT}
     if state is State.HELD:
         needed = {"in_doubt": True, "reason": Reason.UNKNOWN_OUTCOME}
-    asked = state in (State.SENDING, State.SENT, State.HELD)
+    asked = state in (State.SENDING, State.SENT, State.HELD, State.DEAD)
     if asked or changes.get("in_doubt") or {"claimed_at", "claimed_in_run"} & changes.keys():
         needed |= {"claimed_at": NOW, "claimed_in_run": 1}
     return needed

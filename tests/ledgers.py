@@ -15,12 +15,23 @@ from clio_broadly_sync.store import Claim, Store
 
 Judge = Callable[[Closing, Asked], Closing | None]
 POLICY = make_policy()
+_STEPS = """
+    WITH steps (step, state) AS (VALUES (1, 'pending'), (2, 'sending'))
+    INSERT INTO changes (firm, closing, run, position, at, from_state, to_state, batch)
+    SELECT firm, number, claimed_in_run, position + step - 3, changed_at,
+        iif(step = 2, 'pending', NULL), steps.state, iif(step = 2, batch, NULL)
+    FROM steps JOIN closings ON steps.state <> closings.state
+    WHERE number > ? AND claimed_in_run > 0
+"""
 _NOTE = """
-    INSERT INTO changes (firm, closing, run, position, at, to_state, reason, cause, code, batch)
-    SELECT firm, number, changed_in_run, position, changed_at, state, reason, cause, code,
-        iif(state = 'sending', batch, NULL)
+    INSERT INTO changes
+        (firm, closing, run, position, at, from_state, to_state, reason, cause, code, batch)
+    SELECT firm, number, changed_in_run, position, changed_at, CASE
+            WHEN state = 'sending' THEN 'pending' WHEN claimed_in_run > 0 THEN 'sending' END,
+        state, reason, cause, code, iif(state = 'sending', batch, NULL)
     FROM closings WHERE number > ?
 """
+"""What is noted of closings that were claimed and are planted: the steps, and where they led."""
 
 
 def put(store: Store, *closings: Closing, at: datetime = NOW) -> None:
@@ -32,7 +43,8 @@ def put(store: Store, *closings: Closing, at: datetime = NOW) -> None:
     with untriggered(connection_of(store)) as connection:
         (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM closings").fetchone()
         store.ledger.record(pairs, at)
-        connection.execute(_NOTE, (last,))
+        for statement in (_STEPS, _NOTE):
+            connection.execute(statement, (last,))
 
 
 def row(store: Store, matter_id: int = 77) -> Closing:

@@ -9,7 +9,7 @@ from typing import Final
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.store import tables
-from clio_broadly_sync.store.tables import Column, Condition, Day, Index, OneOf, Table
+from clio_broadly_sync.store.tables import Column, Condition, Day, Index, Table
 
 RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
 """What to do about a state that is damaged."""
@@ -115,32 +115,26 @@ def index(described: Index) -> str:
 def triggers() -> Iterator[str]:
     """Yield the statements that make the triggers.
 
-    They write the list of changes, so that no code can forget it; they let no closing go a way that
-    is none; and they let nobody alter the list, or take a closing away.
+    They write the list of changes, so that no code can forget it, and no closing goes a way that
+    the list refuses; and they let nobody alter the list, or take a closing away.
     """
     differs = " OR ".join(f"old.{column} IS NOT new.{column}" for column in tables.TELLING)
     on_change = f"AFTER UPDATE OF {', '.join(tables.TELLING)} ON closings WHEN {differs}"
-    yield _trigger("closings_added", "AFTER INSERT ON closings", *_noting("NULL"))
-    yield _trigger("closings_changed", on_change, *_noting("old.state"))
+    yield _trigger("closings_added", "AFTER INSERT ON closings", _noting("NULL"))
+    yield _trigger("closings_changed", on_change, _noting("old.state"))
     for event, name in (("UPDATE", "changes"), ("DELETE", "changes"), ("DELETE", "closings")):
         stop = f"SELECT RAISE(ABORT, '{name} are kept as they are')"
         yield _trigger(f"{name}_kept_at_{event.lower()}", f"BEFORE {event} ON {name}", stop)
 
 
-def _noting(before: str) -> tuple[str, str]:
-    """Return the statements that stop a way that is none, and note a change.
-
-    `before` is the expression of the state before.
-    """
-    way = OneOf(f"coalesce({before}, '') || ' ' || new.state", tables.TRANSITION_WORDS)
-    stop = f"SELECT RAISE(ABORT, 'a way that no closing goes') WHERE NOT ({_condition(way)})"
+def _noting(before: str) -> str:
+    """Return the statement that notes a change; `before` is the expression of the state before."""
     noted = {**tables.NOTED, "from_state": before}
-    note = f"INSERT INTO changes ({', '.join(noted)}) VALUES ({', '.join(noted.values())})"
-    return stop, note
+    return f"INSERT INTO changes ({', '.join(noted)}) VALUES ({', '.join(noted.values())})"
 
 
-def _trigger(name: str, event: str, *steps: str) -> str:
-    return f"CREATE TRIGGER {name} {event} BEGIN {'; '.join(steps)}; END"
+def _trigger(name: str, event: str, step: str) -> str:
+    return f"CREATE TRIGGER {name} {event} BEGIN {step}; END"
 
 
 def _type(column: Column) -> str:

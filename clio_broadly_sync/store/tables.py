@@ -122,7 +122,7 @@ _STATES_WITH_REASONS: Final = tuple(
     for state, reasons in OF_STATE.items()
     for reason in sorted(map(_word, reasons))
 )
-TRANSITION_WORDS: Final = tuple(
+_WAYS: Final = tuple(
     f"{_word(before)} {after}"
     for before, following in TRANSITIONS.items()
     for after in sorted(map(_word, following))
@@ -191,6 +191,9 @@ CHANGES: Final = Table(
         *_integers("batch?"),
     ),
     key=("firm", "closing", "run", "position"),
+    checks={
+        "a way that a closing goes": OneOf("coalesce(from_state, '') || ' ' || to_state", _WAYS),
+    },
 )
 NOTED: Final[Mapping[str, str]] = {
     "firm": "new.firm",

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from factories import NOW, make_closing
 from ledgers import put, row
-from planting import sql
+from planting import sql, untriggered
 from whole import HELD, LATER, SENDING, SENT, SKIPPED, WAITS
 
 from clio_broadly_sync.domain.errors import StorageError
@@ -60,7 +60,7 @@ def test_ways_of_a_closing(store: Store, before: State | None, after: State) -> 
         store.ledger.record([(old, goes)], NOW)
         assert store.history.of_matter(77)[0].steps[-1][3:5] == (before, after)
     else:
-        with pytest.raises(StorageError, match="a way that no closing goes"):
+        with pytest.raises(StorageError, match="a way that a closing goes"):
             store.ledger.record([(old, goes)], NOW)
         assert store.integrity.sizes() == known
         assert old is None or row(store) == old
@@ -127,7 +127,10 @@ RUNS: Final[Mapping[str, tuple[Broken, ...]]] = {
     "the moments of a run": ((1, "started_at = -1"), (1, f"finished_at = {LATE}")),
     "the end of a run": ((1, "finished_at = NULL"), (1, "exit_code = NULL")),
 }
-BREAKS: Final = {"closings": CLOSINGS, "runs": RUNS}
+CHANGES: Final[Mapping[str, tuple[Broken, ...]]] = {
+    "a way that a closing goes": ((SENT, "from_state = 'sent'"), (WAITS, "to_state = 'dead'")),
+}
+BREAKS: Final = {"closings": CLOSINGS, "runs": RUNS, "changes": CHANGES}
 TYPES: Final = ("read_at = 'noon'", "changed_at = 1.5", "state = NULL", "etag = x'00'")
 """What no column takes."""
 
@@ -135,6 +138,7 @@ TYPES: Final = ("read_at = 'noon'", "changed_at = 1.5", "state = NULL", "etag = 
 UPDATE: Final = {
     "closings": "UPDATE closings SET {} WHERE number = {}",
     "runs": "UPDATE runs SET {} WHERE run = {}",
+    "changes": "UPDATE changes SET {} WHERE closing = {}",
 }
 STATEMENTS: Final = [
     pytest.param(name, UPDATE[table].format(change, key), id=f"{name}: {change}")
@@ -154,6 +158,7 @@ def test_row_that_cannot_be(path: Path, name: str, statement: str) -> None:
     """It is refused by its name; planted all the same, it is found."""
     with (
         closing(sqlite3.connect(path)) as connection,
+        untriggered(connection),
         pytest.raises(sqlite3.IntegrityError, match=f"^CHECK constraint failed: {name}$"),
     ):
         connection.execute(statement)

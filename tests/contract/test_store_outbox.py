@@ -167,11 +167,8 @@ def test_change_is_noted_beside_the_recovery_of_the_same_run(
     assert [key.matter_id for key in store.outbox.changed()] == [1]
     assert row(store, 2).state is left
     steps = store.history.of_matter(1)[0].steps
-    assert [(step.run, step.state) for step in steps] == [
-        (1, State.SENDING),
-        (2, left),
-        (2, State.SKIPPED),
-    ]
+    recovered = [(step.run, step.state) for step in steps if step.run == 2]
+    assert recovered == [(2, left), (2, State.SKIPPED)]
 
 
 def test_listing_holds_a_chunk_in_memory(store: Store) -> None:
