@@ -36,6 +36,8 @@ SKIPPED_FOR = {
     "not_opted_in", "opted_out", "company", "no_channel", "asked_recently", "suppressed",
     "dropped", "contact_hidden", "unreadable_field",
 }  # fmt: skip
+FINAL = {"suppressed", "dropped"}
+"""With these a row is skipped even where its client may have been asked."""
 WAITS_FOR = {
     "settling", "surge", "unavailable", "retry", "unknown_outcome", "contact_hidden",
     "unreadable_field", None,
@@ -259,7 +261,7 @@ def check_ledger(found: Books) -> None:
 def reasons_of(row: Row) -> set[str | None]:
     """Return the reasons that a row in this state may have."""
     known: dict[str, set[str | None]] = {"skipped": {*SKIPPED_FOR}, "pending": WAITS_FOR}
-    known |= {"held": {"unknown_outcome", *SKIPPED_FOR}, "dead": {"retry", None}}
+    known |= {"held": {"unknown_outcome", *SKIPPED_FOR} - FINAL, "dead": {"retry", None}}
     return known.get(row.state, {None})
 
 

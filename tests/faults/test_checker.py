@@ -15,6 +15,8 @@ from drill import Drill, MakeDrill
 from planting import opened, sql
 from rig import Exchange
 
+from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
+
 Falsify = Callable[[Drill], object]
 Show = Callable[[dict[str, Any]], object]
 CONTACTS, MATTERS = "/api/v4/contacts.json", "/api/v4/matters.json"
@@ -291,6 +293,14 @@ def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
     FALSE[sentence](drill)
     with pytest.raises(AssertionError, match=sentence):
         drill.judge()
+
+
+@pytest.mark.parametrize("state", State)
+def test_reasons_are_those_of_the_program(state: State) -> None:
+    """The checker has its own lists. No rule lets a closing without a close date wait yet."""
+    no_rule_yet = {Reason.NO_CLOSE_DATE} if state is State.PENDING else set()
+    row = books.Row(77, "2026-11-18", 1201, state.value, None, 0)
+    assert checker.reasons_of(row) == OF_STATE[state] - no_rule_yet
 
 
 @pytest.mark.parametrize(
