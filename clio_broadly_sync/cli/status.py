@@ -5,7 +5,7 @@ It reads the settings and the state, and asks nobody.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
@@ -18,7 +18,7 @@ from clio_broadly_sync.cli.output import PROGRAM, say
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
-from clio_broadly_sync.domain.reasons import FAULTS, WAITS, Reason
+from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Holder, Store, lock
 from clio_broadly_sync.store.overview import Group, PastRun
@@ -32,18 +32,6 @@ STOPS_MANY: Final = 5
 SILENCE: Final = timedelta(hours=2)
 """After so long without a `sync`, cron does not seem to run it."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
-_ACCESS: Final = "give the Clio user of this sign-in access to it"
-
-TO_DO: Final[Mapping[Reason | None, Sequence[str]]] = {
-    Reason.SURGE: (
-        f"look at them: `{_OUTBOX} list --reason surge`",
-        f"all is right: `{PROGRAM} sync --yes`",
-        f"it is not: `{_OUTBOX} drop --reason surge`",
-    ),
-    Reason.CONTACT_HIDDEN: (_ACCESS, f"which: `{_OUTBOX} list --reason contact_hidden`"),
-    Reason.UNREADABLE_FIELD: (_ACCESS, f"which: `{_OUTBOX} list --reason unreadable_field`"),
-}
-"""What a person can do about what waits for a person, by its reason."""
 
 
 @click.command()
@@ -141,7 +129,7 @@ class Status:
         return group.command is Command.BACKFILL and not backfills
 
     def _needs_a_person(self, group: Group) -> bool:
-        return self.is_left(group) or group.reason is Reason.SURGE or group.reason in FAULTS
+        return self.is_left(group) or bool(_to_do(group))
 
 
 def read_status(settings: Settings, store: Store, now: datetime) -> Status:
@@ -296,7 +284,7 @@ def _waiting(status: Status) -> Iterator[str]:
         if status.is_left(group):
             yield _do("run the same backfill again: no other run takes them; or drop them:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
-        for text in TO_DO.get(group.reason, ()):
+        for text in _to_do(group):
             yield _do(text)
     for group in status.sending:
         cut_short = "were on their way when a run was cut short; the next one settles it"
@@ -311,7 +299,14 @@ def _why(group: Group, status: Status) -> str:
     if group.command is Command.BACKFILL and group.reason in (None, Reason.UNAVAILABLE):
         left = "of a backfill that did not come to its end"
         return left if status.is_left(group) else "of a backfill; one is at work"
-    return WAITS.get(group.reason, str(group.reason))
+    if group.reason is None:
+        return "nothing speaks against them; they go with the next run"
+    return ABOUT[group.reason].waits or group.reason
+
+
+def _to_do(group: Group) -> tuple[str, ...]:
+    """Return what a person can do about closings that wait; nothing where they go by themselves."""
+    return ABOUT[group.reason].to_do if group.reason else ()
 
 
 def _outcomes(status: Status) -> Iterator[str]:

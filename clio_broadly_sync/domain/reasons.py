@@ -1,11 +1,11 @@
-"""The states of a closing and the reasons for them, with the words in which a person is told.
+"""The states of a closing and the reasons for them: one row of `ABOUT` says all about a reason.
 
 `cli/explain/sentences.py` fills in what stands in braces.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Final
+from enum import Enum, StrEnum
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import Cause
 
@@ -28,10 +28,9 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a closing was skipped, or why it waits. The words appear in the output and in `--json`.
+    """Why a closing was skipped, or why it waits.
 
-    First come the reasons by the matter, then those by the contact, those that are final, and those
-    for which a closing waits.
+    The words appear in the output and in `--json`.
     """
 
     NOT_CLOSED = "not_closed"
@@ -58,96 +57,268 @@ class Reason(StrEnum):
     UNREADABLE_FIELD = "unreadable_field"
 
 
-FINAL = frozenset({Reason.SUPPRESSED, Reason.DROPPED})
-"""Reasons to skip a closing that no run decides on anew."""
-FAULTS = frozenset({Reason.CONTACT_HIDDEN, Reason.UNREADABLE_FIELD})
-"""Reasons to wait that are faults of the record in Clio, not decisions."""
-_WAITS: Final = frozenset({Reason.SETTLING, Reason.SURGE, Reason.UNAVAILABLE, Reason.RETRY})
-_SKIPS: Final = frozenset(Reason) - _WAITS - {Reason.UNKNOWN_OUTCOME}
-OF_STATE: Final[Mapping[State, frozenset[Reason | None]]] = {
-    State.PENDING: FAULTS | _WAITS | {Reason.NO_CLOSE_DATE, Reason.UNKNOWN_OUTCOME, None},
-    State.SENDING: frozenset({None}),
-    State.SENT: frozenset({None}),
-    State.SKIPPED: _SKIPS,
-    State.DEAD: frozenset({Reason.RETRY, None}),
-    State.HELD: (_SKIPS - FINAL) | {Reason.UNKNOWN_OUTCOME},
-}
-"""The reasons that a closing in this state may have; None stands for no reason."""
+_NOT_SENT: Final = frozenset({State.SKIPPED, State.HELD})
+"""What is not sent is skipped; what is in doubt is held instead."""
+_WAITING: Final = frozenset({State.PENDING})
+
+
+class Kind(Enum):
+    """Of what kind a reason is, and in which states a closing may have one of that kind."""
+
+    MATTER = "matter", _NOT_SENT
+    """The matter speaks against sending it."""
+    CONTACT = "contact", _NOT_SENT
+    """The contact speaks against it, or what was sent to the same person before."""
+    FINAL = "final", frozenset({State.SKIPPED})
+    """It is skipped, and no run decides on it anew."""
+    WAITS = "waits", _WAITING
+    """Nothing speaks against it, and it waits for its turn."""
+    TRIED = "tried", _WAITING
+    """Broadly was asked and settled nothing; it is not tried again in the same run."""
+    FAULT = "fault", _NOT_SENT | _WAITING
+    """The record in Clio is at fault, which is no decision, so it waits until it is too old."""
+
+    def __init__(self, word: str, states: frozenset[State]) -> None:
+        self.states = states
+
+
+class OfCause(NamedTuple):
+    """What is said of a reason with a cause of which there is more to say."""
+
+    why: str
+    """In place of `About.why`."""
+    helps: str | None = None
+    """In place of `About.helps`."""
+
+
+class About(NamedTuple):
+    """All that there is to know about a reason."""
+
+    kind: Kind
+    why: str
+    """The end of the sentence that says why a closing was not sent, waits, or is held."""
+    helps: str | None = None
+    """What a person can do where a closing was skipped."""
+    out_of_sync: str | None = None
+    """What a person can do instead, where the next `sync` would not look at the closing anew, or
+    would skip it because of its date."""
+    by_cause: Mapping[str, OfCause] = {}
+    """By what the cause has before an id."""
+    waits: str | None = None
+    """Why closings wait, in the words of a list."""
+    helps_waiting: str | None = None
+    """What a person can do where a closing of `sync` waits; None where it goes by itself."""
+    to_do: tuple[str, ...] = ()
+    """The same, of closings in a list, in short lines."""
+    also: frozenset[State] = frozenset()
+    """The states in which a closing may have it beside those of its kind."""
+
 
 OF_CONTACT: Final = "contact:"
 """How the cause of `opted_out` begins where it is another contact's no; its id follows."""
-
 UNUSABLE: Final = "unusable_address"
 """The cause of `no_channel` where Clio shows an address that may be sent and cannot be used."""
 NOT_IN_FIELDS: Final = "not_in_fields"
 """The cause of `no_channel` where Clio shows only an address that BROADLY_FIELDS leaves out."""
 
-WHY: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: (
-        "Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)"
-    ),
-    Reason.NO_CLIENT: "the matter had no client when read on {read}",
-    Reason.NO_CLOSE_DATE: "the matter was closed without a close date when read on {read}",
-    Reason.CLOSED_BEFORE_START: (
-        "it closed on {closed_on}, before the start day of this program ({start_day})"
-    ),
-    Reason.CLOSED_TOO_LONG_AGO: (
-        "it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)"
-    ),
-    Reason.NOT_OPTED_IN: "the matter's {opt_in} box was not checked when read on {read}",
-    Reason.OPTED_OUT: "the contact's {opt_out} box was checked when read on {read}",
-    Reason.COMPANY: "the client is a company, and SYNC_COMPANIES leaves companies out",
-    Reason.NO_CHANNEL: (
-        "the contact had no e-mail address or phone number that can be used when read on {read}"
-    ),
-    Reason.ASKED_RECENTLY: (
-        "the same person had already been handed over when its turn came on {changed} "
-        "(SYNC_REASK_DAYS is {reask})"
-    ),
-    Reason.SUPPRESSED: "Broadly said on {changed} that this client does not want to be asked{code}",
-    Reason.DROPPED: "a person took it out of the outbox on {changed}",
-    Reason.SETTLING: (
-        "it rests until {settled} in case the matter is reopened (SYNC_SETTLE_HOURS), and is then "
-        "read again"
-    ),
-    Reason.SURGE: (
-        "it waits for a person's yes, because more matters closed than SYNC_MAX_NEW ({max_new}) "
-        "lets go in a day, or because the program had not run for three days"
-    ),
-    Reason.UNAVAILABLE: (
-        "the try on {changed} broke off before Broadly had it, and the next run tries again"
-    ),
-    Reason.RETRY: (
-        "Broadly asked on {changed} to try again later, which was done in {tries} of {most} runs"
-    ),
-    Reason.UNKNOWN_OUTCOME: "Broadly's answer to it was lost on {changed}",
-    Reason.CONTACT_HIDDEN: "Clio hid the contact from this sign-in when asked on {read}",
-    Reason.UNREADABLE_FIELD: (
-        "a box, or another part of the record in Clio, could not be read on {read}"
-    ),
-}
-"""The end of the sentence that says why a closing was not sent, waits, or is held."""
+_WITHOUT_REASON: Final = frozenset({State.PENDING, State.SENDING, State.SENT, State.DEAD})
+"""The states in which a closing may be without a reason."""
+_ACCESS: Final = "give the Clio user of this sign-in access to it"
 
-WHY_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
-    (Reason.OPTED_OUT, OF_CONTACT): (
-        "contact {other} in Clio, which has the same e-mail address or phone number, had the "
-        "{opt_out} box checked when it was last read before {changed}"
+ABOUT: Final[Mapping[Reason, About]] = {
+    Reason.NOT_CLOSED: About(
+        Kind.MATTER,
+        why="Clio did not show the matter as closed on {latest} (it is open, deleted or hidden)",
+        helps="Once it is closed in Clio, the next `sync` looks at it anew.",
+        out_of_sync=(
+            "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
+            "one: {backfill}"
+        ),
     ),
-    (Reason.NO_CHANNEL, UNUSABLE): (
-        "what Clio had as the contact's e-mail address or phone number when read on {read} cannot "
-        "be used"
+    Reason.NO_CLIENT: About(
+        Kind.MATTER,
+        why="the matter had no client when read on {read}",
+        helps="Name the client in Clio: the next `sync` then looks at it anew.",
+        out_of_sync="Name the client in Clio; then: {backfill}",
     ),
-    (Reason.UNAVAILABLE, Cause.PAUSE): (
-        "nobody was handed over on {changed}, because an answer of Broadly's had been lost before, "
-        "and a later run tries again (`clio-broadly-sync status` says from when on)"
+    Reason.NO_CLOSE_DATE: About(
+        Kind.MATTER,
+        why="the matter was closed without a close date when read on {read}",
+        helps=(
+            "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
+            "{start_day} or more than {max_age} days ago: {backfill}"
+        ),
+        out_of_sync="Type the date in Clio; then: {backfill}",
+        also=frozenset({State.PENDING}),
     ),
-    (Reason.NO_CHANNEL, NOT_IN_FIELDS): (
-        "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that the "
-        "contact had when read on {read}"
+    Reason.CLOSED_BEFORE_START: About(
+        Kind.MATTER,
+        why="it closed on {closed_on}, before the start day of this program ({start_day})",
+        helps="To hand it over all the same: {backfill}",
+    ),
+    Reason.CLOSED_TOO_LONG_AGO: About(
+        Kind.MATTER,
+        why="it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)",
+        helps="To hand it over all the same: {backfill}",
+    ),
+    Reason.NOT_OPTED_IN: About(
+        Kind.MATTER,
+        why="the matter's {opt_in} box was not checked when read on {read}",
+        helps=(
+            "Check the box in Clio, if this client is to be asked: the next `sync` then looks at "
+            "it anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
+        ),
+        out_of_sync="Check the box in Clio, if this client is to be asked; then: {backfill}",
+    ),
+    Reason.OPTED_OUT: About(
+        Kind.CONTACT,
+        why="the contact's {opt_out} box was checked when read on {read}",
+        helps="If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+        by_cause={
+            OF_CONTACT: OfCause(
+                "contact {other} in Clio, which has the same e-mail address or phone number, had "
+                "the {opt_out} box checked when it was last read before {changed}",
+                "If that is another person, or the box was checked by mistake: put contact {other} "
+                "right in Clio; then: {backfill}",
+            )
+        },
+    ),
+    Reason.COMPANY: About(
+        Kind.CONTACT,
+        why="the client is a company, and SYNC_COMPANIES leaves companies out",
+        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
+    ),
+    Reason.NO_CHANNEL: About(
+        Kind.CONTACT,
+        why=(
+            "the contact had no e-mail address or phone number that can be used when read on {read}"
+        ),
+        helps="Add one to the contact in Clio; then: {backfill}",
+        by_cause={
+            UNUSABLE: OfCause(
+                "what Clio had as the contact's e-mail address or phone number when read on {read} "
+                "cannot be used",
+                "Correct it in Clio (one whole address; one number without extension or note, from "
+                "abroad with + and its country code); then: {backfill}",
+            ),
+            NOT_IN_FIELDS: OfCause(
+                "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that "
+                "the contact had when read on {read}",
+                "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; "
+                "then: {backfill}",
+            ),
+        },
+    ),
+    Reason.ASKED_RECENTLY: About(
+        Kind.CONTACT,
+        why=(
+            "the same person had already been handed over when its turn came on {changed} "
+            "(SYNC_REASK_DAYS is {reask})"
+        ),
+    ),
+    Reason.SUPPRESSED: About(
+        Kind.FINAL,
+        why="Broadly said on {changed} that this client does not want to be asked{code}",
+        helps="This is final: it is not sent again.",
+    ),
+    Reason.DROPPED: About(
+        Kind.FINAL,
+        why="a person took it out of the outbox on {changed}",
+        helps="This is final: it is not looked at again.",
+    ),
+    Reason.SETTLING: About(
+        Kind.WAITS,
+        why=(
+            "it rests until {settled} in case the matter is reopened (SYNC_SETTLE_HOURS), and is "
+            "then read again"
+        ),
+        waits="they rest for SYNC_SETTLE_HOURS, then go by themselves",
+    ),
+    Reason.SURGE: About(
+        Kind.WAITS,
+        why=(
+            "it waits for a person's yes, because more matters closed than SYNC_MAX_NEW "
+            "({max_new}) lets go in a day, or because the program had not run for three days"
+        ),
+        waits="too many at once, or after a long silence: a person looks first",
+        helps_waiting=(
+            "If all that waits is right: `clio-broadly-sync sync --yes`; "
+            "if this one is not: `clio-broadly-sync outbox drop {matter}`."
+        ),
+        to_do=(
+            "look at them: `clio-broadly-sync outbox list --reason surge`",
+            "all is right: `clio-broadly-sync sync --yes`",
+            "it is not: `clio-broadly-sync outbox drop --reason surge`",
+        ),
+    ),
+    Reason.UNAVAILABLE: About(
+        Kind.WAITS,
+        why="the try on {changed} broke off before Broadly had it, and the next run tries again",
+        by_cause={
+            Cause.PAUSE: OfCause(
+                "nobody was handed over on {changed}, because an answer of Broadly's had been lost "
+                "before, and a later run tries again (`clio-broadly-sync status` says from when on)"
+            )
+        },
+        waits="the last try broke off, or Broadly has a pause; a later run tries again",
+    ),
+    Reason.RETRY: About(
+        Kind.TRIED,
+        why=(
+            "Broadly asked on {changed} to try again later, which was done in {tries} of {most} "
+            "runs"
+        ),
+        waits="Broadly asked to try again later",
+        also=frozenset({State.DEAD}),
+    ),
+    Reason.UNKNOWN_OUTCOME: About(
+        Kind.TRIED,
+        why="Broadly's answer to it was lost on {changed}",
+        waits="Broadly's answer was lost; they are tried again",
+        also=frozenset({State.HELD}),
+    ),
+    Reason.CONTACT_HIDDEN: About(
+        Kind.FAULT,
+        why="Clio hid the contact from this sign-in when asked on {read}",
+        helps="Give the Clio user of this sign-in access to the contact; then: {backfill}",
+        waits="Clio hides the contact from this sign-in",
+        helps_waiting=(
+            "Give the Clio user of this sign-in access to the contact. It is looked at again every "
+            "20 hours until it is too old."
+        ),
+        to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason contact_hidden`"),
+    ),
+    Reason.UNREADABLE_FIELD: About(
+        Kind.FAULT,
+        why="a box, or another part of the record in Clio, could not be read on {read}",
+        helps=(
+            "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
+        ),
+        waits="a box or a record in Clio cannot be read",
+        helps_waiting=(
+            "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is "
+            "looked at again every 20 hours until it is too old."
+        ),
+        to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason unreadable_field`"),
     ),
 }
-"""The same for a reason with a cause of which there is more to say. The key has of the cause what
-comes before an id."""
+"""The row of each reason."""
+
+
+def _of(kind: Kind) -> frozenset[Reason]:
+    return frozenset(reason for reason, about in ABOUT.items() if about.kind is kind)
+
+
+def _of_state(state: State) -> frozenset[Reason | None]:
+    found = {reason for reason, about in ABOUT.items() if state in about.kind.states | about.also}
+    return frozenset(found | {None} if state in _WITHOUT_REASON else found)
+
+
+FINAL: Final = _of(Kind.FINAL)
+TRIED: Final = _of(Kind.TRIED)
+FAULTS: Final = _of(Kind.FAULT)
+OF_STATE: Final = {state: _of_state(state) for state in State}
+"""The reasons that a closing in this state may have; None stands for no reason."""
 
 PAUSED: Final = (
     "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
@@ -155,87 +326,3 @@ PAUSED: Final = (
     "`clio-broadly-sync sync --yes` on a terminal."
 )
 """What is said of a pause after a lost answer."""
-
-HELPS_BY_CAUSE: Final[Mapping[tuple[Reason, str], str]] = {
-    (Reason.OPTED_OUT, OF_CONTACT): (
-        "If that is another person, or the box was checked by mistake: put contact {other} right "
-        "in Clio; then: {backfill}"
-    ),
-    (Reason.NO_CHANNEL, UNUSABLE): (
-        "Correct it in Clio (one whole address; one number without extension or note, from abroad "
-        "with + and its country code); then: {backfill}"
-    ),
-    (Reason.NO_CHANNEL, NOT_IN_FIELDS): (
-        "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; then: "
-        "{backfill}"
-    ),
-}
-"""What a person can do then."""
-
-HELPS: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: "Once it is closed in Clio, the next `sync` looks at it anew.",
-    Reason.NO_CLIENT: "Name the client in Clio: the next `sync` then looks at it anew.",
-    Reason.NO_CLOSE_DATE: (
-        "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
-        "{start_day} or more than {max_age} days ago: {backfill}"
-    ),
-    Reason.CLOSED_BEFORE_START: "To hand it over all the same: {backfill}",
-    Reason.CLOSED_TOO_LONG_AGO: "To hand it over all the same: {backfill}",
-    Reason.NOT_OPTED_IN: (
-        "Check the box in Clio, if this client is to be asked: the next `sync` then looks at it "
-        "anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
-    ),
-    Reason.OPTED_OUT: "If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
-    Reason.COMPANY: "If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
-    Reason.NO_CHANNEL: "Add one to the contact in Clio; then: {backfill}",
-    Reason.SUPPRESSED: "This is final: it is not sent again.",
-    Reason.DROPPED: "This is final: it is not looked at again.",
-    Reason.CONTACT_HIDDEN: (
-        "Give the Clio user of this sign-in access to the contact; then: {backfill}"
-    ),
-    Reason.UNREADABLE_FIELD: (
-        "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
-    ),
-}
-"""What a person can do where a closing was skipped."""
-
-OUT_OF_SYNC: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: (
-        "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
-        "one: {backfill}"
-    ),
-    Reason.NO_CLIENT: "Name the client in Clio; then: {backfill}",
-    Reason.NO_CLOSE_DATE: "Type the date in Clio; then: {backfill}",
-    Reason.NOT_OPTED_IN: "Check the box in Clio, if this client is to be asked; then: {backfill}",
-}
-"""What a person can do instead, where the next `sync` would not look at the closing anew, or would
-skip it because of its date."""
-
-BY_ITSELF: Final[Mapping[Reason, str]] = {
-    Reason.SURGE: (
-        "If all that waits is right: `clio-broadly-sync sync --yes`; "
-        "if this one is not: `clio-broadly-sync outbox drop {matter}`."
-    ),
-    Reason.CONTACT_HIDDEN: (
-        "Give the Clio user of this sign-in access to the contact. It is looked at again every "
-        "20 hours until it is too old."
-    ),
-    Reason.UNREADABLE_FIELD: (
-        "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is looked "
-        "at again every 20 hours until it is too old."
-    ),
-}
-"""What a person can do where a closing of `sync` waits; those with another reason go by
-themselves."""
-
-WAITS: Final[Mapping[Reason | None, str]] = {
-    None: "nothing speaks against them; they go with the next run",
-    Reason.SETTLING: "they rest for SYNC_SETTLE_HOURS, then go by themselves",
-    Reason.SURGE: "too many at once, or after a long silence: a person looks first",
-    Reason.UNAVAILABLE: "the last try broke off, or Broadly has a pause; a later run tries again",
-    Reason.RETRY: "Broadly asked to try again later",
-    Reason.UNKNOWN_OUTCOME: "Broadly's answer was lost; they are tried again",
-    Reason.CONTACT_HIDDEN: "Clio hides the contact from this sign-in",
-    Reason.UNREADABLE_FIELD: "a box or a record in Clio cannot be read",
-}
-"""Why closings wait, by their reason, in the words of a list."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clio_broadly_sync.domain.model import Approval, Closing, Due
-from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.reasons import FAULTS, TRIED
 from clio_broadly_sync.store import rows
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import ASKED, PENDING, quoted
 
 _FAULTS: Final = quoted(FAULTS)
-_TRIED: Final = quoted([Reason.RETRY, Reason.UNKNOWN_OUTCOME])
+_TRIED: Final = quoted(TRIED)
 
 IS_FAULT: Final = f"coalesce(closings.reason IN {_FAULTS}, false)"
 

@@ -16,7 +16,7 @@ from whole import HELD, LATER, SENDING, SENT, SKIPPED, WAITS
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.lifecycle import TRANSITIONS
 from clio_broadly_sync.domain.model import Key
-from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
 from clio_broadly_sync.store import Store, tables
 
 EVERY_REASON: Final = (None, *Reason)
@@ -83,14 +83,6 @@ def test_ways_that_no_table_may_allow() -> None:
     assert not allowed & NEVER
     assert allowed >= {(None, State.PENDING), (State.PENDING, State.SENDING)}
     assert (State.SENDING, State.SENT) in allowed
-
-
-def test_reasons_that_no_table_may_allow() -> None:
-    """A no is final for nobody who may have been asked; what goes on says nothing against it."""
-    assert OF_STATE[State.SENDING] == OF_STATE[State.SENT] == {None}
-    assert not OF_STATE[State.PENDING] & {Reason.OPTED_OUT, Reason.NOT_OPTED_IN, *FINAL}
-    assert not OF_STATE[State.HELD] & {None, *FINAL}
-    assert None not in OF_STATE[State.SKIPPED]
 
 
 # Conditions.

@@ -15,7 +15,6 @@ from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.explain import answer as explanation
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
-from clio_broadly_sync.domain import reasons
 from clio_broadly_sync.domain.model import Command, Key, SyncRule
 from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
 from clio_broadly_sync.store.history import Step, Story
@@ -170,12 +169,6 @@ def test_closings_that_are_told_otherwise(golden: Golden) -> None:
             for name, told in SPECIAL.items()
         ),
     )
-
-
-def test_every_reason_is_in_the_table() -> None:
-    """A new one needs its words, and so does a new state."""
-    assert reasons.WHY.keys() == set(Reason)
-    assert explanation.STATES.keys() == set(State)
 
 
 @pytest.mark.parametrize("reason", ANEW)

@@ -14,14 +14,11 @@ from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
 from clio_broadly_sync.domain.reasons import (
-    BY_ITSELF,
+    ABOUT,
     FAULTS,
-    HELPS,
-    HELPS_BY_CAUSE,
     OF_CONTACT,
-    OUT_OF_SYNC,
-    WHY,
-    WHY_BY_CAUSE,
+    About,
+    OfCause,
     Reason,
     State,
 )
@@ -66,7 +63,7 @@ def of_contact(reason: Reason, cause: str | None, read_at: datetime, given: Give
     `read_at` is when Clio was asked for the contact (aware UTC).
     """
     parts = {"read": output.moment(read_at, given.zone), "opt_out": given.opt_out}
-    return _why(reason, cause).format_map(parts)
+    return _about(reason, cause).why.format_map(parts)
 
 
 def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
@@ -106,7 +103,7 @@ def _waits(closing: Closing, given: Given) -> str:
             "it again and decides."
         )
     if closing.reason is not None:
-        return f"Not handed over yet: {_why(closing.reason, closing.cause)}."
+        return f"Not handed over yet: {_about(closing.reason, closing.cause).why}."
     if _may_be_taken(closing, given):
         return "Not handed over yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
@@ -141,15 +138,15 @@ def _skipped(closing: Closing) -> str:
     reason = closing.reason
     if reason is None:
         return "Not handed over: it was passed over on {changed}."
+    why = _about(reason, closing.cause).why
     if reason is Reason.SUPPRESSED:
-        return f"Not asked: {WHY[reason]}."
+        return f"Not asked: {why}."
     if reason is Reason.DROPPED and closing.in_doubt:
         return (
-            f"Perhaps handed over: Broadly's answer was lost, and {WHY[reason]}, so it is not sent "
-            "again."
+            f"Perhaps handed over: Broadly's answer was lost, and {why}, so it is not sent again."
         )
     too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if reason in FAULTS else ""
-    return f"Not handed over: {_why(reason, closing.cause)}{too_old}."
+    return f"Not handed over: {why}{too_old}."
 
 
 def _held(closing: Closing) -> str:
@@ -161,17 +158,17 @@ def _held(closing: Closing) -> str:
         )
     return (
         "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
-        f"{_why(reason, closing.cause)}."
+        f"{_about(reason, closing.cause).why}."
     )
 
 
-def _why(reason: Reason, cause: str | None) -> str:
-    return WHY_BY_CAUSE.get((reason, _kind(cause)), WHY[reason])
+def _about(reason: Reason, cause: str | None) -> About | OfCause:
+    """Return what is said of the reason, or of its cause where there is more to say of that.
 
-
-def _kind(cause: str | None) -> str:
-    """Return what a cause has before an id, which is all of it where it names none."""
-    return "".join((cause or "").partition(":")[:2])
+    What counts of a cause is what stands before an id, which is all of it where it names none.
+    """
+    about = ABOUT[reason]
+    return about.by_cause.get("".join((cause or "").partition(":")[:2]), about)
 
 
 def _helps(closing: Closing, given: Given) -> str | None:
@@ -183,7 +180,7 @@ def _helps(closing: Closing, given: Given) -> str | None:
         case State.PENDING if closing.command is Command.BACKFILL:
             return f"Run the same `backfill` again: {{backfill}} Or take it out: {out}."
         case State.PENDING:
-            return BY_ITSELF.get(closing.reason) if closing.reason else None
+            return ABOUT[closing.reason].helps_waiting if closing.reason else None
         case State.SKIPPED:
             return _helps_skipped(closing, given)
         case State.DEAD:
@@ -204,9 +201,9 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
-    if reason in OUT_OF_SYNC and _is_out_of_sync(closing, given):
-        return OUT_OF_SYNC[reason]
-    return HELPS_BY_CAUSE.get((reason, _kind(closing.cause)), HELPS.get(reason))
+    if (instead := ABOUT[reason].out_of_sync) and _is_out_of_sync(closing, given):
+        return instead
+    return _about(reason, closing.cause).helps
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
