@@ -24,7 +24,7 @@ from ledgers import POLICY, claim, firm, next_run, put, recover, release, row, s
 from watched import connection_of
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.errors import BusyError
+from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -771,3 +771,10 @@ def test_receipt_waits_long_for_whoever_holds_the_database(store: Store) -> None
     patient = told.index("PRAGMA busy_timeout = 60000")
     assert "BEGIN IMMEDIATE" in told[patient:]
     assert told[-1] == "PRAGMA busy_timeout = 5000"
+
+
+def test_closing_that_is_gone_is_not_passed_over(store: Store) -> None:
+    """Whoever changes it must hear that nothing was changed, or a client is asked again."""
+    gone = make_closing()._replace(number=9)
+    with pytest.raises(StorageError, match="a closing is gone from it"):
+        store.ledger.record([(gone, gone._replace(reason=Reason.SETTLING))], NOW)

@@ -345,7 +345,10 @@ def test_what_is_not_idle_is_found(drill: Drill) -> None:
 
 NEVER_WRITTEN: dict[str, Falsify] = {
     "the ledger was changed": _row(5003, "skipped", "no_channel"),
-    "changes were added": _state("UPDATE changes SET reason = 'company' WHERE matter_id = 5003"),
+    "changes were added": _state(
+        "UPDATE changes SET reason = 'company' WHERE closing ="
+        " (SELECT number FROM closings WHERE matter_id = 5003)"
+    ),
     "facts were changed": _watermark("2026-01-01T00:00:00+00:00"),
 }
 

@@ -108,8 +108,10 @@ def no_fence() -> None:
     """Let a run go on writing although another one has begun since."""
 
     @contextmanager
-    def transaction(self: Writer, connection: Connection) -> Iterator[Connection]:
-        with database.transaction(connection):
+    def transaction(
+        self: Writer, connection: Connection, *, lasting: bool = True
+    ) -> Iterator[Connection]:
+        with database.transaction(connection, lasting=lasting):
             yield connection
 
     Writer.transaction = transaction  # type: ignore[method-assign]
