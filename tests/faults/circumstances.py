@@ -147,7 +147,12 @@ class Circumstances:
         kept = deepcopy(then)
         self.backfills, self.dropped = kept.backfills, kept.dropped
         done = {(name, times) for name, times in self.resent if accepted.count(name) > times}
-        self.resent = kept.resent | done
+        again = {
+            (name, accepted.count(name))
+            for name, times in kept.resent
+            if accepted[:copied].count(name) == times  # in the copy it still waits to be sent again
+        }
+        self.resent = kept.resent | done | again
         self.forgotten.append(Forgotten(copied, len(accepted)))
         self.unread.append(Unread(then.last_mark, self.last_mark))
 

@@ -126,6 +126,18 @@ def test_an_old_copy_that_is_put_back_forgets_what_people_did(drill: Drill) -> N
     _asked_twice(drill)
 
 
+def test_what_waits_to_be_sent_again_in_an_old_copy_may_go_once_more(drill: Drill) -> None:
+    """It was resent before the copy was made, and accepted after that; a further time is too many."""
+    drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
+    then = deepcopy(drill.circumstances)
+    _again(drill)
+    _put_back(drill, then, copied=1)
+    _again(drill)
+    _not_asked_twice(drill)
+    _again(drill)
+    _asked_twice(drill)
+
+
 def test_an_old_copy_that_is_put_back_undoes_nothing(drill: Drill) -> None:
     """What was resent, and accepted again, was so before; but a third time is one too many."""
     then = deepcopy(drill.circumstances)
