@@ -1,7 +1,7 @@
 """What `check` and `verify` find: a line each, an object in JSON, and one exit code for all."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -85,13 +85,5 @@ def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:
     return {
         "command": "check",
         "outcome": outcome_of(code),
-        "findings": [
-            {
-                "about": finding.about,
-                "level": str(finding.level),
-                "says": finding.says,
-                "exit_code": finding.exit_code,
-            }
-            for finding in found
-        ],
+        "findings": [asdict(finding) for finding in found],
     }

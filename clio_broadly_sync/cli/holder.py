@@ -29,14 +29,12 @@ def lines(holder: Holder | None, ago: Callable[[datetime], str]) -> Iterator[str
         yield f"           {holder.process}"
 
 
-def as_object(holder: Holder | None) -> dict[str, Any] | None:
-    """Return the holder as `status --json` shows it; None where nobody holds the state."""
-    if holder is None:
-        return None
+def as_object(holder: Holder) -> dict[str, Any]:
+    """Return the holder as `status --json` shows it."""
     return {
         "command": holder.command,
-        "since": output.iso(holder.since),
+        "since": holder.since,
         "pid": holder.pid,
         "host": holder.host,
-        "quiet_seconds": int(holder.quiet.total_seconds()),
+        "quiet_seconds": holder.quiet,
     }

@@ -145,7 +145,7 @@ def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
 def _json(store: Store, chosen: Selection) -> Iterator[str]:
     for number, listed in enumerate(store.outbox.listed(chosen)):
         entry = _entry(listed) | {"since": output.iso(listed.since)}
-        yield (", " if number else "") + json.dumps(entry)
+        yield (", " if number else "") + json.dumps(entry, default=str)
 
 
 def _entry(listed: Listed) -> dict[str, Any]:
@@ -153,13 +153,14 @@ def _entry(listed: Listed) -> dict[str, Any]:
     return {
         "matter_id": closing.key.matter_id,
         "contact_id": closing.contact_id,
-        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
+        "closed_on": closing.key.closed_on,
         "state": SHOWN[closing.state],
-        "reason": closing.reason and str(closing.reason),
-        "command": str(closing.command),
+        "reason": closing.reason,
+        "command": closing.command,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
         "tries": closing.tries,
         "code": listed.code,
+        "since": listed.since,
     }
 
 
@@ -340,25 +341,17 @@ class _Task:
     def print(self, code: int, store: Store | None) -> None:
         """Print the result for a person or as one JSON object; `store` is None where it failed."""
         if self._as_json:
-            for piece in self._json(code, store):
-                click.echo(piece, nl=False)
+            output.print_json(self._object(code, store))
         elif self._changed:
             say(f"{self._changed} {self._remedy.done}")
 
-    def _json(self, code: int, store: Store | None) -> Iterator[str]:
-        """Yield the object in pieces, because the closings may be many."""
-        figures = {
-            "command": f"outbox {self._remedy.name}",
-            "outcome": outcome_of(code),
-            "found": {word: self._counts[state] for state, word in SHOWN.items()},
-            "changed": self._changed,
-        }
-        yield json.dumps(figures).removesuffix("}") + ', "closings": ['
-        keys = store.outbox.changed() if store is not None and self._changed else ()
-        for number, key in enumerate(keys):
-            entry = {"matter_id": key.matter_id, "closed_on": key.closed_on and str(key.closed_on)}
-            yield (", " if number else "") + json.dumps(entry)
-        yield "]}\n"
+    def _object(self, code: int, store: Store | None) -> Iterator[tuple[str, Any]]:
+        yield "command", f"outbox {self._remedy.name}"
+        yield "outcome", outcome_of(code)
+        yield "found", {word: self._counts[state] for state, word in SHOWN.items()}
+        yield "changed", self._changed
+        keys = store.outbox.changed() if store is not None and self._changed else iter(())
+        yield "closings", (key._asdict() for key in keys)
 
     def _recover(self, store: Store, dedupes: bool) -> int:
         """Recover what earlier runs left; return how many rows became held.

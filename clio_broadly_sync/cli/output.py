@@ -3,6 +3,7 @@
 What a run or a command says is in its own module; log lines are in `cli/logs.py`.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TextIO
 
@@ -205,9 +206,50 @@ def length(time: timedelta) -> str:
     return f"{seconds} second" + ("" if seconds == 1 else "s")
 
 
-def iso(at: datetime | None) -> str | None:
+def iso(at: datetime) -> str:
     """Return a moment (aware UTC) as `--json` shows it, such as `2026-11-20T22:05:00Z`."""
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+# What `--json` prints.
+
+
+def print_json(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print one JSON object on stdout; a value that is an iterator becomes an array.
+
+    Such an array may be long, so nothing is gathered: each pair and each item is taken only when
+    all before it has been written.
+    """
+    for piece in _object(pairs):
+        sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    before = "{"
+    for key, value in pairs:
+        yield f'{before}"{key}": '
+        yield from _array(value) if isinstance(value, Iterator) else [_spelled(value)]
+        before = ", "
+    yield "}\n"
+
+
+def _array(items: Iterator[Any]) -> Iterator[str]:
+    yield "["
+    for number, item in enumerate(items):
+        yield (", " if number else "") + _spelled(item)
+    yield "]"
+
+
+def _spelled(value: Any) -> str:
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: date | timedelta) -> str | int:
+    """Return a moment as `iso` does, a date as in `2026-11-20`, a length of time in seconds."""
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    return iso(value) if isinstance(value, datetime) else value.isoformat()
 
 
 # Questions, wrong usage, and bugs.

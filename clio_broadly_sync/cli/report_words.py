@@ -1,7 +1,6 @@
 """A run's report in words and as JSON; how it is counted is in `pipeline/report.py`."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from clio_broadly_sync.store import SurgeFigures
 FEWEST_TOGETHER = 10
 """Edits within minutes are worth a sentence where there are at least so many, and they are at least
 half of all; fewer of them are only a busy hour."""
+_DELIVERY: Final = ("sent", "duplicate", "suppressed", "rejected", "held", "waiting")
 _LIST: Final = "clio-broadly-sync outbox list"
 
 
@@ -24,19 +24,11 @@ def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
 
     In a dry run all of `delivery` is 0, because nothing is sent.
     """
-    delivery = {
-        "sent": report.sent,
-        "duplicate": report.duplicate,
-        "suppressed": report.suppressed,
-        "rejected": report.rejected,
-        "held": report.held,
-        "waiting": report.waiting,
-    }
     return {
         "matters_read": report.matters_read,
         "to_send": report.to_send,
-        "skipped": dict(report.skipped),
-        "delivery": dict.fromkeys(delivery, 0) if dry_run else delivery,
+        "skipped": report.skipped,
+        "delivery": {name: 0 if dry_run else getattr(report, name) for name in _DELIVERY},
     }
 
 
@@ -46,29 +38,10 @@ def entry(closing: Closing) -> dict[str, Any]:
     return {
         "matter_id": closing.key.matter_id,
         "contact_id": closing.contact_id,
-        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
-        "decision": str(decision.verdict),
-        "reason": decision.reason and str(decision.reason),
+        "closed_on": closing.key.closed_on,
+        "decision": decision.verdict,
+        "reason": decision.reason,
     }
-
-
-def watermark(report: Report) -> dict[str, str | None]:
-    """Return the watermark as it was when the run began and when it ended, for `--json`."""
-    return {"from": _moment(report.watermark_from), "to": _moment(report.watermark_to)}
-
-
-def as_json(counters: Mapping[str, Any], decided: Iterable[Closing] | None) -> Iterator[str]:
-    """Yield the JSON object in pieces, because the decisions may be many.
-
-    Where `decided` is None, the object has no `decisions`.
-    """
-    yield json.dumps(counters).removesuffix("}")
-    if decided is not None:
-        yield ', "decisions": ['
-        for number, closing in enumerate(decided):
-            yield (", " if number else "") + json.dumps(entry(closing))
-        yield "]"
-    yield "}\n"
 
 
 def results(report: Report, code: int, command: Command, *, dry_run: bool) -> list[str]:
@@ -192,10 +165,6 @@ def table(closings: Iterable[Closing]) -> Iterator[str]:
             f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
             f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
         )
-
-
-def _moment(value: datetime | None) -> str | None:
-    return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
 # A surge: how many closings wait, how far back their close dates reach, whether they were closed in

@@ -320,8 +320,10 @@ class Run:
         if self.as_json:
             for line in report_words.beside(self.report):
                 log.warning(line)
-            for piece in report_words.as_json(self._counters(code), decided):
-                sys.stdout.write(piece)
+            counters = self._counters(code)
+            if decided is not None:
+                counters["decisions"] = map(report_words.entry, decided)
+            output.print_json(counters.items())
         else:
             tell = say if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
@@ -329,19 +331,17 @@ class Run:
                 tell(line)
             for line in results:
                 tell(line)
-        sys.stdout.flush()
 
     def _counters(self, code: int) -> dict[str, Any]:
-        clients = self._clients
+        clients, report = self._clients, self.report
+        walked = {"from": report.watermark_from, "to": report.watermark_to}
         return {
             "run_id": self.run_id,
-            "command": str(self.command),
+            "command": self.command,
             "dry_run": self.dry_run,
             "outcome": outcome_of(code),
-            "watermark": report_words.watermark(self.report)
-            if self.command is Command.SYNC
-            else None,
-            **report_words.as_object(self.report, dry_run=self.dry_run),
+            "watermark": walked if self.command is Command.SYNC else None,
+            **report_words.as_object(report, dry_run=self.dry_run),
             "requests": {
                 "clio": clients.clio.requests if clients else 0,
                 "broadly": clients.broadly.requests if clients else 0,

@@ -3,7 +3,6 @@
 It reads the settings and the state, and asks nobody.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def status(options: Options, as_json: bool) -> None:
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(json.dumps(as_object(found, outcome_of(code))))
+        output.print_json(as_object(found, outcome_of(code)).items())
     elif found is not None:
         for line in lines(found):
             say(line)
@@ -202,25 +201,23 @@ def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
     return head | {
         "for_a_person": status.for_a_person,
         "rule": status.rule,
-        "first_run": output.iso(status.first_run),
-        "start_day": status.start_day and status.start_day.isoformat(),
-        "watermark": output.iso(mark),
-        "watermark_age_seconds": mark and int((status.now - mark).total_seconds()),
-        "last_sync": last and output.iso(last.started_at),
+        "first_run": status.first_run,
+        "start_day": status.start_day,
+        "watermark": mark,
+        "watermark_age_seconds": mark and status.now - mark,
+        "last_sync": last and last.started_at,
         "cron_seems_to_run": status.cron_seems_to_run,
         "at_work": status.at_work,
-        "running": holder.as_object(status.running),
+        "running": status.running and holder.as_object(status.running),
         "runs": [_run_object(run) for run in status.runs],
-        "waiting": [_group_object(group) for group in status.waiting],
-        "sending": [_group_object(group) for group in status.sending],
-        "held": [_group_object(group) for group in status.held],
-        "dead": [_group_object(group) for group in status.dead],
+        "waiting": _objects(status.waiting),
+        "sending": _objects(status.sending),
+        "held": _objects(status.held),
+        "dead": _objects(status.dead),
         "stopped_by_another_contact": [
             {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
         ],
-        "handed_over": [
-            {"day": day.isoformat(), "closings": closings} for day, closings in status.days
-        ],
+        "handed_over": [{"day": day, "closings": closings} for day, closings in status.days],
     }
 
 
@@ -371,19 +368,14 @@ def _run_object(run: PastRun) -> dict[str, Any]:
     return {
         "run": run.run,
         "command": run.command,
-        "started_at": output.iso(run.started_at),
-        "finished_at": output.iso(ended),
-        "seconds": None if ended is None else int((ended - run.started_at).total_seconds()),
+        "started_at": run.started_at,
+        "finished_at": ended,
+        "seconds": ended and ended - run.started_at,
         "exit_code": run.exit_code,
         "outcome": None if run.exit_code is None else outcome_of(run.exit_code),
         "failure": run.failure,
     }
 
 
-def _group_object(group: Group) -> dict[str, Any]:
-    return {
-        "command": group.command,
-        "reason": group.reason,
-        "closings": group.closings,
-        "oldest": output.iso(group.oldest),
-    }
+def _objects(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    return [group._asdict() for group in groups]

@@ -4,7 +4,6 @@ What is found on this machine, at Broadly and at the monitor is in `cli/check/he
 found at Clio in `cli/check/clio.py`.
 """
 
-import json
 import sys
 import time
 import uuid
@@ -63,7 +62,7 @@ def check(options: Options, accept: bool, as_json: bool) -> None:
         code = app.fail(error)
         found += findings.failures("check", error)
     if as_json:
-        click.echo(json.dumps(findings.as_object(found, code)))
+        output.print_json(findings.as_object(found, code).items())
     sys.exit(code)
 
 

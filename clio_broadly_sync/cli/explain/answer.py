@@ -136,15 +136,15 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
     return {
         "matter_id": closing.key.matter_id,
         "contact_id": closing.contact_id,
-        "closed_on": closing.key.closed_on and closing.key.closed_on.isoformat(),
+        "closed_on": closing.key.closed_on,
         "state": closing.state,
         "reason": closing.reason,
         "cause": closing.cause,
         "says": told.says,
-        "more": list(told.more),
+        "more": told.more,
         "command": closing.command,
-        "noticed_at": output.iso(closing.noticed_at),
-        "read_at": output.iso(closing.read_at),
+        "noticed_at": closing.noticed_at,
+        "read_at": closing.read_at,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
         "changes": [_step(step) for step in story.steps],
     }
@@ -152,7 +152,7 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     return {
-        "at": output.iso(step.at),
+        "at": step.at,
         "run": step.run,
         "command": step.command,
         "from": step.before,

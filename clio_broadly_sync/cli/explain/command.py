@@ -4,7 +4,6 @@ It only reads. The parts of the answer are in `cli/explain/answer.py`, its sente
 `cli/explain/sentences.py`, and what Clio shows now in `cli/explain/preview.py`.
 """
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import click
 
-from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.explain import related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
@@ -123,7 +122,7 @@ def _carry_out(options: Options, question: Question, *, as_json: bool) -> NoRetu
     except SyncError as error:
         code = app.fail(error)
     if as_json:
-        click.echo(json.dumps(object_of(answer, outcome_of(code))))
+        output.print_json(object_of(answer, outcome_of(code)).items())
     sys.exit(code)
 
 
