@@ -1,4 +1,4 @@
-"""What every command begins with: settings, state, signals and policy; and how a command fails."""
+"""What every command begins with: settings, state, signals and policy; how it fails; its shell."""
 
 import logging
 import os
@@ -7,16 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from clio_broadly_sync.cli import logs
+from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
-from clio_broadly_sync.domain.errors import ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError, outcome_of
 from clio_broadly_sync.domain.model import Command, Pins, Policy
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
@@ -34,6 +35,7 @@ from clio_broadly_sync.transport.signals import Stop
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
 
+T = TypeVar("T")
 log = logging.getLogger("clio_broadly_sync.cli.app")
 
 
@@ -103,8 +105,12 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
 
 def locked(settings: Settings) -> AbstractContextManager[None]:
     """Hold the state for the command that was called, whose name the lock then bears."""
-    called = click.get_current_context().command_path.removeprefix(f"{PROGRAM} ")
-    return leftovers.locked(settings.sync_state, called)
+    return leftovers.locked(settings.sync_state, called())
+
+
+def called() -> str:
+    """Return the name of the command that was called, such as `outbox resend`."""
+    return click.get_current_context().command_path.removeprefix(f"{PROGRAM} ")
 
 
 def another_state(options: Options, settings: Settings) -> Path | None:
@@ -216,3 +222,57 @@ def fail(error: SyncError) -> int:
     for line in str(error).splitlines():
         logs.error(line)
     return error.exit_code
+
+
+class Call:
+    """One call of a command: what stops it, and how it ends."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        """Whether one JSON object is to be printed, and no lines for a person."""
+        self.stop = stop_on_signals()
+        self.code = OK
+        """The exit code."""
+        self.error: SyncError | None = None
+        """The error that has ended it; None where none has."""
+
+    @property
+    def outcome(self) -> str:
+        return outcome_of(self.code)
+
+    @contextmanager
+    def until_error(self) -> Iterator[None]:
+        """Let an error end what is inside; print it, and keep it and its exit code."""
+        try:
+            yield
+        except SyncError as error:
+            self.code, self.error = fail(error), error
+
+    def each(self, things: Iterator[T]) -> Iterator[T]:
+        """Yield the things until there are no more, or an error ends them."""
+        with self.until_error():
+            yield from things
+
+
+def carry_out(
+    find: Callable[[Call], Iterator[T]],
+    text: Callable[[T], str],
+    object_of: Callable[[Iterator[T], Call], Iterator[tuple[str, Any]]],
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """Print what a command finds, each thing as soon as it is found, and exit.
+
+    `text` returns what a person reads of one thing. `object_of` yields what the JSON object holds
+    beside the command's name; the outcome is known once all things are taken. A signal ends at once
+    the search, and what is printed for a person, but no JSON object.
+    """
+    call = Call(as_json=as_json)
+    found = call.stop.each(find(call))
+    if as_json:
+        output.print_json(chain([("command", called())], object_of(call.each(found), call)))
+    else:
+        with call.until_error(), call.stop.at_once():
+            for thing in found:
+                click.echo(text(thing))
+    sys.exit(call.code)

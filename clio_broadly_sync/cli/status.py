@@ -3,19 +3,19 @@
 It reads the settings and the state, and asks nobody.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from clio_broadly_sync.cli import app, holder, output
 from clio_broadly_sync.cli.options import Options, common, json_option
-from clio_broadly_sync.cli.output import PROGRAM, say
+from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.errors import ATTENTION, OK, SyncError, is_failure, outcome_of
+from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -44,22 +44,7 @@ def status(options: Options, as_json: bool) -> None:
 
     Example: clio-broadly-sync status
     """
-    found, stop = None, app.stop_on_signals()
-    try:
-        with stop.at_once():
-            settings = app.settings_of(options)
-            with app.opened(settings, writes=False) as store:
-                store.check_watermark(app.our_clock())
-                found = read_status(settings, store, app.our_clock())
-        code = ATTENTION if found.needs_a_person else OK
-    except SyncError as error:
-        code = app.fail(error)
-    if as_json:
-        output.print_json(as_object(found, outcome_of(code)).items())
-    elif found is not None:
-        for line in lines(found):
-            say(line)
-    sys.exit(code)
+    app.carry_out(partial(_find, options), _text, _object, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +116,15 @@ class Status:
         return self.is_left(group) or bool(_to_do(group))
 
 
+def _find(options: Options, call: app.Call) -> Iterator[Status]:
+    settings = app.settings_of(options)
+    with app.opened(settings, writes=False) as store:
+        store.check_watermark(app.our_clock())
+        found = read_status(settings, store, app.our_clock())
+    call.code = ATTENTION if found.needs_a_person else OK
+    yield found
+
+
 def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     """Return what `status` says at the moment `now` (aware UTC)."""
     overview, known = store.overview, store.pins()
@@ -192,13 +186,20 @@ def lines(status: Status) -> Iterator[str]:
     yield from _days(status)
 
 
-def as_object(status: Status | None, outcome: str) -> dict[str, Any]:
-    """Return the JSON object; without a `status`, it says no more than the outcome."""
-    head = {"command": "status", "outcome": outcome}
-    if status is None:
-        return head
+def _text(status: Status) -> str:
+    return output.folded("\n".join(lines(status)))
+
+
+def _object(found: Iterator[Status], call: app.Call) -> Iterator[tuple[str, Any]]:
+    status = [*found]
+    yield "outcome", call.outcome
+    for one in status:
+        yield from _figures(one).items()
+
+
+def _figures(status: Status) -> dict[str, Any]:
     mark, last = status.watermark, status.last_sync
-    return head | {
+    return {
         "for_a_person": status.for_a_person,
         "rule": status.rule,
         "first_run": status.first_run,
