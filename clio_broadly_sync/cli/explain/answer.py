@@ -9,6 +9,7 @@ from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.app import Call
 from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.reasons import State
@@ -37,19 +38,6 @@ class Told:
     """The closing with its changes; None where there is no closing."""
 
 
-class Explanation(NamedTuple):
-    """The whole answer."""
-
-    told: list[Told]
-    """The answers about the closings, the latest first; there is at least one."""
-    matter_id: int | None
-    """The matter that was asked for; None where it was a contact, or is not known."""
-    contact_id: int | None
-    """The contact that was asked for; None where it was a matter."""
-    known: bool
-    """Whether the ledger knows it. If not, Clio was asked, unless with `--offline`."""
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Names:
     """The names from Clio, which only a terminal may show."""
@@ -62,51 +50,64 @@ class Names:
     """The message of the error because of which there are no names; None where there was none."""
 
 
-def lines_of(answer: Explanation, names: Names, zone: tzinfo | None) -> Iterator[str]:
+class Explanation(NamedTuple):
+    """The whole answer."""
+
+    told: list[Told]
+    """The answers about the closings, the latest first; there is at least one."""
+    matter_id: int | None
+    """The matter that was asked for; None where it was a contact, or is not known."""
+    contact_id: int | None
+    """The contact that was asked for; None where it was a matter."""
+    known: bool
+    """Whether the ledger knows it. If not, Clio was asked, unless with `--offline`."""
+    names: Names = Names()
+    zone: tzinfo | None = None
+    """The firm's zone, in which moments are shown; None stands for this machine's."""
+
+
+def lines_of(answer: Explanation) -> Iterator[str]:
     """Yield of each closing the sentence first, then what helps, then how it came to that.
 
-    Moments are shown in `zone`, the firm's; None stands for this machine's. The changes are left
-    out where a contact was asked for.
+    The changes are left out where a contact was asked for.
     """
     for number, told in enumerate(answer.told):
         if number:
             yield ""
         yield told.says
         yield from told.more
-        if about := _about(answer, told, names):
+        if about := _about(answer, told):
             yield f"  {about}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
-                yield f"  {_change(step, zone)}"
-    if names.missing is not None:
-        yield f"No name is shown: {names.missing}"
+                yield f"  {_change(step, answer.zone)}"
+    if answer.names.missing is not None:
+        yield f"No name is shown: {answer.names.missing}"
 
 
-def object_of(answer: Explanation | None, outcome: str) -> dict[str, Any]:
-    """Return the JSON object; where there is no answer, it says no more than the outcome."""
+def object_of(found: Iterator[Explanation], call: Call) -> Iterator[tuple[str, Any]]:
+    """Yield what `--json` says; where there is no answer, that is no more than the outcome."""
+    answer = next(iter([*found]), None)
     told = answer.told if answer is not None else []
-    return {
-        "command": "explain",
-        "outcome": outcome,
-        "matter_id": answer and answer.matter_id,
-        "contact_id": answer and answer.contact_id,
-        "in_ledger": answer and answer.known,
-        "says": told[0].says if told else None,
-        "closings": [_closing(one, one.story) for one in told if one.story is not None],
-        "more": [text for one in told if one.story is None for text in one.more],
-    }
+    yield "outcome", call.outcome
+    yield "matter_id", answer and answer.matter_id
+    yield "contact_id", answer and answer.contact_id
+    yield "in_ledger", answer and answer.known
+    yield "says", told[0].says if told else None
+    yield "closings", [_closing(one, one.story) for one in told if one.story is not None]
+    yield "more", [text for one in told if one.story is None for text in one.more]
 
 
-def _about(answer: Explanation, told: Told, names: Names) -> str:
+def _about(answer: Explanation, told: Told) -> str:
     """Return words that name the matter, the client and the close date, as far as is known."""
     closing = told.story.closing if told.story is not None else None
     matter_id = closing.key.matter_id if closing is not None else answer.matter_id
     contact_id = closing.contact_id if closing is not None else answer.contact_id
     parts = []
     if matter_id is not None:
-        parts.append(f"matter {matter_id}" + _in_brackets(names.number))
+        parts.append(f"matter {matter_id}" + _in_brackets(answer.names.number))
     if contact_id is not None:
-        parts.append(f"client {contact_id}" + _in_brackets(names.clients.get(contact_id)))
+        parts.append(f"client {contact_id}" + _in_brackets(answer.names.clients.get(contact_id)))
     if closing is not None and closing.key.closed_on is not None:
         parts.append(f"close date {output.day(closing.key.closed_on)}")
     return ", ".join(parts)

@@ -6,14 +6,14 @@ It only reads. The parts of the answer are in `cli/explain/answer.py`, its sente
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Final, NamedTuple, NoReturn
+from functools import cache, partial
+from typing import Final, NamedTuple
 
 import click
 
-from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.explain import related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
@@ -21,7 +21,7 @@ from clio_broadly_sync.cli.explain.related import Causes
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
-from clio_broadly_sync.domain.errors import OK, StoppedError, SyncError, outcome_of
+from clio_broadly_sync.domain.errors import StoppedError, SyncError
 from clio_broadly_sync.domain.model import MAX_ID, Closing, Command, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
@@ -90,7 +90,7 @@ def explain(
             "The ledger knows a matter by its id only: give that, or leave out --offline."
         )
     question = Question(_id_in(number), number, contact, offline)
-    _carry_out(options, question, as_json=as_json)
+    app.carry_out(partial(_find, options, question), _text, object_of, as_json=as_json)
 
 
 def _is_number(text: str) -> bool:
@@ -108,22 +108,16 @@ def _id_in(text: str) -> int | None:
     return int(text) if is_id and 0 < int(text) <= MAX_ID else None
 
 
-def _carry_out(options: Options, question: Question, *, as_json: bool) -> NoReturn:
-    """Explain, and exit with the code of what happened."""
-    code, answer, stop = OK, None, app.stop_on_signals()
-    try:
-        with stop.at_once():
-            settings = app.settings_of(options)
-            with app.opened(settings, writes=False) as store:
-                explaining = _Explaining(settings, store, question, stop)
-                answer = explaining.answer()
-                if not as_json:
-                    explaining.say(answer)
-    except SyncError as error:
-        code = app.fail(error)
-    if as_json:
-        output.print_json(object_of(answer, outcome_of(code)).items())
-    sys.exit(code)
+def _find(options: Options, question: Question, call: app.Call) -> Iterator[Explanation]:
+    settings = app.settings_of(options)
+    with app.opened(settings, writes=False) as store:
+        explaining = _Explaining(settings, store, question, call.stop)
+        answer = explaining.answer()
+        yield answer if call.as_json else explaining.named(answer)
+
+
+def _text(answer: Explanation) -> str:
+    return folded("\n".join(lines_of(answer)))
 
 
 class _Explaining:
@@ -156,10 +150,10 @@ class _Explaining:
             return Explanation([Told(UNKNOWN)], asked.matter_id, None, known=False)
         return self._of_matter_in_clio()
 
-    def say(self, answer: Explanation) -> None:
-        """Print the answer for a person, with names on a terminal only."""
+    def named(self, answer: Explanation) -> Explanation:
+        """Return the answer as a person reads it: with the zone, and with names on a terminal."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        click.echo("\n".join(map(folded, lines_of(answer, names, self._given.zone))))
+        return answer._replace(names=names, zone=self._given.zone)
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question
