@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
+from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain.errors import (
     OK,
     WORST_FIRST,
     StorageError,
     SyncError,
-    outcome_of,
 )
 from clio_broadly_sync.store.integrity import Flaw
+
+T = TypeVar("T")
 
 
 class Level(StrEnum):
@@ -76,14 +79,24 @@ def worst(found: Iterable[Finding]) -> int:
 
 
 def line(finding: Finding) -> str:
-    """Return a finding as a line for a person."""
-    return f"{finding.level:<9}{finding.about}: {finding.says}"
+    """Return a finding as a line for a person, folded on a terminal."""
+    return folded(f"{finding.level:<9}{finding.about}: {finding.says}")
 
 
-def as_object(found: Iterable[Finding], code: int) -> dict[str, Any]:
-    """Return the object that `check --json` prints; `code` is the exit code of the command."""
-    return {
-        "command": "check",
-        "outcome": outcome_of(code),
-        "findings": [asdict(finding) for finding in found],
-    }
+def judged(things: Iterator[T], call: app.Call) -> Iterator[T]:
+    """Yield the things; the command ends with the exit code of the worst finding among them."""
+    found: list[Finding] = []
+    for thing in things:
+        if isinstance(thing, Finding):
+            found.append(thing)
+            call.code = worst(found)
+        yield thing
+
+
+def object_of(found: Iterator[Finding], call: app.Call) -> Iterator[tuple[str, Any]]:
+    """Yield what `--json` says of the findings; the error that ended the command is one more."""
+    objects = [asdict(finding) for finding in found]
+    if call.error is not None:
+        objects += map(asdict, failures(app.called(), call.error))
+    yield "outcome", call.outcome
+    yield "findings", objects

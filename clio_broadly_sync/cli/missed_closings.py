@@ -36,20 +36,19 @@ class Count:
 
     since: date
     """The first close date of which everything was read, in the firm's zone."""
+    matters_read: int = 0
     known: int = 0
     """How many matters the ledger knows that closed since then."""
     shown: int = 0
     """How many of those Clio shows."""
-    read: int = 0
-    """How many matters were read."""
     slipped: int = 0
     """How many should be in the ledger and are not."""
     coming: int = 0
     """How many the next `sync` notices."""
-    before_start: int = 0
+    closed_before_start: int = 0
     """How many are rightly not in it, because they closed before the start day or were last edited
     before the first run."""
-    too_old: int = 0
+    closed_too_long_ago: int = 0
     """How many are rightly not in it, because they had closed too long ago when last edited."""
     dates: tuple[date, date] | None = None
     """The first and the last close date of those that slipped through."""
@@ -99,8 +98,8 @@ class Scan:
         """
         for page in self._source.closed_between(count.since, date.max, fields):
             known = self._store.ledger.known(matter.id for matter in page.matters)
-            count.read += len(page.matters)
-            self._progress.matters_read(count.read)
+            count.matters_read += len(page.matters)
+            self._progress.matters_read(count.matters_read)
             count.shown += self._store.integrity.matters_closed_since(count.since, of=known)
             for matter in page.matters:
                 if not _is_known(matter, known.get(matter.id, [])) and self._slipped(matter, count):
@@ -119,13 +118,13 @@ class Scan:
         if edited is not None and edited > self._read_again:
             count.coming += 1
         elif edited is not None and edited < self._first_run:
-            count.before_start += 1
+            count.closed_before_start += 1
         else:
             on = self._day(edited or self._source.now())
             if rules.closed_before_start(matter, self._sync, on):
-                count.before_start += 1
+                count.closed_before_start += 1
             elif rules.closed_too_long_ago(matter, self._sync, on):
-                count.too_old += 1
+                count.closed_too_long_ago += 1
             else:
                 return True
         return False
@@ -154,10 +153,9 @@ def sentence_of(missed: MissedClosing) -> str:
 
 
 def object_of(missed: MissedClosing) -> dict[str, Any]:
-    decision = missed.decision
     return {
         "matter_id": missed.matter_id,
-        "closed_on": missed.closed_on and missed.closed_on.isoformat(),
-        "backfill": str(decision.verdict),
-        "reason": decision.reason and str(decision.reason),
+        "closed_on": missed.closed_on,
+        "backfill": missed.decision.verdict,
+        "reason": missed.decision.reason,
     }

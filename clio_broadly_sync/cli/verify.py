@@ -3,10 +3,10 @@
 The checks of the state are in `store/integrity.py`.
 """
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,13 +15,11 @@ from clio_broadly_sync.cli import app, findings, output, progress
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.missed_closings import Count, MissedClosing, Scan, object_of, sentence_of
 from clio_broadly_sync.cli.options import Options, common, json_option
-from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     ConfigError,
     DeniedError,
     StorageError,
-    SyncError,
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import (
@@ -33,6 +31,7 @@ from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, integrity
 from clio_broadly_sync.store.integrity import Flaw
+from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -59,20 +58,8 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
 
     Example: clio-broadly-sync verify --against-clio 14
     """
-    verification = _Verification(options, days)
-    said = _Json() if as_json else _Text()
-    found: list[Finding] = []
-    try:
-        for what in verification.stop.each(verification.results()):
-            said.say(what)
-            if isinstance(what, Finding):
-                found.append(what)
-        code = findings.worst(found)
-    except SyncError as error:
-        code = app.fail(error)
-        found += findings.failures("verify", error)
-    said.end(found, code, verification.count)
-    sys.exit(code)
+    look = _Verification(options, days)
+    app.carry_out(look.find, _text, look.object_of, as_json=as_json)
 
 
 class _Verification:
@@ -83,13 +70,24 @@ class _Verification:
         """What was counted in Clio; None until the walk through it has begun."""
         self._options = options
         self._days = days
-        self.stop = app.stop_on_signals()
 
-    def results(self) -> Iterator[Finding | MissedClosing]:
+    def find(self, call: app.Call) -> Iterator[Finding | MissedClosing]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
 
         Raise SyncError where the settings cannot be used, and at a signal.
         """
+        return findings.judged(self._find(call.stop), call)
+
+    def object_of(
+        self, found: Iterator[Finding | MissedClosing], call: app.Call
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield what slipped through first, item by item because it may be much."""
+        kept: list[Finding] = []
+        yield "slipped", _slipped(found, kept)
+        yield from findings.object_of(iter(kept), call)
+        yield "against_clio", self.count and _counted(self.count)
+
+    def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing]:
         settings = app.settings_of(self._options)
         try:
             flaws = integrity.files(settings.sync_state)
@@ -100,12 +98,12 @@ class _Verification:
                 if not any(flaw.grave for flaw in flaws + within):
                     yield from _all_well(store)
                 if self._days is not None:
-                    yield from self._of_clio(settings, store, within, self._days)
+                    yield from self._of_clio(settings, store, within, self._days, stop)
         except StorageError as error:
             yield from findings.failures(_STATE, error)
 
     def _of_clio(
-        self, settings: Settings, store: Store, flaws: list[Flaw], days: int
+        self, settings: Settings, store: Store, flaws: list[Flaw], days: int, stop: Stop
     ) -> Iterator[Finding | MissedClosing]:
         known, first_run, watermark = store.pins(), store.first_run, store.watermark
         if any(flaw.name == "database" for flaw in flaws):
@@ -114,7 +112,7 @@ class _Verification:
             yield findings.untested(_CLIO, "no `sync` has run yet.")
         else:
             line = progress.of_a_run("Reading what closed", drawn=sys.stderr.isatty())
-            clients = app.connect(settings, self.stop, lambda: PATIENCE_SECONDS, line.waiting)
+            clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS, line.waiting)
             source = clients.source(store.time_zone)
             try:
                 fields = _fields(settings, store, known, source, clients)
@@ -166,7 +164,8 @@ def _fields(
 
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     """Yield how many slipped through and what to run; that none did; or that it cannot be told."""
-    read = f"Read {output.count(count.read, 'matter')} that closed since {output.day(count.since)}"
+    matters = output.count(count.matters_read, "matter")
+    read = f"Read {matters} that closed since {output.day(count.since)}"
     if count.known and not count.shown:
         yield findings.failed(
             _CLIO,
@@ -199,53 +198,33 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
 def _left_out(count: Count) -> Iterator[str]:
     if count.coming:
         yield f"{output.count(count.coming, 'is', 'are')} so new that only the next `sync` notices"
-    if count.before_start:
-        yield f"{count.before_start} closed before the start day"
-    if count.too_old:
-        yield f"{count.too_old} had closed too long ago when last edited"
+    if count.closed_before_start:
+        yield f"{count.closed_before_start} closed before the start day"
+    if count.closed_too_long_ago:
+        yield f"{count.closed_too_long_ago} had closed too long ago when last edited"
 
 
-class _Text:
-    """The output for a person, which prints each thing as soon as it is known, in a line."""
-
-    def say(self, what: Finding | MissedClosing) -> None:
-        if isinstance(what, MissedClosing):
-            what = findings.failed("slipped through", sentence_of(what), ATTENTION)
-        say(findings.line(what))
-
-    def end(self, found: list[Finding], code: int, count: Count | None) -> None:
-        pass
+# What is printed.
 
 
-class _Json:
-    """The output of `--json`: one object, printed in pieces because there may be many closings."""
+def _text(what: Finding | MissedClosing) -> str:
+    if isinstance(what, MissedClosing):
+        what = findings.failed("slipped through", sentence_of(what), ATTENTION)
+    return findings.line(what)
 
-    def __init__(self) -> None:
-        self._slips = 0
-        click.echo('{"command": "verify", "slipped": [', nl=False)
 
-    def say(self, what: Finding | MissedClosing) -> None:
-        if isinstance(what, MissedClosing):
-            click.echo((", " if self._slips else "") + json.dumps(object_of(what)), nl=False)
-            self._slips += 1
-
-    def end(self, found: list[Finding], code: int, count: Count | None) -> None:
-        rest = findings.as_object(found, code)
-        del rest["command"]
-        rest["against_clio"] = _counted(count) if count is not None else None
-        click.echo("], " + json.dumps(rest).removeprefix("{"))
+def _slipped(
+    found: Iterator[Finding | MissedClosing], kept: list[Finding]
+) -> Iterator[dict[str, Any]]:
+    """Yield the objects of what slipped through, and keep the rest."""
+    for what in found:
+        if isinstance(what, Finding):
+            kept.append(what)
+        else:
+            yield object_of(what)
 
 
 def _counted(count: Count) -> dict[str, Any]:
-    return {
-        "since": count.since.isoformat(),
-        "matters_read": count.read,
-        "known": count.known,
-        "shown": count.shown,
-        "slipped": count.slipped,
-        "coming": count.coming,
-        "closed_before_start": count.before_start,
-        "closed_too_long_ago": count.too_old,
-        "from": count.dates and count.dates[0].isoformat(),
-        "to": count.dates and count.dates[1].isoformat(),
-    }
+    counted = asdict(count)
+    first, last = counted.pop("dates") or (None, None)
+    return counted | {"from": first, "to": last}

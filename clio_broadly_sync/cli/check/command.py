@@ -4,7 +4,6 @@ What is found on this machine, at Broadly and at the monitor is in `cli/check/he
 found at Clio in `cli/check/clio.py`.
 """
 
-import sys
 import time
 import uuid
 from collections.abc import Generator, Iterator
@@ -18,13 +17,13 @@ from clio_broadly_sync.cli.check import clio, here
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options, common, json_option
-from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, TokenStore
+from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -50,29 +49,20 @@ def check(options: Options, accept: bool, as_json: bool) -> None:
 
     Example: clio-broadly-sync check
     """
-    look = _Check(options, accept=accept)
-    found: list[Finding] = []
-    try:
-        for finding in look.stop.each(look.findings()):
-            found.append(finding)
-            if not as_json:
-                say(findings.line(finding))
-        code = findings.worst(found)
-    except SyncError as error:
-        code = app.fail(error)
-        found += findings.failures("check", error)
-    if as_json:
-        output.print_json(findings.as_object(found, code).items())
-    sys.exit(code)
+
+    def find(call: app.Call) -> Iterator[Finding]:
+        return findings.judged(_Check(options, call.stop, accept=accept).findings(), call)
+
+    app.carry_out(find, findings.line, findings.object_of, as_json=as_json)
 
 
 class _Check:
     """One call of `check`."""
 
-    def __init__(self, options: Options, *, accept: bool) -> None:
+    def __init__(self, options: Options, stop: Stop, *, accept: bool) -> None:
         self._options = options
         self._accept = accept
-        self.stop = app.stop_on_signals()
+        self._stop = stop
         self._began = time.monotonic()
 
     def findings(self) -> Iterator[Finding]:
@@ -94,7 +84,7 @@ class _Check:
         known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
         yield from here.broadly(settings, self._connected(settings).broadly)
-        yield here.ping(settings, self.stop)
+        yield here.ping(settings, self._stop)
         if known is not None:
             yield from here.runs(known.status)
             yield from here.pause(known.status)
@@ -113,12 +103,12 @@ class _Check:
         yield from clio.pinned(settings, answers, known, partial(here.is_seen, settings, clients))
 
     def _taken_over(self, settings: Settings) -> Iterator[Finding]:
-        with self.stop.to_the_end(), app.opened(settings, writes=True) as store:
+        with self._stop.to_the_end(), app.opened(settings, writes=True) as store:
             lines = list(take_over(settings, store, self._connected(settings)))
         yield from (findings.ok("accept", line) for line in lines)
 
     def _connected(self, settings: Settings) -> "Clients":
-        return app.connect(settings, self.stop, self._patience)
+        return app.connect(settings, self._stop, self._patience)
 
     def _patience(self) -> float:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)
