@@ -1,12 +1,11 @@
 """`outbox`: what waits, is held or was rejected; a person lists it, sends it again or drops it."""
 
-import json
 import shutil
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import partial
@@ -25,12 +24,11 @@ from clio_broadly_sync.cli.options import (
 )
 from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, say, table_line
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError, SyncError, outcome_of
+from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError
 from clio_broadly_sync.domain.model import Closing, Command
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Listed, Selection, Store
-from clio_broadly_sync.transport.signals import Stop
 
 SHOWN: Final = {state: word for word, state in STATES.items()}
 """The words of the command line for the states of the outbox."""
@@ -67,23 +65,8 @@ def list_(options: Options, as_json: bool, **chosen: Any) -> None:
 
     Example: clio-broadly-sync outbox list --state held
     """
-    selection = _selection(**chosen)
-    code, stop = OK, app.stop_on_signals()
-    if as_json:  # printed in pieces, because the rows may be many; the outcome is known last
-        click.echo('{"command": "outbox list", "rows": [', nl=False)
-    try:
-        settings = app.settings_of(options)
-        with app.opened(settings, writes=False) as store:
-            zone = app.firm_zone(settings, store)
-            pieces = _json(store, selection) if as_json else _table(store, selection, zone)
-            with nullcontext() if as_json else stop.at_once():
-                for piece in stop.each(pieces):
-                    click.echo(piece, nl=not as_json)
-    except SyncError as error:
-        code = app.fail(error)
-    if as_json:
-        click.echo(f'], "outcome": {json.dumps(outcome_of(code))}}}')
-    sys.exit(code)
+    find = partial(_find, options, _selection(**chosen))
+    app.carry_out(find, str, _object, as_json=as_json)
 
 
 @outbox.command()
@@ -142,10 +125,20 @@ def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
 # The list.
 
 
-def _json(store: Store, chosen: Selection) -> Iterator[str]:
-    for number, listed in enumerate(store.outbox.listed(chosen)):
-        entry = _entry(listed) | {"since": output.iso(listed.since)}
-        yield (", " if number else "") + json.dumps(entry, default=str)
+def _find(options: Options, chosen: Selection, call: app.Call) -> Iterator[Any]:
+    """Yield the rows for JSON, or the lines of the table."""
+    settings = app.settings_of(options)
+    with app.opened(settings, writes=False) as store:
+        if call.as_json:
+            yield from map(_entry, store.outbox.listed(chosen))
+        else:
+            yield from _table(store, chosen, app.firm_zone(settings, store))
+
+
+def _object(rows: Iterator[Any], call: app.Call) -> Iterator[tuple[str, Any]]:
+    """Yield the outcome last, because it is known only when all rows were read."""
+    yield "rows", rows
+    yield "outcome", call.outcome
 
 
 def _entry(listed: Listed) -> dict[str, Any]:
@@ -200,7 +193,6 @@ Counts = Counter[State]
 class Remedy:
     """What a person can do with rows of the outbox."""
 
-    name: str
     states: frozenset[State]
     """The states of the rows with which it can be done."""
     after: Callable[[Closing], Closing]
@@ -246,7 +238,6 @@ def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
 
 
 RESEND: Final = Remedy(
-    name="resend",
     states=frozenset({State.HELD, State.DEAD}),
     after=lifecycle.resent,
     foretold=_resend_foretold,
@@ -254,7 +245,6 @@ RESEND: Final = Remedy(
     done="will be sent again by the next `sync`.",
 )
 DROP: Final = Remedy(
-    name="drop",
     states=frozenset(SHOWN),
     after=lifecycle.dropped,
     foretold=_drop_foretold,
@@ -290,34 +280,30 @@ def _change(
     options: Options, remedy: Remedy, chosen: Selection, *, as_json: bool, asks: bool
 ) -> NoReturn:
     """Change what was chosen, and exit with the code of what happened."""
-    stop = app.stop_on_signals()
-    task = _Task(remedy, chosen, stop, asks=asks, as_json=as_json)
-    try:
+    call = app.Call(as_json=as_json)
+    task = _Task(remedy, chosen, call, asks=asks)
+    with call.until_error():
         settings = app.settings_of(options)
         with app.opened(settings, writes=True) as store:
-            code = task.carry_out(settings, store)
-    except SyncError as error:
-        code = app.fail(error)
-        task.print(code, None)
-    sys.exit(code)
+            task.carry_out(settings, store)
+    if call.error is not None:
+        task.print(None)
+    sys.exit(call.code)
 
 
 class _Task:
     """One call of `resend` or `drop`; it asks before it changes anything where `asks` is true."""
 
-    def __init__(
-        self, remedy: Remedy, chosen: Selection, stop: Stop, *, asks: bool, as_json: bool
-    ) -> None:
+    def __init__(self, remedy: Remedy, chosen: Selection, call: app.Call, *, asks: bool) -> None:
         self._remedy = remedy
         self._chosen = chosen
-        self._stop = stop
+        self._call = call
         self._asks = asks
-        self._as_json = as_json
         self._counts: Counts = Counter()
         self._changed = 0
 
-    def carry_out(self, settings: Settings, store: Store) -> int:
-        """Recover what an earlier run left, then change what was chosen; return the exit code.
+    def carry_out(self, settings: Settings, store: Store) -> None:
+        """Recover what an earlier run left, change what was chosen, and print the result.
 
         Raise UsageError, and change nothing, where a matter that was named is not in the outbox.
         """
@@ -331,23 +317,22 @@ class _Task:
             elif self._agreed(settings.broadly_dedupes):
                 mine = replace(self._chosen, states=self._chosen.states & self._remedy.states)
                 self._changed = store.outbox.change(mine, self._remedy.after, app.our_clock())
-            code = ATTENTION if held else OK
+            self._call.code = ATTENTION if held else OK
         except StoppedError as error:
-            code = app.fail(error)
-        store.finish_run(code, app.our_clock())
-        self.print(code, store)
-        return code
+            self._call.code = app.fail(error)
+        store.finish_run(self._call.code, app.our_clock())
+        self.print(store)
 
-    def print(self, code: int, store: Store | None) -> None:
+    def print(self, store: Store | None) -> None:
         """Print the result for a person or as one JSON object; `store` is None where it failed."""
-        if self._as_json:
-            output.print_json(self._object(code, store))
+        if self._call.as_json:
+            output.print_json(self._object(store))
         elif self._changed:
             say(f"{self._changed} {self._remedy.done}")
 
-    def _object(self, code: int, store: Store | None) -> Iterator[tuple[str, Any]]:
-        yield "command", f"outbox {self._remedy.name}"
-        yield "outcome", outcome_of(code)
+    def _object(self, store: Store | None) -> Iterator[tuple[str, Any]]:
+        yield "command", app.called()
+        yield "outcome", self._call.outcome
         yield "found", {word: self._counts[state] for state, word in SHOWN.items()}
         yield "changed", self._changed
         keys = store.outbox.changed() if store is not None and self._changed else iter(())
@@ -379,7 +364,7 @@ class _Task:
             self._say("Nothing was changed" + ("." if fits else ": nothing in the outbox fits."))
             return False
         agreed = not self._asks
-        with suppress(click.Abort), output.patience(self._stop):  # no answer is a no
+        with suppress(click.Abort), output.patience(self._call.stop):  # no answer is a no
             agreed = agreed or output.agreed(self._remedy.question)
         if not agreed:
             self._say("Nothing was changed.")
@@ -390,4 +375,4 @@ class _Task:
 
         A question is asked on stderr too, because stdout may be a file.
         """
-        say(line, err=self._as_json or self._asks)
+        say(line, err=self._call.as_json or self._asks)

@@ -206,11 +206,6 @@ def length(time: timedelta) -> str:
     return f"{seconds} second" + ("" if seconds == 1 else "s")
 
 
-def iso(at: datetime) -> str:
-    """Return a moment (aware UTC) as `--json` shows it, such as `2026-11-20T22:05:00Z`."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
 # What `--json` prints.
 
 
@@ -246,10 +241,11 @@ def _spelled(value: Any) -> str:
 
 
 def _plain(value: date | timedelta) -> str | int:
-    """Return a moment as `iso` does, a date as in `2026-11-20`, a length of time in seconds."""
+    """Return a moment (aware UTC) as in `2026-11-20T22:05:00Z`, a date as in `2026-11-20`, and a
+    length of time in whole seconds."""
     if isinstance(value, timedelta):
         return int(value.total_seconds())
-    return iso(value) if isinstance(value, datetime) else value.isoformat()
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value.isoformat()
 
 
 # Questions, wrong usage, and bugs.
