@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 import click
@@ -21,7 +21,6 @@ from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.errors import (
     LOGIN,
-    OK,
     ConfigError,
     DeniedError,
     StoppedError,
@@ -59,7 +58,7 @@ def login(options: Options, paste: bool) -> None:
 
     Example: clio-broadly-sync login
     """
-    sys.exit(_code_of(options, partial(_log_in, paste=paste)))
+    _carry_out(options, partial(_log_in, paste=paste))
 
 
 @click.command()
@@ -69,16 +68,14 @@ def logout(options: Options) -> None:
 
     Example: clio-broadly-sync logout
     """
-    sys.exit(_code_of(options, _log_out))
+    _carry_out(options, _log_out)
 
 
-def _code_of(options: Options, work: Callable[[Settings, Stop], None]) -> int:
-    stop = app.stop_on_signals()
-    try:
-        work(app.settings_of(options), stop)
-    except SyncError as error:
-        return app.fail(error)
-    return OK
+def _carry_out(options: Options, work: Callable[[Settings, Stop], None]) -> NoReturn:
+    call = app.Call()
+    with call.until_error():
+        work(app.settings_of(options), call.stop)
+    sys.exit(call.code)
 
 
 def _log_in(settings: Settings, stop: Stop, *, paste: bool) -> None:
