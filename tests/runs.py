@@ -14,7 +14,7 @@ from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.pipeline.pins import Wanted
+from clio_broadly_sync.pipeline.pins import Fields, Wanted
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import Store
 
@@ -28,7 +28,7 @@ class Runs:
     """A firm that closes matters, and what runs make of that.
 
     What a test is about, it changes in `clio`, `broadly` and `clock`. What it gives `sync` and
-    `backfill` by name is changed in their RunContext.
+    `backfill` by name is changed in their RunContext; `wanted`, in its definitions.
     """
 
     def __init__(self, store: Store) -> None:
@@ -123,19 +123,20 @@ class Runs:
         self.clio.begin()
         self.broadly.begin()
         self.progress.told.clear()
-        self.context = replace(self._context(policy), **changes)
-        self.context.run = self.store.begin_run(policy.command, "r", self.clock.now)
+        definitions = Fields(self.clio, changes.pop("wanted", WANTED))
+        self.context = replace(self._context(policy, definitions), **changes)
+        self.store.begin_run(policy.command, "r", self.clock.now)
         return self.context
 
-    def _context(self, policy: Policy) -> RunContext:
+    def _context(self, policy: Policy, definitions: Fields) -> RunContext:
         return RunContext(
             source=self.clio,
             sink=self.broadly,
             store=self.store,
             policy=policy,
-            wanted=WANTED,
+            definitions=definitions,
             token=lambda: "token",
-            zone=UTC,
+            given_zone=UTC,
             overlap=timedelta(hours=1),
             batch_size=50,
             limit=None,

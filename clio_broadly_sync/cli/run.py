@@ -168,7 +168,7 @@ class Run:
         gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
         gc.enable()
         context = self._context(settings, store)
-        context.run = store.begin_run(self.command, self.run_id, app.our_clock())
+        store.begin_run(self.command, self.run_id, app.our_clock())
         failure: SyncError | None = None
         try:
             walk(context)
@@ -205,14 +205,15 @@ class Run:
             settings, self._stop, self._patience, self._waiting, clock=self._clock
         )
         self._held = None if self.dry_run else settings.sync_state
+        source = self._clients.source(store.time_zone)
         return RunContext(
-            source=self._clients.source(store.time_zone),
+            source=source,
             sink=self._clients.sink(dry_run=self.dry_run),
             store=store,
             policy=app.policy(settings, self.command, store),
-            wanted=app.wanted(settings),
+            definitions=pins.Fields(source, app.wanted(settings)),
             token=self._clients.tokens.access_token,
-            zone=settings.clio_time_zone or pins.zone_named(store.time_zone),
+            given_zone=settings.clio_time_zone,
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
             batch_size=settings.broadly_batch_size,
             limit=self._limit,

@@ -262,14 +262,6 @@ def is_too_old(closed_on: date, policy: Policy, today: date) -> bool:
     return policy.max_age_days is not None and (today - closed_on).days > policy.max_age_days
 
 
-def fresh_from(now: datetime, unbroken_since: datetime | None) -> datetime:
-    """Return since when a reading has to be, to be sent at the moment `now`.
-
-    `unbroken_since` is since when no time has passed unseen (`ports.Definitions`).
-    """
-    return now - FRESH if unbroken_since is None else max(now - FRESH, unbroken_since)
-
-
 def fresh_for(read_at: datetime, now: datetime, unbroken_since: datetime | None) -> timedelta:
     """Return for how long what was read at that moment may still be sent; below zero: no longer.
 

@@ -1,33 +1,32 @@
 """What one run works with: Clio and Broadly, the state, the settings that count, its limits."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import Closing, FieldIds, Pins, Policy
-from clio_broadly_sync.pipeline.pins import Fields, Wanted
+from clio_broadly_sync.pipeline.pins import Fields, zone_named
 from clio_broadly_sync.pipeline.ports import Progress, Sink, Source
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import Store
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunContext:
-    """What one run works with from its beginning to its end, and what it has found out."""
+    """What one run works with, from its beginning to its end."""
 
     source: Source
     sink: Sink
     store: Store
     policy: Policy
-    wanted: Wanted
-    """What the settings name, to be compared with the pins."""
+    definitions: Fields
+    """The definitions of the checkboxes, as this run reads them."""
     token: Callable[[], str]
     """It returns the access token, which may have to be renewed first; it may raise SyncError."""
-    zone: tzinfo | None
-    """The firm's zone; None stands for this machine's."""
+    given_zone: tzinfo | None
+    """The firm's zone as the settings name it; None where they leave that to Clio."""
     overlap: timedelta
     """A walk begins so long before the watermark."""
     batch_size: int
@@ -48,21 +47,16 @@ class RunContext:
     """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
     another_at_work: bool = False
     """Whether another run was at work when the state was copied for this one, a dry run."""
-    run: int = 0
-    """The run's number in the state."""
-    stale: bool = False
-    """Whether the watermark was so old that all that is due now waits for a person."""
-    progressed: int = 0
-    """So many candidates were claimed or refused in the walk that is under way."""
-    surge_allowance: float = math.inf
-    """So many closings that have become readable may still go before that is a surge."""
-    busy_since: datetime | None = None
-    """Since when Broadly has been too busy to take anybody (aware UTC); None where it is not."""
-    definitions: Fields = field(init=False)
-    """The definitions of the checkboxes, as this run reads them."""
 
-    def __post_init__(self) -> None:
-        self.definitions = Fields(self.source, self.wanted)
+    @property
+    def run(self) -> int:
+        """The run's number in the state."""
+        return self.store.ledger.run
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The firm's zone; None stands for this machine's."""
+        return self.given_zone or zone_named(self.store.time_zone)
 
     @property
     def fields(self) -> FieldIds:
@@ -75,22 +69,29 @@ class RunContext:
         """The pushes in a row that ended in doubt; None where the receiver dedupes."""
         return None if self.policy.dedupes else self.store.doubts
 
-    def at(self) -> Moment:
-        """Return the moment for decisions on what was read last: when Clio was asked for it."""
-        read_at = self.source.asked_at()
-        return Moment(self.run, read_at, self.today(read_at), self.stale)
+    def at(self, *, stale: bool = False) -> Moment:
+        """Return the moment for decisions on what was read last: when Clio was asked for it.
 
-    def fresh_from(self) -> datetime:
-        """Return since when a reading has to be, to be sent now (aware UTC)."""
-        return rules.fresh_from(self.source.now(), self.source.unbroken_since())
+        With `stale`, what is noticed now waits for a person (`rules.is_stale`).
+        """
+        read_at = self.source.asked_at()
+        return Moment(self.run, read_at, read_at.astimezone(self.zone).date(), stale)
 
     def fresh_for(self, read_at: datetime) -> timedelta:
         """Return for how long what was read then may still be sent (`rules.fresh_for`)."""
         return rules.fresh_for(read_at, self.source.now(), self.source.unbroken_since())
 
-    def today(self, now: datetime) -> date:
-        """Return the date in the firm's zone at the moment `now`."""
-        return now.astimezone(self.zone).date()
+    def check_fields(self, age: timedelta) -> None:
+        """Compare the checkboxes in Clio with the pins, unless that was done within this `age`.
+
+        Raise ConfigError where they do not fit. Pin a checkbox that counts from now on.
+        """
+        known = self.store.pins()
+        if known is None or not self.definitions.older_than(age):
+            return
+        found = self.definitions.read(known.fields)
+        if found != known.fields:
+            self.store.pin(replace(known, fields=found))
 
     def record_decisions(self, pairs: Sequence[tuple[Closing | None, Closing]]) -> None:
         """Write decisions down in the ledger, and count them in the report.

@@ -156,7 +156,7 @@ class Fields:
 
     def __init__(self, source: Definitions, wanted: Wanted) -> None:
         self._source = source
-        self._wanted = wanted
+        self.wanted = wanted
         self._read_at: datetime | None = None
 
     def older_than(self, age: timedelta) -> bool:
@@ -174,7 +174,7 @@ class Fields:
         With pins, they are in order only where the ids are the pinned ones. A contact's checkbox
         that turns up under `opt-in` without being pinned counts from then on.
         """
-        boxes = self._wanted.checkboxes()
+        boxes = self.wanted.checkboxes()
         all_of_them = any(box.pinned_in(pinned) is None for box in boxes)
         found = self._source.custom_fields(all_of_them=all_of_them)
         self._read_at = self._source.asked_at()

@@ -53,7 +53,10 @@ class Source(Definitions, Protocol):
     """
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
-        """Yield the closed matters updated after `since` (aware UTC), page by page."""
+        """Yield the closed matters updated after `since` (aware UTC), page by page.
+
+        There is at least one page, which may be empty.
+        """
         ...
 
     def closed_between(self, first: date, last: date, fields: FieldIds) -> Iterator[Page]:

@@ -1,17 +1,23 @@
-"""One walk through what is due: read again, decide again, claim, send, settle.
+"""One push of what is due: read again, decide again, claim, send, settle.
 
 Each stage takes what the one before yields and works on as much as one request can ask for. So no
-more than that is in memory, and what is sent to Broadly was read just before. What comes before and
-after the walks of a push is in `pipeline/run.py`.
+more than that is in memory, and what is sent to Broadly was read just before. What is due, and
+whether anybody may go at all, is decided in `pipeline/run.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
+from clio_broadly_sync.domain.errors import (
+    StoppedError,
+    StorageError,
+    SyncError,
+    TooLateError,
+    UnavailableError,
+)
+from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
     Approval,
     Box,
@@ -20,6 +26,7 @@ from clio_broadly_sync.domain.model import (
     Command,
     Contact,
     Due,
+    FieldIds,
     Matter,
     Outcome,
     Receipt,
@@ -33,190 +40,310 @@ LOOK_AHEAD = 1000
 """At most so many closings are in memory at a time."""
 MAX_BUSY = timedelta(hours=1)
 """A run waits at most so long for a Broadly that is busy and takes nobody, if it has the time."""
+MAX_BARREN_WALKS = 3
+"""A push ends after so many walks in a row in which no closing got any further."""
 
 
-def push_once(context: RunContext, wanted: Due, *, approved_only: bool) -> bool:
-    """Walk once through what is due; return whether it is time for another walk.
+class Push:
+    """One push, in as many walks through what is due as it takes.
 
-    Another walk reads everything again. It is needed where what was read has grown old, where
-    Broadly wanted a pause, or where a checkbox has turned up.
+    `allowance` is how many closings that have become readable may go before that is a surge; None
+    says that it is one already, and that only what a person approved may go.
     """
-    context.progress.closings_due(context.store.ledger.line_up(wanted, approved_only=approved_only))
-    candidates = _candidates(context, context.store.ledger.lined_up())
-    fields = context.fields
-    queue: list[Candidate] = []
-    at_end = False
-    while context.seconds_left() > 0 and (size := _batch_size(context)) > 0:
-        if not at_end and len(queue) < LOOK_AHEAD:
-            added = list(islice(candidates, size))
-            at_end = len(added) < size
-            queue += added
-        if not queue:
-            return False
-        if context.fresh_for(min(c.read_at for c in queue)) < timedelta():
-            return True
-        check_fields(context, rules.FRESH)
-        if context.fields != fields:  # a box turned up, and the queue was read without it
-            return True
-        whole, queued = not at_end and len(queue) < LOOK_AHEAD, len(queue)
-        batch, queue = _claim(context, queue, size, whole=whole)
-        if batch and (again := _send(context, batch)) is not None:
-            return again
-        if not whole and len(queue) == queued:  # all wait for a receipt that is withheld
-            return False
-    return False
 
+    def __init__(self, context: RunContext, wanted: Due, allowance: float | None) -> None:
+        self._context = context
+        self._wanted = wanted
+        self._allowance = allowance
+        self._candidates: Iterator[Candidate] = iter(())
+        self._queue: list[Candidate] = []
+        """The candidates of this walk that were read and not claimed."""
+        self._at_end = False
+        """Whether no candidate of this walk is left outside the queue."""
+        self._further = 0
+        """So many candidates of this walk were claimed or refused."""
+        self._lost = False
+        """Whether an answer was lost for good, so that no further POST begins."""
+        self._busy_since: datetime | None = None
+        """Since when Broadly has been too busy to take anybody (aware UTC), if it is."""
 
-def check_fields(context: RunContext, age: timedelta) -> None:
-    """Compare the checkboxes in Clio with the pins, unless that was done within this `age`.
+    def carry_out(self) -> None:
+        """Send what is due in batches; give back what was claimed and could not be sent.
 
-    Raise ConfigError where they do not fit. Pin a checkbox that counts from now on.
-    """
-    known = context.store.pins()
-    if known is None or not context.definitions.older_than(age):
-        return
-    found = context.definitions.read(known.fields)
-    if found != known.fields:
-        context.store.pin(replace(known, fields=found))
+        Raise UnavailableError where Clio or Broadly is too slow, and any other SyncError that ended
+        the push.
+        """
+        try:
+            self._walk_on()
+        except StorageError:
+            raise  # what is sending may have arrived, so for the next run it is in doubt
+        except SyncError as error:
+            reason = None if isinstance(error, StoppedError) else Reason.UNAVAILABLE
+            self._end(reason, error.cause)
+            raise
+        self._end(None)
 
+    def _walk_on(self) -> None:
+        """Walk until no walk is needed any more, or until several in a row came to nothing."""
+        barren = 0
+        while self._walk():
+            barren = 0 if self._further else barren + 1
+            if barren >= MAX_BARREN_WALKS:
+                raise UnavailableError(
+                    "What is read grows old before it can be handed over: Clio or Broadly is too "
+                    "slow. The next run tries again."
+                )
 
-def give_back(context: RunContext, reason: Reason | None, cause: str | None = None) -> None:
-    """Release what was claimed and not taken, for this reason; what is withheld stays claimed.
+    def _walk(self) -> bool:
+        """Walk once through what is due; return whether it is time for another walk.
 
-    `cause` is what became of the try (`errors.Cause`).
-    """
-    released = context.store.ledger.release(
-        lambda closing: lifecycle.released(closing, reason, cause),
-        context.source.now(),
-        but=context.sink.withheld(),
-    )
-    context.report.to_send -= len(released)
-
-
-def _batch_size(context: RunContext) -> int:
-    most = rules.most_at_once(context.doubts, context.batch_size)
-    return most if context.limit is None else min(most, context.limit - context.report.to_send)
-
-
-def _candidates(context: RunContext, closings: Iterator[Closing]) -> Iterator[Candidate]:
-    """Yield, in the same order, what may be sent by its matter and its contact."""
-    for chunk in _with_contacts_to_read(_looked_at(context, closings)):
-        check_fields(context, rules.FRESH)
-        ids = {closing.contact_id for closing in chunk if closing.contact_id is not None}
-        contacts = context.source.contacts(ids, context.fields)
-        read_at = context.source.asked_at()
-        at = context.at()
-        _note_noes(context, ids, contacts)
-        kept, candidates = [], []
-        for closing in chunk:
-            contact = contacts.get(closing.contact_id or 0)
-            refused = lifecycle.contact_read(closing, contact, context.policy, at)
-            if refused is None and _is_surplus(context, closing):
-                refused = lifecycle.awaiting_approval(closing)
-                context.report.count_awaiting()
-            if refused is not None:
-                kept.append((closing, refused))
-            elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
-                request = lifecycle.request_for(closing, contact, context.policy, at.today)
-                read = min(closing.read_at, read_at)
-                candidates.append(Candidate(closing, contact, request, read))
-        context.record_decisions(kept)
-        context.progress.closings_done(len(kept))
-        yield from candidates
-
-
-def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
-    """Remember who of these contacts says no, before anything of this reading is claimed.
-
-    A no that would stop one of them, and that was read too long ago, is read again.
-    """
-    if context.fields.opt_out is None:
-        return
-    noes = context.store.ledger.noes
-    noes.note(ids, contacts, context.source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
-    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
-    for first in range(0, len(old), READ_AT_ONCE):
-        again = old[first : first + READ_AT_ONCE]
-        shown = context.source.contacts(again, context.fields)
-        noes.note(again, shown, context.source.asked_at())
-
-
-def _is_surplus(context: RunContext, closing: Closing) -> bool:
-    """Tell whether a closing that has become readable makes a surge of those that may go.
-
-    Each such closing takes one from the surge allowance.
-    """
-    if closing.reason not in FAULTS or closing.approval is Approval.GIVEN:
+        Another walk reads everything again. It is needed where what was read has grown old, where
+        Broadly wanted a pause, or where a checkbox has turned up.
+        """
+        context, fields = self._context, self._context.fields
+        due = context.store.ledger.line_up(self._wanted, approved_only=self._allowance is None)
+        context.progress.closings_due(due)
+        self._candidates = self._read_contacts()
+        self._queue, self._at_end, self._further = [], False, 0
+        while not self._lost and context.seconds_left() > 0 and (size := self._batch_size()) > 0:
+            self._fill_queue(size)
+            if not self._queue:
+                return False
+            if self._is_outdated(fields):
+                return True
+            queued = len(self._queue)
+            if (batch := self._claim(size)) and self._send(batch):
+                return True
+            if len(self._queue) == queued and not self._may_grow():
+                return False  # all wait for a receipt that is withheld
         return False
-    context.surge_allowance -= 1
-    return context.surge_allowance < 0
 
+    def _batch_size(self) -> int:
+        context = self._context
+        most = rules.most_at_once(context.doubts, context.batch_size)
+        return most if context.limit is None else min(most, context.limit - context.report.to_send)
 
-def _with_contacts_to_read(closings: Iterator[Closing]) -> Iterator[list[Closing]]:
-    """Yield the closings in chunks of as many contacts as one request asks for.
+    def _may_grow(self) -> bool:
+        return not self._at_end and len(self._queue) < LOOK_AHEAD
 
-    No chunk is larger than what may be in memory.
-    """
-    chunk: list[Closing] = []
-    clients: set[int | None] = set()
-    for closing in closings:
-        is_full = closing.contact_id not in clients and len(clients) >= READ_AT_ONCE
-        if is_full or len(chunk) >= LOOK_AHEAD:
-            yield chunk
-            chunk, clients = [], set()
-        chunk.append(closing)
-        clients.add(closing.contact_id)
-    if chunk:
-        yield chunk
+    def _fill_queue(self, size: int) -> None:
+        if self._may_grow():
+            added = list(islice(self._candidates, size))
+            self._at_end = len(added) < size
+            self._queue += added
 
+    def _is_outdated(self, fields: FieldIds) -> bool:
+        """Tell whether the queue, which was read with these `fields`, has to be read again."""
+        if self._context.fresh_for(min(c.read_at for c in self._queue)) < timedelta():
+            return True
+        self._context.check_fields(rules.FRESH)
+        return self._context.fields != fields  # a box has turned up
 
-def _looked_at(context: RunContext, closings: Iterator[Closing]) -> Iterator[Closing]:
-    """Yield the closings whose matter this run has just read, or reads again here.
+    # Read again, decide again.
 
-    Those that the second look speaks against are recorded and left out.
-    """
-    for chunk in _with_matters_to_read(context, closings):
-        fresh_from = context.fresh_from()
-        old = {c.key.matter_id for c in chunk if not _was_just_read(c, context.run, fresh_from)}
-        if not old:
-            yield from chunk
-            continue
-        check_fields(context, rules.FRESH)
-        matters = context.source.matters(old, context.fields)
-        looks = _look_again(context, [c for c in chunk if c.key.matter_id in old], matters)
-        context.record_decisions(
-            [(closing, _as_kept(closing, look)) for closing, look in looks.items()]
-        )
+    def _read_matters(self) -> Iterator[Closing]:
+        """Yield the closings whose matter this run has just read, or reads again here.
+
+        Those that the second look speaks against are recorded and left out.
+        """
+        for chunk, old in _chunks(self._context.store.ledger.lined_up(), self._old_matter):
+            if not old:
+                yield from chunk
+                continue
+            looks = self._look_again([c for c in chunk if c.key.matter_id in old], old)
+            for closing in chunk:
+                look = looks.get(closing, lifecycle.MatterRead(closing, goes_on=True))
+                if look.goes_on:
+                    yield look.closing
+
+    def _old_matter(self, closing: Closing) -> int | None:
+        """Return the closing's matter; None where this run has read it just now."""
+        is_new = closing.read_in_run == self._context.run
+        if is_new and self._context.fresh_for(closing.read_at) >= timedelta():
+            return None
+        return closing.key.matter_id
+
+    def _look_again(
+        self, closings: Sequence[Closing], ids: Collection[int]
+    ) -> dict[Closing, lifecycle.MatterRead]:
+        """Read these matters, and decide again on their closings; record what was decided."""
+        context = self._context
+        context.check_fields(rules.FRESH)
+        matters = context.source.matters(ids, context.fields)
+        looks = _decided_again(context, closings, matters)
+        context.record_decisions([(old, _as_kept(old, look)) for old, look in looks.items()])
         context.progress.closings_done(sum(not look.goes_on for look in looks.values()))
-        for closing in chunk:
-            look = looks.get(closing)
-            if look is None or look.goes_on:
-                yield closing if look is None else look.closing
+        return looks
+
+    def _read_contacts(self) -> Iterator[Candidate]:
+        """Yield, in the same order, what may be sent by its matter and its contact."""
+        context = self._context
+        for chunk, ids in _chunks(self._read_matters(), lambda closing: closing.contact_id):
+            context.check_fields(rules.FRESH)
+            contacts = context.source.contacts(ids, context.fields)
+            at = context.at()
+            _note_noes(context, ids, contacts)
+            kept, candidates = [], []
+            for closing in chunk:
+                contact = contacts.get(closing.contact_id or 0)
+                refused = self._refused(closing, contact, at)
+                if refused is not None:
+                    kept.append((closing, refused))
+                elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
+                    request = lifecycle.request_for(closing, contact, context.policy, at.today)
+                    read_at = min(closing.read_at, at.now)
+                    candidates.append(Candidate(closing, contact, request, read_at))
+            context.record_decisions(kept)
+            context.progress.closings_done(len(kept))
+            yield from candidates
+
+    def _refused(self, closing: Closing, contact: Contact | None, at: Moment) -> Closing | None:
+        """Return what becomes of a closing by its contact; None: it may be sent.
+
+        One that has become readable uses up some of the allowance, and waits where none is left.
+        """
+        refused = lifecycle.contact_read(closing, contact, self._context.policy, at)
+        was_fault = closing.reason in FAULTS and closing.approval is not Approval.GIVEN
+        if refused is not None or self._allowance is None or not was_fault:
+            return refused
+        self._allowance -= 1
+        if self._allowance >= 0:
+            return None
+        self._context.report.count_awaiting()
+        return lifecycle.awaiting_approval(closing)
+
+    # Claim, send, settle.
+
+    def _claim(self, size: int) -> list[Candidate]:
+        """Take a batch from the queue; none that is not full while the queue may grow."""
+        context, policy = self._context, self._context.policy
+        now = context.source.now()
+        claim = context.store.ledger.claim(
+            self._queue,
+            size,
+            whole=self._may_grow(),
+            judge=lambda closing, asked: lifecycle.asked_before(closing, asked, policy, now),
+            at=now,
+        )
+        for closing in claim.refused:
+            context.report.count_decision(None, closing)
+        context.report.to_send += len(claim.batch)
+        context.progress.closings_done(len(claim.refused))
+        self._further += len(claim.batch) + len(claim.refused)
+        self._queue = claim.rest
+        return claim.batch
+
+    def _send(self, batch: Sequence[Candidate]) -> bool:
+        """Send one batch; return whether it is time for another walk.
+
+        Where the receiver does not dedupe, a lost answer ends the push, and no further POST begins.
+        """
+        oldest = min(candidate.read_at for candidate in batch)
+
+        def seconds_left() -> float:
+            fresh = self._context.fresh_for(oldest).total_seconds()
+            return 0.0 if self._lost else min(fresh, self._context.seconds_left())
+
+        try:
+            for receipts in self._context.sink.send([c.request for c in batch], seconds_left):
+                self._take_in(receipts)
+        except UnavailableError as error:
+            return not self._lost and self._goes_on_after(error, seconds_left())
+        return False
+
+    def _take_in(self, receipts: Sequence[Receipt]) -> None:
+        """Settle the receipts of a POST, and note what they say of the receiver.
+
+        A doubt is noted before it is settled, and its end afterwards, so that a kill in between
+        leaves a pause too many and none too few.
+        """
+        store, outcomes = self._context.store, {receipt.outcome for receipt in receipts}
+        self._busy_since = None
+        if lost := Outcome.UNKNOWN in outcomes and not self._context.policy.dedupes:
+            self._lost = True
+            store.note_doubt(self._context.source.now())
+        self._settle(receipts)
+        if not lost and outcomes & {Outcome.ACCEPTED, Outcome.DUPLICATE}:
+            store.end_doubts()
+
+    def _goes_on_after(self, error: UnavailableError, seconds_left: float) -> bool:
+        """Return whether to walk again after a batch that did not reach Broadly.
+
+        Raise the error where nothing more can be done in this run.
+        """
+        if isinstance(error, TooLateError):
+            self._give_back(None)
+            return self._context.seconds_left() > 0
+        wait = error.retry_after
+        if wait is None or error.outcome_unknown or not self._waits(wait, seconds_left):
+            raise error
+        self._give_back(Reason.UNAVAILABLE, error.cause)
+        self._context.wait(wait)
+        return True
+
+    def _waits(self, seconds: float, seconds_left: float) -> bool:
+        """Tell whether the push waits so long for a busy Broadly.
+
+        A `sync` does so only where the transport did not, because what was read would be too old.
+        """
+        context, now = self._context, self._context.source.now()
+        self._busy_since = self._busy_since or now
+        patience = (self._busy_since + MAX_BUSY - now).total_seconds()
+        in_time = seconds <= min(patience, context.seconds_left())
+        return in_time and (context.policy.command is Command.BACKFILL or seconds > seconds_left)
+
+    def _settle(self, receipts: Sequence[Receipt]) -> None:
+        """Write receipts down in the ledger, and count them in the report."""
+        settled = self._context.store.ledger.settle(
+            receipts,
+            lambda receipt, closing: lifecycle.settled(receipt, closing, self._context.policy),
+            self._context.source.now(),
+        )
+        self._context.report.count_receipts(settled)
+        self._context.progress.closings_done(len(settled))
+
+    def _give_back(self, reason: Reason | None, cause: str | None = None) -> None:
+        """Release what was claimed and not taken, for this reason; what is withheld stays claimed.
+
+        `cause` is what became of the try (`errors.Cause`).
+        """
+        released = self._context.store.ledger.release(
+            lambda closing: lifecycle.released(closing, reason, cause),
+            self._context.source.now(),
+            but=self._context.sink.withheld(),
+        )
+        self._context.report.to_send -= len(released)
+
+    def _end(self, reason: Reason | None, cause: str | None = None) -> None:
+        """End the push: settle what was withheld, and give back what was not taken."""
+        self._settle(self._context.sink.flush())
+        self._give_back(reason, cause)
 
 
-def _with_matters_to_read(
-    context: RunContext, closings: Iterator[Closing]
-) -> Iterator[list[Closing]]:
+def _chunks(
+    closings: Iterator[Closing], to_read: Callable[[Closing], int | None]
+) -> Iterator[tuple[list[Closing], set[int]]]:
+    """Yield the closings in chunks, each with the ids of what is to be read for it.
+
+    These are no more than one request asks for. `to_read` returns the id for a closing; None where
+    nothing is to be read. No chunk is larger than what may be in memory.
+    """
     chunk: list[Closing] = []
-    old: set[int] = set()
-    fresh_from = context.fresh_from()
+    ids: set[int] = set()
     for closing in closings:
+        id_ = to_read(closing)
+        one_more = id_ is not None and id_ not in ids
+        if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= READ_AT_ONCE):
+            yield chunk, ids
+            chunk, ids = [], set()
         chunk.append(closing)
-        if not _was_just_read(closing, context.run, fresh_from):
-            old.add(closing.key.matter_id)
-        if len(old) >= READ_AT_ONCE or len(chunk) >= LOOK_AHEAD:
-            yield chunk
-            chunk, old, fresh_from = [], set(), context.fresh_from()
+        if id_ is not None:
+            ids.add(id_)
     if chunk:
-        yield chunk
+        yield chunk, ids
 
 
-def _was_just_read(closing: Closing, run: int, fresh_from: datetime) -> bool:
-    return closing.read_in_run == run and closing.read_at >= fresh_from
-
-
-def _look_again(
+def _decided_again(
     context: RunContext, closings: Sequence[Closing], matters: Mapping[int, Matter]
 ) -> dict[Closing, lifecycle.MatterRead]:
     """Decide again on these closings by their matters.
@@ -247,101 +374,18 @@ def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
 
 
-def _claim(
-    context: RunContext, queue: Sequence[Candidate], size: int, *, whole: bool
-) -> tuple[list[Candidate], list[Candidate]]:
-    now = context.source.now()
-    claim = context.store.ledger.claim(
-        queue,
-        size,
-        whole=whole,
-        judge=lambda closing, asked: lifecycle.asked_before(closing, asked, context.policy, now),
-        at=now,
-    )
-    for closing in claim.refused:
-        context.report.count_decision(None, closing)
-    context.report.to_send += len(claim.batch)
-    context.progressed += len(claim.batch) + len(claim.refused)
-    context.progress.closings_done(len(claim.refused))
-    return claim.batch, claim.rest
+def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
+    """Remember who of these contacts says no, before anything of this reading is claimed.
 
-
-def _send(context: RunContext, batch: Sequence[Candidate]) -> bool | None:
-    """Send one batch; return None to go on, True to walk again, and False to end the push.
-
-    Where the receiver does not dedupe, a lost answer ends the push, and no further POST begins.
+    A no that would stop one of them, and that was read too long ago, is read again.
     """
-    oldest = min(candidate.read_at for candidate in batch)
-    lost = False
-
-    def seconds_left() -> float:
-        fresh = context.fresh_for(oldest).total_seconds()
-        return 0.0 if lost else min(fresh, context.seconds_left())
-
-    try:
-        for receipts in context.sink.send([c.request for c in batch], seconds_left):
-            lost = _take_in(context, receipts) or lost
-    except UnavailableError as error:
-        if not lost:
-            return _after_refusal(context, error, seconds_left())
-    return False if lost else None
-
-
-def _take_in(context: RunContext, receipts: Sequence[Receipt]) -> bool:
-    """Settle the receipts of a POST, and note what they say of the receiver.
-
-    Return whether they leave somebody in doubt for good. A doubt is noted before it is settled, and
-    its end afterwards, so that a kill in between leaves a pause too many and none too few.
-    """
-    outcomes = {receipt.outcome for receipt in receipts}
-    lost = Outcome.UNKNOWN in outcomes and not context.policy.dedupes
-    if lost:
-        context.store.note_doubt(context.source.now())
-    _settle(context, receipts)
-    if not lost and outcomes & {Outcome.ACCEPTED, Outcome.DUPLICATE}:
-        context.store.end_doubts()
-    return lost
-
-
-def _after_refusal(context: RunContext, error: UnavailableError, seconds_left: float) -> bool:
-    """Return whether to walk again after a batch that did not reach Broadly.
-
-    Raise the error where nothing more can be done in this run.
-    """
-    if isinstance(error, TooLateError):
-        give_back(context, None)
-        return context.seconds_left() > 0
-    wait = error.retry_after
-    if error.outcome_unknown or wait is None:
-        raise error
-    now = context.source.now()
-    context.busy_since = context.busy_since or now
-    patience = (context.busy_since + MAX_BUSY - now).total_seconds()
-    too_long = wait > min(patience, context.seconds_left())
-    patient = context.policy.command is Command.BACKFILL or wait > seconds_left
-    if too_long or not patient:
-        raise error
-    give_back(context, Reason.UNAVAILABLE, error.cause)
-    context.wait(wait)
-    return True
-
-
-def _settle(context: RunContext, receipts: Sequence[Receipt]) -> None:
-    """Write receipts down in the ledger, and count them in the report."""
-    settled = context.store.ledger.settle(
-        receipts,
-        lambda receipt, closing: lifecycle.settled(receipt, closing, context.policy),
-        context.source.now(),
-    )
-    context.busy_since = None if receipts else context.busy_since
-    context.report.count_receipts(settled)
-    context.progress.closings_done(len(settled))
-
-
-def end(context: RunContext, reason: Reason | None, cause: str | None = None) -> None:
-    """End the push: settle what was withheld, and give back what was not taken.
-
-    `reason` is why the latter waits again, and `cause` what became of the try (`errors.Cause`).
-    """
-    _settle(context, context.sink.flush())
-    give_back(context, reason, cause)
+    if context.fields.opt_out is None:
+        return
+    noes = context.store.ledger.noes
+    noes.note(ids, contacts, context.source.asked_at())
+    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
+    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
+    for first in range(0, len(old), READ_AT_ONCE):
+        again = old[first : first + READ_AT_ONCE]
+        shown = context.source.contacts(again, context.fields)
+        noes.note(again, shown, context.source.asked_at())

@@ -2,32 +2,21 @@
 
 The two meet only at the ledger. What is decided, and why, is in `domain/rules.py`; what that makes
 of a closing's row, in `domain/lifecycle.py`; what the state was made with, in `pipeline/pins.py`;
-and how one walk of a push goes, in `pipeline/push.py`.
+and how a push goes, in `pipeline/push.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
-from itertools import islice
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta, tzinfo
+from itertools import chain, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import (
-    Cause,
-    StoppedError,
-    StorageError,
-    SyncError,
-    UnavailableError,
-    because,
-    moment,
-)
+from clio_broadly_sync.domain.errors import Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Command, Due, Page
-from clio_broadly_sync.domain.reasons import PAUSED, Reason, State
+from clio_broadly_sync.domain.reasons import PAUSED, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.pipeline.push import LOOK_AHEAD, check_fields, push_once
-from clio_broadly_sync.pipeline.push import end as end_push
-
-MAX_BARREN_WALKS = 3
-"""A push ends after so many walks in a row in which no closing got any further."""
+from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push
 
 
 def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
@@ -41,17 +30,22 @@ def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     if context.report.first_run or watermark is None or first_run is None:
         return
     since = rules.scan_from(watermark, first_run, context.overlap)
-    walk = _Walk(context, watermark)
-    pull(context, walk.watched(context.source.closed_since(since, context.fields)))
+    pages = context.source.closed_since(since, context.fields)
+    first = next(pages)
+    context.store.check_watermark(first.answered_at)
+    stale = rules.is_stale(watermark, first.answered_at)
+    reached = rules.next_watermark(watermark, first.answered_at, context.our_clock())
+    pull(context, chain([first], pages), stale=stale)
     any_due = context.store.ledger.count_due(due(context)) > 0
     if any_due:
-        check_fields(context, timedelta.max)
+        context.check_fields(timedelta.max)
         # The watermark must not move before this: the next run could not see that it was stale.
-        if context.stale and not approve:
+        if stale and not approve:
             _await_approval(context, due(context))
-    walk.move_watermark()
+    context.store.move_watermark(reached)
+    context.report.watermark_to = reached
     if any_due:
-        push(context, due(context), approve=approve, at_once=at_once)
+        push(context, due(context), approve=approve, stale=stale, at_once=at_once)
 
 
 def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
@@ -75,74 +69,63 @@ def begin(context: RunContext) -> None:
     """
     store, known = context.store, context.store.pins()
     if known is not None:
-        pins.check_settings(known, context.wanted)
+        pins.check_settings(known, context.definitions.wanted)
     token = context.token()
     told = known is not None
     account = None if store.has_seen(token) else pins.read_account(context.source, told=told)
+    zone = context.zone
     facts: dict[str, str | None] = {}
     if account is not None:
         pins.check_account(known, account)
         facts = pins.seen(store.hash_of(token), account)
-        context.zone = context.zone or pins.zone_of(account, told=told)
+        zone = zone or pins.zone_of(account, told=told)
     context.report.first_run = context.policy.command is Command.SYNC and store.watermark is None
     if known is None or context.report.first_run:
         fields = context.definitions.read(known.fields if known is not None else None)
-        known = pins.current_pins(context.wanted, known, fields)
+        known = pins.current_pins(context.definitions.wanted, known, fields)
         context.check_beginning(pins.with_account(known, account))
     if context.report.first_run:
-        facts |= _start(context)
+        facts |= _start(context, zone)
     if facts:
         store.pin(pins.with_account(known, account), **facts)
     _recover(context)
 
 
-def pull(context: RunContext, pages: Iterable[Page]) -> None:
-    """Record a decision on every closing of the pages, each page in one transaction."""
+def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> None:
+    """Record a decision on every closing of the pages, each page in one transaction.
+
+    With `stale`, what is noticed waits for a person.
+    """
     for page in pages:
         context.report.matters_read += page.received
         context.progress.matters_read(context.report.matters_read)
         matters = {matter.id: matter for matter in page.matters}
         known = context.store.ledger.known(matters)
-        at = context.at()
+        at = context.at(stale=stale)
         noticed = [
             lifecycle.noticed(matter, known.get(id_, ()), context.policy, at)
             for id_, matter in matters.items()
         ]
         pairs = [pair for pair in noticed if pair is not None]
         if pairs:
-            check_fields(context, timedelta.max)
+            context.check_fields(timedelta.max)
             context.record_decisions(pairs)
 
 
-def push(context: RunContext, wanted: Due, *, approve: bool, at_once: bool = False) -> None:
-    """Send what is due to Broadly, in batches; give back what was claimed and could not be sent.
+def push(
+    context: RunContext, wanted: Due, *, approve: bool, stale: bool = False, at_once: bool = False
+) -> None:
+    """Send what is due to Broadly, unless a surge or a pause keeps it back.
 
-    Raise UnavailableError where Clio or Broadly is too slow, where a pause is not over (unless
-    `at_once`), or where clients are left in doubt that the next run tries again; and any other
-    SyncError that ended the push.
+    Raise UnavailableError where a pause is not over (unless `at_once`), or where clients are left
+    in doubt that the next run tries again; and what `Push.carry_out` raises.
     """
-    approved_only = context.policy.command is Command.SYNC and _surge(
-        context, wanted, approve=approve
-    )
+    allowance: float | None = math.inf
+    if context.policy.command is Command.SYNC:
+        allowance = _surge_allowance(context, wanted, approve=approve, stale=stale)
     if not at_once:
-        _heed_pause(context, wanted, approved_only=approved_only)
-    barren = 0
-    try:
-        while push_once(context, wanted, approved_only=approved_only):
-            before, context.progressed = context.progressed, 0
-            barren = 0 if before else barren + 1
-            if barren >= MAX_BARREN_WALKS:
-                raise UnavailableError(
-                    "What is read grows old before it can be handed over: Clio or Broadly is too "
-                    "slow. The next run tries again."
-                )
-    except StorageError:
-        raise  # what is sending may have arrived, so for the next run it is in doubt
-    except SyncError as error:
-        reason = None if isinstance(error, StoppedError) else Reason.UNAVAILABLE
-        end_push(context, reason, error.cause)
-        raise
-    end_push(context, None)
+        _heed_pause(context, wanted, approved_only=allowance is None)
+    Push(context, wanted, allowance).carry_out()
     if context.report.in_doubt:
         raise UnavailableError(
             f"Broadly gave no result that can be read for {context.report.in_doubt} clients; "
@@ -163,7 +146,7 @@ def due(context: RunContext) -> Due:
     return Due(Command.SYNC, settled, faults_until=now - rules.LOOK_AGAIN)
 
 
-def _start(context: RunContext) -> dict[str, str | None]:
+def _start(context: RunContext, zone: tzinfo | None) -> dict[str, str | None]:
     """Return the facts of the first run's moment.
 
     It goes by Clio's clock, which says when a matter was closed; the watermark goes by our clock
@@ -175,32 +158,8 @@ def _start(context: RunContext) -> dict[str, str | None]:
     return {
         "first_run": now.isoformat(),
         "watermark": watermark.isoformat(),
-        "start_day": rules.start_day(now, context.zone).isoformat(),
+        "start_day": rules.start_day(now, zone).isoformat(),
     }
-
-
-class _Walk:
-    """One walk through what was updated since the watermark."""
-
-    def __init__(self, context: RunContext, watermark: datetime) -> None:
-        self._context = context
-        self._watermark = watermark
-
-    def watched(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Yield the pages; take the next watermark from the answer of the first one."""
-        before = self._watermark
-        for number, page in enumerate(pages):
-            if number == 0:
-                self._context.store.check_watermark(page.answered_at)
-                our_clock = self._context.our_clock()
-                self._watermark = rules.next_watermark(before, page.answered_at, our_clock)
-                self._context.stale = rules.is_stale(before, page.answered_at)
-            yield page
-
-    def move_watermark(self) -> None:
-        """Move the watermark; call it after the last page, when all before it is recorded."""
-        self._context.store.move_watermark(self._watermark)
-        self._context.report.watermark_to = self._watermark
 
 
 def _recover(context: RunContext) -> None:
@@ -237,9 +196,12 @@ def _heed_pause(context: RunContext, wanted: Due, *, approved_only: bool) -> Non
     raise because(Cause.PAUSE, error)
 
 
-def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:
-    """Return whether only what a person approved may go; note on the rest that it waits for that.
+def _surge_allowance(
+    context: RunContext, wanted: Due, *, approve: bool, stale: bool
+) -> float | None:
+    """Return how many closings that become readable may go before there is a surge.
 
+    None says that there is one: the rest is noted to wait, and only what a person approved may go.
     With `approve`, all that is due now is approved first.
     """
     ledger, now = context.store.ledger, context.source.now()
@@ -247,17 +209,16 @@ def _surge(context: RunContext, wanted: Due, *, approve: bool) -> bool:
         ledger.set_approval(
             wanted, Approval.GIVEN, lambda c: lifecycle.approved(c, context.policy, now), now
         )
-        return False
+        return math.inf
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
-    context.surge_allowance = context.policy.max_new - due_now - recent
-    surge = rules.is_surge(due_now, recent, context.policy) or context.stale
+    surge = rules.is_surge(due_now, recent, context.policy) or stale
     surge = surge or ledger.count_awaiting(wanted) > 0
     if surge:
         _await_approval(context, wanted)
     context.report.surge = ledger.count_awaiting(wanted)
     context.report.attention |= context.report.surge > 0
-    return surge
+    return None if surge else context.policy.max_new - due_now - recent
 
 
 def _await_approval(context: RunContext, wanted: Due) -> None:

@@ -84,9 +84,9 @@ def _context(
             sink=sink,
             store=store,
             policy=app.policy(given, command, store),
-            wanted=app.wanted(given),
+            definitions=pins.Fields(source, app.wanted(given)),
             token=lambda: world.clio.token,
-            zone=pins.zone_named(store.time_zone),
+            given_zone=None,
             overlap=timedelta(minutes=given.sync_overlap_minutes),
             batch_size=given.broadly_batch_size,
             limit=None,
@@ -97,7 +97,7 @@ def _context(
             progress=Logged(),
             report=Report(),
         )
-        context.run = store.begin_run(command, "in this process", clock.now())
+        store.begin_run(command, "in this process", clock.now())
         try:
             yield context
         finally:

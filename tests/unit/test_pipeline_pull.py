@@ -175,7 +175,7 @@ def test_age_is_counted_in_the_firms_days(runs: Runs) -> None:
     """Late in the evening a matter is not yet a day old, as it would be by UTC."""
     runs.clock.tick(hours=10)
     runs.close(1, closed_on=TODAY)
-    runs.sync(make_policy(max_age_days=0), zone=ZoneInfo("America/New_York"))
+    runs.sync(make_policy(max_age_days=0), given_zone=ZoneInfo("America/New_York"))
     assert runs.states == {1: SENT}
     assert runs.broadly.posts[0][0].transaction_date == TODAY
 

@@ -36,7 +36,7 @@ def test_first_sync_hands_over_nobody_and_sets_the_start(new: Runs) -> None:
 def test_start_day_is_the_firms_own(new: Runs) -> None:
     """Late in the evening the firm's day is not the one of UTC."""
     new.clock.tick(hours=10)
-    new.sync(zone=NEW_YORK)
+    new.sync(given_zone=NEW_YORK)
     assert new.store.start_day == TODAY
     assert new.clock.now.date() > TODAY
 
@@ -162,13 +162,13 @@ def test_account_that_was_not_known_is_pinned_when_clio_says_it(new: Runs) -> No
 
 def test_firms_zone_is_clios_where_the_settings_name_none(new: Runs) -> None:
     """And it is kept, for the runs that do not ask who they are."""
-    assert new.sync(zone=None).zone == NEW_YORK
+    assert new.sync(given_zone=None).zone == NEW_YORK
     assert new.store.time_zone == NEW_YORK.key
 
 
 def test_zone_of_the_settings_wins(new: Runs) -> None:
     """Clio's is kept all the same, for the day when the settings name none."""
-    assert new.sync(zone=UTC).zone is UTC
+    assert new.sync(given_zone=UTC).zone is UTC
     assert new.store.time_zone == NEW_YORK.key
 
 
@@ -180,11 +180,11 @@ def test_missing_account_or_zone_is_said_once(
 ) -> None:
     """A warning in the first run; a renewed token is no news."""
     new.clio.owner = owner
-    new.sync(zone=None)
+    new.sync(given_zone=None)
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     caplog.clear()
     caplog.set_level(logging.INFO)
-    new.sync(zone=None, token=lambda: "renewed")
+    new.sync(given_zone=None, token=lambda: "renewed")
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 

@@ -26,9 +26,10 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.pipeline import push, run
+from clio_broadly_sync.pipeline import run
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.store import database, leftovers
+from clio_broadly_sync.pipeline.push import Push
+from clio_broadly_sync.store import Store, database, leftovers
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.writer import Writer
 from clio_broadly_sync.transport.clock import Clock
@@ -37,13 +38,18 @@ from clio_broadly_sync.transport.clock import Clock
 def watermark_of_edits() -> None:
     """Let the watermark be the latest `updated_at` that was seen."""
 
-    def watched(self: Any, pages: Iterable[Page]) -> Iterator[Page]:
-        for page in pages:
-            edits = [matter.updated_at for matter in page.matters if matter.updated_at]
-            self._watermark = max([self._watermark, *edits])
-            yield page
+    pull, move = run.pull, Store.move_watermark
+    edits: list[datetime] = []
 
-    run._Walk.watched = watched  # type: ignore[method-assign]
+    def pulled(context: RunContext, pages: Iterable[Page], **options: Any) -> None:
+        read = list(pages)
+        edits.extend(m.updated_at for page in read for m in page.matters if m.updated_at)
+        pull(context, read, **options)
+
+    run.pull = pulled
+    Store.move_watermark = lambda self, to: move(  # type: ignore[method-assign]
+        self, max([self.watermark or to, *edits])
+    )
 
 
 def offset_paging() -> None:
@@ -70,12 +76,14 @@ def no_overlap() -> None:
 def settle_first() -> None:
     """Let the receipt be written before anything is sent to Broadly."""
 
-    def send(context: RunContext, batch: Sequence[Candidate]) -> None:
-        push._settle(context, [Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
+    def send(self: Push, batch: Sequence[Candidate]) -> bool:
+        self._settle([Receipt(c.request.key, Outcome.ACCEPTED) for c in batch])
+        context = self._context
         for _ in context.sink.send([c.request for c in batch], context.seconds_left):
             pass
+        return False
 
-    push._send = send
+    Push._send = send  # type: ignore[method-assign]
 
 
 def send_again() -> None:
