@@ -1,10 +1,10 @@
 """Both ends of a run, Clio and Broadly, in memory, and a clock that moves only when it is told to.
 
-They stand in for the Source, the Sink and the Progress of `pipeline/ports.py`.
+They stand in for the Source and the Progress of `pipeline/ports.py`, and for a sink's receiver.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -18,14 +18,13 @@ from clio_broadly_sync.domain.model import (
     Contact,
     CustomField,
     FieldIds,
-    Key,
     Matter,
     Outcome,
     Page,
     Receipt,
     ReviewRequest,
 )
-from clio_broadly_sync.sinks.batches import RefusalGuard
+from clio_broadly_sync.sinks.batches import Batch, Posted, SecondsLeft
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)
@@ -176,7 +175,7 @@ def _read(matter: Matter, fields: FieldIds) -> Matter:
 
 
 class Broadly(End):
-    """A sink that accepts everybody, unless `answers` says otherwise."""
+    """A receiver that accepts everybody, unless `answers` says otherwise."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -186,42 +185,28 @@ class Broadly(End):
         """The review requests of each POST of this run."""
         self.at_once = 500
         """How many items go in one POST at most."""
-        self._guard = RefusalGuard()
 
     def begin(self) -> None:
         super().begin()
         self.posts.clear()
-        self._guard = RefusalGuard()
 
     @property
     def matters(self) -> list[list[int]]:
         """Return the ids of the matters that each POST was about."""
         return [[request.key.matter_id for request in post] for post in self.posts]
 
-    def send(
-        self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
-    ) -> Iterator[list[Receipt]]:
+    def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
         for first in range(0, len(batch), self.at_once):
             if seconds_left() <= 0:
                 raise TooLateError("The time in which it might be sent is over.")
             requests = batch[first : first + self.at_once]
             try:
-                receipts = self._guard.admit(self._post(requests))
+                yield Posted(requests, self._post(requests))
             except UnavailableError as error:
                 if error.outcome_unknown:
-                    yield [
-                        Receipt(request.key, Outcome.UNKNOWN, cause=error.cause)
-                        for request in requests
-                    ]
+                    unknown = [Receipt(r.key, Outcome.UNKNOWN, cause=error.cause) for r in requests]
+                    yield Posted(requests, unknown)
                 raise
-            if receipts:
-                yield receipts
-
-    def withheld(self) -> Collection[Key]:
-        return self._guard.withheld()
-
-    def flush(self) -> list[Receipt]:
-        return self._guard.flush()
 
     def _post(self, requests: Sequence[ReviewRequest]) -> list[Receipt]:
         self.posts.append(list(requests))

@@ -16,6 +16,7 @@ from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.pins import Fields, Wanted
 from clio_broadly_sync.pipeline.report import Report
+from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.store import Store
 
 WANTED = Wanted(
@@ -131,7 +132,7 @@ class Runs:
     def _context(self, policy: Policy, definitions: Fields) -> RunContext:
         return RunContext(
             source=self.clio,
-            sink=self.broadly,
+            sink=RefusalGuard(self.broadly),
             store=self.store,
             policy=policy,
             definitions=definitions,

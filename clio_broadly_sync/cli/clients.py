@@ -15,6 +15,7 @@ from clio_broadly_sync.domain.model import Pins, Secret
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Sink, Source
 from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
 from clio_broadly_sync.store import Store, TokenStore
@@ -80,12 +81,13 @@ class Clients:
         """Return where review requests go: to Broadly or, in a dry run, nowhere."""
         if dry_run:
             return DryRun()
-        return Broadly(
+        receiver = Broadly(
             self.broadly,
             self._settings.broadly_url,
             self._settings.broadly_headers(),
             dedupes=self._settings.broadly_dedupes,
         )
+        return RefusalGuard(receiver)
 
     def use_token(self, token: str) -> None:
         """Let every source that is made from now on ask Clio with this token, just given by it."""

@@ -329,6 +329,8 @@ class Outcome(Enum):
     """Its result for the item is that the item is bad."""
     REFUSED = "refused"
     """It refused a whole POST that held nothing else, or named this item as the reason."""
+    WITHHELD = "withheld"
+    """It refused the item, and whether that counts is not known before the push is over."""
     RETRY = "retry"
     """It wants another try in a later run."""
     UNKNOWN = "unknown"

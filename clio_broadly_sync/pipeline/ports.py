@@ -1,6 +1,6 @@
 """What the engine needs from outside, as Protocols: a source, a sink, and whoever watches."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -9,7 +9,6 @@ from clio_broadly_sync.domain.model import (
     Contact,
     CustomField,
     FieldIds,
-    Key,
     Matter,
     Page,
     Receipt,
@@ -90,17 +89,17 @@ class Sink(Protocol):
     ) -> Iterator[list[Receipt]]:
         """Send a batch; yield the receipts, POST by POST.
 
-        No POST begins once `seconds_left()` is not above zero. May raise SyncError; the requests
-        that have no receipt by then, and are not among `withheld`, were not taken.
+        No POST begins once `seconds_left()` is not above zero. A receipt that is `withheld` is none
+        yet: `close` returns the one that counts. May raise SyncError; the requests without a
+        receipt of either kind were not taken then.
         """
         ...
 
-    def withheld(self) -> Collection[Key]:
-        """Return the closings that were answered but whose receipts only `flush` returns."""
-        ...
+    def close(self) -> list[Receipt]:
+        """Return the receipts that were withheld. It is called once, when the push is over.
 
-    def flush(self) -> list[Receipt]:
-        """Return the receipts that were withheld. It is called when the push is over."""
+        Those that have none even then wait as if they had not been sent.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ from clio_broadly_sync.domain.model import (
     Contact,
     Due,
     FieldIds,
+    Key,
     Matter,
     Outcome,
     Receipt,
@@ -62,6 +63,8 @@ class Push:
         """Whether no candidate of this walk is left outside the queue."""
         self._further = 0
         """So many candidates of this walk were claimed or refused."""
+        self._withheld: set[Key] = set()
+        """What was claimed and has an answer, whose receipt comes when the push is over."""
         self._lost = False
         """Whether an answer was lost for good, so that no further POST begins."""
         self._busy_since: datetime | None = None
@@ -252,17 +255,22 @@ class Push:
         return False
 
     def _take_in(self, receipts: Sequence[Receipt]) -> None:
-        """Settle the receipts of a POST, and note what they say of the receiver.
+        """Settle the receipts of a POST that count by now, and note what they say of the receiver.
 
         A doubt is noted before it is settled, and its end afterwards, so that a kill in between
         leaves a pause too many and none too few.
         """
-        store, outcomes = self._context.store, {receipt.outcome for receipt in receipts}
+        withheld = {r.key for r in receipts if r.outcome is Outcome.WITHHELD}
+        self._withheld |= withheld
+        told = [receipt for receipt in receipts if receipt.key not in withheld]
+        if not told:
+            return
+        store, outcomes = self._context.store, {receipt.outcome for receipt in told}
         self._busy_since = None
         if lost := Outcome.UNKNOWN in outcomes and not self._context.policy.dedupes:
             self._lost = True
             store.note_doubt(self._context.source.now())
-        self._settle(receipts)
+        self._settle(told)
         if not lost and outcomes & {Outcome.ACCEPTED, Outcome.DUPLICATE}:
             store.end_doubts()
 
@@ -310,13 +318,14 @@ class Push:
         released = self._context.store.ledger.release(
             lambda closing: lifecycle.released(closing, reason, cause),
             self._context.source.now(),
-            but=self._context.sink.withheld(),
+            but=self._withheld,
         )
         self._context.report.to_send -= len(released)
 
     def _end(self, reason: Reason | None, cause: str | None = None) -> None:
         """End the push: settle what was withheld, and give back what was not taken."""
-        self._settle(self._context.sink.flush())
+        self._settle(self._context.sink.close())
+        self._withheld.clear()  # what is withheld even now was refused with all the others
         self._give_back(reason, cause)
 
 

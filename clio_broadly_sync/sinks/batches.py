@@ -4,16 +4,18 @@ No field name and no status of Broadly is known here: those are in `sinks/broadl
 """
 
 import uuid
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from clio_broadly_sync.domain.errors import ConfigError, SyncError, UnavailableError
-from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
 
 MAX_REFUSED: Final = 3
 """If so many items are refused and none is accepted, the contract is at fault, not the items."""
 
 Batch = Sequence[ReviewRequest]
+SecondsLeft = Callable[[], float]
+"""It returns how long what a batch carries may still be sent."""
 
 
 class StillRunningError(UnavailableError):
@@ -59,48 +61,65 @@ class SubBatch:
         return [Receipt(r.key, Outcome.UNKNOWN, cause=self.doubt) for r in self.requests]
 
 
+class Posted(NamedTuple):
+    """What came of one POST and its repeats."""
+
+    requests: Batch
+    """What it carried."""
+    receipts: list[Receipt]
+    """Those that it brought; fewer than requests where some of them go in further POSTs."""
+
+
+class Receiver(Protocol):
+    """A `Sink` whose refusals may be about the contract and not about the items."""
+
+    def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
+        """Send a batch, as a `Sink` does; yield what came of each POST."""
+
+
 class RefusalGuard:
-    """Withholds refusals until something was accepted.
+    """A `Sink` that withholds the refusals of a receiver until it has accepted something.
 
     Before that, the contract may be at fault and not the items.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
         self._accepted = False
         self._withheld: list[Receipt] = []
 
-    def suspect(self, just_refused: int) -> None:
-        """Raise ConfigError where the contract is at fault, so that the push stops.
+    def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[list[Receipt]]:
+        """Send a batch; yield the receipts of each POST (see `Sink`).
 
-        Call it with the number of items when a whole POST was refused: each item by name, or its
-        only one. If nothing was accepted so far, and these and those withheld are `MAX_REFUSED` or
-        more, the contract is at fault. What was withheld is then forgotten, so it waits again.
+        Once something was accepted, none is withheld, and those withheld before come, too. Raise
+        ConfigError where the contract is at fault, so that the push stops.
         """
-        if self._accepted or len(self._withheld) + just_refused < MAX_REFUSED:
-            return
-        self._withheld = []
-        raise ConfigError(
-            "Broadly refuses every client: its contract and this program's do not fit "
-            "(see broadly-batch/1 in the README). Nobody was handed over; all of them wait."
-        )
+        for posted in self._receiver.send(batch, seconds_left):
+            outcomes = {receipt.outcome for receipt in posted.receipts}
+            if outcomes & {Outcome.ACCEPTED, Outcome.DUPLICATE}:
+                self._accepted = True
+            yield self.close() + posted.receipts if self._accepted else self._withhold(posted)
 
-    def admit(self, receipts: list[Receipt]) -> list[Receipt]:
-        """Return the receipts that may be settled now, and withhold the others.
-
-        Once something was accepted, none is withheld, and those withheld before are returned too.
-        """
-        if any(receipt.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE) for receipt in receipts):
-            self._accepted = True
-        if self._accepted:
-            return self.flush() + receipts
-        self._withheld += [r for r in receipts if r.outcome is Outcome.REFUSED]
-        return [r for r in receipts if r.outcome is not Outcome.REFUSED]
-
-    def withheld(self) -> set[Key]:
-        """Return the closings whose refusals are withheld."""
-        return {receipt.key for receipt in self._withheld}
-
-    def flush(self) -> list[Receipt]:
+    def close(self) -> list[Receipt]:
         """Return the refusals that were withheld, and withhold them no longer."""
         withheld, self._withheld = self._withheld, []
         return withheld
+
+    def _withhold(self, posted: Posted) -> list[Receipt]:
+        """Withhold what was refused, and return all receipts with that in them.
+
+        The contract is at fault where a whole POST was refused, each item by name or its only one,
+        and `MAX_REFUSED` or more are withheld by then. These are forgotten, so they wait again.
+        """
+        refused = [r for r in posted.receipts if r.outcome is Outcome.REFUSED]
+        self._withheld += refused
+        if len(refused) == len(posted.requests) and len(self._withheld) >= MAX_REFUSED:
+            self._withheld = []
+            raise ConfigError(
+                "Broadly refuses every client: its contract and this program's do not fit "
+                "(see broadly-batch/1 in the README). Nobody was handed over; all of them wait."
+            )
+        return [
+            r._replace(outcome=Outcome.WITHHELD) if r.outcome is Outcome.REFUSED else r
+            for r in posted.receipts
+        ]

@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
 from clio_broadly_sync.domain.errors import (
@@ -21,7 +21,7 @@ from clio_broadly_sync.domain.errors import (
     because,
 )
 from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
-from clio_broadly_sync.sinks.batches import Batch, RefusalGuard, StillRunningError, SubBatch
+from clio_broadly_sync.sinks.batches import Batch, Posted, SecondsLeft, StillRunningError, SubBatch
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 from clio_broadly_sync.transport.failures import unreadable
 
@@ -47,7 +47,7 @@ _UNPRINTABLE: Final = ("Cc", "Cs")
 
 
 class Broadly:
-    """The `Sink` of a real run: call `send` for each batch, and `flush` once at the push's end.
+    """The receiver of a real run, which takes a `RefusalGuard` to be a `Sink`.
 
     `url` is the full address that takes batches, and `headers` are those that sign in. `dedupes`
     says that the receiver refuses for ever a transactionId that it has accepted, so that a POST
@@ -62,15 +62,11 @@ class Broadly:
         self._headers = dict(headers)
         self._dedupes = dedupes
         self._max_items: int | None = None
-        self._guard = RefusalGuard()
 
-    def send(self, batch: Batch, seconds_left: Callable[[], float]) -> Iterator[list[Receipt]]:
-        """Send a batch; yield the receipts of each POST, also those with an unknown outcome.
+    def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
+        """Send a batch; yield what came of each POST, also receipts with an unknown outcome.
 
-        `seconds_left` returns how long what the batch carries may still be sent. May raise
-        SyncError: the requests that have no receipt by then, and are not withheld, were not taken.
-        A refusal that comes before the first acceptance is withheld, because the contract may be at
-        fault and not the item.
+        May raise SyncError: the requests that have no receipt by then were not taken.
         """
         to_send = deque([SubBatch(batch)] if batch else [])
         while to_send:
@@ -82,22 +78,14 @@ class Broadly:
                 receipts, again = self._deliver(sub_batch, seconds_left)
             except SyncError:
                 if sub_batch.in_doubt:
-                    yield sub_batch.unknown()
+                    yield Posted(sub_batch.requests, sub_batch.unknown())
                 raise
             to_send.extendleft(reversed(again))
-            if settled := self._guard.admit(receipts):
-                yield settled
-
-    def withheld(self) -> set[Key]:
-        """Return the closings whose refusals are withheld, because nothing was accepted so far."""
-        return self._guard.withheld()
-
-    def flush(self) -> list[Receipt]:
-        """Return the refusals that were withheld. Nothing is sent after that."""
-        return self._guard.flush()
+            if receipts:
+                yield Posted(sub_batch.requests, receipts)
 
     def _deliver(
-        self, sub_batch: SubBatch, seconds_left: Callable[[], float]
+        self, sub_batch: SubBatch, seconds_left: SecondsLeft
     ) -> tuple[list[Receipt], list[SubBatch]]:
         """Return the receipts of one POST and its repeats, and what is to go in further POSTs."""
         try:
@@ -112,7 +100,7 @@ class Broadly:
             return sub_batch.unknown(), []
         return self._sort(sub_batch, receipts) if self._dedupes else (receipts, [])
 
-    def _post(self, sub_batch: SubBatch, seconds_left: Callable[[], float]) -> list[Receipt]:
+    def _post(self, sub_batch: SubBatch, seconds_left: SecondsLeft) -> list[Receipt]:
         """POST, again where that asks nobody twice, and return the receipts.
 
         An answer without a result for any item is worth one repeat, and no more.
@@ -179,8 +167,6 @@ class Broadly:
             Receipt(requests[index].key, Outcome.REFUSED, code) for index, code in named.items()
         ]
         rest = [request for index, request in enumerate(requests) if index not in named]
-        if not rest:
-            self._guard.suspect(len(receipts))
         return receipts, [SubBatch(rest)] if rest else []
 
 

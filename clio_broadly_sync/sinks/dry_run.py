@@ -1,8 +1,8 @@
 """The sink of a dry run, which sends nothing."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
 
 
 class DryRun:
@@ -13,8 +13,5 @@ class DryRun:
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
 
-    def withheld(self) -> Collection[Key]:
-        return ()
-
-    def flush(self) -> list[Receipt]:
+    def close(self) -> list[Receipt]:
         return []

@@ -30,6 +30,7 @@ from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sandbox import Response
 from clio_broadly_sync.settings import load_settings
+from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.client import Transport
@@ -75,13 +76,13 @@ def _context(
         wall_clock=clock.now,
     )
     source = Clio(api, region=given.clio_region)
-    sink = Broadly(
+    receiver = Broadly(
         broadly, given.broadly_url, given.broadly_headers(), dedupes=given.broadly_dedupes
     )
     with Store.open(world.state) as store:
         context = RunContext(
             source=source,
-            sink=sink,
+            sink=RefusalGuard(receiver),
             store=store,
             policy=app.policy(given, command, store),
             definitions=pins.Fields(source, app.wanted(given)),

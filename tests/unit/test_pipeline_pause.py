@@ -26,6 +26,7 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Approval, Box, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
 from clio_broadly_sync.store import Store
@@ -108,10 +109,10 @@ EVERY_QUARTER = {"503 without a time", "item without a result"}
 """With these, a day has its 96 runs; with the others one an hour, because each takes its time."""
 
 
-def _sink() -> Broadly:
+def _sink() -> RefusalGuard:
     """Return the sink of a real run, whose waits take no time."""
     transport = Transport("Broadly", patience=lambda: 0.0, stop=Stop(), sleep=lambda seconds: None)
-    return Broadly(transport, "https://broadly.test/batch", {}, dedupes=False)
+    return RefusalGuard(Broadly(transport, "https://broadly.test/batch", {}, dedupes=False))
 
 
 @pytest.mark.parametrize("name", IN_DOUBT)
