@@ -127,7 +127,7 @@ def test_an_old_copy_that_is_put_back_forgets_what_people_did(drill: Drill) -> N
 
 
 def test_what_waits_to_be_sent_again_in_an_old_copy_may_go_once_more(drill: Drill) -> None:
-    """It was resent before the copy was made, and accepted after that; a further time is too many."""
+    """It was resent before the copy was made, and accepted after that; more often is too often."""
     drill.circumstances.resent.add((drill.broadly.accepted[0].transaction_id, 1))
     then = deepcopy(drill.circumstances)
     _again(drill)
