@@ -19,6 +19,7 @@ import pytest
 
 from clio_broadly_sync.domain.errors import BusyError, HungError, StorageError
 from clio_broadly_sync.store import Holder, Store, TokenStore, holder, locked
+from clio_broadly_sync.store.lock import touch
 
 HOST, PID = os.uname().nodename, os.getpid()
 HOUR = 3600.0
@@ -249,6 +250,18 @@ def test_a_run_that_works_where_the_clock_was_set_back(path: Path, beside: dict[
         written(-9 * HOUR, *beside.values())
         written(0, beside["-wal"])
         assert not now(path).hangs
+
+
+def test_a_run_that_waits_goes_on(path: Path, beside: dict[str, Path]) -> None:
+    """It says so and writes nothing; where its lock file is gone, that is no trouble of its own."""
+    with held_with(path, json.dumps(OF_ANOTHER)):
+        written(3 * HOUR, *beside.values())
+        assert now(path).hangs
+        touch(path)
+        assert not now(path).hangs
+    lock_file(path).unlink()
+    touch(path)
+    assert not lock_file(path).exists()
 
 
 def test_what_is_said_of_one_that_hangs(path: Path, beside: dict[str, Path]) -> None:
