@@ -13,6 +13,9 @@ from clio_broadly_sync.store.tables import Column, Condition, Day, Index, Table
 
 RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
 """What to do about a state that is damaged."""
+OF_ANY_VERSION: Final = "firm IN (:firm, 'default')"
+"""The condition of the firm's rows in a table of any version; before version 4, the one firm of a
+file was called `default`."""
 
 DUE: Final = """
 CREATE TEMPORARY TABLE due (

@@ -25,8 +25,8 @@ from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
 from clio_broadly_sync.store.rows import seconds
-from clio_broadly_sync.store.schema import RESTORE
-from clio_broadly_sync.store.tables import FIRM, OF_ANY_VERSION
+from clio_broadly_sync.store.schema import OF_ANY_VERSION, RESTORE
+from clio_broadly_sync.store.tables import FIRM
 from clio_broadly_sync.store.writer import Writer, last_run
 
 MAX_AHEAD: Final = timedelta(hours=48)

@@ -16,9 +16,6 @@ from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, State
 
 FIRM: Final = 1
 """The number of the firm whose state is a file."""
-OF_ANY_VERSION: Final = "firm IN (:firm, 'default')"
-"""The condition of the firm's rows in a table of any version; before version 4, the one firm of a
-file was called `default`."""
 IDENTITY_BYTES: Final = 8
 """So many bytes of a keyed hash stand for a person. That one of three million people is taken for
 another has a chance of 2⁻⁴², and then somebody is not asked who might have been."""

@@ -18,7 +18,8 @@ from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.leftovers import look_beside
 from clio_broadly_sync.store.rows import among
-from clio_broadly_sync.store.tables import FIRM, OF_ANY_VERSION
+from clio_broadly_sync.store.schema import OF_ANY_VERSION
+from clio_broadly_sync.store.tables import FIRM
 
 ALONE_SECONDS = 90.0
 """One process waits so long for another: longer than a refresh takes that is answered late."""
