@@ -10,8 +10,9 @@ from typing import Final
 from clio_broadly_sync.clio.api import AccessTokens, Api
 from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import LOGIN
-from clio_broadly_sync.domain.model import Pins, Secret
+from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Sink, Source
 from clio_broadly_sync.settings import Settings

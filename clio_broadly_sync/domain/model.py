@@ -16,24 +16,6 @@ MAX_ID: Final = 2**63 - 1
 """The largest id that a database can keep as a number."""
 
 
-class Secret:
-    """A token or a key. It is shown nowhere; whoever needs it has to ask for it (`reveal`)."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-
 class SyncRule(StrEnum):
     """Which of the two checkboxes decides who is asked."""
 
@@ -52,6 +34,17 @@ class SyncRule(StrEnum):
     @property
     def needs_opt_out(self) -> bool:
         return self is not SyncRule.OPT_IN
+
+
+class Profile(StrEnum):
+    """To what kind of destination review requests go."""
+
+    BATCH = "batch"
+    """A receiver that takes batches and answers for each client (`broadly-batch/1`)."""
+    WEBHOOK = "webhook"
+    """One that only takes a POST for each client (`broadly-webhook/1`)."""
+    CSV = "csv"
+    """A file, which a person imports."""
 
 
 class Command(StrEnum):
@@ -127,19 +120,6 @@ class Account(NamedTuple):
     """The name of the account."""
     named_zone: str | None = None
     """The firm's zone as Clio spells it."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Grant:
-    """What a sign-in to Clio gave."""
-
-    host: str
-    """The only host (with its scheme) to which the tokens may be sent."""
-    access_token: str
-    refresh_token: str | None
-    """What the next access token is got with; None where Clio gave none."""
-    expires_at: datetime
-    """When the access token ends."""
 
 
 class Matter(NamedTuple):

@@ -31,7 +31,7 @@ class Wanted:
     opt_in_name: str
     """The name of the matter's checkbox."""
 
-    def checkboxes(self) -> list[checkboxes.Checkbox]:
+    def boxes(self) -> list[checkboxes.Checkbox]:
         """Return those of the two checkboxes that the rule reads, the contact's first."""
         return checkboxes.read_by(self.rule, self.opt_out_name, self.opt_in_name)
 
@@ -174,7 +174,7 @@ class Fields:
         With pins, they are in order only where the ids are the pinned ones. A contact's checkbox
         that turns up under `opt-in` without being pinned counts from then on.
         """
-        boxes = self.wanted.checkboxes()
+        boxes = self.wanted.boxes()
         all_of_them = any(box.pinned_in(pinned) is None for box in boxes)
         found = self._source.custom_fields(all_of_them=all_of_them)
         self._read_at = self._source.asked_at()

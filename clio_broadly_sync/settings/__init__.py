@@ -8,15 +8,16 @@ How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.domain.model import Secret, SyncRule
+from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.settings.file import near_in_environment, read_file
 from clio_broadly_sync.settings.values import (
     BROADLY_FIELDS,
@@ -31,6 +32,7 @@ from clio_broadly_sync.settings.values import (
     as_path,
     as_secret,
     as_url,
+    as_webhook_secret,
     as_word,
     as_zone,
     is_on_disk,
@@ -45,13 +47,24 @@ _YEARS = 36500
 _SUBDOMAINS = {"us": "", "ca": "ca.", "eu": "eu.", "au": "au."}
 
 
-def _setting(parse: Parse, must_be: str, default: Any = MISSING, *, shown: bool = True) -> Any:
-    """Declare a setting. `must_be` ends "NAME must be …"; `repr` shows it where `shown` is true."""
-    return field(default=default, repr=shown, metadata={"parse": parse, "must_be": must_be})
+def _setting(
+    parse: Parse,
+    must_be: str,
+    default: Any = MISSING,
+    *,
+    shown: bool = True,
+    needed_by: Collection[Profile] = (),
+) -> Any:
+    """Declare a setting. `must_be` ends "NAME must be …"; `repr` shows it where `shown` is true.
+
+    Without a default it must be set, and for the profiles of `needed_by` in spite of one.
+    """
+    metadata = {"parse": parse, "must_be": must_be, "needed_by": needed_by}
+    return field(default=default, repr=shown, metadata=metadata)
 
 
 def _number(
-    default: float, least: float, most: float, of: str = "a whole number", kind: Parse = int
+    default: float | None, least: float, most: float, of: str = "a whole number", kind: Parse = int
 ) -> Any:
     parse = as_number(kind, least, most)
     return _setting(parse, f"{of} from {least} to {most}", default)
@@ -99,8 +112,23 @@ class Settings:
         as_path, "the path of a file, such as /var/lib/clio-broadly-sync/state.db"
     )
 
-    broadly_url: str = _setting(as_url, f"{_AN_URL}, as Broadly gave it to you", shown=False)
-    broadly_api_key: Secret = _setting(as_secret, f"the key, {_ALONE}")
+    broadly_profile: Profile = _setting(
+        lambda t: Profile(t.lower()), "batch, webhook or csv", Profile.BATCH
+    )
+    broadly_url: str = _setting(
+        as_url,
+        f"{_AN_URL}, as Broadly gave it to you",
+        "",
+        shown=False,
+        needed_by=(Profile.BATCH, Profile.WEBHOOK),
+    )
+    broadly_api_key: Secret | None = _setting(
+        as_secret, f"the key, {_ALONE}", None, needed_by=(Profile.BATCH,)
+    )
+    broadly_webhook_secret: Secret | None = _setting(
+        as_webhook_secret, "whsec_ and base64, or a text of 24 characters and more", None
+    )
+    broadly_per_minute: int | None = _number(None, 1, 6000)
     broadly_auth_header: str = _setting(
         as_header,
         'a header like "X-API-Key: {key}", with {key} once where the key belongs',
@@ -117,7 +145,9 @@ class Settings:
     log_format: Literal["text", "json"] = _setting(one_of("text", "json"), "text or json", "text")
 
     def broadly_headers(self) -> dict[str, str]:
-        """Return the header that signs in to Broadly, with the key in it."""
+        """Return the header that signs in to Broadly, with the key in it; none without a key."""
+        if self.broadly_api_key is None:
+            return {}
         name, _, value = self.broadly_auth_header.partition(":")
         return {name: value.strip().replace("{key}", self.broadly_api_key.reveal())}
 
@@ -242,11 +272,13 @@ def _checked(texts: Mapping[str, str], folder: Path | None, problems: list[str])
     good, bad = _parsed(texts, folder)
     if "sync_state" not in texts and folder is not None:
         good["sync_state"] = _usual_state(folder)
+    profile = good.get("broadly_profile", Settings.broadly_profile)
     for name, setting in _SETTINGS.items():
         must_be = f"must be {setting.metadata['must_be']}"
+        needed = setting.default is MISSING or profile in setting.metadata["needed_by"]
         if name in bad:
             problems.append(f"{name.upper()} {must_be}{bad[name]}.")
-        elif name not in good and setting.default is MISSING:
+        elif name not in good and needed:
             problems.append(f"{name.upper()} is not set; it {must_be}.")
     return None if problems else Settings(**good)
 
@@ -266,6 +298,8 @@ def _parsed(texts: Mapping[str, str], folder: Path | None) -> tuple[dict[str, An
     days = good.get("sync_max_age_days", Settings.sync_max_age_days)
     if good.get("sync_settle_hours", 0) >= 24 * days:  # each closing would be too old when due
         bad["sync_settle_hours"] = ""
+    if good.get("broadly_dedupes") and good.get("broadly_profile") is Profile.WEBHOOK:
+        bad["broadly_dedupes"] = "; with BROADLY_PROFILE=webhook it must be false"
     subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad

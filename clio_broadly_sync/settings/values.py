@@ -4,6 +4,7 @@ What a value must be is checked here without a library, because to load pydantic
 all the rest of a run that finds nothing to do.
 """
 
+import binascii
 import os
 import re
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from clio_broadly_sync.domain.model import Secret
+from clio_broadly_sync.domain.credentials import Secret
 
 Parse = Callable[[str], Any]
 
@@ -32,7 +33,9 @@ _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 _PART = r"[a-z0-9_-]{1,63}"
 _HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
-_OWN_HEADERS = re.compile("connection|content-.*|host|idempotency-key|transfer-encoding", re.I)
+_OWN_HEADERS = re.compile(
+    "connection|content-.*|host|idempotency-key|transfer-encoding|webhook-.*", re.I
+)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _YES: Final = ("true", "yes", "on", "1", "t", "y")
 _NO: Final = ("false", "no", "off", "0", "f", "n")
@@ -109,6 +112,17 @@ def as_word(text: str) -> str:
 
 def as_secret(text: str) -> Secret:
     return Secret(as_word(text))
+
+
+def as_webhook_secret(text: str) -> Secret:
+    """Return a secret that signs; after `whsec_` comes base64 (source: Standard Webhooks)."""
+    encoded = text.removeprefix("whsec_")
+    if encoded == text:
+        return Secret(_fit(as_word(text), lambda t: len(t) >= 24))
+    try:
+        return Secret(_fit(text, lambda _: binascii.a2b_base64(encoded, strict_mode=True)))
+    except binascii.Error:
+        raise ValueError from None
 
 
 def as_box_name(text: str) -> str:

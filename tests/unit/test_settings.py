@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from golden_files import Golden
 
+from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.settings import NAMES, Settings, load_settings
 from clio_broadly_sync.settings.values import BROADLY_FIELDS
 
@@ -67,6 +68,9 @@ DEFAULTS = {
     "sync_companies": True,
     "sync_overlap_minutes": 60,
     "sync_run_minutes": 10,
+    "broadly_profile": Profile.BATCH,
+    "broadly_webhook_secret": None,
+    "broadly_per_minute": None,
     "broadly_auth_header": "Authorization: Bearer {key}",
     "broadly_batch_size": 50,
     "broadly_fields": ("first_name", "last_name", "company_name", "email", "phone"),
@@ -107,6 +111,10 @@ GOOD: list[tuple[str, str, Any]] = [
     ("SYNC_OVERLAP_MINUTES", "5", 5),
     ("SYNC_RUN_MINUTES", "0.5", 0.5),
     ("BROADLY_URL", "http://127.0.0.2:81/b?c=d", "http://127.0.0.2:81/b?c=d"),
+    ("BROADLY_PROFILE", "CSV", Profile.CSV),
+    ("BROADLY_WEBHOOK_SECRET", "whsec_c2VjcmV0", Secret("whsec_c2VjcmV0")),
+    ("BROADLY_WEBHOOK_SECRET", "x" * 24, Secret("x" * 24)),
+    ("BROADLY_PER_MINUTE", "6000", 6000),
     ("BROADLY_AUTH_HEADER", "X-API-Key:{key}", "X-API-Key:{key}"),
     ("BROADLY_BATCH_SIZE", "500", 500),
     ("BROADLY_FIELDS", "phone, first_name", ("first_name", "phone")),
@@ -160,6 +168,9 @@ BAD = {
     "SYNC_STATE": ["/srv/ledger/", "sqlite:///srv/ledger", "~nobody-of-this-name/s", "/a\nb"],
     "BROADLY_URL": BAD_URLS,
     "BROADLY_API_KEY": BAD_WORDS,
+    "BROADLY_PROFILE": ["zapier", "batch,csv"],
+    "BROADLY_WEBHOOK_SECRET": [*BAD_WORDS, "x" * 23, "whsec_no base64", "whsec_c2Vjc"],
+    "BROADLY_PER_MINUTE": ["-1", "6001", "1.5"],
     "BROADLY_AUTH_HEADER": [
         "Authorization: Bearer k3y-of-the-firm",
         "{key} alone",
@@ -169,6 +180,7 @@ BAD = {
         "X: {key}\nY: z",
         "Content-Type: {key}",
         "host: {key}",
+        "webhook-id: {key}",
     ],
     "BROADLY_BATCH_SIZE": ["501", "-5", "2.5"],
     "BROADLY_FIELDS": ["last_name,first_name", "birthday,phone", "surname", ", ,"],
@@ -220,6 +232,28 @@ def test_sentences(golden: Golden, tmp_path: Path) -> None:
     }
     text = "\n".join("\n".join([f"# {name}", *found, ""]) for name, found in said.items())
     golden("settings_that_are_refused", text.replace(str(tmp_path), "/office"))
+
+
+WEBHOOK = {"BROADLY_PROFILE": "webhook"}
+CSV = {"BROADLY_PROFILE": "csv"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "needed"), [({}, {"BROADLY_URL", "BROADLY_API_KEY"}), (WEBHOOK, {"BROADLY_URL"})]
+)
+def test_an_address_and_a_key_are_needed_by_what_has_them(
+    profile: dict[str, str], needed: set[str]
+) -> None:
+    own = {name: REQUIRED[name] for name in ("SYNC_RULE", "SYNC_STATE")}
+    found = problems(None, own | profile, Path("/nowhere"))
+    said = {problem.split(" is not set")[0] for problem in found if " is not set" in problem}
+    assert said == needed
+    assert load_settings(None, own | CSV, Path("/nowhere")).broadly_headers() == {}
+
+
+def test_behind_a_webhook_nothing_dedupes() -> None:
+    (problem,) = problems(None, REQUIRED | WEBHOOK | {"BROADLY_DEDUPES": "yes"}, Path("/nowhere"))
+    assert problem.startswith("BROADLY_DEDUPES must be true or false; with BROADLY_PROFILE=webhook")
 
 
 def test_the_table_of_bad_values_covers_every_setting() -> None:

@@ -165,7 +165,7 @@ def custom_fields(settings: Settings, answers: Answers, known: Known | None) -> 
         yield findings.untested("custom field", "Clio did not show the custom fields.")
         return
     pinned = known.pins.fields if known is not None and known.pins is not None else None
-    for box in app.wanted(settings).checkboxes():
+    for box in app.wanted(settings).boxes():
         yield from _custom_field(box, answers.definitions, pinned)
 
 
@@ -173,7 +173,7 @@ def boxes(settings: Settings, answers: Answers) -> Iterator[Finding]:
     """Yield whether the value of each box can be read on matters and contacts that there are."""
     if answers.is_cut_short:
         return
-    for box in app.wanted(settings).checkboxes():
+    for box in app.wanted(settings).boxes():
         sample = (answers.contacts, answers.matters)[box.place]
         if answers.ids[box.place] is not None:
             yield _box(box, sample)
@@ -245,7 +245,7 @@ def _ids(
 ) -> FieldIds:
     """Return the ids of the boxes' definitions; the pinned ones where Clio does not show them."""
     if not isinstance(definitions, SyncError):
-        return checkboxes.ids(app.wanted(settings).checkboxes(), definitions)
+        return checkboxes.ids(app.wanted(settings).boxes(), definitions)
     return known.pins.fields if known is not None and known.pins is not None else NO_IDS
 
 
