@@ -46,7 +46,7 @@ _BY_MATTER: Final = f"""
 """What a person dropped counts for its matter from that moment on, whenever it was claimed."""
 _REMEMBER: Final = """
     INSERT INTO people (firm, identity, closing, claimed_at)
-    VALUES (:firm, :identity, :closing, :at)
+    VALUES (?, ?, ?, ?)
     ON CONFLICT (firm, identity, closing) DO UPDATE SET claimed_at = excluded.claimed_at
 """
 
@@ -115,7 +115,7 @@ class People:
         connection.executemany(
             _REMEMBER,
             [
-                {"firm": firm, "identity": identity, "closing": number, "at": claimed_at}
+                (firm, identity, number, claimed_at)
                 for number, identities in claimed.items()
                 for identity in identities
             ],

@@ -108,31 +108,32 @@ def _closing_of(row: Iterable[Any]) -> Closing:
     )
 
 
-def values_of(closing: Closing) -> dict[str, Any]:
-    """Return what is stored of a closing, by column."""
+def values_of(closing: Closing) -> tuple[Any, ...]:
+    """Return what is stored of a closing, in the order of `COLUMNS`; its number comes last."""
     key, claimed_at, updated_at = closing.key, closing.claimed_at, closing.updated_at
-    return {
-        "matter_id": key.matter_id,
-        "closed_on": day(key.closed_on),
-        "contact_id": closing.contact_id,
-        "state": str(closing.state),
-        "reason": None if closing.reason is None else str(closing.reason),
-        "command": str(closing.command),
-        "rule": str(closing.rule),
-        "etag": closing.etag,
-        "noticed_at": seconds(closing.noticed_at),
-        "read_at": seconds(closing.read_at),
-        "read_in_run": closing.read_in_run,
-        "in_doubt": int(closing.in_doubt),
-        "resent": int(closing.resent),
-        "approval": int(closing.approval),
-        "tries": closing.tries,
-        "claimed_at": None if claimed_at is None else seconds(claimed_at),
-        "claimed_in_run": closing.claimed_in_run,
-        "batch": closing.batch,
-        "updated_at": None if updated_at is None else seconds(updated_at),
-        "cause": closing.cause,
-    }
+    return (
+        key.matter_id,
+        day(key.closed_on),
+        closing.contact_id,
+        str(closing.state),
+        None if closing.reason is None else str(closing.reason),
+        str(closing.command),
+        str(closing.rule),
+        closing.etag,
+        seconds(closing.noticed_at),
+        seconds(closing.read_at),
+        closing.read_in_run,
+        int(closing.in_doubt),
+        int(closing.resent),
+        int(closing.approval),
+        closing.tries,
+        None if claimed_at is None else seconds(claimed_at),
+        closing.claimed_in_run,
+        closing.batch,
+        None if updated_at is None else seconds(updated_at),
+        closing.cause,
+        closing.number,
+    )
 
 
 def difference(old: Closing, new: Closing) -> dict[str, Any]:
@@ -141,8 +142,8 @@ def difference(old: Closing, new: Closing) -> dict[str, Any]:
     `read_at` is always one of them: a closing that was just read may be at work with a later
     `read_at` than its row has.
     """
-    before = values_of(old) | {"read_at": None}
-    return {name: value for name, value in values_of(new).items() if value != before[name]}
+    columns = zip(COLUMNS, values_of(old), values_of(new), strict=True)
+    return {name: after for name, was, after in columns if after != was or name == "read_at"}
 
 
 def _by_value(kind: type[E]) -> dict[Any, E]:
