@@ -160,7 +160,8 @@ def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
     connection.execute(WRITE_AHEAD).close()
     with transaction(connection):
         schema.migrate(connection)
-        connection.execute(schema.DUE)
+        for statement in schema.DUE:
+            connection.execute(statement)
 
 
 def exists(path: Path) -> bool:
