@@ -272,6 +272,12 @@ def fresh_for(read_at: datetime, now: datetime, unbroken_since: datetime | None)
     return read_at + FRESH - now
 
 
+def fresh_since(now: datetime, unbroken_since: datetime | None) -> datetime:
+    """Return since when that which was read may still be sent; see `fresh_for`."""
+    oldest = now - FRESH
+    return oldest if unbroken_since is None else max(oldest, unbroken_since)
+
+
 def is_broken(read_at: datetime, unbroken_since: datetime | None) -> bool:
     """Tell whether time has passed unseen since that moment."""
     return unbroken_since is not None and read_at < unbroken_since

@@ -19,7 +19,8 @@ file was called `default`."""
 
 DUE: Final = (
     "CREATE TEMPORARY TABLE due (place INTEGER PRIMARY KEY, closing INTEGER NOT NULL)",
-    "CREATE TEMPORARY TABLE due_noticed (place INTEGER PRIMARY KEY, closing INTEGER, client INTEGER)",
+    "CREATE TEMPORARY TABLE due_noticed (place INTEGER PRIMARY KEY, closing INTEGER, "
+    "client INTEGER)",
     "CREATE TEMPORARY TABLE due_clients (place INTEGER PRIMARY KEY, client INTEGER UNIQUE)",
 )
 """The closings of a push in the order of sending, and what that is made of: the order in which they
