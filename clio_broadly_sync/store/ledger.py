@@ -267,7 +267,7 @@ class Ledger:
             verdict = judge(closing, asked)
             if verdict is not None:
                 refused.append((closing, verdict))
-            elif len(batch) >= size or before.sending or in_batch & same:
+            elif len(batch) >= size or before.sending or not in_batch.isdisjoint(same):
                 rest.append(candidate)
             else:
                 batch.append(candidate)

@@ -96,6 +96,8 @@ class People:
         by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
         by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
         before = dict.fromkeys(persons, _NEVER)
+        if not by_person and not by_matter:
+            return before
         for key, hashes in persons.items():
             seen = [by_person[hash_] for hash_ in hashes if hash_ in by_person]
             if seen or key.matter_id in by_matter:

@@ -154,12 +154,15 @@ _STATES, _REASONS, _APPROVALS = _by_value(State), _by_value(Reason), _by_value(A
 _COMMANDS, _RULES = _by_value(Command), _by_value(SyncRule)
 
 
+_day = lru_cache(date.fromisoformat)
+
+
 def key_of(row: sqlite3.Row) -> Key:
     return _key(row["matter_id"], row["closed_on"])
 
 
 def _key(matter_id: int, closed_on: str) -> Key:
-    return Key(matter_id, date.fromisoformat(closed_on) if closed_on else None)
+    return Key(matter_id, _day(closed_on) if closed_on else None)
 
 
 def day(value: date | None) -> str:
@@ -172,6 +175,7 @@ def seconds(value: datetime) -> int:
     return int(value.timestamp())
 
 
+@lru_cache
 def moment(value: int) -> datetime:
     """Return the moment so many seconds after the beginning of 1970, in aware UTC."""
     return datetime.fromtimestamp(value, UTC)
