@@ -8,6 +8,7 @@ whether anybody may go at all, is decided in `pipeline/run.py`.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import (
@@ -161,13 +162,8 @@ class Push:
 
     def _old_matter(self) -> Callable[[Closing], int | None]:
         """Return what gives a closing's matter; None where this run has read it just now."""
-        run, fresh_since = self._context.run, self._context.fresh_since()
-
-        def old_matter(closing: Closing) -> int | None:
-            is_fresh = closing.read_in_run == run and closing.read_at >= fresh_since
-            return None if is_fresh else closing.key.matter_id
-
-        return old_matter
+        run, since = self._context.run, self._context.fresh_since()
+        return lambda c: None if c.read_in_run == run and c.read_at >= since else c.key.matter_id
 
     def _look_again(
         self, closings: Sequence[Closing], ids: Collection[int]
@@ -184,7 +180,7 @@ class Push:
     def _read_contacts(self) -> Iterator[Candidate]:
         """Yield, in the same order, what may be sent by its matter and its contact."""
         context = self._context
-        for chunk, ids in _chunks(self._read_matters(), lambda: _contact_of):
+        for chunk, ids in _chunks(self._read_matters(), lambda: attrgetter("contact_id")):
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
@@ -354,10 +350,6 @@ def _chunks(
             ids.add(id_)
     if chunk:
         yield chunk, ids
-
-
-def _contact_of(closing: Closing) -> int | None:
-    return closing.contact_id
 
 
 def _decided_again(
