@@ -318,20 +318,16 @@ def request_for(closing: Closing, contact: Contact, policy: Policy, today: date)
     It has no more of the contact than `Policy.fields` lets through. `today` is the date in the
     firm's zone, which stands for a close date that is missing or in the future.
     """
-
-    def let_through(name: str) -> str | None:
-        value: str | None = getattr(contact, name)
-        return value if name in policy.fields else None
-
+    fields = policy.fields
     return ReviewRequest(
         key=closing.key,
         contact_id=contact.id,
         transaction_date=rules.day_of_hand_over(closing.key.closed_on or today, today),
-        first_name=let_through("first_name"),
-        last_name=let_through("last_name"),
-        company_name=let_through("company_name"),
-        email=let_through("email"),
-        phone=let_through("phone"),
+        first_name=contact.first_name if "first_name" in fields else None,
+        last_name=contact.last_name if "last_name" in fields else None,
+        company_name=contact.company_name if "company_name" in fields else None,
+        email=contact.email if "email" in fields else None,
+        phone=contact.phone if "phone" in fields else None,
     )
 
 

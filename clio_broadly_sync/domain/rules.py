@@ -6,7 +6,7 @@ not sent, or None. The first rule of a tuple that gives a reason decides, so who
 closing's row is in `domain/lifecycle.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
@@ -134,7 +134,7 @@ def by_matter(
     fault.
     """
     rules = RESENT_BY_MATTER if closing is not None and closing.resent else BY_MATTER
-    reason = next((why for rule in rules if (why := rule(matter, policy, today))), None)
+    reason = _first(rules, matter, policy, today)
     fault = reason
     if reason in (None, Reason.CLOSED_TOO_LONG_AGO) and closing is not None:
         fault = closing.reason
@@ -147,7 +147,7 @@ def by_contact(contact: Contact | None, policy: Policy) -> Decision:
     """Decide by the contact, None where Clio hides it; SEND leaves only `by_past`."""
     if contact is None:
         return _decision(Reason.CONTACT_HIDDEN)
-    reason = next((why for rule in BY_CONTACT if (why := rule(contact, policy))), None)
+    reason = _first(BY_CONTACT, contact, policy)
     if reason is Reason.NO_CHANNEL:
         return Decision(Verdict.SKIP, reason, _why_no_channel(contact, policy))
     return _decision(reason)
@@ -272,6 +272,12 @@ def fresh_for(read_at: datetime, now: datetime, unbroken_since: datetime | None)
     return read_at + FRESH - now
 
 
+def fresh_since(now: datetime, unbroken_since: datetime | None) -> datetime:
+    """Return since when that which was read may still be sent; see `fresh_for`."""
+    oldest = now - FRESH
+    return oldest if unbroken_since is None else max(oldest, unbroken_since)
+
+
 def is_broken(read_at: datetime, unbroken_since: datetime | None) -> bool:
     """Tell whether time has passed unseen since that moment."""
     return unbroken_since is not None and read_at < unbroken_since
@@ -283,6 +289,14 @@ def day_of_hand_over(closed_on: date, today: date) -> date:
     A person types the close date, so it may lie in the future.
     """
     return min(closed_on, today)
+
+
+def _first(rules: Iterable[Callable[..., Reason | None]], *read: object) -> Reason | None:
+    """Return the reason of the first rule that gives one for what was read."""
+    for rule in rules:
+        if (reason := rule(*read)) is not None:
+            return reason
+    return None
 
 
 def _decision(reason: Reason | None) -> Decision:

@@ -81,6 +81,10 @@ class RunContext:
         """Return for how long what was read then may still be sent (`rules.fresh_for`)."""
         return rules.fresh_for(read_at, self.source.now(), self.source.unbroken_since())
 
+    def fresh_since(self) -> datetime:
+        """Return since when that which was read may still be sent (`rules.fresh_since`)."""
+        return rules.fresh_since(self.source.now(), self.source.unbroken_since())
+
     def check_fields(self, age: timedelta) -> None:
         """Compare the checkboxes in Clio with the pins, unless that was done within this `age`.
 

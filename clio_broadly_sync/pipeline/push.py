@@ -8,6 +8,7 @@ whether anybody may go at all, is decided in `pipeline/run.py`.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import (
@@ -137,7 +138,7 @@ class Push:
 
     def _is_outdated(self, fields: FieldIds) -> bool:
         """Tell whether the queue, which was read with these `fields`, has to be read again."""
-        if self._context.fresh_for(min(c.read_at for c in self._queue)) < timedelta():
+        if min(c.read_at for c in self._queue) < self._context.fresh_since():
             return True
         self._context.check_fields(rules.FRESH)
         return self._context.fields != fields  # a box has turned up
@@ -159,12 +160,10 @@ class Push:
                 if look.goes_on:
                     yield look.closing
 
-    def _old_matter(self, closing: Closing) -> int | None:
-        """Return the closing's matter; None where this run has read it just now."""
-        is_new = closing.read_in_run == self._context.run
-        if is_new and self._context.fresh_for(closing.read_at) >= timedelta():
-            return None
-        return closing.key.matter_id
+    def _old_matter(self) -> Callable[[Closing], int | None]:
+        """Return what gives a closing's matter; None where this run has read it just now."""
+        run, since = self._context.run, self._context.fresh_since()
+        return lambda c: None if c.read_in_run == run and c.read_at >= since else c.key.matter_id
 
     def _look_again(
         self, closings: Sequence[Closing], ids: Collection[int]
@@ -181,7 +180,7 @@ class Push:
     def _read_contacts(self) -> Iterator[Candidate]:
         """Yield, in the same order, what may be sent by its matter and its contact."""
         context = self._context
-        for chunk, ids in _chunks(self._read_matters(), lambda closing: closing.contact_id):
+        for chunk, ids in _chunks(self._read_matters(), lambda: attrgetter("contact_id")):
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
@@ -330,21 +329,22 @@ class Push:
 
 
 def _chunks(
-    closings: Iterator[Closing], to_read: Callable[[Closing], int | None]
+    closings: Iterator[Closing], reading: Callable[[], Callable[[Closing], int | None]]
 ) -> Iterator[tuple[list[Closing], set[int]]]:
     """Yield the closings in chunks, each with the ids of what is to be read for it.
 
-    These are no more than one request asks for. `to_read` returns the id for a closing; None where
-    nothing is to be read. No chunk is larger than what may be in memory.
+    These are no more than one request asks for. What `reading` returns for a chunk gives the id for
+    a closing; None where nothing is to be read. No chunk is larger than what may be in memory.
     """
     chunk: list[Closing] = []
     ids: set[int] = set()
+    to_read = reading()
     for closing in closings:
         id_ = to_read(closing)
         one_more = id_ is not None and id_ not in ids
         if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= READ_AT_ONCE):
             yield chunk, ids
-            chunk, ids = [], set()
+            chunk, ids, to_read = [], set(), reading()
         chunk.append(closing)
         if id_ is not None:
             ids.add(id_)

@@ -213,12 +213,12 @@ def _surge_allowance(
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
     surge = rules.is_surge(due_now, recent, context.policy) or stale
-    surge = surge or ledger.count_awaiting(wanted) > 0
-    if surge:
-        _await_approval(context, wanted)
+    if not surge and not ledger.count_awaiting(wanted):
+        return context.policy.max_new - due_now - recent
+    _await_approval(context, wanted)
     context.report.surge = ledger.count_awaiting(wanted)
     context.report.attention |= context.report.surge > 0
-    return None if surge else context.policy.max_new - due_now - recent
+    return None
 
 
 def _await_approval(context: RunContext, wanted: Due) -> None:

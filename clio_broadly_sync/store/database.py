@@ -43,6 +43,9 @@ PRAGMAS = (
 WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 """This changes the file for good, so it is done only to a file that is known to be ours."""
 
+# Without an adapter, SQLite's module makes an exception of each None and throws it away.
+sqlite3.register_adapter(type(None), lambda none: none)
+
 SHARED = stat.S_ISVTX | stat.S_ISGID
 """Permission bits (sticky, set-group-ID): whoever sets one of them on a folder means the folder
 for several users, as /tmp is."""
@@ -157,7 +160,8 @@ def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
     connection.execute(WRITE_AHEAD).close()
     with transaction(connection):
         schema.migrate(connection)
-        connection.execute(schema.DUE)
+        for statement in schema.DUE:
+            connection.execute(statement)
 
 
 def exists(path: Path) -> bool:

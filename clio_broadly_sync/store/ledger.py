@@ -199,7 +199,7 @@ class Ledger:
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings, without faults, that wait for a person to approve them."""
         awaiting = queue.approval(Approval.WANTED)
-        return self._count(f"{DUE_WITHOUT_FAULTS} AND {awaiting}", self._parameters(wanted))
+        return self._count(f"{awaiting} AND {DUE_WITHOUT_FAULTS}", self._parameters(wanted))
 
     def count_handed_over(self, command: Command, since: datetime) -> int:
         """Count the unapproved closings claimed after `since` that were sent, or may have been."""
@@ -267,7 +267,7 @@ class Ledger:
             verdict = judge(closing, asked)
             if verdict is not None:
                 refused.append((closing, verdict))
-            elif len(batch) >= size or before.sending or in_batch & same:
+            elif len(batch) >= size or before.sending or not in_batch.isdisjoint(same):
                 rest.append(candidate)
             else:
                 batch.append(candidate)

@@ -15,11 +15,9 @@ from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.rows import among, seconds
 from clio_broadly_sync.store.writer import Writer
 
-_FORGET: Final = "DELETE FROM noes WHERE firm = :firm AND contact_id = :contact"
-_KEEP: Final = "UPDATE noes SET read_at = :at WHERE firm = :firm AND contact_id = :contact"
-_REMEMBER: Final = """
-    INSERT INTO noes (firm, contact_id, identity, read_at) VALUES (:firm, :contact, :identity, :at)
-"""
+_FORGET: Final = "DELETE FROM noes WHERE firm = ? AND contact_id = ?"
+_KEEP: Final = "UPDATE noes SET read_at = ? WHERE firm = ? AND contact_id = ?"
+_REMEMBER: Final = "INSERT INTO noes (firm, contact_id, identity, read_at) VALUES (?, ?, ?, ?)"
 _FOUND: Final = "SELECT identity, contact_id, read_at FROM noes WHERE firm = :firm AND identity IN "
 
 
@@ -42,17 +40,17 @@ class Noes:
         or cannot be read keeps its no. Raise BusyError where another run has begun since this one
         did: it may have read a box after this one, and its reading must stand.
         """
+        firm, read_at = self._firm, seconds(at)
         forgotten, kept, remembered = [], [], []
         for id_ in ids:
             contact = contacts.get(id_)
-            values = {"firm": self._firm, "contact": id_, "at": seconds(at)}
             if contact is None or not contact.readable or contact.opted_out is Box.UNREADABLE:
-                kept.append(values)
+                kept.append((read_at, firm, id_))
                 continue
-            forgotten.append(values)
+            forgotten.append((firm, id_))
             if contact.opted_out is Box.CHECKED:
                 hashes = self._people.reached_at(contact.email, contact.phone)
-                remembered += [values | {"identity": hash_} for hash_ in hashes]
+                remembered += [(firm, id_, hash_, read_at) for hash_ in hashes]
         with self._writer.transaction(self._connection, lasting=False) as connection:
             connection.executemany(_FORGET, forgotten)
             connection.executemany(_KEEP, kept)

@@ -46,7 +46,7 @@ _BY_MATTER: Final = f"""
 """What a person dropped counts for its matter from that moment on, whenever it was claimed."""
 _REMEMBER: Final = """
     INSERT INTO people (firm, identity, closing, claimed_at)
-    VALUES (:firm, :identity, :closing, :at)
+    VALUES (?, ?, ?, ?)
     ON CONFLICT (firm, identity, closing) DO UPDATE SET claimed_at = excluded.claimed_at
 """
 
@@ -64,7 +64,8 @@ class People:
 
     def __init__(self, firm: int, key: bytes) -> None:
         self._firm = firm
-        self._key = key
+        # The key is taken in once, because that takes longer than all the rest of a hash.
+        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
         # A client is looked up several times within one batch.
         self.reached_at = lru_cache(maxsize=2048)(self._reached_at)
         """The hashes of an e-mail address and a phone number, as far as there are any."""
@@ -95,6 +96,8 @@ class People:
         by_person = self._found(connection, _BY_PERSON, set().union(*persons.values()))
         by_matter = self._found(connection, _BY_MATTER, {key.matter_id for key in persons})
         before = dict.fromkeys(persons, _NEVER)
+        if not by_person and not by_matter:
+            return before
         for key, hashes in persons.items():
             seen = [by_person[hash_] for hash_ in hashes if hash_ in by_person]
             if seen or key.matter_id in by_matter:
@@ -115,15 +118,16 @@ class People:
         connection.executemany(
             _REMEMBER,
             [
-                {"firm": firm, "identity": identity, "closing": number, "at": claimed_at}
+                (firm, identity, number, claimed_at)
                 for number, identities in claimed.items()
                 for identity in identities
             ],
         )
 
     def _hash(self, text: str) -> int:
-        hash_ = hmac.digest(self._key, text.encode(), hashlib.sha256)
-        return int.from_bytes(hash_[:IDENTITY_BYTES], "big", signed=True)
+        hash_ = self._keyed.copy()
+        hash_.update(text.encode())
+        return int.from_bytes(hash_.digest()[:IDENTITY_BYTES], "big", signed=True)
 
     def _found(self, connection: sqlite3.Connection, statement: str, sought: set[Any]) -> "Found":
         found: Found = defaultdict(_Seen)

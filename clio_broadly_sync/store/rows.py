@@ -108,31 +108,32 @@ def _closing_of(row: Iterable[Any]) -> Closing:
     )
 
 
-def values_of(closing: Closing) -> dict[str, Any]:
-    """Return what is stored of a closing, by column."""
+def values_of(closing: Closing) -> tuple[Any, ...]:
+    """Return what is stored of a closing, in the order of `COLUMNS`; its number comes last."""
     key, claimed_at, updated_at = closing.key, closing.claimed_at, closing.updated_at
-    return {
-        "matter_id": key.matter_id,
-        "closed_on": day(key.closed_on),
-        "contact_id": closing.contact_id,
-        "state": str(closing.state),
-        "reason": None if closing.reason is None else str(closing.reason),
-        "command": str(closing.command),
-        "rule": str(closing.rule),
-        "etag": closing.etag,
-        "noticed_at": seconds(closing.noticed_at),
-        "read_at": seconds(closing.read_at),
-        "read_in_run": closing.read_in_run,
-        "in_doubt": int(closing.in_doubt),
-        "resent": int(closing.resent),
-        "approval": int(closing.approval),
-        "tries": closing.tries,
-        "claimed_at": None if claimed_at is None else seconds(claimed_at),
-        "claimed_in_run": closing.claimed_in_run,
-        "batch": closing.batch,
-        "updated_at": None if updated_at is None else seconds(updated_at),
-        "cause": closing.cause,
-    }
+    return (
+        key.matter_id,
+        day(key.closed_on),
+        closing.contact_id,
+        str(closing.state),
+        None if closing.reason is None else str(closing.reason),
+        str(closing.command),
+        str(closing.rule),
+        closing.etag,
+        seconds(closing.noticed_at),
+        seconds(closing.read_at),
+        closing.read_in_run,
+        int(closing.in_doubt),
+        int(closing.resent),
+        int(closing.approval),
+        closing.tries,
+        None if claimed_at is None else seconds(claimed_at),
+        closing.claimed_in_run,
+        closing.batch,
+        None if updated_at is None else seconds(updated_at),
+        closing.cause,
+        closing.number,
+    )
 
 
 def difference(old: Closing, new: Closing) -> dict[str, Any]:
@@ -141,8 +142,8 @@ def difference(old: Closing, new: Closing) -> dict[str, Any]:
     `read_at` is always one of them: a closing that was just read may be at work with a later
     `read_at` than its row has.
     """
-    before = values_of(old) | {"read_at": None}
-    return {name: value for name, value in values_of(new).items() if value != before[name]}
+    columns = zip(COLUMNS, values_of(old), values_of(new), strict=True)
+    return {name: after for name, was, after in columns if after != was or name == "read_at"}
 
 
 def _by_value(kind: type[E]) -> dict[Any, E]:
@@ -153,12 +154,15 @@ _STATES, _REASONS, _APPROVALS = _by_value(State), _by_value(Reason), _by_value(A
 _COMMANDS, _RULES = _by_value(Command), _by_value(SyncRule)
 
 
+_day = lru_cache(date.fromisoformat)
+
+
 def key_of(row: sqlite3.Row) -> Key:
     return _key(row["matter_id"], row["closed_on"])
 
 
 def _key(matter_id: int, closed_on: str) -> Key:
-    return Key(matter_id, date.fromisoformat(closed_on) if closed_on else None)
+    return Key(matter_id, _day(closed_on) if closed_on else None)
 
 
 def day(value: date | None) -> str:
@@ -171,6 +175,7 @@ def seconds(value: datetime) -> int:
     return int(value.timestamp())
 
 
+@lru_cache
 def moment(value: int) -> datetime:
     """Return the moment so many seconds after the beginning of 1970, in aware UTC."""
     return datetime.fromtimestamp(value, UTC)

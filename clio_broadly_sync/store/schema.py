@@ -17,14 +17,15 @@ OF_ANY_VERSION: Final = "firm IN (:firm, 'default')"
 """The condition of the firm's rows in a table of any version; before version 4, the one firm of a
 file was called `default`."""
 
-DUE: Final = """
-CREATE TEMPORARY TABLE due (
-    place INTEGER PRIMARY KEY,
-    closing INTEGER NOT NULL
+DUE: Final = (
+    "CREATE TEMPORARY TABLE due (place INTEGER PRIMARY KEY, closing INTEGER NOT NULL)",
+    "CREATE TEMPORARY TABLE due_noticed (place INTEGER PRIMARY KEY, closing INTEGER, "
+    "client INTEGER)",
+    "CREATE TEMPORARY TABLE due_clients (place INTEGER PRIMARY KEY, client INTEGER UNIQUE)",
 )
-"""
-"""The closings of a push in the order of sending. The table is temporary, so it lives outside the
-state file."""
+"""The closings of a push in the order of sending, and what that is made of: the order in which they
+were noticed, and that of their clients. The tables are temporary, so they live outside the state
+file."""
 
 
 def check(connection: sqlite3.Connection, *, is_new: bool) -> None:

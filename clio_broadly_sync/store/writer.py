@@ -19,7 +19,8 @@ from clio_broadly_sync.store.schema import RESTORE
 
 Pair = tuple[Closing | None, Closing]
 """A closing as it was (None: new) and as it is to be."""
-Values = dict[str, Any]
+Values = tuple[Any, ...]
+"""What a statement is given, by place: SQLite's module looks each name up anew in every row."""
 NO_CODES: Mapping[Key, str | None] = {}
 
 
@@ -63,15 +64,18 @@ class Writer:
 
         `codes` are Broadly's codes, for the list of changes.
         """
+        written_at = rows.seconds(at)
         added: list[Values] = []
         changed: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
         for old, new in pairs:
-            own = self._own(at, codes.get(new.key))
+            own = self._own(written_at, codes.get(new.key))
             if old is None:
-                added.append(rows.values_of(new) | own)
+                *stored, _ = rows.values_of(new)
+                added.append((self._firm, *stored, *own))
             else:
                 values = rows.difference(old, new)
-                changed[tuple(values)].append(values | own | {"number": old.number})
+                of_row = self._firm, old.number
+                changed[tuple(values)].append((*values.values(), *own, *of_row))
         connection.executemany(_ADD, added)
         for columns, several in changed.items():
             _change(connection, _changing(columns), several)
@@ -80,10 +84,12 @@ class Writer:
         self, connection: sqlite3.Connection, closings: Sequence[Closing], batch: int, at: datetime
     ) -> None:
         """Write that these closings are being sent, as one batch of this run."""
-        claimed = [self._own(at, None) for _ in closings]
-        for values, closing in zip(claimed, closings, strict=True):
-            values["number"], values["batch"] = closing.number, batch
-            values["read_at"] = rows.seconds(closing.read_at)
+        claimed_at = rows.seconds(at)
+        now = (batch, claimed_at, self.run)
+        claimed = [
+            (rows.seconds(c.read_at), *now, *self._own(claimed_at, None), self._firm, c.number)
+            for c in closings
+        ]
         _change(connection, _CLAIM, claimed)
 
     def accept(
@@ -94,19 +100,14 @@ class Writer:
         codes: Mapping[Key, str | None],
     ) -> None:
         """Write that these closings, which were being sent, were accepted."""
-        accepted = [self._own(at, codes[c.key]) | {"number": c.number} for c in closings]
+        accepted_at = rows.seconds(at)
+        accepted = [(*self._own(accepted_at, codes[c.key]), self._firm, c.number) for c in closings]
         _change(connection, _ACCEPT, accepted)
 
-    def _own(self, at: datetime, code: str | None) -> Values:
-        """Return the ledger's own values of the next change."""
+    def _own(self, at: int, code: str | None) -> Values:
+        """Return the ledger's own values of the next change, in the order of `_OWN`."""
         self.position += 1
-        return {
-            "firm": self._firm,
-            "changed_at": rows.seconds(at),
-            "changed_in_run": self.run,
-            "position": self.position,
-            "code": code,
-        }
+        return (at, self.run, self.position, code)
 
 
 def last_run(connection: sqlite3.Connection, firm: int) -> int:
@@ -119,21 +120,23 @@ _LAST_RUN: Final = "SELECT value FROM facts WHERE firm = :firm AND name = 'run'"
 _OWN: Final = ("changed_at", "changed_in_run", "position", "code")
 _ADDED: Final = ("firm", *(c for c in rows.COLUMNS if c != "number"), *_OWN)
 _ADD: Final = (
-    f"INSERT INTO closings ({', '.join(_ADDED)}) VALUES ({', '.join(f':{c}' for c in _ADDED)})"
+    f"INSERT INTO closings ({', '.join(_ADDED)}) VALUES ({', '.join('?' for _ in _ADDED)})"
 )
 
 
 @cache
 def _changing(columns: tuple[str, ...], fixed: str = "") -> str:
-    """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them."""
-    changes = ", ".join(f"{column} = :{column}" for column in (*columns, *_OWN))
-    return f"UPDATE closings SET {changes}{fixed} WHERE firm = :firm AND number = :number"
+    """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them.
+
+    It is given their values, then those of `_OWN`, then the firm and the closing's number.
+    """
+    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
+    return f"UPDATE closings SET {changes}{fixed} WHERE firm = ? AND number = ?"
 
 
 _CLAIM: Final = _changing(
-    ("read_at", "batch"),
-    f", state = '{State.SENDING.value}', reason = NULL, cause = NULL, "
-    "claimed_at = :changed_at, claimed_in_run = :changed_in_run",
+    ("read_at", "batch", "claimed_at", "claimed_in_run"),
+    f", state = '{State.SENDING.value}', reason = NULL, cause = NULL",
 )
 _ACCEPT: Final = _changing((), f", state = '{State.SENT.value}', resent = 0")
 

@@ -703,6 +703,15 @@ def test_what_was_read_before_time_passed_unseen_is_old() -> None:
     assert rules.fresh_for(since, NOW, woke_up) == rules.FRESH - timedelta(seconds=59)
 
 
+@pytest.mark.parametrize("unbroken_for", [None, 0, 1, 14, 15, 16, 60])
+@pytest.mark.parametrize("minutes", [0, 1, 13, 14, 15, 15.01, 16, 100])
+def test_fresh_since_and_fresh_for_agree(minutes: float, unbroken_for: float | None) -> None:
+    read_at = NOW - timedelta(minutes=minutes)
+    unbroken = None if unbroken_for is None else NOW - timedelta(minutes=unbroken_for)
+    is_fresh = rules.fresh_for(read_at, NOW, unbroken) >= timedelta()
+    assert (read_at >= rules.fresh_since(NOW, unbroken)) is is_fresh
+
+
 def test_close_date_in_the_future_is_taken_as_today() -> None:
     """Broadly is told the close date, or today where that has not come yet."""
     assert rules.day_of_hand_over(date(2027, 1, 1), TODAY) == TODAY
