@@ -120,12 +120,6 @@ def test_dry_run_after_a_run_that_was_killed(world: World, command: str) -> None
     assert "2 became held: " in real.out
 
 
-def test_dry_run_says_of_a_fault_that_it_would_wait(world: World) -> None:
-    world.firm.hide_contact(world.closing().contact)
-    assert "1 closing would wait because" in world.sync("--dry-run").out
-    assert "1 closing waits because" in world.sync().out
-
-
 LOOKS: dict[str, tuple[Callable[[World], list[str]], str, str]] = {
     "status": (
         lambda world: ["status"],

@@ -133,15 +133,6 @@ def test_monitor_out_of_order(world: World, pinged: Pinged, fault: faults.Fault)
     assert "monitor could not be told" in world.sync("-v").err
 
 
-def test_nobody_at_the_address(world: World, pinged: Pinged) -> None:
-    """Neither a success nor a failure looks otherwise for it."""
-    world.closing()
-    with pinged.outage():
-        assert world.sync("--json").delivery == {"sent": 1}
-        assert world.sync("--json", CLIO_ACCESS_TOKEN="withdrawn").code == 77
-    assert pinged.told == []
-
-
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_bug(world: World, pinged: Pinged, form: str) -> None:
     """1 in each run; shown once a day, short, and without the data that met it."""
