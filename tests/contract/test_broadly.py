@@ -810,11 +810,11 @@ def test_first_try_runs_for_ever(dedupes: bool) -> None:
     assert len(push.receiver.posts) == 5
 
 
-@pytest.mark.parametrize("answer", [(429, "", SOON), (503, "", SOON), 500, TIMEOUT, 422, 413])
+@pytest.mark.parametrize("answer", [(429, "", SOON), (503, "", SOON), 500, TIMEOUT, 422, 413, 401])
 def test_no_new_key_while_the_first_try_may_run(answer: Any) -> None:
     """Without dedupes another key would be another request: it ends in doubt."""
     push = Push(409, answer, "accepted")
-    with suppress(UnavailableError):
+    with suppress(UnavailableError, DeniedError):
         push.send(1)
     assert push.outcomes == {1: UNKNOWN}
     assert len(push.receiver.posts) == 2

@@ -193,11 +193,12 @@ def test_box_said_twice() -> None:
 # Records
 
 
+@pytest.mark.parametrize("id_", [77, 2**53 + 1, 2**63 - 1])
 @responses.activate
-def test_matter_is_read() -> None:
-    """Each field has its place."""
-    assert _read_matters(_matter()) == [
-        Matter(77, '"e1"', True, DAY, 1201, CHECKED, NOW, readable=True)
+def test_matter_is_read(id_: int) -> None:
+    """Each field has its place; an id is whole, also beyond what a float can hold."""
+    assert _read_matters(_matter(id_)) == [
+        Matter(id_, '"e1"', True, DAY, 1201, CHECKED, NOW, readable=True)
     ]
 
 
@@ -347,6 +348,11 @@ def test_record_that_comes_twice() -> None:
         (".jane@example.com", None),
         ("ada@example.com, bob@example.com", None),
         ("a\ud800@example.com", None),
+        ("ada@example.com\r\nBcc: bob@example.com", None),
+        ("ada@example.com\x00", None),
+        ("ada＠example.com", None),
+        ("ada@example.com (office)", None),
+        ("\u202emoc.elpmaxe@ada", None),
         ("ada@xn--0.com", None),
         ("a" * 64 + "@" + "b" * 63 + ".com", "a" * 64 + "@" + "b" * 63 + ".com"),
         ("ada@" + "b" * 64 + ".com", None),
@@ -392,6 +398,8 @@ def test_email_in_normal_form(text: str | None, email: str | None) -> None:
         ("212\u200b-555\u2060-0142", "US", "+12125550142"),
         ("415-555-0123 / 415-555-0124", "US", None),
         ("415-555-0123 or 0124", "US", None),
+        ("415-555-0123\n415-555-0124", "US", None),
+        ("415-555-0123 after five", "US", None),
         ("\x00\ud800", "US", None),
         ("9" * 1_000_000, "US", None),
         ("a " * 500_000, "US", None),

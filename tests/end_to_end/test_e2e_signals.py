@@ -110,25 +110,6 @@ def test_killed_in_the_middle_of_a_post_is_held(world: World, taken: bool) -> No
     assert world.asked == (matters if taken else matters[2:])
 
 
-@pytest.mark.parametrize("taken", [True, False])
-def test_killed_in_the_middle_of_a_post_is_sent_again_where_broadly_dedupes(
-    world: World, taken: bool
-) -> None:
-    """Under the same transactionIds; nobody is asked twice."""
-    world.dedupes()
-    matters = _killed_in_a_post(world, taken=taken)
-    ran = world.sync("--json")
-    assert (ran.code, ran.delivery["sent"]) == (0, 4)
-    assert sorted(world.asked) == matters
-
-
-def test_killed_in_the_first_run(fresh: World) -> None:
-    """No start was set, so the next run is the first."""
-    ran = _signalled(fresh, signal.SIGKILL, "sync", hook="after", server="clio")
-    assert ran.code == -signal.SIGKILL
-    assert "nobody" in fresh.sync().out
-
-
 def test_second_run_at_once_is_busy(world: World) -> None:
     """75 without a request, whichever command; the first one goes on undisturbed."""
     matter = world.closing().matter
@@ -157,3 +138,15 @@ def test_interrupted_backfill(world: World) -> None:
     assert (ran.code, ran.delivery) == (143, {"sent": 2, "waiting": 1})
     assert world.run("backfill", *span).delivery == {"sent": 1}
     assert world.asked == matters
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_signal_during_the_very_last_post(world: World, refused: bool) -> None:
+    """143, though nothing more was to be done; a refused key is told all the same."""
+    world.closing()
+    if refused:
+        world.broadly.faults.add(faults.answer(401))
+    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before")
+    assert (ran.code, ran.delivery) == (143, {"waiting": 1} if refused else {"sent": 1})
+    assert [row.state for row in world.rows()] == ["pending" if refused else "sent"]
+    assert ("Broadly refuses the sign-in or key (401)" in ran.err) is refused
