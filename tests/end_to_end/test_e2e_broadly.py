@@ -1,19 +1,7 @@
 """Broadly refuses: the batch, an item of it, the key, the address, or everything for a while."""
 
-from rig import faults
 from rig.faults import Delivery, Fault, Turn
 from world import NO_WAITS, World
-
-
-def test_busy_until_the_time_is_over(world: World) -> None:
-    """The last answer comes when the run's time is up: 69 all the same, for nobody was served."""
-    world.closing()
-    busy = faults.answer(503, headers={"Retry-After": "1"})
-    world.broadly.before = lambda request: world.broadly.stopping.wait(3.5)
-    world.broadly.faults.add(busy, times=None)
-    ran = world.sync("--json", SYNC_RUN_MINUTES="0.05")
-    assert (ran.code, ran.delivery) == (69, {"waiting": 1})
-    assert len(world.posts) == 1
 
 
 def test_broadly_down(world: World) -> None:

@@ -47,29 +47,6 @@ def test_names_of_the_fields_are_those_of_the_settings(world: World) -> None:
     assert "the contact's Please no review box was checked" in said
 
 
-def test_limit_of_a_surge_is_that_of_the_settings(world: World) -> None:
-    few = {"SYNC_MAX_NEW": "1"}
-    surge = world.closings(3)
-    world.sync(**few)
-    assert "more matters closed than SYNC_MAX_NEW (1)" in first(world, surge[0], **few)
-
-
-def test_address_of_the_person_asked_before(world: World) -> None:
-    """Clio alone has it: where it is not asked, is away or has another by now, no matter is named,
-    and the answer stands."""
-    world.closing(email="pat@example.com")
-    world.sync()
-    other = world.closing(email="pat@example.com")
-    world.sync()
-    unknown = explain(world, other.matter, "--offline")[1]
-    assert explain(world, other.matter)[1] != unknown
-    assert explain(world, other.matter, CLIO_ACCESS_TOKEN="withdrawn")[1] == unknown
-    world.firm.edit_contact(other.contact, email="new@example.com")
-    assert explain(world, other.matter)[1] == unknown
-    world.firm.hide_contact(other.contact)
-    assert explain(world, other.matter)[1] == unknown
-
-
 def test_known_matter_is_not_asked_of_clio(world: World) -> None:
     """Off a terminal the ledger's answer needs no name, so it stands while Clio is away."""
     closing = world.closing(opt_out=True)

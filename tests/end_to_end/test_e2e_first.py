@@ -1,33 +1,6 @@
 """The first sync: it sets the start and hands over nobody."""
 
-from datetime import UTC, datetime, timedelta
-
-from world import NOBODY, World
-
-
-def _moment(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def test_first_sync_sets_the_start(fresh: World) -> None:
-    """Its JSON names the watermark; what closes from then on goes, what closed before does not."""
-    before = fresh.closing().matter
-    old = fresh.closing(on=fresh.day(1)).matter
-    fresh.later(minutes=5)
-    first = fresh.sync("--json").json
-    assert first["watermark"]["from"] is None
-    start = _moment(first["watermark"]["to"])
-    assert abs(start - fresh.firm.clock.now()) < timedelta(seconds=30)
-    assert (first["matters_read"], first["to_send"], first["skipped"]) == (0, 0, {})
-    assert first["delivery"] == NOBODY
-    fresh.later(minutes=5)
-    new = fresh.closing().matter
-    fresh.firm.edit(old)
-    second = fresh.sync("--json", "-v")
-    assert _moment(second.json["watermark"]["from"]) == start
-    assert fresh.asked == [new]
-    assert second.decisions == {new: ("send", None), old: ("skip", "closed_before_start")}
-    assert before not in fresh.ledger()
+from world import World
 
 
 def test_closing_in_the_second_of_the_first_run_is_not_lost(fresh: World) -> None:

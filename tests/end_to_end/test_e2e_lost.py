@@ -60,37 +60,3 @@ def test_no_message_of_broadly_is_kept_or_printed(world: World) -> None:
     world.closing()
     assert world.sync("-v").code == 65
     assert len(customers(world.broadly.posts[-1].body)) == 1
-
-
-def _states(world: World) -> list[tuple[str, str | None]]:
-    return [(row.state, row.reason) for row in world.rows()]
-
-
-def _marked(world: World) -> list[int]:
-    """Leave two marked closings that wait."""
-    world.dedupes()
-    matters = world.closings(2)
-    world.broadly.faults.add(faults.answer(500, process=True))
-    world.busy()
-    assert world.sync().code == 69
-    assert _states(world) == [("pending", "unknown_outcome")] * 2
-    return matters
-
-
-def test_marked_ones_are_sent_in_the_run_that_approves_them(world: World) -> None:
-    """`--yes` writes on them, and does not put them off thereby."""
-    matters = _marked(world)
-    ran = world.sync("--json", "--yes", SYNC_MAX_NEW="0")
-    assert (ran.code, ran.delivery) == (0, {"sent": 2, "duplicate": 2})
-    assert world.posts == [matters] * 3
-
-
-def test_marked_ones_in_a_surge_want_a_person_at_once(world: World) -> None:
-    """65 in the first run already, and in each one after it."""
-    _marked(world)
-    world.forget()
-    for _ in range(2):
-        ran = world.sync("--json", SYNC_MAX_NEW="0")
-        assert (ran.code, ran.delivery) == (65, {"waiting": 2})
-    assert world.posts == []
-    assert _states(world) == [("pending", "unknown_outcome")] * 2

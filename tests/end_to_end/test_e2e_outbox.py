@@ -163,15 +163,6 @@ def test_resent_dead_one_goes_with_the_next_sync(world: World, dedupes: bool) ->
     assert world.asked == [dead.matter]
 
 
-def test_resent_held_one_goes_where_broadly_does_not_dedupe(world: World) -> None:
-    """It has one try of its own."""
-    held = _held(world)
-    assert _outbox(world, "resend", "--state", "held", "--yes").code == 0
-    assert _state(world, held.matter) == ("pending", "unknown_outcome")
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert world.asked == [held.matter]
-
-
 # Dropped.
 
 

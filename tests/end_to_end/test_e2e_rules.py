@@ -55,21 +55,6 @@ def test_truth_table(fresh: World, rule: str) -> None:
     assert ran.order == fresh.asked
 
 
-def test_fields_of_other_names(fresh: World) -> None:
-    """The settings name the boxes; case and blanks count."""
-    fresh.firm.fields.rename("BroadlyOptOut", "No reviews, please")
-    fresh.firm.fields.rename("SendBroadlyThankYou", "thanks")
-    names = {"SYNC_OPT_OUT_FIELD": "No reviews, please", "SYNC_OPT_IN_FIELD": "thanks"}
-    assert fresh.sync(**names).code == 0
-    fresh.later(minutes=1)
-    one, other = (fresh.closing(thank_you=Box.UNTOUCHED).matter for _ in range(2))
-    fresh.firm.set_box("matter", one, True, "thanks")
-    assert fresh.sync("--json", "-v", **names).decisions == {one: SEND, other: NOT_IN}
-    fresh.firm.set_box("matter", other, True, "thanks")
-    assert fresh.sync(**names | {"SYNC_OPT_IN_FIELD": "Thanks"}).code == 78
-    assert fresh.asked == [one]
-
-
 def test_no_on_another_card(world: World) -> None:
     """It is the person's no: whoever has the address of a card with the box checked is not asked,
     and `explain` and `status` name that card."""
@@ -82,31 +67,3 @@ def test_no_on_another_card(world: World) -> None:
     ran = world.run("status", "--json")
     assert ran.json["stopped_by_another_contact"] == [{"contact_id": no, "closings": 5}]
     assert f"5  by contact {no}" in world.run("status").out
-
-
-ASKED = ("skip", "asked_recently")
-SAME = ("contact", "email", "phone")
-
-
-def _two(world: World, same: str) -> tuple[int, int]:
-    """Close two matters of one person, who is in Clio once or twice."""
-    if same == "contact":
-        contact = world.firm.add_contact()
-        return world.matter(contact), world.matter(contact)
-    how: dict[str, tuple[Any, Any]] = {
-        "email": ({"email": "Pat.Doe@example.com"}, {"email": "pat.doe@EXAMPLE.com"}),
-        "phone": ({"phone": "(415) 555-0123"}, {"phone": "+1 415 555 0123"}),
-    }
-    one, other = how[same]
-    return world.closing(**one).matter, world.closing(**other).matter
-
-
-def test_second_closing_of_a_person_waits_and_is_skipped(world: World) -> None:
-    """Never in one batch; the first is accepted, so the second is skipped in the same run."""
-    pairs = [_two(world, same) for same in SAME]
-    between = world.closing().matter
-    first, second = [one for one, _ in pairs], [other for _, other in pairs]
-    ran = world.sync("--json", "-v")
-    assert ran.decisions == dict.fromkeys([*first, between], SEND) | dict.fromkeys(second, ASKED)
-    assert world.posts == [[*first, between]]
-    assert (ran.json["skipped"], ran.delivery) == ({"asked_recently": 3}, {"sent": 4})

@@ -54,15 +54,6 @@ def test_post_in_flight_is_settled_first(
     assert world.asked == matters
 
 
-def test_interrupted_while_reading(world: World) -> None:
-    """A signal cuts a GET short; nothing is half done."""
-    matters = world.closings(2)
-    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before", server="clio")
-    assert (ran.code, world.posts) == (143, [])
-    assert world.sync("--json").delivery == {"sent": 2}
-    assert world.asked == matters
-
-
 @pytest.mark.parametrize("command", ["sync", "backfill"])
 def test_interrupted_dry_run(world: World, command: str) -> None:
     """It ends at the request in which the signal comes, and has written nothing."""
@@ -73,16 +64,6 @@ def test_interrupted_dry_run(world: World, command: str) -> None:
         world, signal.SIGTERM, command, *span, "--dry-run", "--json", hook="before", server="clio"
     )
     assert (ran.code, world.files()) == (143, before)
-
-
-def test_interrupted_while_waiting_for_broadly(world: World) -> None:
-    """The wait that Retry-After asks for ends at once."""
-    matters = world.closings(1)
-    world.broadly.faults.add(faults.answer(429, headers={"Retry-After": "60"}))
-    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before")
-    assert (ran.code, ran.delivery) == (143, {"waiting": 1})
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert world.asked == matters
 
 
 def _killed_in_a_post(world: World, *, taken: bool) -> list[int]:
@@ -128,16 +109,6 @@ def test_second_run_at_once_is_busy(world: World) -> None:
     assert [ran.code for ran in seen] == [75, 75, 75]
     assert all("run" in ran.err for ran in seen)
     assert world.asked == [matter]
-
-
-def test_interrupted_backfill(world: World) -> None:
-    """143, and the same command goes on from there."""
-    matters = world.closings(3, on=world.day(40))
-    span = ["--from", str(world.day(50)), "--to", str(world.day(30)), "--yes", "--json"]
-    ran = _signalled(world, signal.SIGTERM, "backfill", *span, hook="working")
-    assert (ran.code, ran.delivery) == (143, {"sent": 2, "waiting": 1})
-    assert world.run("backfill", *span).delivery == {"sent": 1}
-    assert world.asked == matters
 
 
 @pytest.mark.parametrize("refused", [False, True])

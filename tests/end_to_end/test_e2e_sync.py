@@ -1,6 +1,5 @@
 """`sync` where all goes well: twice, in order, within its requests, in what it says."""
 
-import math
 import re
 
 from world import NOBODY, World, customers
@@ -25,22 +24,6 @@ def test_sync_twice_sends_once(world: World) -> None:
     assert (third["to_send"], third["skipped"], third["delivery"]) == (0, {}, NOBODY)
     assert third["watermark"]["from"] < third["watermark"]["to"]
     assert third["run_id"] != world.sync("--json").json["run_id"]
-
-
-def test_requests_stay_within_the_budget(world: World) -> None:
-    """N closings of C clients cost at most ⌈N/200⌉ + ⌈C/100⌉ + 2."""
-    clients = [world.firm.add_contact() for _ in range(230)]
-    for number in range(420):
-        world.matter(clients[number % 230])
-    world.forget()
-    ran = world.sync("--json", SYNC_MAX_NEW="1000", SYNC_REASK_DAYS="0").json
-    assert (ran["matters_read"], ran["delivery"]["sent"]) == (420, 420)
-    assert ran["requests"]["clio"] <= math.ceil(420 / 200) + math.ceil(230 / 100) + 2
-    assert ran["requests"]["clio"] == len(world.clio.history)
-    assert ran["requests"]["broadly"] == len(world.broadly.history)
-    assert all(len(post) <= 50 for post in world.posts)
-    asked = [query for e in world.clio.history for query in e.query.get("ids[]", [])]
-    assert len(asked) == len(set(asked)) == 230
 
 
 def test_idle_run_loads_nothing_that_it_does_not_need(world: World) -> None:

@@ -70,25 +70,6 @@ def test_state_that_cannot_be_opened(world: World) -> None:
     assert [(ran.code, bool(ran.err)) for ran in runs] == [(74, True), (74, False)]
 
 
-def test_new_ones_that_need_a_person_are_always_told(world: World) -> None:
-    """They are new each time."""
-    world.broadly.rule("rejected")
-    for _ in range(2):
-        world.closing()
-        ran = world.sync()
-        assert (ran.code, ran.err, len(ran.out.splitlines())) == (65, "", 2)
-    assert world.sync().out == ""
-
-
-@pytest.mark.parametrize("option", ["-v", "--json", "--dry-run"])
-def test_who_asks_is_told_each_time(world: World, option: str) -> None:
-    """And no mail is kept back for it."""
-    for _ in range(2):
-        assert "refuses the token in CLIO_ACCESS_TOKEN" in _withdrawn(world, option).err
-    assert _told(world) is None
-    assert _withdrawn(world).err
-
-
 def test_mail_has_20_lines_at_most(world: World) -> None:
     """As JSON, too: an object in each, and the last says where the others are."""
     file = world.folder / "broken.env"

@@ -152,16 +152,6 @@ def test_ledger_knows_nothing_that_clio_should_show(world: World, why: str) -> N
     assert (ran.code, "none slipped through" in ran.out) == (0, True), ran.out
 
 
-def test_corrected_close_date_is_shown_all_the_same(world: World) -> None:
-    """The ledger has the matter under the date that it was sent with."""
-    matter = world.closing().matter
-    assert world.sync().code == 0
-    world.firm.set_close_date(matter, world.day(3))
-    assert world.sync().code == 0
-    ran = world.run("verify", "--against-clio", "7", "--json")
-    assert (ran.code, ran.json["against_clio"]["shown"]) == (0, 1)
-
-
 def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> None:
     """A backfill pins, but sets no watermark: there is nothing that should have been noticed."""
     fresh.closing()

@@ -123,9 +123,9 @@ def test_missing_checkbox_is_found_by_what_is_due_from_before(runs: Runs) -> Non
     runs.clock.tick(hours=3)
     runs.clio.boxes = [OPT_OUT]
     with pytest.raises(ConfigError):
-        runs.sync()
+        runs.sync(approve=True)
     assert runs.store.watermark == NOW
-    assert runs.row(1).reason is None
+    assert (runs.row(1).reason, runs.row(1).approval) == (None, Approval.NONE)
 
 
 def test_checkboxes_are_read_once_for_a_run(runs: Runs) -> None:

@@ -115,6 +115,18 @@ def test_approved_ones_that_could_not_go_need_no_second_yes(runs: Runs) -> None:
     assert context.report.surge == 3
 
 
+def test_approved_ones_in_doubt_go_in_the_same_run(runs: Runs) -> None:
+    """A yes writes on them, and does not put them off thereby; without one they ask each time."""
+    policy = make_policy(max_new=0, dedupes=True)
+    runs.waiting(1, 2, in_doubt=True, reason=Reason.UNKNOWN_OUTCOME)
+    runs.close(1, 2)
+    for _ in range(2):
+        assert runs.sync(policy).report.surge == 2
+        assert {runs.row(n).reason for n in (1, 2)} == {Reason.UNKNOWN_OUTCOME}
+    runs.sync(policy, approve=True)
+    assert runs.broadly.matters == [[1, 2]]
+
+
 def test_nobody_approves_what_is_settling(runs: Runs) -> None:
     """It is not due, so it is judged when it is."""
     policy = make_policy(max_new=2, settle_hours=24)
