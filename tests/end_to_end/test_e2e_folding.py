@@ -93,6 +93,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
+    assert "(SYNC_STATE is not asked for)" in " ".join(told.out.split())
 
 
 def test_no_command_is_forgotten() -> None:
