@@ -273,11 +273,6 @@ def test_changed_setting(changed: dict[str, str], word: str) -> None:
         pins.check_settings(make_pins(), replace(make_wanted(), **changed))
 
 
-def test_unchanged_settings() -> None:
-    """Nothing changed, no error."""
-    pins.check_settings(make_pins(), make_wanted())
-
-
 def test_two_changed_settings_are_both_named() -> None:
     """URL and rule are reported together."""
     with pytest.raises(ConfigError) as caught:
@@ -366,12 +361,6 @@ def test_zone_that_is_not_known(
     """The warning says what Clio says."""
     assert pins.zone_of(Account(7, None, named_zone=named)) is None
     assert says in caplog.text
-
-
-def test_what_is_remembered_of_a_sign_in() -> None:
-    """Its hash, and the firm's zone."""
-    seen = pins.seen("hash", Account(1, "America/New_York"))
-    assert seen == {"token_seen": "hash", "time_zone": "America/New_York"}
 
 
 @pytest.mark.parametrize(

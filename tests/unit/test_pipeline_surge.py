@@ -39,16 +39,6 @@ def test_those_of_the_last_day_count_too(runs: Runs) -> None:
     assert runs.states[3] is PENDING
 
 
-def test_those_of_the_day_before_do_not(runs: Runs) -> None:
-    """After 24 hours it is another day."""
-    runs.close(1, 2)
-    runs.sync(AT_MOST_TWO)
-    runs.clock.tick(hours=24)
-    runs.close(3)
-    runs.sync(AT_MOST_TWO)
-    assert runs.states[3] is SENT
-
-
 def test_silence_is_remembered_before_the_watermark_moves(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
