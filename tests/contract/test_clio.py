@@ -1,7 +1,7 @@
 """Clio's side: what is asked, what is read, and everything odd that may come back."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -1232,34 +1232,3 @@ def test_page_carries_the_date_of_its_answer() -> None:
     _list("matters.json")
     (page,) = _clio().closed_since(SINCE, FIELDS)
     assert page.answered_at == NOW
-
-
-# Odd values in any field, one after another
-
-
-FIELDS_OF: dict[str, tuple[Callable[..., dict[str, Any]], str]] = {
-    "matters.json": (_matter, "status etag close_date updated_at client custom_field_values"),
-    "contacts.json": (
-        _contact,
-        "type name first_name last_name primary_email_address primary_phone_number "
-        "custom_field_values redacted",
-    ),
-}
-
-
-@pytest.mark.parametrize("path", FIELDS_OF)
-@responses.activate
-def test_no_field_can_crash_the_reading(path: str) -> None:
-    """Whatever type a value is of, the record is read or waits."""
-    make, names = FIELDS_OF[path]
-    odd = [*ODD, MISSING, 10**400, -1, "", "\0", [[[]]], {"id": {}}, [None, 5, {"value": []}]]
-    rows = [
-        make(number, **{name: value})
-        for number, (name, value) in enumerate(((n, v) for n in names.split() for v in odd), 1)
-    ]
-    _list(path, *rows)
-    ids = range(1, len(rows) + 1)
-    if path == "matters.json":
-        assert set(_clio().matters(ids, FIELDS)) == set(ids)
-    else:
-        assert set(_clio().contacts(ids, FIELDS)) <= set(ids)
