@@ -37,27 +37,7 @@ def _signed_in(world: World) -> bool:
     return ran.code == 0
 
 
-def _token_posts(world: World) -> int:
-    return world.paths.count("/oauth/token")
-
-
 # In the browser
-
-
-def test_sign_in_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The page of Clio, Allow, a closing page; then the firm is named, and sync works."""
-    folder = tmp_path_factory.mktemp("browser")
-    pipe = signing.Pipe(folder)
-    with chromium(folder) as browser:
-        child = unsigned.start(["login"], {"BROWSER": str(pipe.script)})
-        browser.go(pipe.url())
-        browser.press("Allow")
-        ended_on = browser.heading(ANSWERED)
-        ran = unsigned.finish(child)
-    assert ended_on.startswith(unsigned.settings["CLIO_REDIRECT_URI"])
-    assert (ran.code, ran.err) == (0, "")
-    assert unsigned.sync().code == 0
-    assert _token_posts(unsigned) == 1
 
 
 def test_decline_with_chromium(unsigned: World, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -229,19 +209,6 @@ def test_another_host_is_not_even_asked(world: World) -> None:
     assert "CLIO_BASE_URL" in ran.err
 
 
-def test_tokens_go_to_no_other_host(unsigned: World) -> None:
-    """Before the first run no host is pinned; the tokens know theirs all the same."""
-    signing.keep_sign_in(unsigned)
-    unsigned.clio.oauth.expire()
-    unsigned.later(days=31)
-    unsigned.forget()
-    elsewhere = unsigned.clio.url.replace("127.0.0.1", "localhost")
-    for command in (["sync"], ["sync", "--dry-run"]):
-        ran = unsigned.run(*command, CLIO_BASE_URL=elsewhere)
-        assert (ran.code, "another Clio host" in ran.err) == (78, True)
-    assert unsigned.clio.history == []
-
-
 def test_names_from_clio_do_nothing_to_a_terminal(unsigned: World) -> None:
     """Control and escape characters of a name are not passed on."""
     unsigned.firm.account.user_name = "Eve\x1b]0;owned\x07 \u202eadmin"
@@ -282,21 +249,6 @@ def test_paste(unsigned: World, what: str) -> None:
 
 
 # Signing out
-
-
-def test_logout(unsigned: World) -> None:
-    """Clio forgets it, and so do we: no byte of any token is left in any file."""
-    unsigned.clio.oauth.rotating = True
-    signing.keep_sign_in(unsigned)
-    for _ in range(3):
-        unsigned.clio.oauth.expire()
-        assert unsigned.sync().code == 0
-    assert unsigned.run("logout").code == 0
-    _check_nothing_left(unsigned)
-    assert not any(g.access != unsigned.clio.token for g in unsigned.clio.oauth.grants)
-    assert not _signed_in(unsigned)
-    signing.sign_in(unsigned)
-    assert unsigned.sync().code == 0
 
 
 def _check_nothing_left(world: World) -> None:
