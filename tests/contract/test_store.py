@@ -169,32 +169,25 @@ def as_nobody(made: Path, file_bits: int, folder_bits: int) -> tuple[list[str], 
         return ran.stdout.splitlines(), bool(before) and listing(path.parent) == before
 
 
-def test_folder_that_cannot_be_written(made: Path) -> None:
-    """No run without a lock; but a dry run needs no more than to read, and changes nothing."""
-    (lock, opened, scratch), unchanged = as_nobody(made, 0o600, 0o500)
-    assert "Permission denied" in lock
-    assert "could not be used" in opened
-    assert scratch == "2"
-    assert unchanged
+NOT_ALLOWED: dict[str, tuple[int, int, str, str, str]] = {
+    "to write to the folder": (0o600, 0o500, "Permission denied", "could not be used", "2"),
+    "to enter the folder": (0o600, 0o000, *["could not be used"] * 3),
+    "to write to the file": (0o400, 0o700, "ok", "readonly", "2"),
+    "to read the file": (0o000, 0o700, "ok", "could not be used", "could not be used"),
+}
+"""The modes of file and folder; what becomes of the lock, of the state, and of a scratch copy."""
 
 
-def test_folder_that_cannot_be_entered(made: Path) -> None:
-    """What we may not look into is no state that is new."""
-    answers, _ = as_nobody(made, 0o600, 0o000)
-    assert all("could not be used" in answer for answer in answers)
-
-
-def test_file_that_cannot_be_written(made: Path) -> None:
-    """Read-only: a sentence, and a dry run goes on as ever."""
-    (_, opened, scratch), _ = as_nobody(made, 0o400, 0o700)
-    assert ("readonly" in opened, scratch) == (True, "2")
-
-
-def test_file_that_cannot_be_read(made: Path) -> None:
-    """Not even readable: a sentence from all of them."""
-    (_, opened, scratch), _ = as_nobody(made, 0o000, 0o700)
-    assert "could not be used" in opened
-    assert "could not be used" in scratch
+@pytest.mark.parametrize(
+    ("file", "folder", "lock", "opened", "scratch"), NOT_ALLOWED.values(), ids=NOT_ALLOWED
+)
+def test_user_who_is_not_allowed(
+    made: Path, file: int, folder: int, lock: str, opened: str, scratch: str
+) -> None:
+    """No run without lock and file; a dry run needs no more than to read, and changes nothing."""
+    answers, unchanged = as_nobody(made, file, folder)
+    assert all(word in said for word, said in zip((lock, opened, scratch), answers, strict=True))
+    assert unchanged or (file, folder) != (0o600, 0o500)
 
 
 # A full disk.

@@ -70,45 +70,27 @@ def _path(sandbox: Sandbox) -> str:
 # What a status means
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "error", "unknown"),
-    [
-        (300, {}, AddressError, None),
-        (302, {"Location": "https://elsewhere.example/"}, AddressError, None),
-        (304, {}, AddressError, None),
-        (400, {}, RefusedError, None),
-        (401, {}, DeniedError, None),
-        (403, {}, DeniedError, None),
-        (404, {}, AddressError, None),
-        (405, {}, AddressError, None),
-        (402, {}, RefusedError, None),
-        (407, {}, RefusedError, None),
-        (408, {}, UnavailableError, True),
-        (409, {}, RefusedError, None),
-        (410, {}, RefusedError, None),
-        (413, {}, RefusedError, None),
-        (415, {}, RefusedError, None),
-        (418, {}, RefusedError, None),
-        (423, {}, RefusedError, None),
-        (422, {}, RefusedError, None),
-        (425, {}, UnavailableError, True),
-        (429, {}, UnavailableError, False),
-        (451, {}, RefusedError, None),
-        (499, {}, RefusedError, None),
-        (500, {}, UnavailableError, True),
-        (500, {"Retry-After": "5"}, UnavailableError, True),
-        (502, {}, UnavailableError, True),
-        (503, {}, UnavailableError, True),
-        (503, {"Retry-After": "5"}, UnavailableError, False),
-        (503, {"Retry-After": "soon"}, UnavailableError, False),
-        (503, {"Retry-After": ""}, UnavailableError, False),
-        (503, {"Retry-After": "2.0"}, UnavailableError, False),
-        (504, {"Retry-After": "2"}, UnavailableError, True),
-        (511, {}, UnavailableError, True),
-        (504, {}, UnavailableError, True),
-        (599, {}, UnavailableError, True),
-    ],
-)
+MEANT: dict[tuple[type[SyncError], bool | None], tuple[int, ...]] = {
+    (AddressError, None): (300, 302, 304, 404, 405),
+    (DeniedError, None): (401, 403),
+    (RefusedError, None): (400, 402, 407, 409, 410, 413, 415, 418, 422, 423, 451, 499),
+    (UnavailableError, True): (408, 425, 500, 502, 503, 504, 511, 599),
+    (UnavailableError, False): (429,),
+}
+"""What a status becomes, and whether a POST that it answers may have been acted on."""
+STATUSES: list[tuple[int, dict[str, str], type[SyncError], bool | None]] = [
+    *((status, {}, *meant) for meant, several in MEANT.items() for status in several),
+    (302, {"Location": "https://elsewhere.example/"}, AddressError, None),
+    (500, {"Retry-After": "5"}, UnavailableError, True),
+    (504, {"Retry-After": "2"}, UnavailableError, True),
+    *(
+        (503, {"Retry-After": wait}, UnavailableError, False)
+        for wait in ("5", "soon", "", "2.0", "-1", "2 min")
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "error", "unknown"), STATUSES)
 @responses.activate
 def test_status_says_what_to_do_next(
     status: int, headers: dict[str, str], error: type[SyncError], unknown: bool | None

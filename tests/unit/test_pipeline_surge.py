@@ -168,19 +168,28 @@ def test_clients_that_stay_hidden_are_no_surge(hidden: Runs) -> None:
     assert (context.report.surge, context.report.attention) == (0, False)
 
 
-def test_clients_that_turn_up_go_as_far_as_the_day_allows(hidden: Runs) -> None:
-    """The others wait for a person, like any that are too many."""
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.states == {1: SENT, 2: SENT, 3: PENDING, 4: PENDING}
-    assert {hidden.row(n).reason for n in (3, 4)} == {Reason.SURGE}
-    assert (context.report.surge, context.report.attention) == (2, True)
+TURNED_UP: dict[str, tuple[list[int], bool, set[int], Reason]] = {
+    "nobody is new": ([], False, {1, 2}, Reason.SURGE),
+    "one is new, who comes first": ([9], False, {9, 1}, Reason.SURGE),
+    "as many are new as may be": ([8, 9], False, {8, 9}, Reason.SURGE),
+    "the new ones are a surge": ([7, 8, 9], False, set(), Reason.CONTACT_HIDDEN),
+    "a person has looked": ([], True, {1, 2, 3, 4}, Reason.SURGE),
+}
+"""Who is new beside four that turn up, whether that is approved; who goes, why the four wait."""
 
 
-def test_clients_that_turn_up_are_counted_beside_the_new_ones(hidden: Runs) -> None:
-    """Those who are new come first in that count."""
-    hidden.close(9)
-    hidden.sync(AT_MOST_TWO)
-    assert [hidden.states[n] for n in (1, 2, 9)] == [SENT, PENDING, SENT]
+@pytest.mark.parametrize(("others", "approve", "sent", "why"), TURNED_UP.values(), ids=TURNED_UP)
+def test_clients_that_turn_up_go_as_far_as_the_day_allows(
+    hidden: Runs, others: list[int], approve: bool, sent: set[int], why: Reason
+) -> None:
+    """Those who are new come first; where nobody of the four could go, none is looked for."""
+    hidden.close(*others)
+    context = hidden.sync(AT_MOST_TWO, approve=approve)
+    assert {n for n, state in hidden.states.items() if state is SENT} == sent
+    waiting = {1, 2, 3, 4} - sent
+    assert {hidden.row(n).reason for n in waiting} <= {why}
+    surge = len(others) if why is Reason.CONTACT_HIDDEN else len(waiting)
+    assert (context.report.surge, context.report.attention) == (surge, surge > 0)
 
 
 def test_clients_that_turn_up_are_counted_beside_those_of_the_last_day(runs: Runs) -> None:
@@ -193,29 +202,6 @@ def test_clients_that_turn_up_are_counted_beside_those_of_the_last_day(runs: Run
     runs.clock.tick(hours=20)
     runs.sync(AT_MOST_TWO)
     assert runs.states == {9: SENT, 1: SENT, 2: PENDING, 3: PENDING}
-
-
-def test_clients_that_turn_up_wait_where_there_is_room_for_none(hidden: Runs) -> None:
-    """The new ones of the day are as many as may be."""
-    hidden.close(8, 9)
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.broadly.matters == [[8, 9]]
-    assert context.report.surge == 4
-
-
-def test_hidden_clients_are_not_looked_for_in_a_surge(hidden: Runs) -> None:
-    """Nobody could go who turned up; so they wait for what they waited for."""
-    hidden.close(7, 8, 9)
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.broadly.posts == []
-    assert (context.report.surge, hidden.row(1).reason) == (3, Reason.CONTACT_HIDDEN)
-
-
-def test_approval_lets_all_go_that_turn_up(hidden: Runs) -> None:
-    """A person has looked at this run."""
-    context = hidden.sync(AT_MOST_TWO, approve=True)
-    assert set(hidden.states.values()) == {SENT}
-    assert context.report.surge == 0
 
 
 def test_client_that_turns_up_and_opted_out_takes_nobodys_place(hidden: Runs) -> None:
