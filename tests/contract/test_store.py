@@ -17,7 +17,7 @@ from factories import NOW, PINS, START, make_candidate, make_closing, make_due
 from ledgers import claim, put, settle
 from planting import connection_of
 
-from clio_broadly_sync.domain.errors import BusyError, StorageError
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import FieldIds, Outcome, Pins, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import Store, locked
@@ -264,28 +264,6 @@ def test_pragmas(made: Path, pragma: str, value: object) -> None:
     """Committed is on the disk, even after a power failure; deleted is gone."""
     with Store.open(made) as store:
         assert connection_of(store).execute(f"PRAGMA {pragma}").fetchone()[0] == value
-
-
-def test_second_run_is_busy_at_once(path: Path) -> None:
-    """The state belongs to one run at a time; the next one has it afterwards."""
-    program = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from clio_broadly_sync.domain.errors import BusyError\n"
-        "from clio_broadly_sync.store import locked\n"
-        "began = time.monotonic()\n"
-        "try:\n"
-        "    with locked(Path(sys.argv[1])): print('held')\n"
-        "except BusyError: print('busy', time.monotonic() - began < 4)\n"
-    )
-    command = [sys.executable, "-c", program, str(path)]
-    with locked(path):
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert ran.stdout == "busy True\n"
-        with pytest.raises(BusyError), locked(path):
-            pass
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ran.stdout == "held\n"
 
 
 # The scratch copy of a dry run.

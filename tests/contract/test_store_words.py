@@ -5,42 +5,19 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import test_store
-from factories import NOW
 from golden_files import Golden
 from planting import sql
-from test_store_integrity import BROKEN, flaws
 
-from clio_broadly_sync.domain.errors import BusyError, StorageError
-from clio_broadly_sync.domain.model import Grant
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import Store, TokenStore, database, integrity
-from clio_broadly_sync.store import tokens as module
 
 made = test_store.made
 OWN_FOLDER = "give the state a folder of its own, with SYNC_STATE."
-
-
-def copied(state: Path, folder: Path) -> Path:
-    """Return a copy of a state at rest, in a folder like its own, to be broken."""
-    shutil.copytree(state.parent, folder)
-    return folder / state.name
-
-
-def test_each_flaw_says_what_is_wrong_and_what_to_do(
-    path: Path, tmp_path: Path, golden: Golden
-) -> None:
-    """Below the statement that makes it."""
-    said = []
-    for number, statement in enumerate(chain(*BROKEN.values())):
-        broken = copied(path, tmp_path / str(number))
-        sql(broken, statement)
-        said.append("\n".join([statement, *(f"  {flaw.sentence}" for flaw in flaws(broken))]))
-    golden("flaws_of_a_state", "\n".join(said))
 
 
 def test_folder_and_files_that_others_may_look_into(
@@ -139,6 +116,12 @@ OF_THIS_VERSION = (of_a_version_without_its_tables, two_facts_unreadable)
 """What is found only once it was opened."""
 
 
+def copied(state: Path, folder: Path) -> Path:
+    """Return a copy of a state at rest, in a folder like its own, to be broken."""
+    shutil.copytree(state.parent, folder)
+    return folder / state.name
+
+
 def said(refused: Callable[[], Any]) -> str:
     with pytest.raises(StorageError) as caught:
         refused()
@@ -224,29 +207,4 @@ def test_no_state_to_verify(made: Path) -> None:
     assert said(lambda: integrity.files(made.with_name("other.db"))) == (
         "There is no state to verify; the first `sync` makes it. If there was one, check "
         "SYNC_STATE, or see “The state is lost” in the README."
-    )
-
-
-def test_sign_in_that_cannot_be_used(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damaged; still read by another program when it was to be forgotten; being renewed."""
-    sign_in = TokenStore(made)
-    sign_in.save(Grant("https://app.clio.com", "access", None, NOW))
-    sql(made, "DELETE FROM facts WHERE name = 'sign_in_host'")
-    assert said(sign_in.read) == (
-        "The sign-in in the state is damaged: restore a sound copy of the state, or run "
-        "`clio-broadly-sync login`."
-    )
-    monkeypatch.setattr(module, "_PATIENT", "PRAGMA busy_timeout = 0")
-    with closing(sqlite3.connect(made, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM facts").fetchall()
-        assert said(sign_in.erase) == (
-            "The sign-in was forgotten, but another program is reading the state, so traces of it "
-            "may be left in its files: end that program, and run this again."
-        )
-    monkeypatch.setattr(module, "ALONE_SECONDS", 0.0)
-    with sign_in.alone(), pytest.raises(BusyError) as caught, TokenStore(made).alone():
-        pass
-    assert str(caught.value) == (
-        "Another run has been renewing the sign-in to Clio for too long; the next run tries again."
     )
