@@ -109,6 +109,17 @@ def test_hidden_contact_is_looked_for_again_after_20_hours(
     assert runs.states == {1: state}
 
 
+def test_each_backfill_looks_again_for_a_hidden_contact(runs: Runs) -> None:
+    """It is a person who runs it, and has mended something perhaps."""
+    runs.close(1)
+    del runs.clio.people[1001]
+    runs.backfill()
+    runs.client(1001)
+    runs.clock.tick(minutes=1)
+    runs.backfill()
+    assert runs.states == {1: SENT}
+
+
 # Beside another run.
 
 
