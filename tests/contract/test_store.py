@@ -104,15 +104,6 @@ def newer(path: Path) -> None:
     sql(path, "UPDATE schema_version SET version = version + 1")
 
 
-REFUSED = {
-    not_a_database: "not a database",
-    cut_short: "malformed",
-    cut_to_nothing: "empty",
-    another_programs: "another program",
-    newer: "newer version",
-}
-
-
 @pytest.mark.parametrize("opened", [Store.open, Store.snapshot], ids=["open", "scratch"])
 def test_link_or_folder_in_its_place_is_refused(
     made: Path, opened: Callable[[Path], Store]

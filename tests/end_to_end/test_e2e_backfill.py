@@ -1,4 +1,4 @@
-"""`backfill`: a range of close dates, asked for first, and nobody else's closings."""
+"""`backfill`: a range of close dates, walked twice, and a `sync` after it."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Broadly refuses: the batch, an item of it, the key, the address, or everything for a while."""
+"""Broadly stays away, answers each item in its own way, or closes connections."""
 
 from rig.faults import Delivery, Fault, Turn
 from world import NO_WAITS, World

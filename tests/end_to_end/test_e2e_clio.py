@@ -1,4 +1,4 @@
-"""Clio refuses, stays away, or answers what cannot be read: then nobody is handed over."""
+"""Clio stays away, does not know a field, or sets the pace: then nobody is handed over unread."""
 
 from rig import faults
 from rig.faults import Fault

@@ -1,4 +1,4 @@
-"""The first sync: it sets the start and hands over nobody."""
+"""The first sync: it loses no closing of its second, and dry, it leaves no trace."""
 
 from world import World
 

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ HOST = os.uname().nodename
 HOUR = 3600
 LONG = 3 * HOUR
 """Longer than any run leaves the state as it is."""
-
-
-@pytest.fixture
-def punctual(world: World) -> World:
-    """The firm's clock is no longer behind this machine's, so that a day passes for both."""
-    behind = datetime.now(UTC) - world.firm.clock.now()
-    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
-    return world
 
 
 def _written(world: World, ago: float, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Outcome unknown: the answer to a batch is lost, cut or not to be read."""
+"""Outcome unknown: how a run ends then, what it costs while it lasts, and that nothing is kept."""
 
 import json
 

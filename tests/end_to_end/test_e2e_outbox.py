@@ -163,22 +163,6 @@ def test_resent_dead_one_goes_with_the_next_sync(world: World, dedupes: bool) ->
     assert world.asked == [dead.matter]
 
 
-# Dropped.
-
-
-def test_drop_ends_a_surge_for_good(world: World) -> None:
-    """Neither `sync`, nor an edit, nor a backfill decides on them anew."""
-    matters = _surge(world)
-    assert _outbox(world, "drop", "--reason", "surge", "--yes", **FEW).code == 0
-    assert world.sync(**FEW).code == 0
-    for matter in matters:
-        world.firm.edit(matter)
-    assert world.sync("--json", "--yes").delivery == {}
-    assert world.backfill(world.day(3), world.day(), "--yes", "--json").delivery == {}
-    assert {row.reason for row in world.rows()} == {"dropped"}
-    assert world.posts == []
-
-
 # Asked first, alone at work, told what was left.
 
 

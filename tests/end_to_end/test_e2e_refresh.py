@@ -18,11 +18,11 @@ TOKEN = "/oauth/token"
 
 
 @pytest.fixture
-def signed_in(world: World) -> World:
+def signed_in(punctual: World) -> World:
     """A firm after its first sync, whose program is signed in for a day."""
-    world.clio.oauth.token_life = timedelta(days=1)
-    signing.keep_sign_in(world)
-    return world
+    punctual.clio.oauth.token_life = timedelta(days=1)
+    signing.keep_sign_in(punctual)
+    return punctual
 
 
 def _posts(world: World) -> int:
@@ -192,7 +192,7 @@ def test_two_at_once_make_one_post(signed_in: World) -> None:
     assert [e.status for e in world.clio.history].count(401) == 2
 
 
-# Refused
+# Interrupted
 
 
 @pytest.mark.parametrize(

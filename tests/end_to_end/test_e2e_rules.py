@@ -1,4 +1,4 @@
-"""Who is handed over: the three rules over every state of both boxes, and every reason."""
+"""Who is handed over: the three rules over every state of both boxes, and a no on another card."""
 
 from itertools import product
 from typing import Any

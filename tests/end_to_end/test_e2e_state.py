@@ -1,18 +1,12 @@
-"""The state file: others may not read it, and what is not one is left alone. And the settings."""
+"""The state file: damaged, or with a watermark that no run has set."""
 
 import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from planting import sql
 from world import World
-
-
-def _sql(world: World, statement: str) -> None:
-    with closing(sqlite3.connect(world.state)) as database, database:
-        database.execute(statement)
 
 
 def _cut(share: float) -> Callable[[World], None]:
@@ -29,7 +23,7 @@ def _overwritten(first: int, length: int) -> Callable[[World], None]:
 
 
 def _after(statement: str) -> Callable[[World], None]:
-    return lambda world: _sql(world, statement)
+    return lambda world: sql(world.state, statement)
 
 
 DAMAGED: dict[str, Callable[[World], None]] = {
@@ -71,9 +65,8 @@ def test_damaged_state_wants_a_copy(world: World, damage: str) -> None:
 )
 def test_watermark_in_the_future(world: World, ahead: timedelta, code: int) -> None:
     """No run has set it; whatever closes until then would be passed over in silence."""
-    mark = (datetime.now(UTC) + ahead).isoformat()
-    with closing(sqlite3.connect(world.state)) as database, database:
-        database.execute("UPDATE facts SET value = ? WHERE name = 'watermark'", (mark,))
+    mark = (world.firm.clock.now() + ahead).isoformat()
+    sql(world.state, f"UPDATE facts SET value = '{mark}' WHERE name = 'watermark'")  # noqa: S608
     world.closing()
     for command in ("status", "check", "sync"):
         ran = world.run(command)

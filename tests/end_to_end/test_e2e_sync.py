@@ -1,4 +1,4 @@
-"""`sync` where all goes well: twice, in order, within its requests, in what it says."""
+"""`sync` where all goes well: twice, lightly, and by the settings."""
 
 import re
 

@@ -2,21 +2,12 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from world import Ran, World
 
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
-
-
-@pytest.fixture
-def punctual(world: World) -> World:
-    """The firm's clock is no longer behind this machine's: as it moves, so does the program's."""
-    behind = datetime.now(UTC) - world.firm.clock.now()
-    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
-    return world
 
 
 def _withdrawn(world: World, *options: str) -> Ran:
