@@ -1,13 +1,11 @@
 """Pings: where they go, what they say, and that nothing a monitor does reaches the run."""
 
 import logging
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,19 +160,3 @@ def test_name_that_is_looked_up_for_long(monkeypatch: pytest.MonkeyPatch) -> Non
     with at_once():
         Monitor("https://monitor.example/ping").started()
     answered.set()
-
-
-def test_five_seconds_at_most() -> None:
-    """What a run may lose by a monitor, twice."""
-    assert module.WHOLE_CALL_SECONDS == 5
-
-
-def test_netrc_is_not_used(pinged: Pinged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password of this machine's user is not for the monitor."""
-    netrc = tmp_path / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login ann password secret\ndefault login a password b\n")
-    os.chmod(netrc, 0o600)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(netrc))
-    Monitor(pinged.address).started()
-    assert "authorization" not in pinged.history[0].headers

@@ -116,28 +116,6 @@ def test_record_is_all_or_nothing(store: Store) -> None:
     assert store.ledger.known([1]) == {}
 
 
-def test_moved_closing_keeps_its_history(store: Store) -> None:
-    """Under its new date it is the same row, with the changes from before."""
-    put(store, make_closing())
-    old = row(store)
-    next_run(store)
-    store.ledger.record([(old, old._replace(key=Key(77, date(2026, 11, 19))))], NOW)
-    assert row(store).key.closed_on == date(2026, 11, 19)
-    assert [(run, to) for run, _, to, _, _ in steps(store)] == [(1, PENDING), (2, PENDING)]
-
-
-def test_every_change_is_noted(store: Store) -> None:
-    """When, in which run, from, to, why, and Broadly's code."""
-    put(store, make_closing())
-    claim(store, [make_candidate(row(store))])
-    settle(store, Outcome.REJECTED, 77)
-    assert steps(store) == [
-        (1, None, PENDING, None, None),
-        (1, PENDING, SENDING, None, None),
-        (1, SENDING, DEAD, None, "a_code"),
-    ]
-
-
 def test_what_did_not_change_is_not_noted(store: Store) -> None:
     """Read again and decided the same, a closing adds nothing to its history."""
     put(store, make_closing())

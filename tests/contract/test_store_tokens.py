@@ -214,8 +214,12 @@ def test_erasing_says_when_somebody_reads(state: Path, monkeypatch: pytest.Monke
     reader = sqlite3.connect(state, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM facts").fetchall()
-    with pytest.raises(StorageError, match="traces"):
+    with pytest.raises(StorageError) as caught:
         TokenStore(state).erase()
+    assert str(caught.value) == (
+        "The sign-in was forgotten, but another program is reading the state, so traces of it may "
+        "be left in its files: end that program, and run this again."
+    )
     reader.close()
     TokenStore(state).erase()
     assert _holding(state, "access-one", "refresh-one") == []
@@ -234,7 +238,8 @@ def test_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(BusyError), TokenStore(path).alone():
+        words = "Another run has been renewing the sign-in to Clio for too long"
+        with pytest.raises(BusyError, match=words), TokenStore(path).alone():
             pass
         other.communicate("\n")
     with TokenStore(path).alone():
@@ -283,9 +288,12 @@ def test_damaged_sign_in(path: Path, damage: str) -> None:
         sign_in.save(GRANT)
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(damage)
-        with pytest.raises(StorageError, match="damaged") as caught:
+        with pytest.raises(StorageError) as caught:
             sign_in.read()
-        assert "one" not in str(caught.value)
+        assert str(caught.value) == (
+            "The sign-in in the state is damaged: restore a sound copy of the state, or run "
+            "`clio-broadly-sync login`."
+        )
         mend()
         sign_in.read()
 

@@ -61,8 +61,6 @@ def test_old_state_becomes_like_a_new_one(old: Path, tmp_path: Path) -> None:
 # What was in it.
 
 RENAMED: Final[Mapping[str, str]] = {"in_doubt": "marked", "changed_in_run": "decided_in_run"}
-ABSENT: Final = frozenset({"firm", "number", "code", "closing"})
-"""What an earlier version did not keep at that place."""
 KEY: Final = ("matter_id", "closed_on")
 
 

@@ -5,6 +5,7 @@ So the state after one first sync can be copied for every test that begins with 
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,11 @@ def office(fresh: World) -> World:
     It has no state, and its clock stands still at an hour in the future.
     """
     return stand_still(fresh)
+
+
+@pytest.fixture
+def punctual(world: World) -> World:
+    """The firm's clock is no longer behind this machine's: as it moves, so does the program's."""
+    behind = datetime.now(UTC) - world.firm.clock.now()
+    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
+    return world

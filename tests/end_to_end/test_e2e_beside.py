@@ -1,7 +1,5 @@
 """A look beside a run at work: what is under way is not taken for what was cut short."""
 
-import json
-import re
 from collections.abc import Callable
 
 import pytest
@@ -34,19 +32,6 @@ def _run(world: World, command: str, *options: str) -> list[str]:
     if command == "sync":
         return ["sync", *options]
     return ["backfill", "--from", str(world.day(9)), "--to", str(world.day()), "--yes", *options]
-
-
-def _killed(world: World, command: str = "sync") -> None:
-    """Let a run be killed in its first POST."""
-
-    def kill(*_: object) -> None:
-        child.kill()
-        child.wait(10)
-
-    world.broadly.before = kill
-    child = world.start(_run(world, command), {"BROADLY_BATCH_SIZE": "2"})
-    world.finish(child)
-    world.broadly.before = None
 
 
 @pytest.mark.parametrize("dedupes", [False, True])
@@ -108,24 +93,6 @@ def test_what_is_on_its_way_counts_for_a_surge(world: World) -> None:
     assert world.sync(SYNC_MAX_NEW="3").code == 65
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_dry_run_after_a_run_that_was_killed(world: World, command: str) -> None:
-    """Of what would become held it speaks as of something to come."""
-    world.closings(3)
-    _killed(world, command)
-    dry, real = world.sync("--dry-run"), world.sync()
-    assert (dry.code, real.code) == (65, 65)
-    assert "2 would become held: " in dry.out
-    assert "at work" not in dry.out
-    assert "2 became held: " in real.out
-
-
-def test_dry_run_says_of_a_fault_that_it_would_wait(world: World) -> None:
-    world.firm.hide_contact(world.closing().contact)
-    assert "1 closing would wait because" in world.sync("--dry-run").out
-    assert "1 closing waits because" in world.sync().out
-
-
 LOOKS: dict[str, tuple[Callable[[World], list[str]], str, str]] = {
     "status": (
         lambda world: ["status"],
@@ -177,26 +144,3 @@ def test_look_knows_under_way_from_cut_short(world: World, look: str, command: s
     after = world.run(*asked(world))
     assert cut_short in after.out, after.out
     assert under_way not in after.out
-
-
-def test_what_a_backfill_at_work_has_not_sent_yet(world: World) -> None:
-    """It is not said to have been left, and nobody is told to run the same backfill again."""
-    waiting = world.closings(3)[2]
-    explained, status = _beside(world, ["explain", str(waiting)], ["status"], command="backfill")
-    assert explained.out.startswith(
-        "Not handed over yet: a `backfill` is at work, and may still take it."
-    )
-    assert "1  of a backfill; one is at work" in status.out
-    assert not re.search("same `?backfill`? again", explained.out + status.out)
-    assert status.code == 0
-
-
-def test_what_waits_for_a_backfill_beside_a_sync(world: World) -> None:
-    """A sync at work takes nothing of it, so it is left as before."""
-    waiting = world.closing().matter
-    assert world.run(*_run(world, "backfill", "--limit", "0")).code == 0
-    world.later(hours=3)
-    world.closing()
-    explained, status = _beside(world, ["explain", str(waiting)], ["status", "--json"])
-    assert "did not come to its end" in explained.out
-    assert json.loads(status.out)["for_a_person"] == 1

@@ -1,14 +1,12 @@
 """The program as a child: in a session of its own however it is begun, and ended with it."""
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import signing
 import surroundings
 from ground import Ground
 from world import World
@@ -57,14 +55,3 @@ def test_two_grounds_have_no_port_in_common(
         with sandbox:
             urls += [sandbox.clio.url, sandbox.broadly.url]
     assert len(set(urls)) == 4
-
-
-def test_forked_one_can_be_asked_and_ended(world: World) -> None:
-    """As one of `subprocess` can, so that a test that fails leaves neither."""
-    child = world._forked(["sandbox", "--port", str(signing.free_port())], {})
-    with child:
-        assert child.poll() is None
-        child.kill()
-        assert child.wait() == -signal.SIGKILL
-        assert child.poll() == -signal.SIGKILL
-        child.kill()

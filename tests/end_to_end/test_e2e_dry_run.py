@@ -70,24 +70,6 @@ def test_dry_run_of_what_waits_writes_nothing(world: World) -> None:
     assert (world.rows(), world.files()) == (rows, before)
 
 
-def test_dry_run_takes_no_lock(world: World) -> None:
-    """While a real run is at work a dry run looks all the same."""
-    matter = world.closing().matter
-    seen: list[Any] = []
-    world.broadly.working = lambda request: seen.append(world.sync("--dry-run", "--json"))
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert seen[0].code in (0, 65)
-    assert world.asked == [matter]
-
-
-def test_dry_run_needs_no_broadly(world: World) -> None:
-    """It decides with Clio alone."""
-    world.closing()
-    with world.broadly.outage():
-        dry = world.sync("--dry-run", "--json")
-    assert (dry.code, dry.json["to_send"]) == (0, 1)
-
-
 def test_dry_run_fails_as_the_real_run_does(world: World) -> None:
     """A field that is gone, a refused token: the same exit code and the same object."""
     world.closing()

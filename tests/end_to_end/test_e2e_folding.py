@@ -25,14 +25,6 @@ def test_errors_are_folded_on_a_terminal_only(world: World, command: str) -> Non
     assert " ".join(told.out.split()) == " ".join(whole.split())
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["sync"], ["outbox", "list"]])
-def test_results_are_folded_on_a_terminal_only(world: World, arguments: list[str]) -> None:
-    world.closings(2)
-    world.sync(SYNC_MAX_NEW="0")
-    told = on_terminal(world, *arguments, columns=70, SYNC_MAX_NEW="0").out
-    assert max(map(len, told.splitlines())) <= 70
-
-
 SHOWN = (
     "sync", "sync --dry-run", "sync --yes", "-v sync", "status", "check", "verify",
     "verify --against-clio 60", "outbox list", "explain 5001", "explain --contact 1001", "logout",
@@ -101,6 +93,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
+    assert "(SYNC_STATE is not asked for)" in " ".join(told.out.split())
 
 
 def test_no_command_is_forgotten() -> None:

@@ -8,8 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,14 +23,6 @@ LONG = 3 * HOUR
 """Longer than any run leaves the state as it is."""
 
 
-@pytest.fixture
-def punctual(world: World) -> World:
-    """The firm's clock is no longer behind this machine's, so that a day passes for both."""
-    behind = datetime.now(UTC) - world.firm.clock.now()
-    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
-    return world
-
-
 def _written(world: World, ago: float, *names: str) -> None:
     """Let nothing have been written beside the state for so many seconds; or not to these."""
     folder = world.state.parent
@@ -42,17 +32,17 @@ def _written(world: World, ago: float, *names: str) -> None:
 
 
 @contextmanager
-def _stopped(world: World, ago: float, *arguments: str) -> Iterator[Child]:
+def _stopped(world: World, ago: float) -> Iterator[Child]:
     """Let a run be stopped in its POST, so long ago; end it in the end."""
     world.closing()
-    with _begun(world, *arguments) as child:
+    with _begun(world) as child:
         os.kill(child.pid, signal.SIGSTOP)
         _written(world, ago)
         yield child
 
 
 @contextmanager
-def _begun(world: World, *arguments: str) -> Iterator[Child]:
+def _begun(world: World) -> Iterator[Child]:
     """Let a run come as far as its POST, which gets no answer before the end."""
     read, write = os.pipe()
     waits, goes_on = os.pipe()
@@ -62,7 +52,7 @@ def _begun(world: World, *arguments: str) -> Iterator[Child]:
         os.read(waits, 1)
 
     world.broadly.before = hold
-    child = world.start(arguments or ["sync"], {})
+    child = world.start(["sync"], {})
     os.read(read, 1)
     world.broadly.before = None
     try:
@@ -100,27 +90,6 @@ def test_it_is_told_once_a_day(punctual: World) -> None:
         again = [world.sync() for _ in range(2)]
         assert (_telling(again), again[0].err) == ([True, False], said)
         assert world.sync("-v").err.count("has held this state") == 1
-
-
-@pytest.mark.parametrize("ago", [0, HOUR, 2 * HOUR - 120])
-def test_one_that_works_is_never_told(world: World, ago: int) -> None:
-    """Cron began another one before it was done."""
-    with _stopped(world, ago):
-        assert _telling([world.sync() for _ in range(2)]) == [False, False]
-        code, found = _status(world)
-        assert (code, found["running"]["command"], found["for_a_person"]) == (0, "sync", 0)
-        assert found["running"]["quiet_seconds"] < 2 * HOUR
-
-
-@pytest.mark.parametrize("latest", ["state.db", "state.db-wal", "state.db.lock"])
-def test_a_long_one_that_writes_is_never_told(world: World, latest: str) -> None:
-    """However long ago it began: what it has written last counts."""
-    day = world.day(400)
-    world.closing(on=day)
-    with _stopped(world, 9 * HOUR, "backfill", "--from", str(day), "--to", str(day), "--yes"):
-        _written(world, 60, latest)
-        assert _telling([world.sync()]) == [False]
-        assert _status(world)[0] == 0
 
 
 @pytest.mark.parametrize("end", ["clio", "broadly"])
@@ -214,19 +183,6 @@ def test_it_is_killed_as_advised(world: World) -> None:
     assert told.exists()
     assert [world.sync().code for _ in range(2)] == [65, 0]
     assert not told.exists()
-
-
-@pytest.mark.parametrize("line", ["", "sync 4711\n", '{"pid": -1}'])
-def test_one_of_an_earlier_version(world: World, line: str) -> None:
-    """Its lock file is empty: it is a run, and nobody knows which."""
-    with _stopped(world, LONG):
-        Path(f"{world.state}.lock").write_text(line)
-        _written(world, LONG)
-        ran = world.sync()
-        assert (ran.code, "look for a window" in ran.err) == (75, True)
-        code, found = _status(world)
-        assert (code, found["running"].pop("quiet_seconds") >= LONG) == (65, True)
-        assert set(found["running"].values()) == {None}
 
 
 def test_a_command_that_waits_for_an_answer(world: World) -> None:

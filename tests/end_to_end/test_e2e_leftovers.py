@@ -1,6 +1,5 @@
 """Settings that are not what the person typed: nothing is made of them, least of all a ledger."""
 
-import json
 import os
 import signal
 import socket
@@ -30,31 +29,6 @@ def test_path_that_nobody_can_have_meant_starts_no_ledger(world: World, form: st
         assert ("quotation marks" in ran.err + ran.out) == (form in LEFT[:3])
     assert sorted(world.folder.rglob("*")) == before
     assert (world.paths[2:], world.posts) == ([], [])
-
-
-@pytest.mark.parametrize("name", ["BROADLY_API_KEY", "CLIO_ACCESS_TOKEN", "SYNC_RULE"])
-def test_quotation_marks_around_another_setting(world: World, name: str) -> None:
-    """A key that is refused would send the person for another key."""
-    ran = world.sync(**{name: f'"{world.settings[name]}"'})
-    assert ran.code == 78
-    assert f"{name} must be " in ran.err
-    assert "quotation marks" in ran.err
-    assert world.posts == []
-
-
-def test_relative_path_is_one_ledger_wherever_it_is_started(fresh: World) -> None:
-    """It starts from the settings file, in the environment too; without one it is refused."""
-    home = fresh.folder / "etc"
-    home.mkdir(mode=0o700)
-    file = home / "config.env"
-    file.write_text("LOG_FORMAT=text\n")
-    fresh.state = home / "ledger" / "state.db"
-    assert fresh.sync("--config", str(file), SYNC_STATE="ledger/state.db").code == 0
-    assert fresh.state.exists()
-    assert not (fresh.folder / "ledger").exists()
-    ran = fresh.sync(SYNC_STATE="ledger/state.db")
-    assert (ran.code, "begin with /" in ran.err) == (78, True)
-    assert not (fresh.folder / "ledger").exists()
 
 
 @pytest.mark.parametrize("value", ['"config.env"', "$HOME/config.env", "%h/config.env"])
@@ -115,13 +89,6 @@ def test_settings_file_that_is_none_is_refused_and_not_read(
         assert ("(Is a directory)" if kind == "folder" else "(it is a pipe or a device)") in said
         assert "chmod" not in said
     assert world.posts == []
-
-
-def test_devices_as_settings_file(world: World) -> None:
-    """Not even the empty one: a file says by its place where the state is, and this one cannot."""
-    for device in ("/dev/null", "/dev/stdin", "/dev/fd/0"):
-        ran = world.sync("--config", device, SYNC_STATE=None)
-        assert (ran.code, "(it is a pipe or a device)" in ran.err) == (78, True)
 
 
 AS_NOBODY = """
@@ -191,18 +158,6 @@ def test_name_that_is_nearly_ours_beside_a_setting_that_is_missing(world: World)
     assert "sets SYNC_RUEL, which is no setting" in ran.err
 
 
-@pytest.mark.parametrize("option", ["-v", "--json", "--dry-run"])
-def test_name_that_is_nearly_ours_is_told_to_who_asks(world: World, option: str) -> None:
-    """Each time, and cron's reader is told all the same; a dry run writes nothing down."""
-    before = world.files()
-    for _ in range(2):
-        ran = world.sync(option, **NEARLY)
-        assert (ran.code, POINTED_OUT in ran.err) == (0, True)
-    if option == "--dry-run":
-        assert world.files() == before
-    assert POINTED_OUT in world.sync(**NEARLY).err
-
-
 @pytest.mark.parametrize("command", ["sync", "sync --dry-run", *LOOKING])
 def test_name_that_is_nearly_ours_is_pointed_out_on_a_terminal(world: World, command: str) -> None:
     """By every command, each time it is run."""
@@ -223,9 +178,3 @@ def test_check_finds_a_name_that_is_nearly_ours(world: World) -> None:
         assert ran.err == ""
         shown = on_terminal(world, "check", columns=200, **settings)
         assert " ".join(shown.out.split()).count(POINTED_OUT) == 1
-
-
-def test_name_that_is_nearly_ours_in_a_log_as_json(world: World) -> None:
-    ran = world.sync(LOG_FORMAT="json", **NEARLY)
-    entry = json.loads(ran.err)
-    assert (entry["level"], POINTED_OUT in entry["message"]) == ("warning", True)

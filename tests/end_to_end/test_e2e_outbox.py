@@ -20,19 +20,19 @@ from clio_broadly_sync.store import locked
 FEW = {"SYNC_MAX_NEW": "2"}
 
 
-def _dead(world: World, **who: Any) -> Closing:
+def _dead(world: World) -> Closing:
     """Close a matter whose client Broadly rejects, until it takes everybody again."""
-    closing = world.closing(**who)
+    closing = world.closing()
     world.broadly.rule("rejected", error={"code": "bad_email"})
     assert world.sync().code == 65
     world.broadly.clear_rules()
     return closing
 
 
-def _held(world: World, *, taken: bool = False, **who: Any) -> Closing:
+def _held(world: World) -> Closing:
     """Close a matter of which nobody knows whether Broadly took its client; the pause is over."""
-    closing = world.closing(**who)
-    world.broadly.faults.add(faults.lose_answer() if taken else faults.drop())
+    closing = world.closing()
+    world.broadly.faults.add(faults.drop())
     assert world.sync(BROADLY_DEDUPES="false").code == 65
     assert world.ledger()[closing.matter].state == "held"
     world.later(minutes=61)
@@ -132,12 +132,6 @@ def test_list_writes_nothing_and_waits_for_nobody(world: World) -> None:
     assert not Path(elsewhere).parent.exists()
 
 
-def test_list_names_what_is_under_way(world: World) -> None:
-    """Killed in its POST: nothing waits, and yet something is not at its end."""
-    _in_doubt(world)
-    assert "2 more were being handed over when a run was cut short" in _outbox(world, "list").out
-
-
 def test_list_of_a_state_that_is_damaged(world: World) -> None:
     """That is found at its second row: one object all the same, and its outcome is true."""
     whole, damaged = _dead(world).matter, _dead(world).matter
@@ -169,188 +163,7 @@ def test_resent_dead_one_goes_with_the_next_sync(world: World, dedupes: bool) ->
     assert world.asked == [dead.matter]
 
 
-def test_resent_held_one_goes_where_broadly_does_not_dedupe(world: World) -> None:
-    """It has one try of its own."""
-    held = _held(world)
-    assert _outbox(world, "resend", "--state", "held", "--yes").code == 0
-    assert _state(world, held.matter) == ("pending", "unknown_outcome")
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert world.asked == [held.matter]
-
-
-def test_resent_held_one_that_is_lost_again_is_held_again(world: World) -> None:
-    """One try for each resending."""
-    held = _held(world)
-    assert _outbox(world, "resend", str(held.matter), "--yes").code == 0
-    world.busy()
-    assert world.sync().code == 69
-    world.broadly.faults.add(faults.drop())
-    assert world.sync("--json").delivery == {"held": 1}
-    assert world.sync("--json").delivery == {}
-    assert world.asked == []
-
-
-def test_resent_held_one_is_a_duplicate_where_broadly_dedupes(world: World) -> None:
-    """Under the same transactionId, so that nobody is asked twice."""
-    held = _held(world, taken=True)
-    world.dedupes()
-    ran = _outbox(world, "resend", str(held.matter), "--yes")
-    assert "BROADLY_DEDUPES" in ran.out
-    assert world.sync("--json").delivery == {"sent": 1, "duplicate": 1}
-    assert world.asked == [held.matter]
-
-
-def test_resent_after_ten_retries(world: World) -> None:
-    """Given up, resent: its ten runs begin anew."""
-    matter = world.closing().matter
-    rule = world.broadly.rule("retry")
-    for _ in range(10):
-        world.sync()
-    assert _state(world, matter) == ("dead", "retry")
-    assert _listed(world, "--reason", "retry")[matter]["tries"] == 10
-    assert _outbox(world, "resend", "--reason", "retry", "--yes").code == 0
-    assert world.sync("--json").delivery == {"waiting": 1}
-    rule.times = 0
-    assert world.sync("--json").delivery == {"sent": 1}
-
-
-@pytest.mark.parametrize("why", ["opted_out", "not_closed"])
-def test_resent_and_no_longer_allowed(world: World, why: str) -> None:
-    """An opt-out or a reopening of meanwhile wins: skipped, or held where it may have gone."""
-    dead, held = _dead(world), _held(world)
-    assert _outbox(world, "resend", "--all", "--yes").code == 0
-    for closing in (dead, held):
-        if why == "opted_out":
-            world.firm.set_opt_out(closing.contact)
-        else:
-            world.firm.reopen(closing.matter)
-    world.forget()
-    assert world.sync("--json").code == 65
-    assert _state(world, dead.matter) == ("skipped", why)
-    assert _state(world, held.matter) == ("held", why)
-    assert world.posts == []
-
-
-def test_resent_is_stopped_by_neither_age_nor_settling_nor_surge(world: World) -> None:
-    """A person has looked at it: it does not wait for what new ones wait for."""
-    dead = _dead(world)
-    world.later(days=40)
-    assert world.sync().code == 0
-    _surge(world)
-    assert _outbox(world, "resend", str(dead.matter), "--yes").code == 0
-    ran = world.sync("--json", SYNC_SETTLE_HOURS="24", **FEW)
-    assert ran.delivery == {"sent": 1, "waiting": 3}
-    assert world.asked == [dead.matter]
-
-
-def test_resent_backfill_belongs_to_sync(world: World) -> None:
-    """It goes with the next `sync`, and no backfill is needed."""
-    matter = world.closing(on=world.day(400)).matter
-    world.broadly.rule("rejected")
-    assert world.backfill(world.day(400), world.day(400), "--yes").code == 65
-    world.broadly.clear_rules()
-    assert _outbox(world, "resend", "--command", "backfill", "--yes").code == 0
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert world.asked == [matter]
-
-
-def test_same_person_is_asked_once_with_a_resent_closing(world: World) -> None:
-    """The same client's other closing counts the resent one, and the other way round."""
-    dead = _dead(world)
-    other = world.matter(dead.contact)
-    assert _outbox(world, "resend", str(dead.matter), "--yes").code == 0
-    ran = world.sync("--json")
-    assert (ran.delivery, ran.json["skipped"]) == ({"sent": 1}, {"asked_recently": 1})
-    assert _state(world, other) == ("skipped", "asked_recently")
-    second = _dead(world)
-    assert world.sync("--json").code == 0
-    third = world.matter(second.contact)
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert _outbox(world, "resend", str(second.matter), "--yes").code == 0
-    assert world.sync("--json").json["skipped"] == {"asked_recently": 1}
-    assert world.asked == [dead.matter, third]
-
-
-# Dropped.
-
-
-def test_drop_ends_a_surge_for_good(world: World) -> None:
-    """Neither `sync`, nor an edit, nor a backfill decides on them anew."""
-    matters = _surge(world)
-    assert _outbox(world, "drop", "--reason", "surge", "--yes", **FEW).code == 0
-    assert world.sync(**FEW).code == 0
-    for matter in matters:
-        world.firm.edit(matter)
-    assert world.sync("--json", "--yes").delivery == {}
-    assert world.backfill(world.day(3), world.day(), "--yes", "--json").delivery == {}
-    assert {row.reason for row in world.rows()} == {"dropped"}
-    assert world.posts == []
-
-
-def test_drop_of_all_three_states(world: World) -> None:
-    """Waiting, held and dead go; what is sent stays."""
-    sent = world.closing().matter
-    assert world.sync().code == 0
-    _dead(world), _held(world), _surge(world)
-    ran = _outbox(world, "drop", "--all", "--yes", "--json")
-    assert ran.json["found"] == {"waiting": 3, "held": 1, "dead": 1}
-    assert (ran.json["changed"], len(ran.json["closings"])) == (5, 5)
-    assert _listed(world) == {}
-    assert _state(world, sent) == ("sent", None)
-
-
-def test_dropped_backfill(world: World) -> None:
-    """An interrupted backfill's rows go away without another backfill."""
-    world.closing(on=world.day(300))
-    assert world.backfill(world.day(300), world.day(300), "--yes", "--limit", "0").code == 0
-    assert _outbox(world, "drop", "--command", "backfill", "--yes").code == 0
-    assert world.backfill(world.day(300), world.day(300), "--yes").code == 0
-    assert world.posts == []
-
-
-def test_dropped_held_one_counts_as_asked(world: World) -> None:
-    """The same client's next closing is not handed over; another client's is."""
-    held = _held(world)
-    assert _outbox(world, "drop", "--batch", "2.1", "--yes").code == 0
-    world.forget()
-    other = world.matter(held.contact)
-    ran = world.sync("--json")
-    assert (ran.json["skipped"], ran.code) == ({"asked_recently": 1}, 0)
-    assert _state(world, other) == ("skipped", "asked_recently")
-
-
-@pytest.mark.parametrize("days", [29, 31])
-def test_dropped_matter_under_another_close_date(world: World, days: int) -> None:
-    """Not for 30 days: a corrected date is no new closing; later it may be one."""
-    matter, *_ = _surge(world)
-    assert _outbox(world, "drop", str(matter), "--yes").code == 0
-    world.later(days=days)
-    world.firm.reopen(matter)
-    world.firm.close(matter)
-    assert world.sync(SYNC_REASK_DAYS="0").code == 65
-    assert world.sync("--yes", SYNC_REASK_DAYS="0").code == 0
-    assert (matter in world.asked) is (days == 31)
-
-
 # Asked first, alone at work, told what was left.
-
-
-@pytest.mark.parametrize("verb", ["resend", "drop"])
-def test_wrong_usage(world: World, verb: str) -> None:
-    """Nothing named, all and something, no terminal and no `--yes`: 2, and nothing is changed."""
-    dead = _dead(world)
-    before = world.rows()
-    for arguments in (
-        ["--yes"],
-        ["--all", "--state", "dead", "--yes"],
-        ["--all"],
-        [str(dead.matter)],
-        ["0", "--yes"],
-        ["--batch", "2", "--yes"],
-        ["--reason", "dropped", "--yes"],
-    ):
-        assert _outbox(world, verb, *arguments, "--json").code == 2, arguments
-    assert world.rows() == before
 
 
 @pytest.mark.parametrize("verb", ["resend", "drop"])
@@ -419,16 +232,6 @@ def test_interrupted_at_the_question(world: World) -> None:
     assert world.ledger()[dead.matter].state == "dead"
 
 
-@pytest.mark.parametrize("verb", ["resend", "drop"])
-def test_another_run_is_at_work(world: World, verb: str) -> None:
-    """75, and nothing is changed."""
-    dead = _dead(world)
-    with locked(world.state):
-        ran = _outbox(world, verb, "--all", "--yes", "--json")
-    assert (ran.code, ran.json["changed"]) == (75, 0)
-    assert world.ledger()[dead.matter].state == "dead"
-
-
 @pytest.mark.parametrize("dedupes", [True, False])
 def test_what_a_killed_run_left_is_put_right_first(world: World, dedupes: bool) -> None:
     """Found sending: in doubt, so it can be chosen like all others; 65 where it became held."""
@@ -462,26 +265,3 @@ def test_resend_asks_about_what_a_killed_run_left(world: World) -> None:
     ran = on_terminal(world, "outbox", "resend", "--all", answers={"again?": "y"})
     assert "2 became held just now" in ran.out
     assert {row.state for row in world.rows()} == {"pending"}
-
-
-def test_resent_held_one_is_not_for_another_broadly(world: World) -> None:
-    """The one that may have it would have refused it; a new address knows nothing of that."""
-    held = _held(world, taken=True)
-    world.dedupes()
-    assert _outbox(world, "resend", "--all", "--yes").code == 0
-    world.forget()
-    world.broadly.path = "/another/batch"
-    world.settings["BROADLY_URL"] = world.broadly.endpoint
-    assert world.check("--accept").code in (0, 65)
-    assert _state(world, held.matter) == ("held", "unknown_outcome")
-    assert world.sync("--json").delivery == {}
-    assert world.posts == []
-
-
-def test_state_that_cannot_be_used(world: World) -> None:
-    """One object also then, and the exit code of the table."""
-    world.private = False
-    world.state.chmod(0o644)
-    for arguments in (["list"], ["drop", "--all", "--yes"]):
-        ran = _outbox(world, *arguments, "--json")
-        assert (ran.code, ran.json["outcome"]) == (74, "storage")

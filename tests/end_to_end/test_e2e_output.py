@@ -94,3 +94,22 @@ def test_run_whose_report_cannot_be_written(world: World) -> None:
     assert {row.state for row in world.rows()} == {"sent"}
     assert world.run("status", "--json").json["runs"][0]["exit_code"] == 0
     assert world.sync("--json").delivery == {}
+
+
+def test_closed_output_is_no_failure(fresh: World) -> None:
+    """What would be printed is lost and nothing else, also in the first run, which always talks."""
+    closed = f'exec "{sys.executable}" -m clio_broadly_sync sync >&-'
+    environment = {**os.environ, **fresh.settings, "PYTHONPATH": str(PACKAGE)}
+    ran = subprocess.run(
+        ["bash", "-c", closed],
+        env=environment,
+        cwd=fresh.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    fresh.later(minutes=1)
+    matter = fresh.closing().matter
+    assert fresh.sync().code == 0
+    assert fresh.asked == [matter]

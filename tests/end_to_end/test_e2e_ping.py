@@ -10,7 +10,6 @@ from datetime import date
 
 import pytest
 from pinged import Pinged
-from rig import faults
 from world import Ran, World
 
 CRASHING = """
@@ -110,36 +109,6 @@ def test_settings_that_are_not_in_order(
     ran = world.sync(**wrong)
     assert ran.code == 78
     assert [end for end, _ in pinged.told] == (["/78"] if told else [])
-
-
-def test_settings_file_that_is_not_in_order(world: World, pinged: Pinged) -> None:
-    """The address is found among lines that are none."""
-    file = world.folder / "config.env"
-    file.write_text(f"SYNC_RULE=opt-in\nwhat is this\nPING_URL={pinged.address}\n")
-    ran = world.sync("--config", str(file), PING_URL=None)
-    assert (ran.code, "Line 2" in ran.err) == (78, True)
-    assert [end for end, _ in pinged.told] == ["/78"]
-    assert "Line 2" in pinged.told[0][1]
-
-
-@pytest.mark.parametrize("fault", [faults.answer(500), faults.answer(404), faults.drop()])
-def test_monitor_out_of_order(world: World, pinged: Pinged, fault: faults.Fault) -> None:
-    """A line in the log, for who asks; nothing else."""
-    matter = world.closing().matter
-    pinged.faults.add(fault, times=None)
-    ran = world.sync()
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
-    assert world.asked == [matter]
-    assert "monitor could not be told" in world.sync("-v").err
-
-
-def test_nobody_at_the_address(world: World, pinged: Pinged) -> None:
-    """Neither a success nor a failure looks otherwise for it."""
-    world.closing()
-    with pinged.outage():
-        assert world.sync("--json").delivery == {"sent": 1}
-        assert world.sync("--json", CLIO_ACCESS_TOKEN="withdrawn").code == 77
-    assert pinged.told == []
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -18,21 +18,15 @@ TOKEN = "/oauth/token"
 
 
 @pytest.fixture
-def signed_in(world: World) -> World:
+def signed_in(punctual: World) -> World:
     """A firm after its first sync, whose program is signed in for a day."""
-    world.clio.oauth.token_life = timedelta(days=1)
-    signing.keep_sign_in(world)
-    return world
+    punctual.clio.oauth.token_life = timedelta(days=1)
+    signing.keep_sign_in(punctual)
+    return punctual
 
 
 def _posts(world: World) -> int:
     return world.paths.count(TOKEN)
-
-
-def _kept(world: World) -> set[str]:
-    """Return the tokens that the state holds."""
-    contents = [file.read_bytes() for file in world.state.parent.glob("state.db*")]
-    return {t for t in world.clio.oauth.tokens if any(t.encode() in c for c in contents)}
 
 
 @pytest.mark.parametrize("rotating", [False, True])
@@ -70,13 +64,6 @@ def test_dry_run_keeps_what_it_got(signed_in: World) -> None:
 def _all_but_the_sign_in(world: World) -> list[str]:
     with closing(sqlite3.connect(world.state)) as database:
         return [line for line in database.iterdump() if "'sign_in_" not in line]
-
-
-def test_dry_run_with_a_good_token_writes_nothing(signed_in: World) -> None:
-    """Reading the token leaves no file, and changes none."""
-    before = signed_in.files()
-    assert signed_in.sync("--dry-run").code == 0
-    assert signed_in.files() == before
 
 
 # Killed
@@ -205,61 +192,7 @@ def test_two_at_once_make_one_post(signed_in: World) -> None:
     assert [e.status for e in world.clio.history].count(401) == 2
 
 
-# Refused
-
-
-def test_withdrawn_sign_in(signed_in: World) -> None:
-    """77 and what to do; nobody is lost by it, and nothing moves."""
-    matter = signed_in.closing().matter
-    signed_in.clio.oauth.revoke()
-    for _ in range(2):
-        ran = signed_in.sync("--json")
-        assert ran.code == 77
-        assert ran.err.count("\n") == 1
-        assert "run `clio-broadly-sync login`" in ran.err
-    signing.sign_in(signed_in)
-    assert signed_in.sync("--json").delivery == {"sent": 1}
-    assert signed_in.asked == [matter]
-
-
-@pytest.mark.parametrize(
-    ("settings", "code", "sentence"),
-    [
-        ({"CLIO_CLIENT_SECRET": "another-secret"}, 77, "CLIO_CLIENT_SECRET is not its secret"),
-        ({"CLIO_CLIENT_ID": None}, 78, "CLIO_CLIENT_ID must be set"),
-    ],
-)
-def test_app_that_is_no_longer_the_one(
-    signed_in: World, settings: dict[str, str | None], code: int, sentence: str
-) -> None:
-    """A good token needs no secret; an ended one does, and it is told which setting is wrong."""
-    assert signed_in.sync(**settings).code == 0
-    signed_in.clio.oauth.expire()
-    ran = signed_in.sync(**settings)
-    assert (ran.code, sentence in ran.err) == (code, True), ran.err
-    assert signed_in.sync().code == 0
-
-
-def test_clio_is_away_when_a_token_ends(signed_in: World) -> None:
-    """69: an outage is no reason to sign in again, and the run is in the list of runs."""
-    signed_in.later(days=1)
-    with signed_in.clio.outage():
-        ran = signed_in.sync("--json", SYNC_RUN_MINUTES="0.01")
-    assert ran.code == 69
-    assert "login" not in ran.err
-    with closing(sqlite3.connect(signed_in.state)) as database:
-        last = database.execute("SELECT exit_code FROM runs ORDER BY run DESC LIMIT 1").fetchone()
-    assert last == (69,)
-
-
-def test_spent_tokens_do_not_pile_up(signed_in: World) -> None:
-    """The state holds the last sign-in only."""
-    signed_in.clio.oauth.rotating = True
-    for _ in range(3):
-        signed_in.clio.oauth.expire()
-        assert signed_in.sync().code == 0
-    grants = [g for g in signed_in.clio.oauth.grants if g.access in _kept(signed_in)]
-    assert _kept(signed_in) == {grants[0].access, grants[0].refresh}
+# Interrupted
 
 
 @pytest.mark.parametrize(

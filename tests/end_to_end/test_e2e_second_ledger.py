@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from planting import sql
 from terminal import on_terminal
 from world import Ran, World
 
@@ -40,11 +41,7 @@ def stopped(world: World, ran: Ran) -> None:
 
 
 def change(statement: str) -> Callable[[World], object]:
-    def act(world: World) -> None:
-        with closing(sqlite3.connect(world.state)) as database, database:
-            database.execute(statement)
-
-    return act
+    return lambda world: sql(world.state, statement)
 
 
 def folder(world: World) -> None:

@@ -54,15 +54,6 @@ def test_post_in_flight_is_settled_first(
     assert world.asked == matters
 
 
-def test_interrupted_while_reading(world: World) -> None:
-    """A signal cuts a GET short; nothing is half done."""
-    matters = world.closings(2)
-    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before", server="clio")
-    assert (ran.code, world.posts) == (143, [])
-    assert world.sync("--json").delivery == {"sent": 2}
-    assert world.asked == matters
-
-
 @pytest.mark.parametrize("command", ["sync", "backfill"])
 def test_interrupted_dry_run(world: World, command: str) -> None:
     """It ends at the request in which the signal comes, and has written nothing."""
@@ -73,16 +64,6 @@ def test_interrupted_dry_run(world: World, command: str) -> None:
         world, signal.SIGTERM, command, *span, "--dry-run", "--json", hook="before", server="clio"
     )
     assert (ran.code, world.files()) == (143, before)
-
-
-def test_interrupted_while_waiting_for_broadly(world: World) -> None:
-    """The wait that Retry-After asks for ends at once."""
-    matters = world.closings(1)
-    world.broadly.faults.add(faults.answer(429, headers={"Retry-After": "60"}))
-    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before")
-    assert (ran.code, ran.delivery) == (143, {"waiting": 1})
-    assert world.sync("--json").delivery == {"sent": 1}
-    assert world.asked == matters
 
 
 def _killed_in_a_post(world: World, *, taken: bool) -> list[int]:
@@ -110,25 +91,6 @@ def test_killed_in_the_middle_of_a_post_is_held(world: World, taken: bool) -> No
     assert world.asked == (matters if taken else matters[2:])
 
 
-@pytest.mark.parametrize("taken", [True, False])
-def test_killed_in_the_middle_of_a_post_is_sent_again_where_broadly_dedupes(
-    world: World, taken: bool
-) -> None:
-    """Under the same transactionIds; nobody is asked twice."""
-    world.dedupes()
-    matters = _killed_in_a_post(world, taken=taken)
-    ran = world.sync("--json")
-    assert (ran.code, ran.delivery["sent"]) == (0, 4)
-    assert sorted(world.asked) == matters
-
-
-def test_killed_in_the_first_run(fresh: World) -> None:
-    """No start was set, so the next run is the first."""
-    ran = _signalled(fresh, signal.SIGKILL, "sync", hook="after", server="clio")
-    assert ran.code == -signal.SIGKILL
-    assert "nobody" in fresh.sync().out
-
-
 def test_second_run_at_once_is_busy(world: World) -> None:
     """75 without a request, whichever command; the first one goes on undisturbed."""
     matter = world.closing().matter
@@ -149,11 +111,13 @@ def test_second_run_at_once_is_busy(world: World) -> None:
     assert world.asked == [matter]
 
 
-def test_interrupted_backfill(world: World) -> None:
-    """143, and the same command goes on from there."""
-    matters = world.closings(3, on=world.day(40))
-    span = ["--from", str(world.day(50)), "--to", str(world.day(30)), "--yes", "--json"]
-    ran = _signalled(world, signal.SIGTERM, "backfill", *span, hook="working")
-    assert (ran.code, ran.delivery) == (143, {"sent": 2, "waiting": 1})
-    assert world.run("backfill", *span).delivery == {"sent": 1}
-    assert world.asked == matters
+@pytest.mark.parametrize("refused", [False, True])
+def test_signal_during_the_very_last_post(world: World, refused: bool) -> None:
+    """143, though nothing more was to be done; a refused key is told all the same."""
+    world.closing()
+    if refused:
+        world.broadly.faults.add(faults.answer(401))
+    ran = _signalled(world, signal.SIGTERM, "sync", "--json", hook="before")
+    assert (ran.code, ran.delivery) == (143, {"waiting": 1} if refused else {"sent": 1})
+    assert [row.state for row in world.rows()] == ["pending" if refused else "sent"]
+    assert ("Broadly refuses the sign-in or key (401)" in ran.err) is refused

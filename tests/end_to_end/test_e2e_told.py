@@ -2,34 +2,16 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import signing
-from terminal import on_terminal
 from world import Ran, World
 
-FEW = {"SYNC_MAX_NEW": "1"}
 BACKFILL = ["backfill", "--from", "2025-03-01", "--to", "2025-03-31", "--yes"]
-
-
-@pytest.fixture
-def punctual(world: World) -> World:
-    """The firm's clock is no longer behind this machine's: as it moves, so does the program's."""
-    behind = datetime.now(UTC) - world.firm.clock.now()
-    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
-    return world
 
 
 def _withdrawn(world: World, *options: str) -> Ran:
     return world.sync(*options, CLIO_ACCESS_TOKEN="withdrawn")
-
-
-def _unreachable(world: World) -> Ran:
-    """Broadly stays away; somebody waits."""
-    world.busy()
-    return world.sync()
 
 
 def _told(world: World) -> bytes | None:
@@ -49,54 +31,6 @@ def test_once_a_day_and_again_after_a_success(punctual: World) -> None:
     assert world.sync().code == 0
     assert _told(world) is None
     assert _withdrawn(world).err == runs[0].err
-
-
-def test_an_outage_only_after_six_hours(punctual: World) -> None:
-    """In two lines, the first says since when; a success in between begins anew."""
-    world = punctual
-    world.closing()
-    short = _unreachable(world)
-    assert (short.code, short.out, short.err) == (69, "", "")
-    world.later(hours=5)
-    assert world.sync().code == 0
-    world.closing()
-    for hours in (0, 5):
-        world.later(hours=hours)
-        assert _unreachable(world).err == ""
-    world.later(hours=1.1)
-    assert len(_unreachable(world).err.splitlines()) == 2
-    assert _unreachable(world).err == ""
-
-
-def test_busy_is_never_told(world: World) -> None:
-    """Cron began another run before the last was done; a person who asks is told."""
-    world.closing()
-    seen: list[Ran] = []
-
-    def run_beside(request: object) -> None:
-        before = _told(world)
-        seen.extend([world.sync(), world.sync("-v"), world.sync("--json")])
-        assert _told(world) == before
-
-    _withdrawn(world)
-    world.broadly.working = run_beside
-    assert world.sync().code == 0
-    assert [ran.code for ran in seen] == [75] * 3
-    assert ["Another run" in ran.err for ran in seen] == [False, True, True]
-
-
-def test_new_token_is_no_news(fresh: World) -> None:
-    """Who may not ask who he is, is told so once, and not whenever a token has been renewed."""
-    fresh.clio.oauth.token_life = timedelta(hours=1)
-    fresh.clio.forbidden.add("users")
-    signing.keep_sign_in(fresh)
-    runs = []
-    for _ in range(3):
-        runs.append(fresh.sync())
-        fresh.later(hours=1)
-    assert [ran.code for ran in runs] == [0, 0, 0]
-    assert [ran.err.count("WARNING") for ran in runs] == [2, 0, 0]
-    assert fresh.paths.count("users/who_am_i") == 3
 
 
 def test_settings_that_are_not_in_order(world: World) -> None:
@@ -120,58 +54,11 @@ def test_settings_that_do_not_tell_where_the_state_is(world: World) -> None:
     assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True)] * 2
 
 
-def test_settings_file_that_is_gone(world: World) -> None:
-    """The usual place beside where it was."""
-    missing = str(world.folder / "missing.env")
-    runs = [world.sync("--config", missing, SYNC_STATE=None) for _ in range(2)]
-    assert [(ran.code, bool(ran.err)) for ran in runs] == [(78, True), (78, False)]
-
-
 def test_state_that_cannot_be_opened(world: World) -> None:
     """What was told is not remembered in it."""
     world.state.write_text("Dear Sir or Madam,\n" * 500)
     runs = [world.sync() for _ in range(2)]
     assert [(ran.code, bool(ran.err)) for ran in runs] == [(74, True), (74, False)]
-
-
-def test_new_ones_that_need_a_person_are_always_told(world: World) -> None:
-    """They are new each time."""
-    world.broadly.rule("rejected")
-    for _ in range(2):
-        world.closing()
-        ran = world.sync()
-        assert (ran.code, ran.err, len(ran.out.splitlines())) == (65, "", 2)
-    assert world.sync().out == ""
-
-
-def test_surge_once_a_day(punctual: World) -> None:
-    """65 in each run; the sentence comes at once and then daily, until it is approved."""
-    world = punctual
-    world.closings(2)
-    runs = [world.sync(**FEW) for _ in range(2)]
-    assert [(ran.code, bool(ran.out)) for ran in runs] == [(65, True), (65, False)]
-    world.later(hours=24)
-    assert world.sync(**FEW).out
-    assert world.sync("--yes", **FEW).code == 0
-    world.later(hours=25)
-    world.closings(2)
-    assert world.sync(**FEW).out
-
-
-@pytest.mark.parametrize("option", ["-v", "--json", "--dry-run"])
-def test_who_asks_is_told_each_time(world: World, option: str) -> None:
-    """And no mail is kept back for it."""
-    for _ in range(2):
-        assert "refuses the token in CLIO_ACCESS_TOKEN" in _withdrawn(world, option).err
-    assert _told(world) is None
-    assert _withdrawn(world).err
-
-
-def test_on_a_terminal_everything_is_said(world: World) -> None:
-    """Wherever the output goes besides."""
-    for _ in range(2):
-        told = on_terminal(world, "sync", CLIO_ACCESS_TOKEN="withdrawn").out
-        assert "refuses the token in CLIO_ACCESS_TOKEN" in " ".join(told.split())
 
 
 def test_mail_has_20_lines_at_most(world: World) -> None:

@@ -24,22 +24,6 @@ def test_sound_state_in_use(world: World) -> None:
     assert (world.files(), world.paths, world.posts) == (before, [], [])
 
 
-def test_no_state_yet(fresh: World) -> None:
-    """Nothing to verify is not the same as sound; nothing is made."""
-    ran = fresh.run("verify", "--json", "--against-clio", "7")
-    assert (ran.code, ran.json["outcome"]) == (74, "storage")
-    assert not fresh.state.parent.exists()
-    assert fresh.paths == []
-
-
-def test_file_that_is_no_database(world: World) -> None:
-    """74, and Clio is not asked."""
-    world.private = False
-    world.state.write_text("Dear Sir or Madam,\n" * 500)
-    ran = world.run("verify", "--json", "--against-clio", "7")
-    assert (ran.code, _findings(ran.json)) == (74, {"state": "failed"})
-
-
 def test_what_slipped_through_is_named_and_backfill_takes_it(world: World) -> None:
     """65, also weeks later; what `backfill` would do, and the line to run does exactly that."""
     world.later(days=5)
@@ -151,33 +135,6 @@ def test_clio_shows_some_of_what_the_ledger_knows(world: World) -> None:
     assert "2 matters are in the ledger only" in ran.out
 
 
-@pytest.mark.parametrize("why", ["closed before", "reopened by then", "no date", "nothing at all"])
-def test_ledger_knows_nothing_that_clio_should_show(world: World, why: str) -> None:
-    """Then there is nothing to miss, and none slipped through."""
-    if why == "closed before":
-        world.closing(on=world.day(20))
-    elif why == "no date":
-        world.closing(on=None)
-    elif why == "reopened by then":
-        matter = world.closing().matter
-        assert world.sync(SYNC_SETTLE_HOURS="24").code == 0
-        world.firm.reopen(matter)
-        world.later(days=2)
-    assert world.sync(SYNC_SETTLE_HOURS="24").code in (0, 65)
-    ran = world.run("verify", "--against-clio", "7")
-    assert (ran.code, "none slipped through" in ran.out) == (0, True), ran.out
-
-
-def test_corrected_close_date_is_shown_all_the_same(world: World) -> None:
-    """The ledger has the matter under the date that it was sent with."""
-    matter = world.closing().matter
-    assert world.sync().code == 0
-    world.firm.set_close_date(matter, world.day(3))
-    assert world.sync().code == 0
-    ran = world.run("verify", "--against-clio", "7", "--json")
-    assert (ran.code, ran.json["against_clio"]["shown"]) == (0, 1)
-
-
 def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> None:
     """A backfill pins, but sets no watermark: there is nothing that should have been noticed."""
     fresh.closing()
@@ -207,20 +164,6 @@ def test_clio_does_not_answer_as_it_must(world: World, why: str) -> None:
         world.secret(settings["CLIO_ACCESS_TOKEN"] or "")
     ran = world.run("verify", "--json", "--against-clio", "7", **settings)
     assert (ran.code, _findings(ran.json)) == (code, {"state": "ok", "Clio": "failed"})
-
-
-def test_many_pages(world: World) -> None:
-    """Every page is read, each matter held against the ledger, and no more than a page is kept."""
-    matters = world.closings(410)
-    assert world.sync("--yes", "--limit", "0", SYNC_MAX_NEW="1000").code in (0, 65)
-    world.later(hours=3)
-    assert world.sync("--limit", "0", SYNC_MAX_NEW="1000", SYNC_OVERLAP_MINUTES="5").code == 0
-    world.lose(*matters[5::200])
-    world.forget()
-    ran = world.run("verify", "--json", "--against-clio", "7", SYNC_OVERLAP_MINUTES="5")
-    assert ran.code == 65
-    assert [slip["matter_id"] for slip in ran.json["slipped"]] == matters[5::200]
-    assert world.paths.count("matters") == 3
 
 
 def test_other_host_gets_no_token(world: World) -> None:

@@ -3,14 +3,13 @@
 Above them stands what was done, and the exit code.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from golden_files import Golden
+from planting import sql
 from rig import faults
 from transcripts import HOUR, settled, stand_still
 from world import MakeWorld, World
@@ -57,11 +56,7 @@ def _state_behind_a_file(world: World) -> None:
 
 
 def _change_state(statement: str) -> Act:
-    def change(world: World) -> None:
-        with closing(sqlite3.connect(world.state)) as database, database:
-            database.execute(statement)
-
-    return change
+    return lambda world: sql(world.state, statement)
 
 
 def _damage(world: World) -> None:

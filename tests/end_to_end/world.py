@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import leaks
 import planting
@@ -23,7 +23,6 @@ from rig import Sandbox, faults
 import clio_broadly_sync
 from clio_broadly_sync.sandbox import Box, Request
 
-T = TypeVar("T")
 Child: TypeAlias = "subprocess.Popen[str]"
 OUTCOMES = {
     0: "ok", 65: "attention", 69: "unavailable", 74: "storage", 75: "busy", 77: "denied",
@@ -384,11 +383,6 @@ def customers(body: bytes) -> list[dict[str, Any]]:
     """Return the items in the body of a POST to Broadly."""
     found: list[dict[str, Any]] = json.loads(body)["customers"]
     return found
-
-
-def in_pairs(things: list[T]) -> list[tuple[T, T]]:
-    """Return the first with the second, the third with the fourth, and so on."""
-    return list(zip(things[::2], things[1::2], strict=True))
 
 
 def on_post(act: Callable[[], object], *, number: int = 1) -> Callable[..., None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -28,19 +27,6 @@ def box(ask: Ask, path: str, field: int) -> Any:
 
 def ids(answer: requests.Response) -> list[int]:
     return [row["id"] for row in data(answer)]
-
-
-@pytest.mark.parametrize("suffix", ["", ".json"])
-def test_paths_work_with_and_without_suffix(ask: Ask, suffix: str) -> None:
-    """Every path answers under both names."""
-    for path in ("matters", "contacts", "custom_fields", "users/who_am_i", "matters/5001"):
-        assert ask(path + suffix).status_code == 200
-
-
-def test_without_fields_only_id_and_etag(ask: Ask) -> None:
-    """Whoever asks for nothing gets the default attributes."""
-    assert set(data(ask("matters.json"))[0]) == {"id", "etag"}
-    assert set(data(ask("contacts/1001.json"))) == {"id", "etag"}
 
 
 def test_fields_give_what_was_asked_and_nothing_else(ask: Ask) -> None:
@@ -165,65 +151,6 @@ def test_definitions_are_filtered(ask: Ask, sandbox: Sandbox) -> None:
     assert rows == [{"name": "BroadlyOptOut"}]
 
 
-def test_definitions_can_be_spoilt_in_every_way(ask: Ask, sandbox: Sandbox) -> None:
-    """Renamed, retyped, moved, doubled, purged, restored: the list shows it."""
-    fields = sandbox.firm.fields
-    twin = fields.duplicate("BroadlyOptOut")
-    fields.rename("SendBroadlyThankYou", "sendbroadlythankyou")
-    fields.retype(twin, "text_line")
-    fields.move("Referred By", "Matter")
-    fields.purge("Fee Agreement Signed")
-    fields.delete("Court Case Number")
-    fields.restore("Court Case Number")
-    added = fields.add("Extra", "Matter", displayed=False)
-    fields.set_raw(added, displayed="yes", name=MISSING)
-    shown = data(
-        ask("custom_fields.json", fields="id,name,parent_type,field_type,displayed,deleted")
-    )
-    by_id = {row["id"]: row for row in shown}
-    assert [row.get("name") for row in shown].count("BroadlyOptOut") == 2
-    assert by_id[twin]["field_type"] == "text_line"
-    assert by_id[301]["parent_type"] == "Matter"
-    assert "sendbroadlythankyou" in {row.get("name") for row in shown}
-    assert by_id[added]["displayed"] == "yes"
-    assert "name" not in by_id[added]
-    assert not any(row["deleted"] for row in shown)
-    assert 306 not in by_id
-
-
-@pytest.mark.parametrize("value", [True, False, "true", "false", 1, 0, "1", "0", "", "maybe"])
-def test_box_shows_any_value(ask: Ask, sandbox: Sandbox, value: Any) -> None:
-    """Whatever was set is on the wire, in its JSON type, under a real id."""
-    sandbox.firm.set_opt_out(1001, value)
-    entry = box(ask, "contacts/1001.json", 302)
-    assert (entry["value"], type(entry["value"])) == (value, type(value))
-    assert entry["id"].startswith("checkbox-")
-    assert (entry["field_name"], entry["field_type"]) == ("BroadlyOptOut", "checkbox")
-
-
-def test_box_shows_every_state_without_a_value(ask: Ask, sandbox: Sandbox) -> None:
-    """Absent, placeholder, empty and unreadable each have their own look."""
-    looks = {}
-    for state in Box:
-        sandbox.firm.set_thank_you(5001, state)
-        values = data(ask("matters/5001.json", fields=BOX))["custom_field_values"]
-        odd = [v for v in values if v.get("custom_field") not in ({"id": 304}, {"id": 306})]
-        looks[state] = odd[0] if odd else None
-    assert looks[Box.ABSENT] is None
-    placeholder, empty = looks[Box.PLACEHOLDER], looks[Box.EMPTY]
-    assert placeholder == looks[Box.UNTOUCHED]
-    assert placeholder is not None
-    assert empty is not None
-    assert (placeholder["id"], placeholder["value"]) == (None, None)
-    assert (empty["id"] is None, empty["value"]) == (False, None)
-    for state in (Box.UNREADABLE, Box.UNREADABLE_BARE):
-        entry = looks[state]
-        assert entry is not None
-        assert [entry[k] for k in ("field_name", "field_type", "value")] == [None, None, None]
-        assert entry["id"]
-        assert ("custom_field" in entry) is (state is Box.UNREADABLE)
-
-
 def test_untouched_box_of_a_field_that_is_not_displayed_is_absent(
     ask: Ask, sandbox: Sandbox
 ) -> None:
@@ -279,15 +206,6 @@ def test_hidden_contact_is_missing_and_redacted_one_is_bare(ask: Ask, sandbox: S
     assert ids(ask("contacts.json", ids__=[1001])) == [1001]
 
 
-def test_gone_matters_and_clients(ask: Ask, sandbox: Sandbox) -> None:
-    """A deleted matter is 404; a matter without a client says null."""
-    sandbox.firm.delete_matter(5001)
-    sandbox.firm.set_client(5002, None)
-    assert ask("matters/5001.json").status_code == 404
-    assert 5001 not in ids(ask("matters.json"))
-    assert data(ask("matters/5002.json", fields="client{id},client_id")) == {"client": None}
-
-
 def test_raw_values_replace_what_is_shown(ask: Ask, sandbox: Sandbox) -> None:
     """Any key may show any JSON, or be left out; keys nobody asked for stay away."""
     sandbox.firm.set_client(5001, 1001)
@@ -298,14 +216,6 @@ def test_raw_values_replace_what_is_shown(ask: Ask, sandbox: Sandbox) -> None:
     assert shown == {"id": "5001", "close_date": 7, "client": {"primary_email_address": ["a"]}}
     sandbox.firm.set_raw("matter", 5001)
     assert data(ask("matters/5001.json", fields="id,status"))["id"] == 5001
-
-
-def test_who_am_i_names_user_account_and_zone(ask: Ask, sandbox: Sandbox) -> None:
-    """The smoke test of a program shows whose token it is."""
-    sandbox.firm.account.time_zone = "America/New_York"
-    sandbox.firm.account.id = 77
-    row = data(ask("users/who_am_i.json", fields="id,name,time_zone,account{id,name,state}"))
-    assert (row["time_zone"], row["account"]["id"]) == ("America/New_York", 77)
 
 
 def test_unknown_token_is_a_flat_401(ask: Ask, sandbox: Sandbox) -> None:
@@ -358,17 +268,6 @@ def test_rate_limit_counts_each_minute(ask: Ask, sandbox: Sandbox) -> None:
     assert ask("matters").headers["Retry-After"] == "Fri, 01 Jan 2027 00:01:00 GMT"
     sandbox.firm.clock.advance(timedelta(seconds=40))
     assert ask("matters").status_code == 200
-
-
-def test_date_header_follows_the_firms_clock(ask: Ask, sandbox: Sandbox) -> None:
-    """The Date is the clock's, plus a skew, or not there at all."""
-    sandbox.firm.clock.freeze(datetime(2027, 1, 1, tzinfo=UTC))
-    sandbox.clio.rotate()
-    sandbox.clio.skew = timedelta(hours=3)
-    shown = parsedate_to_datetime(ask("matters").headers["Date"])
-    assert shown == datetime(2027, 1, 1, 3, tzinfo=UTC)
-    sandbox.clio.send_date = False
-    assert "Date" not in ask("matters").headers
 
 
 def test_single_records_can_be_asked_conditionally(ask: Ask, sandbox: Sandbox) -> None:

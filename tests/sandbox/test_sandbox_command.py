@@ -4,22 +4,16 @@ import io
 import sys
 
 import pytest
-from rig import Sandbox
 
 from clio_broadly_sync.cli import practice as command
 from clio_broadly_sync.cli.init import QUESTIONS
 from clio_broadly_sync.sandbox import Firm
 
 
-def test_says_which_setting_init_does_not_ask_for(
-    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All but the last are answers, in the order of the questions; the region's takes the URL."""
+def test_settings_are_answers_in_the_order_of_the_questions() -> None:
+    """All but the last, of which `init` does not ask; the region's question takes the URL."""
     asked = [question.name for question in QUESTIONS if question.name in command.SETTINGS]
     assert list(command.SETTINGS) == ["CLIO_BASE_URL", *asked, "SYNC_STATE"]
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    command._print_settings(sandbox)
-    assert "top down (SYNC_STATE is not asked for):" in capsys.readouterr().out
 
 
 def test_enter_closes_three_matters_as_long_as_there_are_some(

@@ -2,9 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
-
-from clio_broadly_sync.sandbox import MISSING, Box, Firm
+from clio_broadly_sync.sandbox import Box, Firm
 from clio_broadly_sync.sandbox import people as made_up
 
 
@@ -37,22 +35,6 @@ def test_some_matters_are_closed_in_the_past() -> None:
     closed = [row for row in firm.matters if row.status == "Closed"]
     assert 50 < len(closed) < 140
     assert all(row.closed and row.closed < firm.today().toordinal() for row in closed)
-
-
-def test_clock_shifts_sets_and_stands_still() -> None:
-    """The clock runs with the real one, plus what it was shifted by."""
-    clock = Firm(contacts=0, matters=0).clock
-    before = clock.now()
-    clock.advance(timedelta(days=1))
-    assert timedelta(days=1) <= clock.now() - before < timedelta(days=1, seconds=5)
-    clock.freeze(datetime(2026, 3, 1, 12, tzinfo=UTC))
-    assert clock.now() == clock.now() == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    clock.advance(timedelta(hours=1))
-    assert clock.now().hour == 13
-    clock.thaw()
-    assert clock.now() >= datetime(2026, 3, 1, 13, tzinfo=UTC)
-    clock.set(datetime(2025, 1, 1, tzinfo=UTC))
-    assert clock.now().year == 2025
 
 
 def test_today_is_the_date_in_the_firms_zone() -> None:
@@ -90,22 +72,6 @@ def test_change_of_a_contact_leaves_its_matters_alone() -> None:
     assert contact.rev == 2
 
 
-def test_close_takes_a_date_none_or_today() -> None:
-    """A close date may be typed, left empty, or be today's."""
-    firm = Firm(contacts=1, matters=1, closed=0)
-    row = firm.matters.get(5001)
-    assert row is not None
-    firm.close(5001)
-    assert row.closed == firm.today().toordinal()
-    firm.close(5001, on=date(2020, 2, 29))
-    assert row.closed == date(2020, 2, 29).toordinal()
-    firm.close(5001, on=None)
-    assert [row.status, row.closed] == ["Closed", None]
-    firm.set_close_date(5001, date(2030, 1, 1))
-    firm.reopen(5001, keep_close_date=True)
-    assert (row.status, row.closed) == ("Open", date(2030, 1, 1).toordinal())
-
-
 def test_people_remembers_who_was_renamed_or_deleted() -> None:
     """A leak scan must find former names and numbers in each spelling too."""
     firm = Firm(contacts=0, matters=0)
@@ -126,33 +92,3 @@ def test_shared_answers_are_not_changed_for_others() -> None:
     firm.set_opt_out(1001, Box.UNTOUCHED)
     before[1001] = {}
     assert {row.id: dict(row.boxes) for row in firm.contacts} == before
-
-
-def test_unknown_ids_are_refused() -> None:
-    """A test that names a contact or a field that isn't there hears of it."""
-    firm = Firm(contacts=0, matters=0)
-    with pytest.raises(KeyError):
-        firm.set_raw("contact", 1, name=MISSING)
-    with pytest.raises(KeyError):
-        firm.fields.rename("Nothing", "Something")
-
-
-def test_matters_are_found_by_status_with_their_clients() -> None:
-    """A demo picks the open matters and knows whose they are."""
-    firm = Firm(contacts=0, matters=0)
-    client = firm.add_contact()
-    matters = [firm.add_matter(client), firm.add_matter(None)]
-    firm.close(matters[1])
-    assert firm.matter_ids() == matters
-    assert firm.matter_ids("Open") == matters[:1]
-    assert [firm.client_of(matter) for matter in matters] == [client, None]
-
-
-def test_index_of_changes_is_trimmed() -> None:
-    """A matter that changes over and over doesn't grow the index for ever."""
-    firm = Firm(contacts=1, matters=2)
-    for _ in range(6_000):
-        firm.edit(5001)
-    since = firm.clock.seconds() - 60
-    assert [row.id for row in firm.matters.changed(since)] == [5001]
-    assert len(firm.matters._times) < 5_100

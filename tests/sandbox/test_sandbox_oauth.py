@@ -57,19 +57,6 @@ class Browser:
     def exchange(self, code: str, redirect_uri: str = CALLBACK) -> requests.Response:
         return self.token(grant_type="authorization_code", code=code, redirect_uri=redirect_uri)
 
-    def refresh(self, token: str) -> requests.Response:
-        return self.token(grant_type="refresh_token", refresh_token=token)
-
-    def status(self, token: str) -> int:
-        bearer = {"Authorization": f"Bearer {token}"}
-        url = f"{self.url}/api/v4/users/who_am_i"
-        return self.session.get(url, headers=bearer, timeout=60).status_code
-
-    def deauthorize(self, token: str, named: str) -> requests.Response:
-        bearer = {"Authorization": f"Bearer {token}"}
-        url = f"{self.url}/oauth/deauthorize"
-        return self.session.post(url, data={"token": named}, headers=bearer, timeout=60)
-
     def _get(self, path: str, query: Any) -> requests.Response:
         url = self.url + path
         return self.session.get(url, params=query, allow_redirects=False, timeout=60)
@@ -82,16 +69,6 @@ class Browser:
 @pytest.fixture
 def browser(sandbox: Sandbox, session: requests.Session) -> Browser:
     return Browser(sandbox, session)
-
-
-def test_allowing_gives_a_code_and_the_code_a_token(browser: Browser) -> None:
-    """The whole sign-in, state echoed, ends with a token that works."""
-    location = urlsplit(browser.decide("allow").headers["Location"])
-    answer = parse_qs(location.query)
-    assert answer["state"] == ['a"&b']
-    tokens = browser.exchange(answer["code"][0]).json()
-    assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 2_592_000)
-    assert browser.status(tokens["access_token"]) == 200
 
 
 def test_declining_gives_an_error_or_a_page(browser: Browser) -> None:
@@ -144,42 +121,3 @@ def test_code_works_once_in_time_and_for_its_redirect(browser: Browser, sandbox:
     sandbox.firm.clock.advance(timedelta(minutes=10))
     refused.append(browser.exchange(late))
     assert [(r.status_code, r.json()["error"]) for r in refused] == [(400, "invalid_grant")] * 3
-
-
-def test_refresh_token_can_be_used_again(browser: Browser, sandbox: Sandbox) -> None:
-    """By default a refresh gives an access token and no new refresh token."""
-    tokens = browser.exchange(browser.code()).json()
-    sandbox.clio.oauth.expire()
-    assert browser.status(tokens["access_token"]) == 401
-    fresh = [browser.refresh(tokens["refresh_token"]).json() for _ in range(2)]
-    assert all("refresh_token" not in answer for answer in fresh)
-    assert [browser.status(answer["access_token"]) for answer in fresh] == [200, 200]
-
-
-def test_rotating_refresh_token_is_spent(browser: Browser) -> None:
-    """Rotating, each refresh token works once."""
-    browser.oauth.rotating = True
-    first = browser.exchange(browser.code()).json()["refresh_token"]
-    second = browser.refresh(first).json()["refresh_token"]
-    assert browser.refresh(first).json()["error"] == "invalid_grant"
-    assert browser.refresh(second).status_code == 200
-
-
-def test_wrong_secret_and_unknown_grant(browser: Browser) -> None:
-    """A wrong secret is 401, an unknown grant type 400."""
-    assert browser.token(client_secret="wrong").status_code == 401
-    assert browser.token(grant_type="client_credentials").json()["error"] == (
-        "unsupported_grant_type"
-    )
-
-
-def test_deauthorizing_ends_the_authorization(browser: Browser) -> None:
-    """After it neither the access token nor the refresh token is good for anything."""
-    tokens = browser.exchange(browser.code()).json()
-    access = tokens["access_token"]
-    assert browser.deauthorize(access, "another").status_code == 400
-    done = browser.deauthorize(access, access)
-    assert (done.status_code, done.content) == (200, b"")
-    assert browser.status(access) == 401
-    assert browser.refresh(tokens["refresh_token"]).status_code == 400
-    assert browser.deauthorize(access, access).status_code == 401

@@ -1,7 +1,6 @@
 """Clio's pages: the cursor, the offset, and the tokens that can't be rebuilt."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import Sandbox
 
-from clio_broadly_sync.sandbox import Firm
 from clio_broadly_sync.sandbox.records import Matter, Table
 
 Ask = Callable[..., requests.Response]
@@ -70,19 +68,6 @@ def test_rebuilt_and_foreign_tokens_are_refused(ask: Ask, sandbox: Sandbox) -> N
     assert ask(following).status_code == 200
 
 
-def test_matter_that_changes_behind_the_cursor_is_not_seen(ask: Ask, sandbox: Sandbox) -> None:
-    """With the order of ids, a closing behind the cursor waits for the next walk."""
-    since = (sandbox.firm.clock.now() - timedelta(hours=1)).isoformat()
-    for matter in (5010, 5020, 5030):
-        sandbox.firm.close(matter)
-    pages = walk(ask, limit=2, updated_since=since)
-    first = next(pages)
-    sandbox.firm.close(5001)
-    sandbox.firm.close(5040)
-    assert [row["id"] for row in first["data"]] == [5010, 5020]
-    assert ids(pages) == [5030, 5040]
-
-
 def test_offset_pages_are_capped(sandbox: Sandbox, ask: Ask) -> None:
     """Any other order means offset paging, which ends at ten thousand."""
     pages = list(walk(ask, limit=25, order="id(desc)"))
@@ -103,18 +88,6 @@ def test_order_by_time_date_and_name(sandbox: Sandbox, ask: Ask) -> None:
     assert dates == sorted(dates)
     rows = ask("matters.json", order="display_number(asc)", fields="display_number").json()["data"]
     assert rows == sorted(rows, key=lambda row: row["display_number"])
-
-
-def test_bulk_change_is_found_as_well_as_a_small_one() -> None:
-    """The index of changes and the walk by ids give the same matters."""
-    firm = Firm(contacts=1, matters=6_000, closed=0)
-    since = firm.clock.seconds() - 1
-    for row in list(firm.matters):
-        firm.edit(row.id)
-    assert [row.id for row in firm.matters.changed(since)] == list(range(5001, 11001))
-    assert [row.id for row in firm.matters.changed(since, after=10_990)] == list(
-        range(10991, 11001)
-    )
 
 
 @settings(max_examples=50)

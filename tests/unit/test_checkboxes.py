@@ -76,38 +76,3 @@ def test_did_you_mean(field: CustomField, asked: str) -> None:
     said = contacts_box().did_you_mean([field, OPT_IN])
     assert said.strip().startswith(asked)
     assert bool(said) == bool(asked)
-
-
-def problem(name: str, *definitions: CustomField, pins: FieldIds | None = None) -> str:
-    """Return what is said of the contact's box where the settings name it so."""
-    return checkboxes.read_by(SyncRule.OPT_OUT, name, NAMES[1])[0].problem(definitions, pins)
-
-
-def test_name_that_is_misspelt_in_the_settings() -> None:
-    """Nothing tells that Clio's field ever had that name: the setting may be what is wrong."""
-    assert problem("BroadlyOptout", OPT_OUT) == (
-        "Clio has no checkbox named “BroadlyOptout” on the contact. Did you mean “BroadlyOptOut”? "
-        "Put that into SYNC_OPT_OUT_FIELD, or rename it in Clio: capital letters and blanks count."
-    )
-
-
-def test_name_that_is_not_the_one_of_the_pinned_field() -> None:
-    """The id alone is pinned: renamed in Clio, or another name in the settings, look the same."""
-    assert problem("No ads", OPT_OUT, pins=FieldIds(11, None)) == (
-        "Clio has no checkbox named “No ads” on the contact: the one that this state was made with "
-        "is called “BroadlyOptOut”. Put that into SYNC_OPT_OUT_FIELD, or rename it in Clio: "
-        "capital letters and blanks count."
-    )
-
-
-def test_name_that_is_near_to_none() -> None:
-    """The field is not there yet, or has a name that nobody could guess."""
-    assert problem("No ads", OPT_OUT) == (
-        "Clio has no checkbox named “No ads” on the contact: create it, or put the name that it "
-        "has in Clio into SYNC_OPT_OUT_FIELD."
-    )
-
-
-def test_each_box_names_its_own_setting() -> None:
-    box = checkboxes.read_by(SyncRule.BOTH, NAMES[0], "Thank-you")[1]
-    assert box.problem([OPT_OUT, OPT_IN], None).endswith("into SYNC_OPT_IN_FIELD.")

@@ -123,12 +123,6 @@ def test_example_is_one_that_the_command_understands(name: str) -> None:
         context.command.make_context(path[-1], words[len(path) :], parent=context.parent)
 
 
-def test_list_of_commands_fits_a_terminal() -> None:
-    text = cli.get_help(click.Context(cli, info_name=PROGRAM))
-    assert max(map(len, text.splitlines())) <= 80
-    assert all(f"\n  {name} " in text for name in COMMANDS)
-
-
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli(["--version"], prog_name=PROGRAM)

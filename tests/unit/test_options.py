@@ -20,12 +20,6 @@ def given(text: str) -> Result:
     return CliRunner().invoke(command, ["--from", text])
 
 
-@pytest.mark.parametrize("text", ["2026-01-31", "2024-02-29"])
-def test_takes_a_day(text: str) -> None:
-    ran = given(text)
-    assert (ran.exit_code, ran.output) == (0, f"{text}\n")
-
-
 @pytest.mark.parametrize("text", ["2026-06-31", "2026-02-29", "31.01.2026", "yesterday", ""])
 def test_no_day_of_the_calendar(text: str) -> None:
     """2, with the date and how one is written, instead of the letters of a format."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from factories import CLOSED_ON, NOW, TODAY, for_backfill, make_policy
+from factories import CLOSED_ON, NOW, TODAY, make_policy
 from runs import YESTERDAY, Runs
 
 from clio_broadly_sync.domain.model import Box, Command
@@ -94,13 +94,6 @@ def test_closing_settles_before_it_is_due(runs: Runs) -> None:
     assert runs.states == {1: SENT}
 
 
-def test_backfill_does_not_settle(runs: Runs) -> None:
-    """The past has settled."""
-    runs.close(1)
-    runs.backfill(for_backfill(settle_hours=24))
-    assert runs.states == {1: SENT}
-
-
 @pytest.mark.parametrize(("minutes", "state"), [(-1, PENDING), (0, SENT)])
 def test_hidden_contact_is_looked_for_again_after_20_hours(
     runs: Runs, minutes: int, state: State
@@ -124,14 +117,6 @@ def test_each_backfill_looks_again_for_a_hidden_contact(runs: Runs) -> None:
     runs.client(1001)
     runs.clock.tick(minutes=1)
     runs.backfill()
-    assert runs.states == {1: SENT}
-
-
-def test_what_an_earlier_run_recorded_is_due_without_any_news(runs: Runs) -> None:
-    """A closing that is in the ledger already is pushed with nothing on the pages."""
-    runs.waiting(1)
-    runs.close(1, updated_at=YESTERDAY)
-    runs.sync()
     assert runs.states == {1: SENT}
 
 

@@ -1,12 +1,12 @@
 """Who is handed over, in which batches and order, and what is read again before."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
-from factories import CLOSED_ON, NOW, TODAY, make_policy
+from factories import CLOSED_ON, NOW, make_policy
 from runs import YESTERDAY, Runs
 
-from clio_broadly_sync.domain.model import Box, Key, Outcome
+from clio_broadly_sync.domain.model import Box, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import push
 from clio_broadly_sync.sinks.dry_run import DryRun
@@ -14,23 +14,6 @@ from clio_broadly_sync.sinks.dry_run import DryRun
 PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD
 
 # Batches.
-
-
-def test_request_is_what_the_settings_let_through(runs: Runs) -> None:
-    """With the closing's own date, and the client's name."""
-    runs.close(1)
-    runs.sync(make_policy(fields=frozenset({"first_name", "email"})))
-    ((request,),) = runs.broadly.posts
-    assert (request.key, request.contact_id) == (Key(1, CLOSED_ON), 1001)
-    assert (request.first_name, request.last_name) == ("Ada", None)
-    assert (request.email, request.transaction_date) == ("client1001@example.com", CLOSED_ON)
-
-
-def test_close_date_to_come_is_handed_over_as_the_firms_today(runs: Runs) -> None:
-    """A date typed by mistake is not told to Broadly."""
-    runs.close(1, closed_on=date(2027, 1, 1))
-    runs.sync()
-    assert runs.broadly.posts[0][0].transaction_date == TODAY
 
 
 def test_batches_fill_across_those_who_may_not_go(runs: Runs) -> None:

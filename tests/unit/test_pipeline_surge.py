@@ -39,16 +39,6 @@ def test_those_of_the_last_day_count_too(runs: Runs) -> None:
     assert runs.states[3] is PENDING
 
 
-def test_those_of_the_day_before_do_not(runs: Runs) -> None:
-    """After 24 hours it is another day."""
-    runs.close(1, 2)
-    runs.sync(AT_MOST_TWO)
-    runs.clock.tick(hours=24)
-    runs.close(3)
-    runs.sync(AT_MOST_TWO)
-    assert runs.states[3] is SENT
-
-
 def test_silence_is_remembered_before_the_watermark_moves(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +105,18 @@ def test_approved_ones_that_could_not_go_need_no_second_yes(runs: Runs) -> None:
     assert context.report.surge == 3
 
 
+def test_approved_ones_in_doubt_go_in_the_same_run(runs: Runs) -> None:
+    """A yes writes on them, and does not put them off thereby; without one they ask each time."""
+    policy = make_policy(max_new=0, dedupes=True)
+    runs.waiting(1, 2, in_doubt=True, reason=Reason.UNKNOWN_OUTCOME)
+    runs.close(1, 2)
+    for _ in range(2):
+        assert runs.sync(policy).report.surge == 2
+        assert {runs.row(n).reason for n in (1, 2)} == {Reason.UNKNOWN_OUTCOME}
+    runs.sync(policy, approve=True)
+    assert runs.broadly.matters == [[1, 2]]
+
+
 def test_nobody_approves_what_is_settling(runs: Runs) -> None:
     """It is not due, so it is judged when it is."""
     policy = make_policy(max_new=2, settle_hours=24)
@@ -166,19 +168,28 @@ def test_clients_that_stay_hidden_are_no_surge(hidden: Runs) -> None:
     assert (context.report.surge, context.report.attention) == (0, False)
 
 
-def test_clients_that_turn_up_go_as_far_as_the_day_allows(hidden: Runs) -> None:
-    """The others wait for a person, like any that are too many."""
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.states == {1: SENT, 2: SENT, 3: PENDING, 4: PENDING}
-    assert {hidden.row(n).reason for n in (3, 4)} == {Reason.SURGE}
-    assert (context.report.surge, context.report.attention) == (2, True)
+TURNED_UP: dict[str, tuple[list[int], bool, set[int], Reason]] = {
+    "nobody is new": ([], False, {1, 2}, Reason.SURGE),
+    "one is new, who comes first": ([9], False, {9, 1}, Reason.SURGE),
+    "as many are new as may be": ([8, 9], False, {8, 9}, Reason.SURGE),
+    "the new ones are a surge": ([7, 8, 9], False, set(), Reason.CONTACT_HIDDEN),
+    "a person has looked": ([], True, {1, 2, 3, 4}, Reason.SURGE),
+}
+"""Who is new beside four that turn up, whether that is approved; who goes, why the four wait."""
 
 
-def test_clients_that_turn_up_are_counted_beside_the_new_ones(hidden: Runs) -> None:
-    """Those who are new come first in that count."""
-    hidden.close(9)
-    hidden.sync(AT_MOST_TWO)
-    assert [hidden.states[n] for n in (1, 2, 9)] == [SENT, PENDING, SENT]
+@pytest.mark.parametrize(("others", "approve", "sent", "why"), TURNED_UP.values(), ids=TURNED_UP)
+def test_clients_that_turn_up_go_as_far_as_the_day_allows(
+    hidden: Runs, others: list[int], approve: bool, sent: set[int], why: Reason
+) -> None:
+    """Those who are new come first; where nobody of the four could go, none is looked for."""
+    hidden.close(*others)
+    context = hidden.sync(AT_MOST_TWO, approve=approve)
+    assert {n for n, state in hidden.states.items() if state is SENT} == sent
+    waiting = {1, 2, 3, 4} - sent
+    assert {hidden.row(n).reason for n in waiting} <= {why}
+    surge = len(others) if why is Reason.CONTACT_HIDDEN else len(waiting)
+    assert (context.report.surge, context.report.attention) == (surge, surge > 0)
 
 
 def test_clients_that_turn_up_are_counted_beside_those_of_the_last_day(runs: Runs) -> None:
@@ -191,29 +202,6 @@ def test_clients_that_turn_up_are_counted_beside_those_of_the_last_day(runs: Run
     runs.clock.tick(hours=20)
     runs.sync(AT_MOST_TWO)
     assert runs.states == {9: SENT, 1: SENT, 2: PENDING, 3: PENDING}
-
-
-def test_clients_that_turn_up_wait_where_there_is_room_for_none(hidden: Runs) -> None:
-    """The new ones of the day are as many as may be."""
-    hidden.close(8, 9)
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.broadly.matters == [[8, 9]]
-    assert context.report.surge == 4
-
-
-def test_hidden_clients_are_not_looked_for_in_a_surge(hidden: Runs) -> None:
-    """Nobody could go who turned up; so they wait for what they waited for."""
-    hidden.close(7, 8, 9)
-    context = hidden.sync(AT_MOST_TWO)
-    assert hidden.broadly.posts == []
-    assert (context.report.surge, hidden.row(1).reason) == (3, Reason.CONTACT_HIDDEN)
-
-
-def test_approval_lets_all_go_that_turn_up(hidden: Runs) -> None:
-    """A person has looked at this run."""
-    context = hidden.sync(AT_MOST_TWO, approve=True)
-    assert set(hidden.states.values()) == {SENT}
-    assert context.report.surge == 0
 
 
 def test_client_that_turns_up_and_opted_out_takes_nobodys_place(hidden: Runs) -> None:

@@ -99,6 +99,15 @@ def test_refusals_are_settled_when_the_run_breaks_off(runs: Runs) -> None:
     assert runs.states == {1: DEAD, 2: PENDING}
 
 
+def test_refusals_before_a_wait_count_after_it(runs: Runs) -> None:
+    """Two refused, then busy, then one more refused: the contract is at fault; nobody is dead."""
+    runs.close(1, 2, 3)
+    runs.broadly.answers = [Outcome.REFUSED, Outcome.REFUSED, busy(20 * 60), Outcome.REFUSED]
+    fails(runs, ConfigError, batch_size=1)
+    assert runs.broadly.matters == [[1], [2], [3], [3]]
+    assert runs.states == {1: PENDING, 2: PENDING, 3: PENDING}
+
+
 def test_retry_is_for_a_later_run(runs: Runs) -> None:
     """Broadly put it off: it is not tried again in this run, and the run counts as a try."""
     runs.close(1, 2)

@@ -1,14 +1,12 @@
 """The policy: the truth table, every reason, and the laws of watermark, surge and freshness."""
 
 import itertools
-import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import responses
 from factories import (
     CLOSED_ON,
     NOW,
@@ -24,8 +22,6 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clio_broadly_sync.clio.api import Api
-from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.model import (
     Approval,
@@ -34,7 +30,6 @@ from clio_broadly_sync.domain.model import (
     Closing,
     Contact,
     Decision,
-    FieldIds,
     Key,
     Matter,
     Outcome,
@@ -42,59 +37,11 @@ from clio_broadly_sync.domain.model import (
     SyncRule,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FINAL, NOT_IN_FIELDS, UNUSABLE, Reason, State
-from clio_broadly_sync.transport.client import Transport
-from clio_broadly_sync.transport.signals import Stop
+from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
 
-# The truth table of design §1, with every state that a checkbox can have on the wire.
+# The truth table of design §1. How a box is read on the wire is tested with Clio's adapter.
 
-OPT_OUT_ID, OPT_IN_ID, OTHER_ID = 11, 22, 33
 CHECKED, UNCHECKED, UNREADABLE = Box.CHECKED, Box.UNCHECKED, Box.UNREADABLE
-
-
-def entry(field: int, value: Any, **changes: Any) -> dict[str, Any]:
-    """Return an entry of `custom_field_values` as Clio writes one."""
-    return {
-        "id": f"checkbox-{field}0",
-        "field_name": "A box",
-        "field_type": "checkbox",
-        "value": value,
-        "soft_deleted": False,
-        "custom_field": {"id": field},
-    } | changes
-
-
-NAMELESS = {"field_name": None, "field_type": None}
-WIRE: dict[str, tuple[Callable[[int], Any], Box]] = {
-    "never added": (lambda field: [], UNCHECKED),
-    "shown by default, never saved": (lambda field: [entry(field, None, id=None)], UNCHECKED),
-    "an empty placeholder": (lambda field: [entry(field, None)], UNCHECKED),
-    "another field's entry": (lambda field: [entry(OTHER_ID, True)], UNCHECKED),
-    "false": (lambda field: [entry(field, False)], UNCHECKED),
-    "the word false": (lambda field: [entry(field, "false")], UNCHECKED),
-    "zero": (lambda field: [entry(field, 0)], UNCHECKED),
-    "the digit zero": (lambda field: [entry(field, "0")], UNCHECKED),
-    "an empty word": (lambda field: [entry(field, "")], UNCHECKED),
-    "true": (lambda field: [entry(field, True)], CHECKED),
-    "true, after another field's": (
-        lambda field: [entry(OTHER_ID, False), entry(field, True)],
-        CHECKED,
-    ),
-    "the word true": (lambda field: [entry(field, "true")], CHECKED),
-    "one": (lambda field: [entry(field, 1)], CHECKED),
-    "the digit one": (lambda field: [entry(field, "1")], CHECKED),
-    "not allowed to read": (lambda field: [entry(field, None, **NAMELESS)], UNREADABLE),
-    "not allowed, and no definition": (
-        lambda field: [entry(field, None, **NAMELESS, custom_field=None)],
-        UNREADABLE,
-    ),
-    "an unknown word": (lambda field: [entry(field, "yes")], UNREADABLE),
-    "an unknown number": (lambda field: [entry(field, 2)], UNREADABLE),
-    "a list": (lambda field: [entry(field, [True])], UNREADABLE),
-    "two that disagree": (lambda field: [entry(field, True), entry(field, False)], UNREADABLE),
-    "no list of entries": (lambda field: None, UNREADABLE),
-}
-
 SEND = Decision(Verdict.SEND)
 OPTED_OUT = Decision(Verdict.SKIP, Reason.OPTED_OUT)
 NOT_OPTED_IN = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN)
@@ -113,96 +60,30 @@ BOTH_BOXES = {
     (UNREADABLE, UNREADABLE): WAIT,
 }
 CONTACT_ALONE = {UNCHECKED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
-MATTER_ALONE = {CHECKED: SEND, UNCHECKED: NOT_OPTED_IN, UNREADABLE: WAIT}
-TRUTH: dict[tuple[SyncRule, FieldIds], Callable[[Box, Box], Decision]] = {
-    (SyncRule.OPT_OUT, FieldIds(OPT_OUT_ID, None)): lambda m, c: CONTACT_ALONE[c],
-    (SyncRule.OPT_IN, FieldIds(None, OPT_IN_ID)): lambda m, c: MATTER_ALONE[m],
-    (SyncRule.OPT_IN, FieldIds(OPT_OUT_ID, OPT_IN_ID)): lambda m, c: BOTH_BOXES[m, c],
-    (SyncRule.BOTH, FieldIds(OPT_OUT_ID, OPT_IN_ID)): lambda m, c: BOTH_BOXES[m, c],
+TRUTH: dict[SyncRule, Callable[[Box, Box], Decision]] = {
+    SyncRule.OPT_OUT: lambda matter, contact: CONTACT_ALONE[contact],
+    SyncRule.OPT_IN: lambda matter, contact: BOTH_BOXES[matter, contact],
+    SyncRule.BOTH: lambda matter, contact: BOTH_BOXES[matter, contact],
 }
-BOXES_READ = sorted({fields for _, fields in TRUTH}, key=str)
 
 
-class _Token:
-    def access_token(self) -> str:
-        return "t0ken"
-
-    def refresh(self) -> None:
-        raise AssertionError
-
-
-Records = tuple[dict[int, Matter], dict[int, Contact]]
+READ = [
+    (rule, matter, contact)
+    for rule in SyncRule
+    for matter, contact in BOTH_BOXES
+    if rule is not SyncRule.OPT_OUT or matter is UNCHECKED
+]
+"""What may be read under a rule; `opt-out` reads no box of a matter."""
 
 
-@pytest.fixture(scope="module")
-def read() -> dict[FieldIds, Records]:
-    """Read a matter and a contact in each state of the wire, by Clio's adapter."""
-    numbered = list(enumerate(WIRE.values(), start=1))
-    matters = [
-        {
-            "id": number,
-            "etag": "e",
-            "status": "Closed",
-            "close_date": CLOSED_ON.isoformat(),
-            "updated_at": NOW.isoformat(),
-            "client": {"id": number},
-            "custom_field_values": entries(OPT_IN_ID),
-        }
-        for number, (entries, _) in numbered
-    ]
-    contacts = [
-        {
-            "id": number,
-            "type": "Person",
-            "name": "Ada Lovelace",
-            "first_name": "Ada",
-            "last_name": "Lovelace",
-            "primary_email_address": "ada@example.com",
-            "primary_phone_number": None,
-            "custom_field_values": entries(OPT_OUT_ID),
-        }
-        for number, (entries, _) in numbered
-    ]
-    ids = [number for number, _ in numbered]
-    found = {}
-    with responses.RequestsMock() as wire:
-        for kind, rows in (("matters", matters), ("contacts", contacts)):
-            wire.get(
-                f"https://clio.test/api/v4/{kind}.json",
-                body=json.dumps({"data": rows, "meta": {"paging": {}}}),
-                headers={"Date": "Fri, 20 Nov 2026 18:00:00 GMT"},
-            )
-        transport = Transport("Clio", patience=lambda: 0.0, stop=Stop())
-        for fields in BOXES_READ:
-            api = Api(transport, _Token(), "https://clio.test", wall_clock=lambda: NOW)
-            clio = Clio(api, region="us")
-            found[fields] = (clio.matters(ids, fields), clio.contacts(ids, fields))
-        transport.close()
-    return found
-
-
-@pytest.mark.parametrize("contacts_box", WIRE)
-@pytest.mark.parametrize("matters_box", WIRE)
-@pytest.mark.parametrize(("rule", "fields"), TRUTH, ids=str)
-def test_truth_table(
-    read: dict[FieldIds, Records],
-    rule: SyncRule,
-    fields: FieldIds,
-    matters_box: str,
-    contacts_box: str,
-) -> None:
-    """The rule and the two boxes decide, in every state that they can have on the wire."""
-    matters, contacts = read[fields]
+@pytest.mark.parametrize(("rule", "matters_box", "contacts_box"), READ)
+def test_truth_table(rule: SyncRule, matters_box: Box, contacts_box: Box) -> None:
+    """The rule and the two boxes decide; a box that is not read is as one that is unchecked."""
     policy = make_policy(rule=rule)
-    names = list(WIRE)
-    matter = matters[names.index(matters_box) + 1]
-    contact = contacts[names.index(contacts_box) + 1]
-
-    decision = rules.by_matter(matter, policy, TODAY)
+    decision = rules.by_matter(make_matter(opted_in=matters_box), policy, TODAY)
     if decision.verdict is Verdict.SEND:
-        decision = rules.by_contact(contact, policy)
-
-    assert decision == TRUTH[rule, fields](WIRE[matters_box][1], WIRE[contacts_box][1])
+        decision = rules.by_contact(make_contact(opted_out=contacts_box), policy)
+    assert decision == TRUTH[rule](matters_box, contacts_box)
 
 
 def test_hidden_contact_is_never_handed_over() -> None:
@@ -600,17 +481,6 @@ def test_what_was_not_tried_does_not_count() -> None:
     assert (released.state, released.tries) == (State.PENDING, 9)
 
 
-def test_mark_goes_with_every_change() -> None:
-    """What was unknown is held instead of skipped, and as unknown as before when given back."""
-    marked = make_closing(in_doubt=True)
-    assert lifecycle.change_not_sent(marked, Reason.OPTED_OUT) == lifecycle.Change(
-        State.HELD, Reason.OPTED_OUT, in_doubt=True
-    )
-    assert lifecycle.change_released(marked, Reason.UNAVAILABLE) == lifecycle.Change(
-        State.PENDING, Reason.UNKNOWN_OUTCOME, in_doubt=True
-    )
-
-
 # Watermark, walk, surge, freshness.
 
 moments = st.integers(946_684_800, 4_102_444_800).map(lambda s: datetime.fromtimestamp(s, UTC))
@@ -710,20 +580,6 @@ def test_fresh_since_and_fresh_for_agree(minutes: float, unbroken_for: float | N
     unbroken = None if unbroken_for is None else NOW - timedelta(minutes=unbroken_for)
     is_fresh = rules.fresh_for(read_at, NOW, unbroken) >= timedelta()
     assert (read_at >= rules.fresh_since(NOW, unbroken)) is is_fresh
-
-
-def test_close_date_in_the_future_is_taken_as_today() -> None:
-    """Broadly is told the close date, or today where that has not come yet."""
-    assert rules.day_of_hand_over(date(2027, 1, 1), TODAY) == TODAY
-    assert rules.day_of_hand_over(CLOSED_ON, TODAY) == CLOSED_ON
-
-
-@pytest.mark.parametrize("reason", sorted(FINAL))
-@pytest.mark.parametrize("policy", [make_policy(), for_backfill()], ids=["sync", "backfill"])
-def test_final_reason_is_final(policy: Policy, reason: Reason) -> None:
-    """Neither an edit nor a backfill decides anew on what was suppressed or dropped."""
-    closing = make_closing(state=State.SKIPPED, reason=reason)
-    assert lifecycle.noticed(make_matter(), [closing], policy, MOMENT) is None
 
 
 def test_transaction_id_names_matter_and_date() -> None:
