@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Final
 
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
-from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store.schema import RESTORE
 
@@ -106,6 +106,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "first_run": _aware,
     "start_day": date.fromisoformat,
     "watermark_run": int,
+    "broadly_profile": Profile,
     "sync_rule": SyncRule,
     "clio_account": _id,
     "opt_out_field": _id,

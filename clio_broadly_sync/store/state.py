@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import Destination, FieldIds, Pins, Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.history import History
@@ -174,7 +174,10 @@ class Store:
         return Pins(
             host=self._facts["clio_host"],
             account=account,
-            broadly_url=self._facts["broadly_url"],
+            destination=Destination(
+                Profile(self._facts.get("broadly_profile", Profile.BATCH)),
+                self._facts["broadly_url"],
+            ),
             rule=SyncRule(self._facts["sync_rule"]),
             fields=FieldIds(opt_out, opt_in),
         )
@@ -187,7 +190,8 @@ class Store:
         values = {
             "clio_host": pins.host,
             "clio_account": str(pins.account or ""),
-            "broadly_url": pins.broadly_url,
+            "broadly_profile": pins.destination.profile,
+            "broadly_url": pins.destination.address,
             "sync_rule": str(pins.rule),
             "opt_out_field": str(pins.fields.opt_out or ""),
             "opt_in_field": str(pins.fields.opt_in or ""),
