@@ -219,8 +219,14 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
         max_new=settings.sync_max_new,
         companies=settings.sync_companies,
         fields=frozenset(settings.broadly_fields),
-        dedupes=settings.broadly_dedupes,
+        dedupes=dedupes(settings),
+        profile=settings.broadly_profile,
     )
+
+
+def dedupes(settings: Settings) -> bool:
+    """Tell whether the receiver refuses for ever a transactionId that it accepted; no file does."""
+    return settings.broadly_dedupes and settings.broadly_profile is not Profile.CSV
 
 
 def fail(error: SyncError) -> int:

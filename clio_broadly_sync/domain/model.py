@@ -378,3 +378,5 @@ class Policy:
     """The names, of those in `BROADLY_FIELDS`, that may be sent to Broadly."""
     dedupes: bool
     """Whether Broadly refuses for ever a transactionId that it has accepted."""
+    profile: Profile = Profile.BATCH
+    """To what kind of destination review requests go."""

@@ -100,6 +100,10 @@ class RefusalGuard:
                 self._accepted = True
             yield self.close() + posted.receipts if self._accepted else self._withhold(posted)
 
+    def flush(self) -> Iterator[list[Receipt]]:
+        """Yield nothing: each batch was taken when it was sent."""
+        yield from ()
+
     def close(self) -> list[Receipt]:
         """Return the refusals that were withheld, and withhold them no longer."""
         withheld, self._withheld = self._withheld, []

@@ -8,6 +8,7 @@ from typing import Final
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
 from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.store import exports
 from clio_broadly_sync.store.schema import RESTORE
 
 Facts = Mapping[str, str]
@@ -113,6 +114,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "opt_in_field": _id,
     "sign_in_expires_at": _aware,
     "doubts": doubts,
+    exports.FACT: exports.Begun.read,
 }
 
 

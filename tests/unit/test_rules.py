@@ -39,6 +39,7 @@ from clio_broadly_sync.domain.model import (
     Matter,
     Outcome,
     Policy,
+    Profile,
     SyncRule,
     Verdict,
 )
@@ -277,6 +278,10 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
     Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
     Reason.UNREADABLE_FIELD: (PENDING, lambda: noticed(make_matter(opted_in=UNREADABLE))),
+    Reason.EXPORT: (
+        PENDING,
+        lambda: rules.as_told(noticed(make_matter()), make_policy(profile=Profile.CSV), NOW, None),
+    ),
 }
 
 

@@ -45,6 +45,7 @@ def make_standing(**changes: Any) -> Status:
         sending=[],
         held=[],
         dead=[],
+        export=None,
         stopped_by=[],
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
     )

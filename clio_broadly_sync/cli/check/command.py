@@ -175,7 +175,7 @@ def _hold_what_is_in_doubt(store: Store) -> None:
     """
     at = app.our_clock()
     store.begin_run("check", uuid.uuid4().hex, at)
-    store.ledger.recover(_held, at)
+    store.recover(_held, at)
     store.finish_run(OK, at)
 
 
