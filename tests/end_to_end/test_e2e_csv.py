@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import exported
 import pytest
 from exported import SETTINGS, folder, matters, names, rows
-from world import NOBODY, World
+from world import World
 
 
 @pytest.fixture
