@@ -10,7 +10,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
@@ -65,7 +64,7 @@ class NewFiles:
     def __init__(self, path: Path, notes: Notes, stop: Stop) -> None:
         self._notes = notes
         self._stop = stop
-        self._paths = _numbered(path)
+        self._first = path
         self._path = path
         self._temporary = path
         self._descriptor = _NONE
@@ -73,7 +72,7 @@ class NewFiles:
         """The files that are there by now."""
 
     def begin(self) -> None:
-        self._path = next(self._paths)
+        self._path = self._numbered(len(self.made) + 1)
         check_place(self._path)
         self._temporary = self._path.with_name(f".clio-broadly-sync-{secrets.token_hex(6)}.part")
         self._notes.name(self._temporary)
@@ -118,6 +117,11 @@ class NewFiles:
 
     def handed_out(self) -> int:
         return 0
+
+    def _numbered(self, number: int) -> Path:
+        """Return the path of the file with this number: from 2 on, it stands before the suffix."""
+        path = self._first
+        return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
     def _link(self) -> None:
         """Give the file its name, unless another one has it."""
@@ -214,12 +218,6 @@ class StandardOutput:
                 ) from None
             self._got = before + written
             del chunk[:written]
-
-
-def _numbered(path: Path) -> Iterator[Path]:
-    """Yield the path, and then it with -2, -3 and so on before its last suffix."""
-    yield path
-    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
 
 
 def _sync_folder(path: Path) -> None:
