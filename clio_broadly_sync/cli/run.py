@@ -323,8 +323,9 @@ class Run:
         alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:
             has_reader = (sys.stderr if self._file.is_stdout else sys.stdout).isatty()
-            told = self.report.first_run or self.report.files or self.report.recovered
-            return Alert(bool(self.dry_run or told or has_reader))
+            left = self.command is Command.BACKFILL and self.report.kept_back is not None
+            told = self.dry_run or self.report.first_run or left
+            return Alert(told or self.report.news or has_reader)
         return replace(alert, aloud=alert.aloud or self.report.news)
 
     def _has_to_show(self, bug: Exception, code: int) -> bool:
