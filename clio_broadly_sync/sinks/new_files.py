@@ -31,9 +31,9 @@ class Notes(Protocol):
 
     def begin(self) -> None: ...
 
-    def name(self, temporary: Path) -> None: ...
+    def name(self, temporary: Path, file: Path) -> None: ...
 
-    def seal(self, changed_ns: int = 0) -> None: ...
+    def seal(self, changed_ns: int = 0, inode: int = 0) -> None: ...
 
 
 def check_place(path: Path) -> None:
@@ -75,7 +75,7 @@ class NewFiles:
         self._path = self._numbered(len(self.made) + 1)
         check_place(self._path)
         self._temporary = self._path.with_name(f".clio-broadly-sync-{secrets.token_hex(6)}.part")
-        self._notes.name(self._temporary)
+        self._notes.name(self._temporary, self._path)
         with self._told():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._temporary, flags, 0o600)
@@ -93,7 +93,8 @@ class NewFiles:
             os.fsync(self._descriptor)
             _sync_folder(self._temporary)
         self._stop.check()
-        self._notes.seal(os.fstat(self._descriptor).st_ctime_ns)
+        found = os.fstat(self._descriptor)
+        self._notes.seal(found.st_ctime_ns, found.st_ino)
         self._link()
         self.made.append(self._path)
         try:
@@ -131,7 +132,7 @@ class NewFiles:
             if os.fstat(self._descriptor).st_nlink > 1:
                 return  # a network folder may have done it and lost the answer
             # Before the temporary name goes, which would mean the contrary.
-            self._notes.name(self._temporary)
+            self._notes.name(self._temporary, self._path)
             if isinstance(error, FileExistsError):
                 _refuse_existing(self._path)
             self._refuse(error)

@@ -26,20 +26,23 @@ class Begun(NamedTuple):
 
     temporary: str = ""
     """The path of the temporary file; empty where there is none yet, or never is one."""
+    file: str = ""
+    """The path that it is to have; empty as above."""
     changed_ns: int | None = None
     """When the temporary file was last changed before it got its name (nanoseconds of `st_ctime`;
     0 without a temporary file); None as long as it may not get one."""
+    inode: int = 0
+    """Its number on its disk; 0 where `changed_ns` is None or 0."""
 
     @classmethod
     def read(cls, text: str) -> "Begun | None":
         """Return what a fact tells of; raise ValueError where it cannot be read."""
         if not text:
             return None
-        found = json.loads(text)
-        temporary, changed_ns = found if isinstance(found, list) and len(found) == 2 else ("", "")
-        if not isinstance(temporary, str) or not isinstance(changed_ns, int | None):
-            raise ValueError
-        return cls(temporary, changed_ns)
+        match json.loads(text):
+            case [str(temporary), str(file), int() | None as changed_ns, int(inode)]:
+                return cls(temporary, file, changed_ns, inode)
+        raise ValueError
 
 
 class Exports:
@@ -66,14 +69,17 @@ class Exports:
         """Note that whom this run claims goes into a file, and that there is none yet."""
         self._note(Begun())
 
-    def name(self, temporary: Path) -> None:
-        """Note under which name the temporary file is going to be."""
-        self._note(Begun(str(temporary)))
+    def name(self, temporary: Path, file: Path) -> None:
+        """Note under which name the temporary file is going to be, and which one it is to get."""
+        self._note(Begun(str(temporary), str(file)))
 
-    def seal(self, changed_ns: int = 0) -> None:
-        """Note that the file holds everybody who is claimed, and may get its name from now on."""
+    def seal(self, changed_ns: int = 0, inode: int = 0) -> None:
+        """Note that the file holds everybody who is claimed, and may get its name from now on.
+
+        When it was last changed, and its number, are those of `Begun`.
+        """
         begun = self._begun or Begun()
-        self._note(begun._replace(changed_ns=changed_ns))
+        self._note(begun._replace(changed_ns=changed_ns, inode=inode))
 
     # What the next run makes of it.
 
@@ -90,10 +96,9 @@ class Exports:
         if not begun.temporary:
             return Fate.UNKNOWN
         try:
-            return self._fate_of(begun.temporary, begun.changed_ns)
+            return self._fate_by_temporary(begun)
         except FileNotFoundError:
-            is_there = os.path.isdir(os.path.dirname(begun.temporary))
-            return Fate.MADE if is_there else Fate.UNKNOWN
+            return _fate_by_name(begun)
         except OSError:
             return Fate.UNKNOWN
 
@@ -118,18 +123,19 @@ class Exports:
     def _note(self, begun: Begun) -> None:
         self._save({FACT: json.dumps(begun)})
 
-    def _fate_of(self, temporary: str, changed_ns: int) -> Fate:
-        """Return the fate of a whole file whose temporary name is still there."""
-        with closing(_Opened(temporary)) as file:
+    def _fate_by_temporary(self, begun: Begun) -> Fate:
+        """Return the fate of a whole file; raise FileNotFoundError where it is not there under its
+        temporary name."""
+        with closing(_Opened(begun.temporary)) as file:
             found = file.stat()
             if found.st_nlink > 1:
                 return Fate.MADE
-            if found.st_ctime_ns != changed_ns:
+            if found.st_ctime_ns != begun.changed_ns:
                 return Fate.UNKNOWN  # it may have had its name, which somebody took away
             if self._looks_only:
                 return Fate.NOT_MADE
-            self._note(Begun(temporary))
-            _take_away(temporary)
+            self._note(begun._replace(changed_ns=None))
+            _take_away(begun.temporary)
             return Fate.MADE if file.stat().st_nlink else Fate.NOT_MADE
 
 
@@ -144,6 +150,19 @@ class _Opened:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _fate_by_name(begun: Begun) -> Fate:
+    """Return the fate of a whole file without its temporary name.
+
+    It lost that when it got its own, but in a copy of the state that was put back; so where it is
+    not there either, nobody knows.
+    """
+    try:
+        is_there = os.lstat(begun.file).st_ino == begun.inode
+    except OSError:
+        is_there = False
+    return Fate.MADE if is_there else Fate.UNKNOWN
 
 
 def _take_away(path: str) -> None:

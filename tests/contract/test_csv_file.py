@@ -40,10 +40,10 @@ class Notes:
     def begin(self) -> None:
         self._note("begin")
 
-    def name(self, temporary: Path) -> None:
+    def name(self, temporary: Path, file: Path) -> None:
         self._note("name")
 
-    def seal(self, changed_ns: int = 0) -> None:
+    def seal(self, changed_ns: int = 0, inode: int = 0) -> None:
         self._note("seal")
 
     def _note(self, what: str) -> None:

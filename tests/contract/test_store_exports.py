@@ -35,9 +35,10 @@ def claimed(store: Store, *matters: int) -> None:
 def whole(store: Store, folder: Path) -> tuple[Path, Path]:
     """Write a file and note that it is whole; return its temporary path and its path."""
     temporary, file = folder / ".temporary", folder / "clients.csv"
-    store.exports.name(temporary)
+    store.exports.name(temporary, file)
     temporary.write_text("Ada")
-    store.exports.seal(temporary.stat().st_ctime_ns)
+    found = temporary.stat()
+    store.exports.seal(found.st_ctime_ns, found.st_ino)
     return temporary, file
 
 
@@ -55,6 +56,11 @@ def named(temporary: Path, file: Path) -> None:
 
 def named_and_gone(temporary: Path, file: Path) -> None:
     temporary.unlink()
+
+
+def named_and_another(temporary: Path, file: Path) -> None:
+    temporary.rename(file.with_name("elsewhere.csv"))
+    file.write_text("mine")
 
 
 def linked_and_gone(temporary: Path, file: Path) -> None:
@@ -82,7 +88,8 @@ FATES: dict[str, tuple[Left, Fate, State]] = {
     "linked": (linked, Fate.MADE, State.SENT),
     "linked and moved": (linked_and_moved, Fate.MADE, State.SENT),
     "under its name alone": (named, Fate.MADE, State.SENT),
-    "taken away": (named_and_gone, Fate.MADE, State.SENT),
+    "taken away from there": (named_and_gone, Fate.UNKNOWN, State.HELD),
+    "another one has its name": (named_and_another, Fate.UNKNOWN, State.HELD),
     "taken away while it had both names": (linked_and_gone, Fate.UNKNOWN, State.HELD),
     "the folder is gone": (folder_gone, Fate.UNKNOWN, State.HELD),
     "something else is there": (no_file_any_more, Fate.UNKNOWN, State.HELD),
@@ -108,7 +115,7 @@ def test_not_whole_yet(store: Store, folder: Path, named: bool) -> None:
     """Then nobody has it, whether or not there is a temporary file by now."""
     claimed(store, 1, 2)
     if named:
-        store.exports.name(folder / "temporary")
+        store.exports.name(folder / "temporary", folder / "clients.csv")
         (folder / "temporary").write_text("Ada")
     assert [c.state for c in store.recover(recovered, NOW)] == [State.PENDING] * 2
     assert (row(store, 1).reason, row(store, 1).in_doubt) == (None, False)
@@ -200,7 +207,7 @@ def test_temporary_file_that_cannot_be_removed(
 ) -> None:
     """Whoever runs the program is told once."""
     claimed(store, 1)
-    store.exports.name(folder / "temporary")
+    store.exports.name(folder / "temporary", folder / "clients.csv")
 
     def refuse(path: str) -> None:
         raise PermissionError(path)
@@ -215,15 +222,26 @@ def test_temporary_file_that_cannot_be_removed(
 @pytest.mark.parametrize("path", ["/a/b", "/ä/🦊", os.fsdecode(b"/\xff\xfe"), '/"quoted"\n'])
 def test_paths(store: Store, path: str) -> None:
     """Whatever a path has in it comes back."""
-    store.exports.name(Path(path))
+    store.exports.name(Path(path), Path(path))
     (text,) = (
         connection_of(store).execute("SELECT value FROM facts WHERE name = 'export'").fetchone()
     )
-    assert Begun.read(text) == Begun(path)
+    assert Begun.read(text) == Begun(path, path)
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "1", "{}", "[]", '["a"]', '["a", "b"]', "[1, 2]", '["a", 1, 2]', "[[], null]"]
+    "text",
+    [
+        "x",
+        "1",
+        "{}",
+        "[]",
+        '["a"]',
+        '["a", "b", 1]',
+        '[1, "b", 1, 1]',
+        '["a", "b", "c", 1]',
+        '["a", "b", 1, null]',
+    ],
 )
 def test_fact_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     """The state is damaged then."""

@@ -48,7 +48,8 @@ class Drill(World):
         """How far the machine's clock is ahead of the firm's."""
         self.circumstances = Circumstances()
         self.removes_files = True
-        """Whether a person removes a file at once, or only moves it away."""
+        """Whether a person removes a file as soon as it is imported."""
+        self._imported: set[str] = set()
         self._files = 0
         """How many files were named so far."""
         self._forks = forks
@@ -81,7 +82,12 @@ class Drill(World):
 
     def import_files(self) -> None:
         """Import what came about since the last time, and let a person remove it."""
+        hooks = self.broadly.before, self.broadly.after
+        self.broadly.before = self.broadly.after = None  # they are for what the program does
         for file in sorted(exported.folder(self).glob("*.csv")):
+            if file.name in self._imported:
+                continue
+            self._imported.add(file.name)
             rows = exported.rows(file.read_bytes())
             items = [{k: row[name] for k, name in IMPORTED.items() if row[name]} for row in rows]
             answer = requests.post(
@@ -96,8 +102,7 @@ class Drill(World):
             assert answer.status_code == 200, answer.text
             if self.removes_files:
                 file.unlink()
-            else:
-                file.rename(file.with_suffix(".imported"))
+        self.broadly.before, self.broadly.after = hooks
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any
