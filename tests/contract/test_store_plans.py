@@ -90,6 +90,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     ),
     "asked": (lambda store: store.history.asked(make_candidate(make_closing(WAITS))), {KEY, ROW}),
     "waiting": (lambda store: store.overview.waiting(None, NOW), {"closings_pending"}),
+    "oldest for a file": (lambda store: store.overview.oldest_for_export(), {"closings_pending"}),
     "sending": (lambda store: store.overview.sending(), {"closings_sending"}),
     "held": (lambda store: store.overview.held(), {"closings_in_doubt"}),
     "dead": (lambda store: store.overview.dead(), {"closings_dead"}),
