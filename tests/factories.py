@@ -14,6 +14,7 @@ from clio_broadly_sync.domain.model import (
     Closing,
     Command,
     Contact,
+    Destination,
     Due,
     FieldIds,
     Key,
@@ -21,6 +22,7 @@ from clio_broadly_sync.domain.model import (
     Outcome,
     Pins,
     Policy,
+    Profile,
     Receipt,
     ReviewRequest,
     SyncRule,
@@ -31,7 +33,8 @@ from clio_broadly_sync.store import Store
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 CLOSED_ON = date(2026, 11, 18)
-PINS = Pins("https://app.clio.com", 7, "https://broadly.test", SyncRule.BOTH, FieldIds(11, 22))
+DESTINATION = Destination(Profile.BATCH, "https://broadly.test")
+PINS = Pins("https://app.clio.com", 7, DESTINATION, SyncRule.BOTH, FieldIds(11, 22))
 START = {
     "first_run": NOW.isoformat(), "watermark": NOW.isoformat(), "start_day": str(TODAY),
 }  # fmt: skip

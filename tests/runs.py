@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ends import OPT_IN, OPT_OUT, Broadly, Clio, Clock, Watcher
-from factories import NOW, TODAY, for_backfill, make_closing, make_contact, make_matter, make_policy
+from factories import (
+    DESTINATION,
+    NOW,
+    TODAY,
+    for_backfill,
+    make_closing,
+    make_contact,
+    make_matter,
+    make_policy,
+)
 from ledgers import put
 
 from clio_broadly_sync import pipeline
@@ -19,9 +28,7 @@ from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.store import Store
 
-WANTED = Wanted(
-    "https://clio.test", "https://broadly.test", SyncRule.BOTH, OPT_OUT.name, OPT_IN.name
-)
+WANTED = Wanted("https://clio.test", DESTINATION, SyncRule.BOTH, OPT_OUT.name, OPT_IN.name)
 YESTERDAY = NOW - timedelta(days=1)
 
 

@@ -18,7 +18,7 @@ from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError, outcome_of
-from clio_broadly_sync.domain.model import Command, Pins, Policy
+from clio_broadly_sync.domain.model import Command, Destination, Pins, Policy, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
     Salvaged,
@@ -190,11 +190,17 @@ def wanted(settings: Settings) -> pins.Wanted:
     """Return what the settings name, to be compared with the pins."""
     return pins.Wanted(
         host=settings.clio_base_url,
-        broadly_url=settings.broadly_url,
+        destination=destination(settings),
         rule=settings.sync_rule,
         opt_out_name=settings.sync_opt_out_field,
         opt_in_name=settings.sync_opt_in_field,
     )
+
+
+def destination(settings: Settings) -> Destination:
+    """Return where the settings send review requests; a file has no address."""
+    has_address = settings.broadly_profile is not Profile.CSV
+    return Destination(settings.broadly_profile, settings.broadly_url if has_address else "")
 
 
 def policy(settings: Settings, command: Command, store: Store) -> Policy:
@@ -213,8 +219,14 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
         max_new=settings.sync_max_new,
         companies=settings.sync_companies,
         fields=frozenset(settings.broadly_fields),
-        dedupes=settings.broadly_dedupes,
+        dedupes=dedupes(settings),
+        profile=settings.broadly_profile,
     )
+
+
+def dedupes(settings: Settings) -> bool:
+    """Tell whether the receiver refuses for ever a transactionId that it accepted; no file does."""
+    return settings.broadly_dedupes and settings.broadly_profile is not Profile.CSV
 
 
 def fail(error: SyncError) -> int:

@@ -5,14 +5,14 @@ The HTTP libraries are loaded with this module, so `app.connect` loads it only w
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.clio.api import AccessTokens, Api
 from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import LOGIN
-from clio_broadly_sync.domain.model import Pins
+from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Sink, Source
 from clio_broadly_sync.settings import Settings
@@ -23,6 +23,9 @@ from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.sinks.csv_file import Target
 
 GRACE_SECONDS: Final = 90.0
 """As long as Clio answers, a walk through it goes on, even when the run's time is over: a wait, for
@@ -78,9 +81,16 @@ class Clients:
             names=(settings.sync_opt_out_field, settings.sync_opt_in_field),
         )
 
-    def sink(self, *, dry_run: bool) -> Sink:
-        """Return where review requests go: to Broadly or, in a dry run, nowhere."""
-        if dry_run:
+    def sink(self, *, dry_run: bool, file: "Target | None" = None) -> Sink:
+        """Return where review requests go: into this file, to Broadly or, in a dry run, nowhere.
+
+        Where they go into files and there is none, nobody may be sent.
+        """
+        if file is not None and not dry_run:
+            from clio_broadly_sync.sinks.csv_file import CsvFile
+
+            return CsvFile(file)
+        if dry_run or self._settings.broadly_profile is Profile.CSV:
             return DryRun()
         receiver = Broadly(
             self.broadly,

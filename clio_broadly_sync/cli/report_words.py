@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import exports, output
 from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
 from clio_broadly_sync.domain.model import Closing, Command, Verdict
 from clio_broadly_sync.pipeline.context import RunContext
@@ -55,6 +55,7 @@ def results(report: Report, code: int, command: Command, *, dry_run: bool) -> li
     summary = [_summary(report, dry_run=dry_run)] if has_figures else []
     return [
         *needs(report, dry_run=dry_run),
+        *exports.lines_of(report, command),
         *(_left_over(report, code) if by_hand else ()),
         *summary,
     ]

@@ -6,19 +6,21 @@ The words of the report are in `cli/report_words.py`; when cron's mail is to say
 
 import gc
 import logging
+import math
 import sys
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import app, logs, output, progress, report_words
+from clio_broadly_sync.cli import app, exports, logs, output, progress, report_words
 from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertThrottle, Trouble
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError, say
@@ -33,7 +35,8 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     outcome_of,
 )
-from clio_broadly_sync.domain.model import Command, Pins
+from clio_broadly_sync.domain.exports import BATCH
+from clio_broadly_sync.domain.model import Command, Pins, Profile
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
@@ -57,8 +60,9 @@ MAIL_LINES = 20
 class Run:
     """One call of `sync` or `backfill`.
 
-    It sends at most `limit` clients to Broadly, without a limit where that is None. `close_dates`
-    are the first and the last close date of a backfill, both included.
+    It sends at most `limit` clients to Broadly, without a limit where that is None, or writes them
+    into `file`. `close_dates` are the first and the last close date of a backfill, both included.
+    Raise UsageError where the options do not fit together.
     """
 
     def __init__(
@@ -69,8 +73,10 @@ class Run:
         dry_run: bool,
         as_json: bool,
         limit: int | None,
+        file: Path | None = None,
         close_dates: tuple[date, date] = (date.min, date.max),
     ) -> None:
+        exports.check_usage(file, as_json=as_json)
         self.command = command
         self.run_id = uuid.uuid4().hex
         self.dry_run = dry_run
@@ -79,10 +85,11 @@ class Run:
         """What the run has counted so far."""
         self._options = options
         self._limit = limit
+        self._file = exports.File(file)
         self._close_dates = close_dates
         self._stop = app.stop_on_signals()
         self._clock = Clock()
-        self._seconds = float("inf")
+        self._seconds = math.inf
         """The run's time, in seconds from its start."""
         self._held: Path | None = None
         """The state that the run holds; None for a dry run, which holds none."""
@@ -111,10 +118,13 @@ class Run:
     def carry_out(self, walk: Callable[[RunContext], None]) -> NoReturn:
         """Do what `walk` does, say what came of it, and exit with the code of what happened.
 
-        A bug is raised where it has to be shown.
+        A bug is raised where it has to be shown, and UsageError where the settings do not fit the
+        options.
         """
         try:
             code = self._run(walk)
+        except click.UsageError:
+            raise
         except Exception as bug:
             code = StorageError.exit_code if isinstance(bug, OutputError) else BUG
             if self._has_to_show(bug, code):
@@ -126,6 +136,7 @@ class Run:
     def _run(self, walk: Callable[[RunContext], None]) -> int:
         try:
             settings = self._settings()
+            exports.check_settings(self._file.name, settings)
             self._monitor.started()
             if self.dry_run:
                 look_beside(settings.sync_state)
@@ -179,10 +190,11 @@ class Run:
             failure = error
         self.report.waiting = store.ledger.count_pending(pipeline.due(context))
         self.report.surge_says = report_words.surge_of(context)
+        self.report.files = self._file.made
         code = self._code(failure)
         sentence = None if failure is None else " ".join(str(failure).splitlines())
         store.finish_run(code, app.our_clock(), sentence)
-        self._tell(code, failure, store)
+        self._tell(code, failure, context)
         return code
 
     def _code(self, error: SyncError | None) -> int:
@@ -199,7 +211,9 @@ class Run:
         return error.exit_code
 
     def _context(self, settings: Settings, store: Store) -> RunContext:
-        if self.command is Command.SYNC:
+        named, profile = self._file.name is not None, settings.broadly_profile
+        into_file = named or (self.dry_run and profile is Profile.CSV)
+        if self.command is Command.SYNC and not into_file:
             self._seconds = settings.sync_run_minutes * 60
         self._clients = app.connect(
             settings, self._stop, self._patience, self._waiting, clock=self._clock
@@ -208,14 +222,16 @@ class Run:
         source = self._clients.source(store.time_zone)
         return RunContext(
             source=source,
-            sink=self._clients.sink(dry_run=self.dry_run),
+            sink=self._clients.sink(
+                dry_run=self.dry_run, file=self._file.target(store, self._stop) if named else None
+            ),
             store=store,
             policy=app.policy(settings, self.command, store),
             definitions=pins.Fields(source, app.wanted(settings)),
             token=self._clients.tokens.access_token,
             given_zone=settings.clio_time_zone,
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
-            batch_size=settings.broadly_batch_size,
+            batch_size=BATCH if into_file else settings.broadly_batch_size,
             limit=self._limit,
             close_dates=self._close_dates,
             seconds_left=self._seconds_left,
@@ -223,6 +239,9 @@ class Run:
             our_clock=app.our_clock,
             progress=self._progress,
             report=self.report,
+            into_file=into_file,
+            check_file=self._file.check_place,
+            asks=self._agrees_to_surge,
             another_at_work=store.at_work is not None,
             check_beginning=lambda begun: self._check_beginning(settings, begun),
         )
@@ -243,14 +262,24 @@ class Run:
             "second one does not know who was asked."
         )
 
+    def _agrees_to_surge(self, closings: int) -> bool:
+        """Ask whether so many may go into a file that a person has named on a terminal."""
+        asks = self._file.name is not None and not self.dry_run
+        if not asks or sys.stdin is None or not sys.stdin.isatty():
+            return False
+        return self.ask(
+            f"{closings} closings would go at once, which is more than SYNC_MAX_NEW lets through "
+            "in a day, or comes after a long silence. Write them into the file?"
+        )
+
     def _seconds_left(self) -> float:
-        """Return what is left of the run's time; none, for a `sync`, once time passed unseen.
+        """Return what is left of the run's time; none of a limited one, once time passed unseen.
 
         Then the machine was suspended, and the next run begins afresh.
         """
         left = self._seconds - self._clock()
         was_suspended = self._clock.jumped_at > 0
-        return 0.0 if was_suspended and self.command is Command.SYNC else left
+        return 0.0 if was_suspended and self._seconds < math.inf else left
 
     def _patience(self) -> float:
         return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
@@ -266,7 +295,7 @@ class Run:
         if self._clients is not None:
             self._clients.broadly.wait(seconds)
 
-    def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
+    def _tell(self, code: int, error: SyncError | None, context: RunContext | None = None) -> None:
         """Say what went wrong, then what there is to do, and then what was done."""
         self._progress.finish()
         errors = str(error).splitlines() if error is not None else []
@@ -279,7 +308,7 @@ class Run:
             errors = report_words.cut(errors, MAIL_LINES - len(results))
         for line in errors:
             (logs.error if alert.aloud else log.info)(line)
-        self._print(code, store, results, aloud=alert.aloud)
+        self._print(code, context, results, aloud=alert.aloud)
 
     def _hear(self, code: int, error: SyncError | None) -> Alert:
         """Decide whether what there is to say is printed.
@@ -293,7 +322,10 @@ class Run:
         success = code in (OK, ATTENTION)
         alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:
-            return Alert(self.dry_run or self.report.first_run or sys.stdout.isatty())
+            has_reader = (sys.stderr if self._file.is_stdout else sys.stdout).isatty()
+            left = self.command is Command.BACKFILL and self.report.kept_back is not None
+            told = self.dry_run or self.report.first_run or left
+            return Alert(told or self.report.news or has_reader)
         return replace(alert, aloud=alert.aloud or self.report.news)
 
     def _has_to_show(self, bug: Exception, code: int) -> bool:
@@ -308,16 +340,16 @@ class Run:
         return self._throttle.hear([trouble], app.our_clock(), success=False).aloud
 
     def _print(
-        self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
+        self, code: int, context: RunContext | None, results: Sequence[str], *, aloud: bool
     ) -> None:
         """Print the results on stdout, as one JSON object or as lines for a person.
+
+        Where stdout gets the file, they go to stderr.
 
         Lines that are not to be printed (`aloud`) go to the log. The decisions are part of it in a
         dry run and with `-v`.
         """
-        decided = (
-            store.ledger.decided_in_run(self.command) if store and self._wants_decisions() else None
-        )
+        decided = pipeline.decided(context) if context and self._wants_decisions() else None
         if self.as_json:
             for line in report_words.beside(self.report):
                 log.warning(line)
@@ -326,7 +358,7 @@ class Run:
                 counters["decisions"] = map(report_words.entry, decided)
             output.print_json(counters.items())
         else:
-            tell = say if aloud else log.info
+            tell = partial(say, err=self._file.is_stdout) if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
             for line in report_words.table(decided) if decided and has_table else ():
                 tell(line)
@@ -343,6 +375,7 @@ class Run:
             "outcome": outcome_of(code),
             "watermark": walked if self.command is Command.SYNC else None,
             **report_words.as_object(report, dry_run=self.dry_run),
+            **({} if self._file.name is None else {"files": report.files}),
             "requests": {
                 "clio": clients.clio.requests if clients else 0,
                 "broadly": clients.broadly.requests if clients else 0,

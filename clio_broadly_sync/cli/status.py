@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from clio_broadly_sync.cli import app, holder, output
+from clio_broadly_sync.cli import app, exports, holder, output
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import rules
@@ -30,6 +30,8 @@ STOPS_MANY: Final = 5
 """A contact that stops so many closings of others is named: its address may be a shared one."""
 SILENCE: Final = timedelta(hours=2)
 """After so long without a `sync`, cron does not seem to run it."""
+_LEFT: Final = (None, Reason.UNAVAILABLE, Reason.EXPORT)
+"""With these, closings of a backfill wait for no more than that backfill."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
 
 
@@ -77,6 +79,8 @@ class Status:
     sending: list[Group]
     held: list[Group]
     dead: list[Group]
+    export: exports.Waiting | None
+    """What waits for a file; None where the destination is none."""
     stopped_by: list[tuple[int, int]]
     """How many closings each contact stops whose no is not their own, the most first."""
     days: list[tuple[date, int]]
@@ -112,8 +116,13 @@ class Status:
         backfills = self.at_work and self.runs[0].command == Command.BACKFILL
         return group.command is Command.BACKFILL and not backfills
 
+    def is_for_file(self, group: Group) -> bool:
+        """Tell whether these closings wait for the file of a `sync`."""
+        return group.reason is Reason.EXPORT and group.command is Command.SYNC
+
     def _needs_a_person(self, group: Group) -> bool:
-        return self.is_left(group) or bool(_to_do(group))
+        is_due = self.export is not None and self.export.is_due and self.is_for_file(group)
+        return is_due or self.is_left(group) or bool(_to_do(group))
 
 
 def _find(options: Options, call: app.Call) -> Iterator[Status]:
@@ -128,8 +137,10 @@ def _find(options: Options, call: app.Call) -> Iterator[Status]:
 def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     """Return what `status` says at the moment `now` (aware UTC)."""
     overview, known = store.overview, store.pins()
-    zone = app.firm_zone(settings, store)
+    zone, policy = app.firm_zone(settings, store), app.policy(settings, Command.SYNC, store)
     last_runs = overview.last_runs(RUNS)
+    settled = now - timedelta(hours=policy.settle_hours)
+    waiting = overview.waiting(rules.kept_back(policy, now, zone), settled)
     return Status(
         now=now,
         zone=zone,
@@ -137,15 +148,16 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         first_run=store.first_run,
         start_day=store.start_day,
         watermark=store.watermark,
-        paused_until=rules.paused_until(None if settings.broadly_dedupes else store.doubts, now),
+        paused_until=rules.paused_until(None if policy.dedupes else store.doubts, now),
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
         running=lock.holder(settings.sync_state),
-        waiting=overview.waiting(),
+        waiting=waiting,
         sending=overview.sending(),
         held=overview.held(),
         dead=overview.dead(),
+        export=exports.waiting(settings, store, waiting, now.astimezone(zone).date()),
         stopped_by=overview.stopped_by(),
         days=by_day(store, now, zone),
     )
@@ -215,6 +227,7 @@ def _figures(status: Status) -> dict[str, Any]:
         "sending": _objects(status.sending),
         "held": _objects(status.held),
         "dead": _objects(status.dead),
+        "export": status.export and status.export._asdict(),
         "stopped_by_another_contact": [
             {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
         ],
@@ -280,10 +293,13 @@ def _waiting(status: Status) -> Iterator[str]:
         yield _row(group, _why(group, status))
         yield _since(group, status)
         if status.is_left(group):
-            yield _do("run the same backfill again: no other run takes them; or drop them:")
+            again = "again: no other run takes them" if status.export is None else "with --csv FILE"
+            yield _do(f"run the same backfill {again}; or drop them:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in _to_do(group):
             yield _do(text)
+        if status.export is not None and status.is_for_file(group):
+            yield from map(_do, status.export.to_do())
     for group in status.sending:
         cut_short = "were on their way when a run was cut short; the next one settles it"
         yield _row(group, "on their way to Broadly" if status.at_work else cut_short)
@@ -294,7 +310,7 @@ def _why(group: Group, status: Status) -> str:
 
     Those of a backfill do not wait for the next run, because no run of cron takes them.
     """
-    if group.command is Command.BACKFILL and group.reason in (None, Reason.UNAVAILABLE):
+    if group.command is Command.BACKFILL and group.reason in _LEFT:
         left = "of a backfill that did not come to its end"
         return left if status.is_left(group) else "of a backfill; one is at work"
     if group.reason is None:

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import date, datetime
+from pathlib import Path
 
 import click
 
@@ -15,14 +16,21 @@ from clio_broadly_sync.domain.model import Command
 
 @click.command()
 @for_a_run
-def sync(options: Options, dry_run: bool, as_json: bool, limit: int | None, yes: bool) -> None:
+def sync(
+    options: Options,
+    dry_run: bool,
+    as_json: bool,
+    limit: int | None,
+    yes: bool,
+    csv: Path | None,
+) -> None:
     """Hand over the clients of matters closed since the last run.
 
     The first run hands over nobody: it notes where to start. Run it every 15 minutes (cron/).
 
     Example: clio-broadly-sync sync --dry-run
     """
-    run = Run(Command.SYNC, options, dry_run=dry_run, as_json=as_json, limit=limit)
+    run = Run(Command.SYNC, options, dry_run=dry_run, as_json=as_json, limit=limit, file=csv)
     at_once = yes and app.has_terminal()
     run.carry_out(lambda context: pipeline.sync(context, approve=yes, at_once=at_once))
 
@@ -53,6 +61,7 @@ def backfill(
     as_json: bool,
     limit: int | None,
     yes: bool,
+    csv: Path | None,
 ) -> None:
     """Hand over the clients of matters closed in a range of dates, both ends included.
 
@@ -69,6 +78,7 @@ def backfill(
         dry_run=dry_run,
         as_json=as_json,
         limit=limit,
+        file=csv,
         close_dates=(first.date(), last.date()),
     )
 

@@ -9,6 +9,7 @@ SyncError
 │   ├── TooLateError        the request was not begun, because its time was over
 │   └── ClockError          the other side's clock and this machine's do not fit
 ├── StorageError        the state cannot be used: call a person
+├── ExportError         the file that was named cannot be made: name another
 ├── BusyError           another run is at work
 │   └── HungError       it has written nothing for hours: end it
 └── StoppedError        a signal asked the run to end
@@ -208,6 +209,13 @@ class StorageError(SyncError):
 
 class DamagedError(StorageError):
     """The state holds what no run can have written."""
+
+
+class ExportError(SyncError):
+    """The file that a person named cannot be made; nothing is half done."""
+
+    exit_code = 74
+    outcome = "storage"
 
 
 class BusyError(SyncError):

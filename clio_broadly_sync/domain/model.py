@@ -334,6 +334,15 @@ class Receipt(NamedTuple):
         return self.outcome.value if self.outcome is Outcome.DUPLICATE else self.code
 
 
+class Destination(NamedTuple):
+    """Where review requests go; a state belongs to one destination."""
+
+    profile: Profile
+    address: str
+    """The full address, empty where there is none; in the pins, of a webhook a keyed hash of it,
+    because whoever knows the address can post to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pins:
     """What a state was made with (see `pipeline/pins.py`)."""
@@ -342,7 +351,7 @@ class Pins:
     """Clio's scheme and host."""
     account: int | None
     """The id of the account in Clio; None as long as Clio has not said it."""
-    broadly_url: str
+    destination: Destination
     rule: SyncRule
     fields: FieldIds
 
@@ -369,3 +378,5 @@ class Policy:
     """The names, of those in `BROADLY_FIELDS`, that may be sent to Broadly."""
     dedupes: bool
     """Whether Broadly refuses for ever a transactionId that it has accepted."""
+    profile: Profile = Profile.BATCH
+    """To what kind of destination review requests go."""

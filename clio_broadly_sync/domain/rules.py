@@ -14,13 +14,23 @@ from clio_broadly_sync.domain.model import (
     Asked,
     Box,
     Closing,
+    Command,
     Contact,
     Decision,
     Matter,
     Policy,
+    Profile,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, NOT_IN_FIELDS, OF_CONTACT, UNUSABLE, Reason
+from clio_broadly_sync.domain.reasons import (
+    FAULTS,
+    NOT_IN_FIELDS,
+    OF_CONTACT,
+    UNUSABLE,
+    Reason,
+    State,
+    told,
+)
 
 FRESH = timedelta(minutes=15)
 """A POST carries only what was read within this time."""
@@ -37,6 +47,9 @@ STALE_WATERMARK = timedelta(hours=72)
 PAUSE = timedelta(hours=1)
 """So long nobody is claimed after a push that ended in doubt; each further doubt doubles it."""
 LONGEST_PAUSE = timedelta(days=1)
+FORMULA = frozenset("=+-@\t\r")
+"""A spreadsheet takes a cell that begins with one of these for a formula (source: "CSV: a file for
+an import wizard" in the README)."""
 
 
 class Doubts(NamedTuple):
@@ -105,9 +118,21 @@ def company(contact: Contact, policy: Policy) -> Reason | None:
 
 def no_channel(contact: Contact, policy: Policy) -> Reason | None:
     """Return NO_CHANNEL where no e-mail address or phone number is left that may be sent."""
-    by_email = contact.email is not None and "email" in policy.fields
+    by_email = email_of(contact, policy) is not None
     by_phone = contact.phone is not None and "phone" in policy.fields
     return None if by_email or by_phone else Reason.NO_CHANNEL
+
+
+def email_of(contact: Contact, policy: Policy) -> str | None:
+    """Return the e-mail address that may be sent; None where there is none.
+
+    None that begins like a formula goes into a file: with a mark in front of it, it would be
+    another mailbox.
+    """
+    into_file = policy.profile is Profile.CSV
+    if contact.email is None or "email" not in policy.fields:
+        return None
+    return None if into_file and contact.email[:1] in FORMULA else contact.email
 
 
 BY_MATTER: tuple[MatterRule, ...] = (
@@ -244,6 +269,29 @@ def most_at_once(doubts: Doubts | None, batch_size: int) -> int:
     return batch_size if doubts is None else 1
 
 
+def is_settling(closing: Closing, policy: Policy, now: datetime) -> bool:
+    """Tell whether a closing of `sync` still rests at that moment; none does that is resent."""
+    rests = closing.command is Command.SYNC and not closing.resent
+    return rests and closing.noticed_at > now - timedelta(hours=policy.settle_hours)
+
+
+def kept_back(policy: Policy, now: datetime, zone: tzinfo | None) -> Reason | None:
+    """Return why nobody is claimed at the moment `now`, whoever it is; None: somebody may be.
+
+    `zone` is the firm's; None stands for this machine's.
+    """
+    return Reason.EXPORT if policy.profile is Profile.CSV else None
+
+
+def as_told(closing: Closing, policy: Policy, now: datetime, zone: tzinfo | None) -> Closing:
+    """Return the closing with the reason with which it is told at that moment (`reasons.told`)."""
+    if closing.state is not State.PENDING:
+        return closing
+    settling = is_settling(closing, policy, now)
+    reason = told(closing.reason, kept_back(policy, now, zone), settling=settling)
+    return closing._replace(reason=reason)
+
+
 def start_day(now: datetime, zone: tzinfo | None) -> date:
     """Return the firm's date at the moment `now`.
 
@@ -309,6 +357,8 @@ def _why_no_channel(contact: Contact, policy: Policy) -> str | None:
     """Return the cause of NO_CHANNEL; None where Clio shows no address of the contact at all."""
     if contact.unusable & policy.fields:
         return UNUSABLE
+    if contact.email and "email" in policy.fields:
+        return UNUSABLE  # in a file it would be a formula
     has_another = contact.email or contact.phone or contact.unusable
     return NOT_IN_FIELDS if has_another else None
 

@@ -45,6 +45,13 @@ class RunContext:
     report: Report
     check_beginning: Callable[[Pins], None] = lambda pins: None
     """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
+    into_file: bool = False
+    """Whether the push goes into a file that a person named, or would, in a dry run."""
+    check_file: Callable[[], None] = lambda: None
+    """It is called before anything is read; it may raise ExportError where no such file can be."""
+    asks: Callable[[int], bool] = lambda closings: False
+    """It is called where there is a surge of so many closings; it asks a person, and returns
+    whether they may go."""
     another_at_work: bool = False
     """Whether another run was at work when the state was copied for this one, a dry run."""
 
@@ -66,8 +73,21 @@ class RunContext:
 
     @property
     def doubts(self) -> rules.Doubts | None:
-        """The pushes in a row that ended in doubt; None where the receiver dedupes."""
-        return None if self.policy.dedupes else self.store.doubts
+        """The pushes in a row that ended in doubt; None where the receiver dedupes.
+
+        A file leaves nobody in doubt.
+        """
+        return None if self.policy.dedupes or self.into_file else self.store.doubts
+
+    def is_kept_back(self) -> bool:
+        """Tell whether nobody may be claimed at this moment; the report takes down why."""
+        reason = rules.kept_back(self.policy, self.source.now(), self.zone)
+        self.report.kept_back = None if self.into_file else reason
+        return self.report.kept_back is not None
+
+    def as_told(self, closing: Closing) -> Closing:
+        """Return the closing with the reason with which it is told at this moment."""
+        return rules.as_told(closing, self.policy, self.source.now(), self.zone)
 
     def at(self, *, stale: bool = False) -> Moment:
         """Return the moment for decisions on what was read last: when Clio was asked for it.

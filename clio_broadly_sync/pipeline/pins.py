@@ -5,14 +5,24 @@ and practice settings must not meet the real state. So whatever has changed ends
 person has looked and run `check --accept`, which accepts anything but another host or account.
 """
 
+import hashlib
+import hmac
 import logging
+import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain import checkboxes, rules
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import (
+    Account,
+    Destination,
+    FieldIds,
+    Pins,
+    Profile,
+    SyncRule,
+)
 from clio_broadly_sync.pipeline.ports import Definitions
 
 log = logging.getLogger("clio_broadly_sync.pins")
@@ -24,7 +34,7 @@ class Wanted:
 
     host: str
     """Clio's scheme and host."""
-    broadly_url: str
+    destination: Destination
     rule: SyncRule
     opt_out_name: str
     """The name of the contact's checkbox."""
@@ -48,12 +58,35 @@ def check_settings(pins: Pins, wanted: Wanted) -> None:
     """Raise ConfigError where a setting is not the one that the state was made with."""
     check_host(pins, wanted)
     problems = []
-    if pins.broadly_url != wanted.broadly_url:
-        problems.append(f"BROADLY_URL changed since this state was made. {checkboxes.ACCEPT}")
+    if not is_same(pins.destination, wanted.destination):
+        changed = "BROADLY_URL changed"
+        if pins.destination.profile is not wanted.destination.profile:
+            was, now = pins.destination.profile, wanted.destination.profile
+            changed = f"BROADLY_PROFILE changed from {was} to {now}"
+        problems.append(f"{changed} since this state was made. {checkboxes.ACCEPT}")
     if pins.rule != wanted.rule:
         problems.append(f"SYNC_RULE changed from {pins.rule} to {wanted.rule}. {checkboxes.ACCEPT}")
     if problems:
         raise ConfigError(*problems)
+
+
+def is_same(pinned: Destination, wanted: Destination) -> bool:
+    """Tell whether the settings name the destination that is pinned."""
+    if wanted.profile is Profile.WEBHOOK:
+        key, _, _ = pinned.address.partition(":")
+        wanted = _hashed(wanted, key)
+    return pinned == wanted
+
+
+def _kept(wanted: Destination) -> Destination:
+    """Return a destination as a state may keep it."""
+    is_secret = wanted.profile is Profile.WEBHOOK
+    return _hashed(wanted, secrets.token_hex(16)) if is_secret else wanted
+
+
+def _hashed(destination: Destination, key: str) -> Destination:
+    hash_ = hmac.new(key.encode(), destination.address.encode(), hashlib.sha256).hexdigest()
+    return destination._replace(address=f"{key}:{hash_}")
 
 
 def check_account(pins: Pins | None, account: Account) -> None:
@@ -140,8 +173,12 @@ def no_zone(named: str | None) -> str:
 
 def current_pins(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
     """Return the pins of what the settings and Clio now say, with the account as it was known."""
-    account = known.account if known is not None else None
-    return Pins(wanted.host, account, wanted.broadly_url, wanted.rule, ids)
+    account, destination = None, None
+    if known is not None:
+        account = known.account
+        destination = known.destination if is_same(known.destination, wanted.destination) else None
+    destination = destination or _kept(wanted.destination)
+    return Pins(wanted.host, account, destination, wanted.rule, ids)
 
 
 def with_account(pins: Pins, account: Account | None) -> Pins:

@@ -90,8 +90,17 @@ class Sink(Protocol):
         """Send a batch; yield the receipts, POST by POST.
 
         No POST begins once `seconds_left()` is not above zero. A receipt that is `withheld` is none
-        yet: `close` returns the one that counts. May raise SyncError; the requests without a
-        receipt of either kind were not taken then.
+        yet: `close` returns the one that counts. A sink that takes many batches together may yield
+        the receipts of one with a later one, or in `flush`. May raise SyncError; the requests
+        without a receipt of either kind were not taken then, nor were those of earlier batches.
+        """
+        ...
+
+    def flush(self) -> Iterator[list[Receipt]]:
+        """Let what was sent so far be taken, and yield its receipts; what is withheld stays so.
+
+        It is called when no more is to be sent, and when somebody waits for another one's receipt.
+        May raise SyncError, as `send` does.
         """
         ...
 

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import (
+    ExportError,
     StoppedError,
     StorageError,
     SyncError,
@@ -21,7 +22,6 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
     Approval,
-    Box,
     Candidate,
     Closing,
     Command,
@@ -35,9 +35,8 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.noes import READ_AT_ONCE, note_noes
 
-READ_AT_ONCE = 100
-"""One request asks for at most so many matters or contacts by id."""
 LOOK_AHEAD = 1000
 """At most so many closings are in memory at a time."""
 MAX_BUSY = timedelta(hours=1)
@@ -82,7 +81,8 @@ class Push:
         except StorageError:
             raise  # what is sending may have arrived, so for the next run it is in doubt
         except SyncError as error:
-            reason = None if isinstance(error, StoppedError) else Reason.UNAVAILABLE
+            by_itself = isinstance(error, StoppedError | ExportError)
+            reason = None if by_itself else Reason.UNAVAILABLE
             self._end(reason, error.cause)
             raise
         self._end(None)
@@ -90,7 +90,7 @@ class Push:
     def _walk_on(self) -> None:
         """Walk until no walk is needed any more, or until several in a row came to nothing."""
         barren = 0
-        while self._walk():
+        while self._walk() or not self._flushed():
             barren = 0 if self._further else barren + 1
             if barren >= MAX_BARREN_WALKS:
                 raise UnavailableError(
@@ -119,7 +119,11 @@ class Push:
             if (batch := self._claim(size)) and self._send(batch):
                 return True
             if len(self._queue) == queued and not self._may_grow():
-                return False  # all wait for a receipt that is withheld
+                sent = context.report.sent  # all wait for another one's receipt
+                if not self._flushed():
+                    return True
+                if context.report.sent == sent:
+                    return False  # and that is withheld
         return False
 
     def _batch_size(self) -> int:
@@ -184,7 +188,7 @@ class Push:
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
-            _note_noes(context, ids, contacts)
+            note_noes(context.source, context.store.ledger.noes, context.fields, ids, contacts)
             kept, candidates = [], []
             for closing in chunk:
                 contact = contacts.get(closing.contact_id or 0)
@@ -252,6 +256,18 @@ class Push:
         except UnavailableError as error:
             return not self._lost and self._goes_on_after(error, seconds_left())
         return False
+
+    def _flushed(self) -> bool:
+        """Let the sink take all that it was sent; give that back, and return False, where it has
+        grown too old."""
+        try:
+            for receipts in self._context.sink.flush():
+                self._take_in(receipts)
+        except TooLateError:
+            self._give_back(None)
+            self._further = 0
+            return False
+        return True
 
     def _take_in(self, receipts: Sequence[Receipt]) -> None:
         """Settle the receipts of a POST that count by now, and note what they say of the receiver.
@@ -381,20 +397,3 @@ def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
     """
     waits_on = look.goes_on and before.reason in FAULTS
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
-
-
-def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
-    """Remember who of these contacts says no, before anything of this reading is claimed.
-
-    A no that would stop one of them, and that was read too long ago, is read again.
-    """
-    if context.fields.opt_out is None:
-        return
-    noes = context.store.ledger.noes
-    noes.note(ids, contacts, context.source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
-    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
-    for first in range(0, len(old), READ_AT_ONCE):
-        again = old[first : first + READ_AT_ONCE]
-        shown = context.source.contacts(again, context.fields)
-        noes.note(again, shown, context.source.asked_at())

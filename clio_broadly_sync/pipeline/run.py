@@ -6,13 +6,13 @@ and how a push goes, in `pipeline/push.py`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta, tzinfo
 from itertools import chain, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because, moment
-from clio_broadly_sync.domain.model import Approval, Command, Due, Page
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
 from clio_broadly_sync.domain.reasons import PAUSED, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
@@ -37,11 +37,11 @@ def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     reached = rules.next_watermark(watermark, first.answered_at, context.our_clock())
     pull(context, chain([first], pages), stale=stale)
     any_due = context.store.ledger.count_due(due(context)) > 0
-    if any_due:
+    if any_due and not context.is_kept_back():
         context.check_fields(timedelta.max)
-        # The watermark must not move before this: the next run could not see that it was stale.
-        if stale and not approve:
-            _await_approval(context, due(context))
+    # The watermark must not move before this: the next run could not see that it was stale.
+    if any_due and stale and not approve:
+        _await_approval(context, due(context))
     context.store.move_watermark(reached)
     context.report.watermark_to = reached
     if any_due:
@@ -52,9 +52,12 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
     """Pull what closed in `context.close_dates`, ask, then push; the watermark stays.
 
     `confirm` is asked with the number of due closings, and nobody is sent where it returns False.
+    It is not asked at a moment at which nobody may be sent.
     """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
+    if context.is_kept_back():
+        return
     _heed_pause(context, due(context), approved_only=False)
     lined_up = context.store.ledger.line_up(due(context), approved_only=False)
     if not lined_up or confirm(lined_up):
@@ -89,6 +92,7 @@ def begin(context: RunContext) -> None:
     if facts:
         store.pin(pins.with_account(known, account), **facts)
     _recover(context)
+    context.check_file()
 
 
 def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> None:
@@ -115,12 +119,15 @@ def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> 
 def push(
     context: RunContext, wanted: Due, *, approve: bool, stale: bool = False, at_once: bool = False
 ) -> None:
-    """Send what is due to Broadly, unless a surge or a pause keeps it back.
+    """Send what is due to Broadly, unless a surge or a pause keeps it back, or it waits for a file.
 
     Raise UnavailableError where a pause is not over (unless `at_once`), or where clients are left
     in doubt that the next run tries again; and what `Push.carry_out` raises.
     """
     allowance: float | None = math.inf
+    if context.is_kept_back():
+        _leave(context, wanted, approve=approve)
+        return
     if context.policy.command is Command.SYNC:
         allowance = _surge_allowance(context, wanted, approve=approve, stale=stale)
     if not at_once:
@@ -144,6 +151,13 @@ def due(context: RunContext) -> Due:
         return Due(Command.BACKFILL, now, faults_until=None, first=first, last=last)
     settled = now - timedelta(hours=context.policy.settle_hours)
     return Due(Command.SYNC, settled, faults_until=now - rules.LOOK_AGAIN)
+
+
+def decided(context: RunContext) -> Iterator[Closing]:
+    """Yield what the run decided on and what it kept back, each with the reason that is told."""
+    kept_back = due(context) if context.report.kept_back is not None else None
+    found = context.store.ledger.decided_in_run(context.policy.command, kept_back)
+    return map(context.as_told, found)
 
 
 def _start(context: RunContext, zone: tzinfo | None) -> dict[str, str | None]:
@@ -171,10 +185,13 @@ def _recover(context: RunContext) -> None:
         context.report.on_their_way = context.store.outbox.count_sending()
         return
     dedupes = context.policy.dedupes
-    left = context.store.ledger.recover(
+    left = context.store.recover(
         lambda closing: lifecycle.recovered(closing, dedupes), context.source.now()
     )
     context.report.count_held(sum(closing.state is State.HELD for closing in left))
+    context.report.recovered = sum(closing.state is State.SENT for closing in left)
+    if context.into_file:
+        context.store.exports.begin()
 
 
 def _heed_pause(context: RunContext, wanted: Due, *, approved_only: bool) -> None:
@@ -206,9 +223,7 @@ def _surge_allowance(
     """
     ledger, now = context.store.ledger, context.source.now()
     if approve:
-        ledger.set_approval(
-            wanted, Approval.GIVEN, lambda c: lifecycle.approved(c, context.policy, now), now
-        )
+        _approve(context, wanted)
         return math.inf
     due_now = ledger.count_unapproved(wanted)
     recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
@@ -216,9 +231,33 @@ def _surge_allowance(
     if not surge and not ledger.count_awaiting(wanted):
         return context.policy.max_new - due_now - recent
     _await_approval(context, wanted)
-    context.report.surge = ledger.count_awaiting(wanted)
-    context.report.attention |= context.report.surge > 0
+    if context.asks(ledger.count_awaiting(wanted)):
+        _approve(context, wanted)
+        return math.inf
+    _count_awaiting(context, wanted)
     return None
+
+
+def _leave(context: RunContext, wanted: Due, *, approve: bool) -> None:
+    """Let what is due wait for a file; with `approve`, without a person's yes from now on.
+
+    Nobody is sent, so it is no surge, however many gather; but what waits for a yes is told.
+    """
+    if approve:
+        _approve(context, wanted)
+    _count_awaiting(context, wanted)
+
+
+def _count_awaiting(context: RunContext, wanted: Due) -> None:
+    context.report.surge = context.store.ledger.count_awaiting(wanted)
+    context.report.attention |= context.report.surge > 0
+
+
+def _approve(context: RunContext, wanted: Due) -> None:
+    now = context.source.now()
+    context.store.ledger.set_approval(
+        wanted, Approval.GIVEN, lambda c: lifecycle.approved(c, context.policy, now), now
+    )
 
 
 def _await_approval(context: RunContext, wanted: Due) -> None:

@@ -100,6 +100,10 @@ class RefusalGuard:
                 self._accepted = True
             yield self.close() + posted.receipts if self._accepted else self._withhold(posted)
 
+    def flush(self) -> Iterator[list[Receipt]]:
+        """Yield nothing: each batch was taken when it was sent."""
+        yield from ()
+
     def close(self) -> list[Receipt]:
         """Return the refusals that were withheld, and withhold them no longer."""
         withheld, self._withheld = self._withheld, []
@@ -117,7 +121,7 @@ class RefusalGuard:
             self._withheld = []
             raise ConfigError(
                 "Broadly refuses every client: its contract and this program's do not fit "
-                "(see broadly-batch/1 in docs/where-it-can-send.md). Nobody was handed over; all of them wait."
+                "(see docs/where-it-can-send.md). Nobody was handed over; all of them wait."
             )
         return [
             r._replace(outcome=Outcome.WITHHELD) if r.outcome is Outcome.REFUSED else r

@@ -195,23 +195,24 @@ def _body(requests: Batch) -> bytes:
 
 def _customer(request: ReviewRequest) -> dict[str, str]:
     item = {
-        "externalId": _external_id(request),
+        "externalId": external_id(request),
         "transactionId": request.transaction_id,
         "transactionDate": request.transaction_date.isoformat(),
-        "firstName": _name(request.first_name),
-        "lastName": _name(request.last_name),
-        "companyName": _name(request.company_name),
+        "firstName": name_of(request.first_name),
+        "lastName": name_of(request.last_name),
+        "companyName": name_of(request.company_name),
         "email": request.email,
         "phone": request.phone,
     }
     return {key: value for key, value in item.items() if value}
 
 
-def _external_id(request: ReviewRequest) -> str:
+def external_id(request: ReviewRequest) -> str:
+    """Return the client's id at Broadly, the same for ever (source: `broadly-batch/1`)."""
     return f"clio:contact:{request.contact_id}"
 
 
-def _name(text: str | None) -> str:
+def name_of(text: str | None) -> str:
     """Return a name trimmed, in normal form C, and no longer than `MAX_NAME`.
 
     Control characters and halves of a surrogate pair are removed.
@@ -256,8 +257,8 @@ def _by_index(results: list[Any], requests: Batch) -> dict[int, Mapping[str, Any
         index = result.get("index") if isinstance(result, dict) else None
         if not _is_index(index, len(requests)) or index in fitting:
             return {}
-        external_id = _external_id(requests[index])
-        if result.get("externalId", external_id) != external_id:
+        expected = external_id(requests[index])
+        if result.get("externalId", expected) != expected:
             return {}
         fitting[index] = result
     return fitting

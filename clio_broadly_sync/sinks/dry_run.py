@@ -13,5 +13,8 @@ class DryRun:
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
 
+    def flush(self) -> Iterator[list[Receipt]]:
+        yield from ()
+
     def close(self) -> list[Receipt]:
         return []

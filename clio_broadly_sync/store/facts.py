@@ -6,8 +6,9 @@ from datetime import date, datetime
 from typing import Final
 
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
-from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.store import exports
 from clio_broadly_sync.store.schema import RESTORE
 
 Facts = Mapping[str, str]
@@ -106,12 +107,14 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "first_run": _aware,
     "start_day": date.fromisoformat,
     "watermark_run": int,
+    "broadly_profile": Profile,
     "sync_rule": SyncRule,
     "clio_account": _id,
     "opt_out_field": _id,
     "opt_in_field": _id,
     "sign_in_expires_at": _aware,
     "doubts": doubts,
+    exports.FACT: exports.Begun.read,
 }
 
 

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,10 +15,19 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from clio_broadly_sync import __version__
+from clio_broadly_sync.domain import exports as files
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import (
+    Closing,
+    Destination,
+    FieldIds,
+    Pins,
+    Profile,
+    SyncRule,
+)
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
+from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
@@ -91,6 +100,7 @@ class Store:
         self._writer = Writer(firm)
         self.ledger = Ledger(connection, firm, self._key, self._writer)
         self.outbox = Outbox(connection, firm, self._writer)
+        self.exports = Exports(self._facts, self._save)
         self.history = History(connection, firm, self._key)
         self.overview = Overview(connection, firm)
         self.integrity = Integrity(connection, firm, self._facts)
@@ -118,6 +128,7 @@ class Store:
             if base is None or lock.holder(path) is not None:
                 raise
             raise DamagedError(half_restored(path)) from None
+        store.exports = Exports(store._facts, store._save, looks_only=True)
         store.at_work = store._at_work_as_copied(path)
         if base is not None:
             store._beside = path, base
@@ -174,7 +185,10 @@ class Store:
         return Pins(
             host=self._facts["clio_host"],
             account=account,
-            broadly_url=self._facts["broadly_url"],
+            destination=Destination(
+                Profile(self._facts.get("broadly_profile", Profile.BATCH)),
+                self._facts["broadly_url"],
+            ),
             rule=SyncRule(self._facts["sync_rule"]),
             fields=FieldIds(opt_out, opt_in),
         )
@@ -187,7 +201,8 @@ class Store:
         values = {
             "clio_host": pins.host,
             "clio_account": str(pins.account or ""),
-            "broadly_url": pins.broadly_url,
+            "broadly_profile": pins.destination.profile,
+            "broadly_url": pins.destination.address,
             "sync_rule": str(pins.rule),
             "opt_out_field": str(pins.fields.opt_out or ""),
             "opt_in_field": str(pins.fields.opt_in or ""),
@@ -249,6 +264,18 @@ class Store:
         """Write the fact as patiently as the receipts that it goes with are written."""
         with database.patience(self._connection):
             self._save({"doubts": text})
+
+    # What an earlier run left.
+
+    def recover(self, after: Callable[[Closing], Closing], at: datetime) -> list[Closing]:
+        """Decide on what an earlier run left (`Ledger.recover`); return what changed.
+
+        What it was writing into a file goes by what became of that, and all else by `after`.
+        """
+        fate = self.exports.fate()
+        left = self.ledger.recover(files.after(fate, after), at)
+        self.exports.clear()
+        return left
 
     # Who is signed in.
 

@@ -17,7 +17,7 @@ from ledgers import claim, firm, hand_over, put, release, row, settle
 from planting import connection_of
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import Asked, Command, Outcome
+from clio_broadly_sync.domain.model import Approval, Asked, Command, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.overview import Group, PastRun
@@ -200,7 +200,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     assert len(store.history.of_contact(1201)) == 1
     (mine, _), (theirs,) = store.overview.last_runs(5), other.overview.last_runs(5)
     assert (mine.run, theirs.run) == (2, 1)
-    assert [group.closings for group in store.overview.waiting()] == [1]
+    assert [group.closings for group in store.overview.waiting(None, NOW)] == [1]
 
 
 def test_runs(store: Store) -> None:
@@ -233,10 +233,51 @@ def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
         make_closing(3, command=Command.BACKFILL),
         make_closing(4, state=State.SKIPPED),
     )
-    assert store.overview.waiting() == [
+    assert store.overview.waiting(None, NOW) == [
         Group(Command.SYNC, Reason.SURGE, 2, old),
         Group(Command.BACKFILL, None, 1, NOW),
     ]
+
+
+def test_what_waits_is_told_with_the_reason_of_the_moment(store: Store) -> None:
+    """While nobody may be claimed; what would wait in any case is told first."""
+    old, settled = NOW - timedelta(days=2), NOW - timedelta(hours=1)
+    put(
+        store,
+        make_closing(1, noticed_at=old),
+        make_closing(2, noticed_at=old, reason=Reason.UNAVAILABLE),
+        make_closing(3, noticed_at=old, reason=Reason.SETTLING),
+        make_closing(4, reason=Reason.SETTLING),
+        make_closing(5, noticed_at=old, reason=Reason.SURGE, approval=Approval.WANTED),
+        make_closing(6, noticed_at=old, reason=Reason.CONTACT_HIDDEN),
+        make_closing(7, command=Command.BACKFILL),
+    )
+    told = store.overview.waiting(Reason.EXPORT, settled)
+    assert {(group.command, group.reason): group.closings for group in told} == {
+        (Command.SYNC, Reason.EXPORT): 3,
+        (Command.SYNC, Reason.SETTLING): 1,
+        (Command.SYNC, Reason.SURGE): 1,
+        (Command.SYNC, Reason.CONTACT_HIDDEN): 1,
+        (Command.BACKFILL, Reason.EXPORT): 1,
+    }
+    assert told[0].oldest == old
+
+
+def test_oldest_that_waits_for_a_file(store: Store) -> None:
+    """Only what grows too old: no fault, no backfill, nothing resent, in doubt, or skipped."""
+    assert store.overview.oldest_for_export() is None
+    put(
+        store,
+        make_closing(1, date(2026, 1, 1), command=Command.BACKFILL),
+        make_closing(2, date(2026, 1, 2), resent=True),
+        make_closing(3, date(2026, 1, 3), reason=Reason.CONTACT_HIDDEN),
+        make_closing(4, date(2026, 1, 4), in_doubt=True, reason=Reason.UNKNOWN_OUTCOME),
+        make_closing(5, date(2026, 1, 5), state=State.SKIPPED),
+        make_closing(6, None),
+    )
+    assert store.overview.oldest_for_export() is None
+    put(store, make_closing(7, date(2026, 2, 2)), make_closing(8, date(2026, 2, 1)))
+    assert store.overview.oldest_for_export() == date(2026, 2, 1)
 
 
 def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:

@@ -30,7 +30,8 @@ NEEDED = (
     "clio_broadly_sync.cli.sync", "clio_broadly_sync.cli.outbox", "clio_broadly_sync.cli.status",
     "clio_broadly_sync.cli.verify", "clio_broadly_sync.cli.check.command",
     "clio_broadly_sync.cli.explain.command", "clio_broadly_sync.cli.clients",
-    "clio_broadly_sync.transport.retrying",
+    "clio_broadly_sync.transport.retrying", "clio_broadly_sync.sinks.csv_file",
+    "clio_broadly_sync.sinks.new_files",
     "email_validator", "phonenumbers", "time_machine",
 )  # fmt: skip
 """The modules that runs import."""

@@ -27,6 +27,7 @@ MAY_HOLD = {
     "*/state.db": {Kind.SIGN_IN},
     "*/state.db-wal": {Kind.SIGN_IN},
     "*.env": {Kind.KEY},
+    "*/exports/*": {Kind.NAME, Kind.CHANNEL},
     ON_A_TERMINAL: {Kind.NAME},
 }
 """What may be where. No other place holds any such thing, and these hold nothing else."""

@@ -370,7 +370,8 @@ class World:
         said, end = decoder.raw_decode(ran.out)
         assert ran.out[end:] in ("\n", "\r\n"), "more than one object"
         if said.get("command") in ("sync", "backfill"):
-            assert said.keys() - {"decisions"} == KEYS
+            more = {"files"} if "--csv" in arguments else set()
+            assert said.keys() - {"decisions"} == KEYS | more
         assert said["outcome"] == OUTCOMES[ran.code]
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any
 
 import books
 import checker
+import exported
+import requests
 from books import Books
 from circumstances import ON_TIME, Circumstances, Reader, Walked
 from forkserver import ForkServer
@@ -18,6 +21,12 @@ from world import ALTERED, PACKAGE, SHIFTED, Ran, World
 
 from clio_broadly_sync.sandbox import Request
 
+IMPORTED = {
+    "externalId": "External ID", "transactionId": "Transaction ID",
+    "transactionDate": "Transaction Date", "firstName": "First Name", "lastName": "Last Name",
+    "companyName": "Company", "email": "Email", "phone": "Phone",
+}  # fmt: skip
+"""What an import makes of the columns of a file."""
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
 MAX_RUNS = 3
@@ -38,6 +47,11 @@ class Drill(World):
         self.ahead = ON_TIME
         """How far the machine's clock is ahead of the firm's."""
         self.circumstances = Circumstances()
+        self.removes_files = True
+        """Whether a person removes a file as soon as it is imported."""
+        self._imported: set[str] = set()
+        self._files = 0
+        """How many files were named so far."""
         self._forks = forks
         self.kill_at: int | str = ""
         """The number or name of the point at which runs are killed; empty: at none."""
@@ -50,6 +64,45 @@ class Drill(World):
     def lock(self) -> Path:
         """Return the file by whose lock two runs keep out of each other's way."""
         return self.state.with_name(f"{self.state.name}.lock")
+
+    def write_files(self) -> None:
+        """Let clients go into files from now on, each of which a person imports when it is there.
+
+        What a person imports is posted to Broadly, so that the checker sees who is in it, and when.
+        """
+        self.settings |= exported.SETTINGS
+        if self.state.exists():
+            ran = self.run("check", "--accept")
+            assert ran.code in DONE, ran.out
+
+    def export(self, command: Sequence[str] = ("sync",)) -> list[str]:
+        """Return the arguments of a command that writes a file which there is not yet."""
+        self._files += 1
+        return [*command, "--csv", str(exported.folder(self) / f"{self._files}.csv")]
+
+    def import_files(self) -> None:
+        """Import what came about since the last time, and let a person remove it."""
+        hooks = self.broadly.before, self.broadly.after
+        self.broadly.before = self.broadly.after = None  # they are for what the program does
+        for file in sorted(exported.folder(self).glob("*.csv")):
+            if file.name in self._imported:
+                continue
+            self._imported.add(file.name)
+            rows = exported.rows(file.read_bytes())
+            items = [{k: row[name] for k, name in IMPORTED.items() if row[name]} for row in rows]
+            answer = requests.post(
+                self.sandbox.settings()["BROADLY_URL"],
+                json={"source": "import", "customers": items},
+                headers={
+                    "Authorization": f"Bearer {self.broadly.key}",
+                    "Idempotency-Key": str(uuid.uuid4()),
+                },
+                timeout=10,
+            )
+            assert answer.status_code == 200, answer.text
+            if self.removes_files:
+                file.unlink()
+        self.broadly.before, self.broadly.after = hooks
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any
@@ -73,6 +126,8 @@ class Drill(World):
         """Run the program to its end, perhaps beside another run, and judge only how it ended."""
         begun = mark()
         ran = super().run(*arguments, **settings)
+        if "--csv" in arguments:
+            self.import_files()
         done, dry = ran.code in DONE, "--dry-run" in arguments
         self.circumstances.readers.append(Reader(begun, mark(), done, dry))
         return ran

@@ -134,6 +134,41 @@ def _half_restored(drill: Drill) -> None:
     shutil.copytree(whole, drill.state.parent)
 
 
+def _killed_with_a_file(point: str) -> Scenario:
+    """Return a scenario in which a run is killed at this point, and another file is written."""
+
+    def scenario(drill: Drill) -> None:
+        drill.write_files()
+        drill.settings["FILES"] = "yes"
+        drill.closings(2)
+        assert drill.kill(point, *drill.export())
+        drill.later(minutes=20)
+        ran = drill.run(*drill.export())
+        assert ran.code in DONE, ran.err
+
+    return scenario
+
+
+def _suspended_before_a_file(drill: Drill) -> None:
+    """The machine sleeps when the last clients are read, and the first one opts out meanwhile."""
+    drill.write_files()
+    drill.settings["SYNC_MAX_NEW"] = "1000"
+    contact = drill.closing().contact
+    drill.closings(120)
+    seen: list[Request] = []
+
+    def sleep(request: Request, *response: object) -> None:
+        seen.extend([request] * ("contacts" in request.path))
+        if len(seen) == 2:
+            drill.clio.after = None
+            drill.sleep(timedelta(hours=8), clock_is_set=True)
+            drill.firm.set_opt_out(contact)
+
+    drill.clio.after = sleep
+    ran = drill.run(*drill.export())
+    assert ran.code in DONE, ran.err
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -143,6 +178,9 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "contacts_kept": (_opted_out_while_waiting, "after the last reading"),
     "no_fence": (_overtaken, "has a gap in its changes"),
     "monotonic_only": (_suspended, "contact 1002 was sent 8:00:.* after the last reading"),
+    "file_never_made": (_killed_with_a_file("link: done"), "was asked twice"),
+    "file_always_made": (_killed_with_a_file("link: undone"), "was never accepted"),
+    "file_kept_for_a_day": (_suspended_before_a_file, "after the last reading"),
     "no_look": (_half_restored, "half a restore was refused and written to all the same"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
 }

@@ -8,6 +8,7 @@ the log. While the machine is off a client opts out and a matter is reopened.
 from collections.abc import Iterator
 from pathlib import Path
 
+import exported
 import pytest
 from drill import Drill, MakeDrill, told
 
@@ -60,6 +61,43 @@ def _points(make_drill: MakeDrill) -> list[str]:
     with make_drill() as drill:
         _crowd(drill)
         return drill.points("sync")
+
+
+STEPS = ("commit: done", "link: done", "unlink: done", "fsync: done")
+"""After these steps on the way of a file, what lies on the disk is another than before."""
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_log_cut_beside_a_file(make_drill: MakeDrill, share: int) -> None:
+    """Nobody is in two files, nobody is lost, and nobody is held."""
+
+    def begin(drill: Drill) -> tuple[int, int]:
+        drill.write_files()
+        drill.settings |= {"FILES": "yes", "SMALL_FILES": "4"}
+        drill.removes_files = False
+        return _crowd(drill)
+
+    with make_drill() as drill:
+        begin(drill)
+        names = drill.points(*drill.export())
+    points = [number for number, name in enumerate(names, 1) if name in STEPS]
+    for point in points[share::SHARES]:
+        tried, cuts = 0, 1
+        while tried < cuts:
+            with told(f"cut {tried} at {names[point - 1]} ({point})"), make_drill() as drill:
+                client, matter = begin(drill)
+                assert drill.kill(point, *drill.export()), "it was not killed"
+                lengths = _cuts(_log(drill).read_bytes(), drill.lasting())
+                _cut(drill, lengths[tried])
+                drill.judge()
+                drill.later(minutes=20)
+                drill.firm.set_opt_out(client)
+                drill.firm.reopen(matter)
+                assert drill.run(*drill.export()).code in (0, 65)
+                drill.rest("sync")
+                assert not [row for row in drill.rows() if row.state == "held"]
+                assert all(name.endswith(".csv") for name in exported.names(drill))
+            tried, cuts = tried + 1, len(lengths)
 
 
 @pytest.mark.parametrize("share", range(SHARES))

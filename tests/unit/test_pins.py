@@ -4,18 +4,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from factories import NOW
+from factories import DESTINATION, NOW
 
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import (
+    Account,
+    CustomField,
+    Destination,
+    FieldIds,
+    Pins,
+    Profile,
+    SyncRule,
+)
 from clio_broadly_sync.pipeline import pins
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", "checkbox", False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", "checkbox", False)
 OTHER = CustomField(33, "Retainer", "Matter", "currency", False)
 PINNED = FieldIds(11, 22)
+ELSEWHERE = Destination(Profile.BATCH, "https://other.test")
+HOOK = Destination(Profile.WEBHOOK, "https://hook.test/s3cret")
+FILE = Destination(Profile.CSV, "")
 
 
 class Definitions:
@@ -50,10 +62,10 @@ class Definitions:
         ]
 
 
-def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: str) -> pins.Wanted:
+def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: object) -> pins.Wanted:
     wanted = pins.Wanted(
         host="https://app.clio.com",
-        broadly_url="https://broadly.test/v1/batches",
+        destination=DESTINATION,
         rule=rule,
         opt_out_name="BroadlyOptOut",
         opt_in_name="SendBroadlyThankYou",
@@ -63,7 +75,7 @@ def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: str) -> pins.Wanted:
 
 def make_pins(**changes: object) -> Pins:
     return replace(
-        Pins("https://app.clio.com", 7, "https://broadly.test/v1/batches", SyncRule.BOTH, PINNED),
+        Pins("https://app.clio.com", 7, DESTINATION, SyncRule.BOTH, PINNED),
         **changes,
     )
 
@@ -262,20 +274,46 @@ def test_definitions_are_read_in_one_request() -> None:
     ("changed", "word"),
     [
         ({"host": "https://eu.app.clio.com"}, "SYNC_STATE of its own"),
-        ({"broadly_url": "https://other.test"}, "BROADLY_URL"),
+        ({"destination": ELSEWHERE}, "BROADLY_URL changed"),
+        ({"destination": HOOK}, "BROADLY_PROFILE changed from batch to webhook"),
+        ({"destination": FILE}, "BROADLY_PROFILE changed from batch to csv"),
         ({"rule": SyncRule.OPT_IN}, "SYNC_RULE"),
     ],
 )
-def test_changed_setting(changed: dict[str, str], word: str) -> None:
+def test_changed_setting(changed: dict[str, Any], word: str) -> None:
     """Each pinned setting that changed ends the run and is named."""
     with pytest.raises(ConfigError, match=word):
         pins.check_settings(make_pins(), replace(make_wanted(), **changed))
 
 
+@pytest.mark.parametrize("destination", [DESTINATION, HOOK, FILE])
+def test_destination_is_the_one_that_was_pinned(destination: Destination) -> None:
+    """Whatever its kind; the state does not hold the address of a webhook, which is a secret."""
+    pinned = pins.current_pins(make_wanted(destination=destination), None, PINNED)
+    pins.check_settings(pinned, make_wanted(destination=destination))
+    assert destination is not HOOK or destination.address not in pinned.destination.address
+    if destination is not FILE:
+        other = destination._replace(address="https://other.test/hook")
+        with pytest.raises(ConfigError, match="BROADLY_URL changed"):
+            pins.check_settings(pinned, make_wanted(destination=other))
+
+
+def test_the_same_webhook_stays_pinned_as_it_is() -> None:
+    """So that it does not count as another destination, which would hold what is in doubt."""
+    wanted = make_wanted(destination=HOOK)
+    pinned = pins.current_pins(wanted, None, PINNED)
+    assert pins.current_pins(wanted, pinned, PINNED) == pinned
+
+
+def test_unchanged_settings() -> None:
+    """Nothing changed, no error."""
+    pins.check_settings(make_pins(), make_wanted())
+
+
 def test_two_changed_settings_are_both_named() -> None:
     """URL and rule are reported together."""
     with pytest.raises(ConfigError) as caught:
-        pins.check_settings(make_pins(), make_wanted(SyncRule.OPT_IN, broadly_url="https://x.test"))
+        pins.check_settings(make_pins(), make_wanted(SyncRule.OPT_IN, destination=ELSEWHERE))
     assert len(caught.value.problems) == 2
 
 
@@ -367,7 +405,7 @@ def test_a_state_is_anothers_only_if_it_says_so(
     known: tuple[str, int | None] | None, same: bool
 ) -> None:
     """By another host or another account; one that does not say whose it is may be the firm's."""
-    ours = Pins("https://clio.test", 7, "https://broadly.test", SyncRule.BOTH, PINNED)
+    ours = Pins("https://clio.test", 7, DESTINATION, SyncRule.BOTH, PINNED)
     other = None if known is None else replace(ours, host=known[0], account=known[1])
     assert pins.may_be_same(other, ours) is same
     untold = replace(ours, account=None)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from ends import OPT_IN, OPT_OUT
-from factories import NOW, TODAY, make_closing, make_policy
+from factories import DESTINATION, NOW, TODAY, make_closing, make_policy
 from ledgers import put
 from runs import WANTED, Runs
 
@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.errors import ConfigError, DeniedError
 from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
 
-PINNED = Pins(WANTED.host, 1, WANTED.broadly_url, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))
+PINNED = Pins(WANTED.host, 1, WANTED.destination, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -115,7 +115,10 @@ def test_first_run_without_its_checkboxes_leaves_nothing_behind(new: Runs) -> No
     assert not new.store.has_seen("token")
 
 
-@pytest.mark.parametrize("change", [{"host": "https://eu.test"}, {"broadly_url": "https://b.test"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"host": "https://eu.test"}, {"destination": DESTINATION._replace(address="https://b.test")}],
+)
 def test_changed_setting_ends_the_run_before_anything_is_asked(
     runs: Runs, change: dict[str, Any]
 ) -> None:

@@ -34,6 +34,7 @@ from clio_broadly_sync.domain.model import (
     Matter,
     Outcome,
     Policy,
+    Profile,
     SyncRule,
     Verdict,
 )
@@ -158,6 +159,10 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
     Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
     Reason.UNREADABLE_FIELD: (PENDING, lambda: noticed(make_matter(opted_in=UNREADABLE))),
+    Reason.EXPORT: (
+        PENDING,
+        lambda: rules.as_told(noticed(make_matter()), make_policy(profile=Profile.CSV), NOW, None),
+    ),
 }
 
 
@@ -247,6 +252,40 @@ def test_why_nobody_can_be_reached(
     """Clio shows nothing, or what cannot be used, or only what BROADLY_FIELDS keeps back."""
     decision = rules.by_contact(make_contact(**contact), make_policy(fields=fields))
     assert decision == Decision(Verdict.SKIP, Reason.NO_CHANNEL, cause)
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_address_that_a_spreadsheet_would_work_out(first: str) -> None:
+    """No file gets it, so it is no way to reach the client there; elsewhere it is as any other."""
+    email = f"{first}ada@example.com"
+    into_file = make_policy(profile=Profile.CSV)
+    assert rules.email_of(make_contact(email=email), make_policy()) == email
+    assert rules.email_of(make_contact(email=email), into_file) is None
+    assert rules.by_contact(make_contact(email=email), into_file) == SEND
+    alone = make_contact(email=email, phone=None)
+    assert rules.by_contact(alone, make_policy()) == SEND
+    refused = Decision(Verdict.SKIP, Reason.NO_CHANNEL, UNUSABLE)
+    assert rules.by_contact(alone, into_file) == refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, Reason.EXPORT),
+        ({"reason": Reason.UNAVAILABLE}, Reason.EXPORT),
+        ({"reason": Reason.SETTLING}, Reason.EXPORT),
+        ({"reason": Reason.SETTLING, "noticed_at": NOW + timedelta(hours=1)}, Reason.SETTLING),
+        ({"reason": Reason.SURGE, "approval": Approval.WANTED}, Reason.SURGE),
+        ({"reason": Reason.CONTACT_HIDDEN}, Reason.CONTACT_HIDDEN),
+        ({"reason": Reason.UNKNOWN_OUTCOME, "in_doubt": True}, Reason.UNKNOWN_OUTCOME),
+        ({"state": State.SENT}, None),
+        ({"state": State.SKIPPED, "reason": Reason.OPTED_OUT}, Reason.OPTED_OUT),
+    ],
+)
+def test_what_waits_for_a_file_is_told_last(changes: dict[str, Any], reason: Reason | None) -> None:
+    """It is worked out for the moment; what keeps a closing waiting in any case comes first."""
+    told = rules.as_told(make_closing(**changes), make_policy(profile=Profile.CSV), NOW, None)
+    assert told.reason is reason
 
 
 @pytest.mark.parametrize("unusable", [EMAIL, PHONE])

@@ -12,6 +12,7 @@ from factories import NOW, TODAY
 from golden_files import Golden
 
 from clio_broadly_sync.cli import status
+from clio_broadly_sync.cli.exports import Waiting
 from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
@@ -45,6 +46,7 @@ def make_standing(**changes: Any) -> Status:
         sending=[],
         held=[],
         dead=[],
+        export=None,
         stopped_by=[],
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
     )
@@ -102,6 +104,18 @@ STANDINGS: dict[str, dict[str, Any]] = {
     **{
         f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}
         for command in Command for reason in WAITS
+    },
+    **{
+        name: {"waiting": [Group(SYNC, Reason.EXPORT, 3, OLD)], "export": export}
+        for name, export in {
+            "three wait for a file": Waiting(3, TODAY, TODAY + timedelta(days=30), is_due=False),
+            "three have waited long for a file": Waiting(3, TODAY, TODAY, is_due=True),
+            "some wait for a file, and none grows too old": Waiting(3, None, None, is_due=False),
+        }.items()
+    },
+    "a backfill has left some for a file": {
+        "waiting": [Group(BACKFILL, Reason.EXPORT, 3, OLD)],
+        "export": Waiting(0, None, None, is_due=False),
     },
     "others' noes stop some": {"stopped_by": [(1203, 6), (1207, 5), (1209, 4)]},
     "one closing is held, two are dead": {

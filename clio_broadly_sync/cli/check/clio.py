@@ -216,7 +216,7 @@ def _held_against(
     if not errors:
         also = ", the account there" if is_pinned and told.id is not None else ""
         yield findings.ok(
-            about, f"Clio's host{also}, BROADLY_URL and SYNC_RULE are those of this state."
+            about, f"Clio's host{also}, the destination and SYNC_RULE are those of this state."
         )
 
 

@@ -7,6 +7,7 @@ found at Clio in `cli/check/clio.py`.
 import time
 import uuid
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -143,7 +144,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
 
     Raise ConfigError where the host or the account is another, which is never taken over, or where
     a custom field is not in order. A new rule sets a new start day, today in the firm's zone. After
-    a new BROADLY_URL, the rows in doubt become held, and a pause after a lost answer is over.
+    a new destination, the rows in doubt become held, and a pause after a lost answer is over.
     """
     wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
@@ -159,7 +160,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
     if found.rule is not known.rule and store.start_day is not None:
         zone = app.firm_zone(settings, store) or pins.zone_of(account)
         facts["start_day"] = rules.start_day(source.now(), zone).isoformat()
-    if found.broadly_url != known.broadly_url:
+    if found.destination != known.destination:
         _hold_what_is_in_doubt(store)
         facts["doubts"] = ""
     store.pin(pins.with_account(found, account), **facts)
@@ -174,7 +175,7 @@ def _hold_what_is_in_doubt(store: Store) -> None:
     """
     at = app.our_clock()
     store.begin_run("check", uuid.uuid4().hex, at)
-    store.ledger.recover(_held, at)
+    store.recover(_held, at)
     store.finish_run(OK, at)
 
 
@@ -183,11 +184,13 @@ def _held(closing: Closing) -> Closing:
 
 
 def _changes(before: Pins, now: Pins) -> Iterator[str]:
-    if before.broadly_url != now.broadly_url:
+    if before.destination.profile is not now.destination.profile:
+        yield f"Taken over: BROADLY_PROFILE {now.destination.profile}, with its address."
+    elif before.destination != now.destination:
         yield "Taken over: the new BROADLY_URL."
     if before.rule is not now.rule:
         yield f"Taken over: SYNC_RULE {now.rule}; what closed before today is left to `backfill`."
     if before.fields != now.fields:
         yield "Taken over: the custom fields as they now are in Clio."
-    if (before.broadly_url, before.rule, before.fields) == (now.broadly_url, now.rule, now.fields):
+    if before == replace(now, account=before.account):
         yield "Nothing has changed: there was nothing to take over."

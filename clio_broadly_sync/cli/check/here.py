@@ -30,8 +30,8 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
     outcome_of,
 )
-from clio_broadly_sync.domain.model import Pins
-from clio_broadly_sync.domain.reasons import PAUSED
+from clio_broadly_sync.domain.model import Pins, Profile
+from clio_broadly_sync.domain.reasons import EXPORT_BY, PAUSED
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.store import integrity
@@ -285,7 +285,17 @@ _UNKNOWN: Final = (
 
 
 def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
-    """Yield whether Broadly's address answers and does not refuse the key."""
+    """Yield whether Broadly's address answers and does not refuse the key.
+
+    Where files are written, there is no address, and it is said what to do.
+    """
+    if settings.broadly_profile is Profile.CSV:
+        yield findings.ok(
+            "Broadly",
+            f"BROADLY_PROFILE is csv: nothing is sent by itself. {EXPORT_BY} writes a file for "
+            "Broadly's import.",
+        )
+        return
     about, host = "Broadly", _origin(settings.broadly_url)
     try:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())

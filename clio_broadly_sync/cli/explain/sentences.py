@@ -12,11 +12,12 @@ from datetime import date, datetime, timedelta, tzinfo
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
+from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy, Profile
 from clio_broadly_sync.domain.reasons import (
     ABOUT,
     FAULTS,
     OF_CONTACT,
+    TOLD,
     About,
     OfCause,
     Reason,
@@ -97,7 +98,7 @@ def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
 def _waits(closing: Closing, given: Given) -> str:
     if closing.reason is Reason.UNKNOWN_OUTCOME:
         return _in_doubt(closing, given)
-    if closing.resent:
+    if closing.resent and closing.reason not in TOLD:
         return (
             "Not handed over yet: a person sent it again on {changed}, and the next `sync` reads "
             "it again and decides."
@@ -248,7 +249,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "tries": closing.tries,
         "most": lifecycle.MAX_TRIES,
         "code": f" (its code: {last.answer})" if last is not None and last.answer else "",
-        "backfill": _backfill(closing.key.closed_on),
+        "backfill": _backfill(closing.key.closed_on, policy.profile),
     }
 
 
@@ -257,7 +258,8 @@ def left_to_backfill(closed_on: date | None) -> str:
     return f"To hand it over all the same: {_backfill(closed_on)}"
 
 
-def _backfill(on: date | None) -> str:
+def _backfill(on: date | None, profile: Profile = Profile.BATCH) -> str:
     """Return the command for just this close date; None: a person fills in the dates."""
     dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
-    return f"`{PROGRAM} backfill {dates}`."
+    file = " --csv FILE" if profile is Profile.CSV else ""
+    return f"`{PROGRAM} backfill {dates}{file}`."

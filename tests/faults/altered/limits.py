@@ -29,6 +29,15 @@ def file_bytes(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
+def small_files(clients: int) -> None:
+    """Let a file of `--csv` have no more clients than these, claimed by half as many at once."""
+    from clio_broadly_sync.cli import run
+    from clio_broadly_sync.sinks import csv_file
+
+    run.BATCH = csv_file.BATCH = clients // 2
+    csv_file.MOST_BYTES = csv_file.BATCH * csv_file.LONGEST_ROW + clients * 115
+
+
 def seconds_for_an_answer(most: float) -> None:
     """Let no request to either side take more seconds than this."""
     Transport.__init__.__kwdefaults__["whole_call"] = most  # type: ignore[misc]

@@ -3,7 +3,8 @@
 A request has three points: when nothing has been sent, when the server has acted and its answer is
 still unread, and when the answer has been read. A commit has two: before it and after it. The child
 writes the name of each point into a file. At the point whose number or name it was given, it kills
-itself, which nothing can catch.
+itself, which nothing can catch. With FILES in the environment, each step on the way of a file of
+`--csv` to its name has two more.
 """
 
 import http.client
@@ -15,6 +16,7 @@ from typing import Any
 
 FULL = 2
 """SQLite's number for the setting with which a transaction lasts at once."""
+_write = os.write
 SECONDS_FOR_AN_ANSWER = 30
 """How long to wait until an answer lies unread."""
 
@@ -42,7 +44,7 @@ class _Points:
     def reach(self, name: str) -> None:
         """Pass the point with this name, or be killed there."""
         self._number += 1
-        os.write(self._file, f"{name}\n".encode())
+        _write(self._file, f"{name}\n".encode())
         if self._kill_at in (str(self._number), name):
             os.kill(os.getpid(), self._kill_by)
 
@@ -52,6 +54,28 @@ def watch(path: str, *, kill_at: str) -> None:
     points = _Points(path, kill_at)
     _watch_requests(points)
     _watch_commits(points)
+    if "FILES" in os.environ:
+        _watch_files(points)
+
+
+def _watch_files(points: _Points) -> None:
+    """Let each step on the way of a file to its name be two points: before it and after it."""
+
+    def watched(name: str) -> Any:
+        step = getattr(os, name)
+
+        def stepping(*arguments: Any, **named: Any) -> Any:
+            if name == "open" and not arguments[1] & os.O_EXCL:
+                return step(*arguments, **named)
+            points.reach(f"{name}: undone")
+            done = step(*arguments, **named)
+            points.reach(f"{name}: done")
+            return done
+
+        return stepping
+
+    for name in ("open", "write", "fsync", "link", "unlink"):
+        setattr(os, name, watched(name))
 
 
 def _watch_requests(points: _Points) -> None:

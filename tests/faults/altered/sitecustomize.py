@@ -17,6 +17,10 @@ if "FILE_BYTES" in os.environ:
     import limits
 
     limits.file_bytes(int(os.environ["FILE_BYTES"]))
+if "SMALL_FILES" in os.environ:
+    import limits
+
+    limits.small_files(int(os.environ["SMALL_FILES"]))
 if "SECONDS_FOR_AN_ANSWER" in os.environ:
     import limits
 

@@ -16,6 +16,7 @@ from typing import Any
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.exports import Fate
 from clio_broadly_sync.domain.model import (
     Candidate,
     Closing,
@@ -29,7 +30,9 @@ from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import run
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import Push
+from clio_broadly_sync.sinks.csv_file import CsvFile
 from clio_broadly_sync.store import Store, database, leftovers
+from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.writer import Writer
 from clio_broadly_sync.transport.clock import Clock
@@ -141,10 +144,26 @@ def no_look() -> None:
     leftovers.look_beside = lambda path: None
 
 
+def file_never_made() -> None:
+    """Let everybody be given back whom a killed run had claimed for a file."""
+    Exports.fate = lambda self: Fate.NOT_MADE  # type: ignore[method-assign]
+
+
+def file_always_made() -> None:
+    """Let everybody count as sent whom a killed run had claimed for a file."""
+    Exports.fate = lambda self: Fate.MADE  # type: ignore[method-assign]
+
+
+def file_kept_for_a_day() -> None:
+    """Let a file be made however long ago its clients were read."""
+    CsvFile._check_age = lambda self: None  # type: ignore[method-assign]
+
+
 NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
-        no_fence, monotonic_only, noes_forgotten, no_look,
+        no_fence, monotonic_only, noes_forgotten, no_look, file_never_made, file_always_made,
+        file_kept_for_a_day,
     )
 }  # fmt: skip
