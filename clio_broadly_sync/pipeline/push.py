@@ -20,7 +20,6 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
     Approval,
-    Box,
     Candidate,
     Closing,
     Command,
@@ -34,9 +33,8 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.noes import READ_AT_ONCE, note_noes
 
-READ_AT_ONCE = 100
-"""One request asks for at most so many matters or contacts by id."""
 LOOK_AHEAD = 1000
 """At most so many closings are in memory at a time."""
 MAX_BUSY = timedelta(hours=1)
@@ -67,6 +65,8 @@ class Push:
         """What was claimed and has an answer, whose receipt comes when the push is over."""
         self._lost = False
         """Whether an answer was lost for good, so that no further POST begins."""
+        self._read_at_once = min(READ_AT_ONCE, context.read_at_once)
+        """So many matters or contacts are read by one request."""
         self._busy_since: datetime | None = None
         """Since when Broadly has been too busy to take anybody (aware UTC), if it is."""
 
@@ -108,7 +108,7 @@ class Push:
         context.progress.closings_due(due)
         self._candidates = self._read_contacts()
         self._queue, self._at_end, self._further = [], False, 0
-        while not self._lost and context.seconds_left() > 0 and (size := self._batch_size()) > 0:
+        while not self._lost and (size := self._batch_size()) > 0 and self._await_turn():
             self._fill_queue(size)
             if not self._queue:
                 return False
@@ -125,6 +125,19 @@ class Push:
         context = self._context
         most = rules.most_at_once(context.doubts, context.batch_size)
         return most if context.limit is None else min(most, context.limit - context.report.to_send)
+
+    def _await_turn(self) -> bool:
+        """Wait until the next POST may begin, before anybody is claimed for it.
+
+        Return whether the run has the time.
+        """
+        context = self._context
+        wait = context.sink.ready_in()
+        if wait >= context.seconds_left():
+            return False
+        if wait > 0:
+            context.wait(wait)
+        return True
 
     def _may_grow(self) -> bool:
         return not self._at_end and len(self._queue) < LOOK_AHEAD
@@ -149,7 +162,8 @@ class Push:
 
         Those that the second look speaks against are recorded and left out.
         """
-        for chunk, old in _chunks(self._context.store.ledger.lined_up(), self._old_matter):
+        closings = self._context.store.ledger.lined_up()
+        for chunk, old in _chunks(closings, self._old_matter, self._read_at_once):
             if not old:
                 yield from chunk
                 continue
@@ -181,11 +195,12 @@ class Push:
     def _read_contacts(self) -> Iterator[Candidate]:
         """Yield, in the same order, what may be sent by its matter and its contact."""
         context = self._context
-        for chunk, ids in _chunks(self._read_matters(), lambda closing: closing.contact_id):
+        closings = self._read_matters()
+        for chunk, ids in _chunks(closings, lambda c: c.contact_id, self._read_at_once):
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
-            _note_noes(context, ids, contacts)
+            note_noes(context.source, context.store.ledger.noes, context.fields, ids, contacts)
             kept, candidates = [], []
             for closing in chunk:
                 contact = contacts.get(closing.contact_id or 0)
@@ -330,11 +345,11 @@ class Push:
 
 
 def _chunks(
-    closings: Iterator[Closing], to_read: Callable[[Closing], int | None]
+    closings: Iterator[Closing], to_read: Callable[[Closing], int | None], at_once: int
 ) -> Iterator[tuple[list[Closing], set[int]]]:
     """Yield the closings in chunks, each with the ids of what is to be read for it.
 
-    These are no more than one request asks for. `to_read` returns the id for a closing; None where
+    These are `at_once` at most. `to_read` returns the id for a closing; None where
     nothing is to be read. No chunk is larger than what may be in memory.
     """
     chunk: list[Closing] = []
@@ -342,7 +357,7 @@ def _chunks(
     for closing in closings:
         id_ = to_read(closing)
         one_more = id_ is not None and id_ not in ids
-        if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= READ_AT_ONCE):
+        if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= at_once):
             yield chunk, ids
             chunk, ids = [], set()
         chunk.append(closing)
@@ -381,20 +396,3 @@ def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
     """
     waits_on = look.goes_on and before.reason in FAULTS
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
-
-
-def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
-    """Remember who of these contacts says no, before anything of this reading is claimed.
-
-    A no that would stop one of them, and that was read too long ago, is read again.
-    """
-    if context.fields.opt_out is None:
-        return
-    noes = context.store.ledger.noes
-    noes.note(ids, contacts, context.source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
-    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
-    for first in range(0, len(old), READ_AT_ONCE):
-        again = old[first : first + READ_AT_ONCE]
-        shown = context.source.contacts(again, context.fields)
-        noes.note(again, shown, context.source.asked_at())

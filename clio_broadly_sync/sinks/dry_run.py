@@ -13,5 +13,8 @@ class DryRun:
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
 
+    def ready_in(self) -> float:
+        return 0.0
+
     def close(self) -> list[Receipt]:
         return []
