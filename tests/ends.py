@@ -185,6 +185,9 @@ class Broadly(End):
         """The review requests of each POST of this run."""
         self.at_once = 500
         """How many items go in one POST at most."""
+        self.between = timedelta()
+        """How much time lies between two POSTs at least."""
+        self._posted_at = clock.now - timedelta(days=1)
 
     def begin(self) -> None:
         super().begin()
@@ -194,6 +197,9 @@ class Broadly(End):
     def matters(self) -> list[list[int]]:
         """Return the ids of the matters that each POST was about."""
         return [[request.key.matter_id for request in post] for post in self.posts]
+
+    def ready_in(self) -> float:
+        return max(0.0, (self._posted_at + self.between - self.clock.now).total_seconds())
 
     def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
         for first in range(0, len(batch), self.at_once):
@@ -210,6 +216,7 @@ class Broadly(End):
 
     def _post(self, requests: Sequence[ReviewRequest]) -> list[Receipt]:
         self.posts.append(list(requests))
+        self._posted_at = self.clock.now
         self._asked_for("post")
         answer = self.answers.pop(0) if self.answers else Outcome.ACCEPTED
         if isinstance(answer, Exception):

@@ -146,6 +146,7 @@ class Runs:
             token=lambda: "token",
             given_zone=UTC,
             overlap=timedelta(hours=1),
+            read_at_once=100,
             batch_size=50,
             limit=None,
             close_dates=(TODAY - timedelta(days=30), TODAY),

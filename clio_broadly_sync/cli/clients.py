@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Sink, Source
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.sinks.batches import RefusalGuard
+from clio_broadly_sync.sinks.batches import Receiver, RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
 from clio_broadly_sync.store import Store, TokenStore
@@ -54,7 +54,12 @@ class Clients:
         )
         """The requests to Clio, those of the sign-in included."""
         self.broadly = Transport(
-            "Broadly", patience=patience, stop=stop, waiting=waiting, clock=clock
+            "Broadly",
+            patience=patience,
+            stop=stop,
+            per_minute=settings.posts_per_minute,
+            waiting=waiting,
+            clock=clock,
         )
         """The requests to Broadly."""
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=our_clock)
@@ -90,15 +95,24 @@ class Clients:
             from clio_broadly_sync.sinks.csv_file import CsvFile
 
             return CsvFile(file)
-        if dry_run or self._settings.broadly_profile is Profile.CSV:
-            return DryRun()
-        receiver = Broadly(
+        is_csv = self._settings.broadly_profile is Profile.CSV
+        return DryRun() if dry_run or is_csv else RefusalGuard(self._receiver())
+
+    def _receiver(self) -> Receiver:
+        settings = self._settings
+        address, headers = settings.broadly_url, settings.broadly_headers()
+        if settings.broadly_profile is not Profile.WEBHOOK:
+            return Broadly(self.broadly, address, headers, dedupes=settings.broadly_dedupes)
+        from clio_broadly_sync.sinks.webhook import Webhook
+
+        return Webhook(
             self.broadly,
-            self._settings.broadly_url,
-            self._settings.broadly_headers(),
-            dedupes=self._settings.broadly_dedupes,
+            address,
+            headers,
+            secret=settings.broadly_webhook_secret,
+            fields=frozenset(settings.broadly_fields),
+            now=self._our_clock,
         )
-        return RefusalGuard(receiver)
 
     def use_token(self, token: str) -> None:
         """Let every source that is made from now on ask Clio with this token, just given by it."""

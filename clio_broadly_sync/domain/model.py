@@ -290,11 +290,17 @@ class ReviewRequest:
     company_name: str | None = None
     email: str | None = None
     phone: str | None = None
+    sample: str = ""
+    """What sets the id of a made-up client apart from every other; empty for a real one."""
+
+    @property
+    def is_sample(self) -> bool:
+        return bool(self.sample)
 
     @property
     def transaction_id(self) -> str:
-        """The closing's id at Broadly, the same for ever (source: `broadly-batch/1`, README)."""
-        return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}"
+        """The closing's id at Broadly, the same for ever (source: `broadly-batch/1`)."""
+        return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}{self.sample}"
 
 
 class Outcome(Enum):

@@ -31,6 +31,8 @@ class RunContext:
     """A walk begins so long before the watermark."""
     batch_size: int
     """A batch has at most so many closings."""
+    read_at_once: int
+    """At most so many matters or contacts are read at once, so that all of them can go in time."""
     limit: int | None
     """The run sends at most so many clients to Broadly; None where there is no limit."""
     close_dates: tuple[date, date]

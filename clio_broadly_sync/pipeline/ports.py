@@ -84,6 +84,10 @@ class Source(Definitions, Protocol):
 class Sink(Protocol):
     """Where review requests go."""
 
+    def ready_in(self) -> float:
+        """Return in how many seconds the next POST may begin, by the pace of its receiver."""
+        ...
+
     def send(
         self, batch: Sequence[ReviewRequest], seconds_left: Callable[[], float]
     ) -> Iterator[list[Receipt]]:

@@ -67,6 +67,8 @@ class Push:
         """What was claimed and has an answer, whose receipt comes when the push is over."""
         self._lost = False
         """Whether an answer was lost for good, so that no further POST begins."""
+        self._read_at_once = min(READ_AT_ONCE, context.read_at_once)
+        """So many matters or contacts are read by one request."""
         self._busy_since: datetime | None = None
         """Since when Broadly has been too busy to take anybody (aware UTC), if it is."""
 
@@ -109,7 +111,7 @@ class Push:
         context.progress.closings_due(due)
         self._candidates = self._read_contacts()
         self._queue, self._at_end, self._further = [], False, 0
-        while not self._lost and context.seconds_left() > 0 and (size := self._batch_size()) > 0:
+        while not self._lost and (size := self._batch_size()) > 0 and self._await_turn():
             self._fill_queue(size)
             if not self._queue:
                 return False
@@ -130,6 +132,19 @@ class Push:
         context = self._context
         most = rules.most_at_once(context.doubts, context.batch_size)
         return most if context.limit is None else min(most, context.limit - context.report.to_send)
+
+    def _await_turn(self) -> bool:
+        """Wait until the next POST may begin, before anybody is claimed for it.
+
+        Return whether the run has the time.
+        """
+        context = self._context
+        wait = context.sink.ready_in()
+        if wait >= context.seconds_left():
+            return False
+        if wait > 0:
+            context.wait(wait)
+        return True
 
     def _may_grow(self) -> bool:
         return not self._at_end and len(self._queue) < LOOK_AHEAD
@@ -154,7 +169,8 @@ class Push:
 
         Those that the second look speaks against are recorded and left out.
         """
-        for chunk, old in _chunks(self._context.store.ledger.lined_up(), self._old_matter):
+        closings = self._context.store.ledger.lined_up()
+        for chunk, old in _chunks(closings, self._old_matter, self._read_at_once):
             if not old:
                 yield from chunk
                 continue
@@ -184,7 +200,8 @@ class Push:
     def _read_contacts(self) -> Iterator[Candidate]:
         """Yield, in the same order, what may be sent by its matter and its contact."""
         context = self._context
-        for chunk, ids in _chunks(self._read_matters(), lambda: attrgetter("contact_id")):
+        closings, at_once = self._read_matters(), self._read_at_once
+        for chunk, ids in _chunks(closings, lambda: attrgetter("contact_id"), at_once):
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
@@ -345,12 +362,14 @@ class Push:
 
 
 def _chunks(
-    closings: Iterator[Closing], reading: Callable[[], Callable[[Closing], int | None]]
+    closings: Iterator[Closing],
+    reading: Callable[[], Callable[[Closing], int | None]],
+    at_once: int,
 ) -> Iterator[tuple[list[Closing], set[int]]]:
     """Yield the closings in chunks, each with the ids of what is to be read for it.
 
-    These are no more than one request asks for. What `reading` returns for a chunk gives the id for
-    a closing; None where nothing is to be read. No chunk is larger than what may be in memory.
+    These are `at_once` at most. What `reading` returns for a chunk gives the id for a closing; None
+    where nothing is to be read. No chunk is larger than what may be in memory.
     """
     chunk: list[Closing] = []
     ids: set[int] = set()
@@ -358,7 +377,7 @@ def _chunks(
     for closing in closings:
         id_ = to_read(closing)
         one_more = id_ is not None and id_ not in ids
-        if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= READ_AT_ONCE):
+        if len(chunk) >= LOOK_AHEAD or (one_more and len(ids) >= at_once):
             yield chunk, ids
             chunk, ids, to_read = [], set(), reading()
         chunk.append(closing)

@@ -75,6 +75,7 @@ _AN_URL = (
 )
 _ALONE = "pasted alone, without blanks, line breaks or accents"
 _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
+WEBHOOK_PER_MINUTE: Final = 60
 _CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
 _NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
 _WITHOUT_ONE = (
@@ -143,6 +144,18 @@ class Settings:
 
     ping_url: str | None = _setting(as_url, _AN_URL, None, shown=False)
     log_format: Literal["text", "json"] = _setting(one_of("text", "json"), "text or json", "text")
+
+    @property
+    def clients_at_once(self) -> int:
+        """How many clients are claimed together: with `webhook` one, so that a kill leaves one."""
+        return 1 if self.broadly_profile is Profile.WEBHOOK else self.broadly_batch_size
+
+    @property
+    def posts_per_minute(self) -> int | None:
+        """How many POSTs to Broadly may begin in a minute; None where there is no limit."""
+        if self.broadly_per_minute is None and self.broadly_profile is Profile.WEBHOOK:
+            return WEBHOOK_PER_MINUTE
+        return self.broadly_per_minute
 
     def broadly_headers(self) -> dict[str, str]:
         """Return the header that signs in to Broadly, with the key in it; none without a key."""

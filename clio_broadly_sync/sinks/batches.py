@@ -1,6 +1,6 @@
 """What one POST to a receiver may have done, and refusals that may not be about the items.
 
-No field name and no status of Broadly is known here: those are in `sinks/broadly.py` alone.
+No field name and no status of a receiver is known here: those are in its own module alone.
 """
 
 import uuid
@@ -76,6 +76,10 @@ class Receiver(Protocol):
     def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
         """Send a batch, as a `Sink` does; yield what came of each POST."""
 
+    def ready_in(self) -> float:
+        """Return in how many seconds the next POST may begin."""
+        ...
+
 
 class RefusalGuard:
     """A `Sink` that withholds the refusals of a receiver until it has accepted something.
@@ -87,6 +91,10 @@ class RefusalGuard:
         self._receiver = receiver
         self._accepted = False
         self._withheld: list[Receipt] = []
+
+    def ready_in(self) -> float:
+        """Return in how many seconds the next POST may begin."""
+        return self._receiver.ready_in()
 
     def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[list[Receipt]]:
         """Send a batch; yield the receipts of each POST (see `Sink`).

@@ -1,6 +1,7 @@
 """Broadly's side: every key name, header and meaning of a status of `broadly-batch/1`.
 
-That is this project's own profile of "post customers in batches"; its source is the README. A batch
+That is this project's own profile of "post customers in batches"; its source is
+`docs/where-it-can-send.md`. A batch
 may take several POSTs: a refusal is narrowed down until what is bad stands alone, whether or not it
 names items. Receipts are yielded POST by POST, and the next POST begins only when the caller asks
 for more.
@@ -8,7 +9,6 @@ for more.
 
 import json
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
@@ -20,14 +20,11 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
     because,
 )
-from clio_broadly_sync.domain.model import Key, Outcome, Receipt, ReviewRequest
+from clio_broadly_sync.domain.model import Key, Outcome, Receipt
 from clio_broadly_sync.sinks.batches import Batch, Posted, SecondsLeft, StillRunningError, SubBatch
+from clio_broadly_sync.sinks.customers import SOURCE, customer, external_id
 from clio_broadly_sync.transport.client import Answer, Transport, read_json
 from clio_broadly_sync.transport.failures import unreadable
-
-SOURCE: Final = "clio"
-MAX_NAME: Final = 255
-"""A name has at most so many characters (source: `broadly-batch/1`)."""
 
 _JSON: Final = {"Content-Type": "application/json"}
 _ABOUT_ITEMS: Final = frozenset({400, 413, 422})
@@ -41,9 +38,6 @@ _OUTCOMES: Final = {
     "rejected": Outcome.REJECTED,
     "retry": Outcome.RETRY,
 }
-
-_category = unicodedata.category
-_UNPRINTABLE: Final = ("Cc", "Cs")
 
 
 class Broadly:
@@ -62,6 +56,10 @@ class Broadly:
         self._headers = dict(headers)
         self._dedupes = dedupes
         self._max_items: int | None = None
+
+    def ready_in(self) -> float:
+        """Return in how many seconds the next POST may begin."""
+        return self._transport.ready_in()
 
     def send(self, batch: Batch, seconds_left: SecondsLeft) -> Iterator[Posted]:
         """Send a batch; yield what came of each POST, also receipts with an unknown outcome.
@@ -189,38 +187,10 @@ def _waiting(error: SyncError) -> SyncError:
 
 
 def _body(requests: Batch) -> bytes:
-    customers = [_customer(request) for request in requests]
+    customers = [
+        {key: value for key, value in customer(request).items() if value} for request in requests
+    ]
     return json.dumps({"source": SOURCE, "customers": customers}, ensure_ascii=False).encode()
-
-
-def _customer(request: ReviewRequest) -> dict[str, str]:
-    item = {
-        "externalId": external_id(request),
-        "transactionId": request.transaction_id,
-        "transactionDate": request.transaction_date.isoformat(),
-        "firstName": name_of(request.first_name),
-        "lastName": name_of(request.last_name),
-        "companyName": name_of(request.company_name),
-        "email": request.email,
-        "phone": request.phone,
-    }
-    return {key: value for key, value in item.items() if value}
-
-
-def external_id(request: ReviewRequest) -> str:
-    """Return the client's id at Broadly, the same for ever (source: `broadly-batch/1`)."""
-    return f"clio:contact:{request.contact_id}"
-
-
-def name_of(text: str | None) -> str:
-    """Return a name trimmed, in normal form C, and no longer than `MAX_NAME`.
-
-    Control characters and halves of a surrogate pair are removed.
-    """
-    kept = text or ""
-    if not kept.isprintable():
-        kept = "".join(c for c in kept if _category(c) not in _UNPRINTABLE)
-    return unicodedata.normalize("NFC", kept).strip()[:MAX_NAME].strip()
 
 
 def _read(answer: Answer, requests: Batch) -> list[Receipt]:

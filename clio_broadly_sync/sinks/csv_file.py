@@ -13,7 +13,7 @@ from clio_broadly_sync.domain.errors import TooLateError
 from clio_broadly_sync.domain.exports import BATCH
 from clio_broadly_sync.domain.model import Outcome, Receipt, ReviewRequest
 from clio_broadly_sync.domain.rules import FORMULA
-from clio_broadly_sync.sinks.broadly import external_id, name_of
+from clio_broadly_sync.sinks.customers import external_id, name_of
 
 COLUMNS: Final = (
     "First Name",
@@ -71,6 +71,10 @@ class CsvFile:
         """The bytes of the open file; 0 where none is open."""
         self._left: SecondsLeft = _always
         """It returns for how long what was read first may still be sent."""
+
+    def ready_in(self) -> float:
+        """Return that a file can be written at once."""
+        return 0.0
 
     def send(
         self, batch: Sequence[ReviewRequest], seconds_left: SecondsLeft

@@ -13,6 +13,9 @@ class DryRun:
     ) -> Iterator[list[Receipt]]:
         yield [Receipt(request.key, Outcome.ACCEPTED) for request in batch]
 
+    def ready_in(self) -> float:
+        return 0.0
+
     def flush(self) -> Iterator[list[Receipt]]:
         yield from ()
 

@@ -68,8 +68,9 @@ class Transport:
     `peer` is how a sentence names that side. `patience` returns the seconds that may still be spent
     on waiting; as long as answers come, a wait may in any case last until `grace` seconds after the
     last answer. Once `stop` has noted a signal, waits end and no request begins. One request may
-    take at most `whole_call` seconds. `waiting` is called before each wait, with what is waited for
-    and how many seconds. `sleep` and `clock` are arguments so that tests wait for nothing.
+    take at most `whole_call` seconds, and at most `per_minute` begin in a minute. `waiting` is
+    called before each wait, with what is waited for and how many seconds. `sleep` and `clock` are
+    arguments so that tests wait for nothing.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Transport:
         stop: Stop,
         grace: float = 0.0,
         whole_call: float = WHOLE_CALL_SECONDS,
+        per_minute: int | None = None,
         waiting: Callable[[str, float], object] = lambda what, seconds: None,
         sleep: Callable[[float], None] | None = None,
         clock: Clock | None = None,
@@ -104,11 +106,15 @@ class Transport:
         """When the last request began, by `clock`."""
         self._session = open_session()
         self._ways: dict[str, tuple[Mapping[str, str], str | bool]] = {}
-        self._rate_limit = RateLimit(self.clock)
+        self._rate_limit = RateLimit(self.clock, per_minute)
 
     def close(self) -> None:
         """Close the connections that were kept open."""
         self._session.close()
+
+    def ready_in(self) -> float:
+        """Return in how many seconds the next request may begin, by rate limit and pace."""
+        return max(0.0, self._rate_limit.seconds())
 
     def wait(self, seconds: float) -> None:
         """Sleep as long as the other side wants it, and count the seconds as waited."""

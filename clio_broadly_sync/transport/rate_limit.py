@@ -1,5 +1,7 @@
 """When the next request may begin, so that the other side's rate limit is never exceeded.
 
+That is its own limit, which its answers tell, and a pace, which the settings may name.
+
 The headers `X-RateLimit-Remaining` and `X-RateLimit-Reset` say it. Source: Clio's rate limit guide,
 where so many requests (`X-RateLimit-Limit`) are allowed in a window, and the next window begins at
 `Reset`, in seconds since 1970.
@@ -15,11 +17,16 @@ from datetime import datetime
 class RateLimit:
     """What is left of the window, counted on from the last answer that said it.
 
-    `monotonic` returns seconds by a clock that is never set.
+    `monotonic` returns seconds by a clock that is never set. At most so many requests begin
+    `per_minute`, evenly; None where there is no such limit.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], per_minute: int | None = None) -> None:
         self._monotonic = monotonic
+        self._between = 60 / per_minute if per_minute else 0.0
+        """At least so many seconds lie between two requests."""
+        self._began = -math.inf
+        """When the last request began."""
         self._remaining: int | None = None
         self._reset = 0
         self._ahead = -math.inf
@@ -27,6 +34,9 @@ class RateLimit:
 
     def seconds(self) -> float:
         """Return how many seconds to wait before the next request."""
+        return max(self._of_window(), self._began + self._between - self._monotonic())
+
+    def _of_window(self) -> float:
         if self._remaining is None or self._remaining > 0:
             return 0.0
         # It is one second more, because `Reset` is in whole seconds.
@@ -34,6 +44,7 @@ class RateLimit:
 
     def count_request(self) -> None:
         """Count a request when it begins, because its answer may be lost."""
+        self._began = self._monotonic()
         if self._remaining is None or self._remaining > 0:
             self._remaining = self._remaining and self._remaining - 1
         else:

@@ -65,6 +65,7 @@ def transport(
     patience: float = 1000.0,
     stop: Stop | None = None,
     whole_call: float = 60.0,
+    per_minute: int | None = None,
 ) -> Transport:
     """Return a transport whose waits take no time."""
     clock = clock or Clock()
@@ -73,6 +74,7 @@ def transport(
         patience=lambda: patience,
         stop=stop or Stop(),
         whole_call=whole_call,
+        per_minute=per_minute,
         sleep=clock.sleep,
         clock=clock.steady,
     )

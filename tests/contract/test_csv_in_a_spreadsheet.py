@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from test_csv_file import NAMES, Export, request
 
-from clio_broadly_sync.sinks.broadly import name_of
+from clio_broadly_sync.sinks.customers import name_of
 
 OFFICE = shutil.which("soffice")
 TEXT, STANDARD = 2, 1

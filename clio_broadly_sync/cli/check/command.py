@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from clio_broadly_sync.cli import app, findings, output
-from clio_broadly_sync.cli.check import clio, here
+from clio_broadly_sync.cli.check import clio, here, sample
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options, common, json_option
@@ -41,18 +41,27 @@ than the grace of `cli/clients.py` allows."""
     is_flag=True,
     help="Take over a changed Broadly address, rule or custom field.",
 )
+@click.option(
+    "--send-sample",
+    is_flag=True,
+    help="Do nothing but send Broadly one made-up client.",
+)
+@click.option("--yes", is_flag=True, help="Send it without asking.")
 @json_option
 @common
-def check(options: Options, accept: bool, as_json: bool) -> None:
+def check(options: Options, accept: bool, send_sample: bool, yes: bool, as_json: bool) -> None:
     """Look whether everything is in order, from the settings to cron; hand over nobody.
 
     Nothing is changed without --accept. The exit code is that of the worst that was found.
 
     Example: clio-broadly-sync check
     """
+    if accept and send_sample:
+        raise click.UsageError("--accept and --send-sample do not go together: first the one.")
 
     def find(call: app.Call) -> Iterator[Finding]:
-        return findings.judged(_Check(options, call.stop, accept=accept).findings(), call)
+        looks = _Check(options, call.stop, accept=accept)
+        return findings.judged(looks.sample(yes=yes) if send_sample else looks.findings(), call)
 
     app.carry_out(find, findings.line, findings.object_of, as_json=as_json)
 
@@ -92,6 +101,16 @@ class _Check:
             yield here.outbox(known.status)
         else:
             yield findings.untested("last run", "the state comes first.")
+
+    def sample(self, *, yes: bool) -> Iterator[Finding]:
+        """Send Broadly a made-up client, and yield what came of it; record nothing."""
+        try:
+            settings = app.read_settings(self._options)
+        except ConfigError as error:
+            yield from findings.failures("settings", error)
+            return
+        clients = self._connected(settings)
+        yield from sample.findings_of(settings, clients, self._stop, yes=yes)
 
     def _clio(self, settings: Settings, known: Known | None) -> Iterator[Finding]:
         clients = self._connected(settings)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from clio_broadly_sync.cli import app, findings, output, status
 from clio_broadly_sync.cli.findings import Finding
@@ -34,6 +33,7 @@ from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.domain.reasons import EXPORT_BY, PAUSED
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
+from clio_broadly_sync.settings.values import host_of
 from clio_broadly_sync.store import integrity
 from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.integrity import Flaw
@@ -287,16 +287,24 @@ _UNKNOWN: Final = (
 def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
     """Yield whether Broadly's address answers and does not refuse the key.
 
-    Where files are written, there is no address, and it is said what to do.
+    Nothing goes to a webhook, for which each request is an event. Where files are written, there is
+    no address, and it is said what to do.
     """
+    about, host = "Broadly", host_of(settings.broadly_url)
     if settings.broadly_profile is Profile.CSV:
         yield findings.ok(
-            "Broadly",
+            about,
             f"BROADLY_PROFILE is csv: nothing is sent by itself. {EXPORT_BY} writes a file for "
             "Broadly's import.",
         )
         return
-    about, host = "Broadly", _origin(settings.broadly_url)
+    if settings.broadly_profile is Profile.WEBHOOK:
+        yield findings.ok(
+            about,
+            f"{host} gets a POST for each client; nothing was sent there now, because any request "
+            "may start the automation. `check --send-sample` sends a made-up client.",
+        )
+        return
     try:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())
     except DeniedError as error:
@@ -318,7 +326,7 @@ def ping(settings: Settings, stop: Stop) -> Finding:
         return findings.ok(
             about, "PING_URL is not set: if cron itself stops one day, nobody is told."
         )
-    host = _origin(settings.ping_url)
+    host = host_of(settings.ping_url)
     error = _unreached(transport_to_monitor(stop), host)
     if error is None:
         return findings.ok(
@@ -366,9 +374,3 @@ def _unreached(transport: "Transport", host: str) -> SyncError | None:
     except SyncError as error:
         return None if isinstance(error, UnavailableError) and error.answered else error
     return None
-
-
-def _origin(url: str) -> str:
-    """Return scheme and host of an address, without the parts that may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
