@@ -5,7 +5,7 @@ more than that is in memory, and what is sent to Broadly was read just before. W
 whether anybody may go at all, is decided in `pipeline/run.py`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import attrgetter
@@ -29,12 +29,12 @@ from clio_broadly_sync.domain.model import (
     Due,
     FieldIds,
     Key,
-    Matter,
     Outcome,
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.matters_again import as_kept, decided_again
 from clio_broadly_sync.pipeline.noes import READ_AT_ONCE, note_noes
 
 LOOK_AHEAD = 1000
@@ -192,8 +192,8 @@ class Push:
         context = self._context
         context.check_fields(rules.FRESH)
         matters = context.source.matters(ids, context.fields)
-        looks = _decided_again(context, closings, matters)
-        context.record_decisions([(old, _as_kept(old, look)) for old, look in looks.items()])
+        looks = decided_again(context, closings, matters)
+        context.record_decisions([(old, as_kept(old, look)) for old, look in looks.items()])
         context.progress.closings_done(sum(not look.goes_on for look in looks.values()))
         return looks
 
@@ -385,34 +385,3 @@ def _chunks(
             ids.add(id_)
     if chunk:
         yield chunk, ids
-
-
-def _decided_again(
-    context: RunContext, closings: Sequence[Closing], matters: Mapping[int, Matter]
-) -> dict[Closing, lifecycle.MatterRead]:
-    """Decide again on these closings by their matters.
-
-    One that would move to a date which is a closing already is no closing any more.
-    """
-    at = context.at()
-    looks: dict[Closing, lifecycle.MatterRead] = {}
-    taken = {c.key for several in context.store.ledger.known(matters).values() for c in several}
-    for closing in closings:
-        matter = matters.get(closing.key.matter_id)
-        look = lifecycle.gone(closing)
-        if matter is not None:
-            look = lifecycle.matter_read(closing, matter, context.policy, at, again=True)
-        if look.closing.key != closing.key and look.closing.key in taken:
-            look = lifecycle.gone(closing)
-        taken.add(look.closing.key)
-        looks[closing] = look
-    return looks
-
-
-def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
-    """Return the closing as the second look at its matter is recorded.
-
-    A fault of its contact was not looked at yet, so its waiting time does not begin anew.
-    """
-    waits_on = look.goes_on and before.reason in FAULTS
-    return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
