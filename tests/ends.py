@@ -10,10 +10,10 @@ from datetime import date, datetime, timedelta
 
 from factories import NOW
 
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.domain.model import (
-    Account,
     Box,
     Contact,
     CustomField,

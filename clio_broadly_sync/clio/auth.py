@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from clio_broadly_sync.clio import refusals
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import (
     LOGIN,
     Cause,
@@ -25,7 +26,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
     because,
 )
-from clio_broadly_sync.domain.model import Grant, Secret
+from clio_broadly_sync.domain.model import Secret
 from clio_broadly_sync.transport.client import Answer, Transport
 from clio_broadly_sync.transport.signals import Stop
 

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.clio.contact_points import contact_points
 from clio_broadly_sync.clio.time_zones import zone_name
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because
-from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Box, Contact, CustomField, Matter
 
 USER_FIELDS: Final = "id,name,time_zone"
 ACCOUNT_FIELDS: Final = f"{USER_FIELDS},account{{id,name}}"

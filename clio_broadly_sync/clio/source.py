@@ -13,7 +13,8 @@ from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
 from clio_broadly_sync.clio.refusals import InvalidFieldsError
 from clio_broadly_sync.clio.time_zones import country_of
-from clio_broadly_sync.domain.model import Account, Contact, CustomField, FieldIds, Matter, Page
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.model import Contact, CustomField, FieldIds, Matter, Page
 
 MATTERS: Final = "matters.json"
 CONTACTS: Final = "contacts.json"

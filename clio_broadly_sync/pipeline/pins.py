@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain import checkboxes, rules
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.pipeline.ports import Definitions
 
 log = logging.getLogger("clio_broadly_sync.pins")

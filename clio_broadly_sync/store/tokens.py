@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.leftovers import look_beside
 from clio_broadly_sync.store.rows import among

@@ -16,6 +16,7 @@ from clio_broadly_sync.clio import api
 from clio_broadly_sync.clio.api import MAX_PAGES_WITHOUT_PROGRESS, Api
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import (
     ConfigError,
     DeniedError,
@@ -23,7 +24,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import Account, Box, CustomField, FieldIds, Matter
+from clio_broadly_sync.domain.model import Box, CustomField, FieldIds, Matter
 from clio_broadly_sync.sandbox import Firm
 
 BASE = "https://app.clio.example"

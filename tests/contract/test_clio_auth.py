@@ -12,6 +12,7 @@ from parts import NOW, Clock, transport
 from rig import Sandbox
 
 from clio_broadly_sync.clio.auth import App, GivenToken, LoginToken, OAuth
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import (
     BusyError,
     ConfigError,
@@ -21,7 +22,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import Grant, Secret
+from clio_broadly_sync.domain.model import Secret
 from clio_broadly_sync.transport.signals import Stop
 
 BASE = "https://app.clio.com"

@@ -13,8 +13,9 @@ import pytest
 from factories import NOW, PINS, make_closing, start
 from ledgers import hand_over
 
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.model import Grant, Key
+from clio_broadly_sync.domain.model import Key
 from clio_broadly_sync.store import Store, TokenStore, database, locked, look_beside
 from clio_broadly_sync.store.state import half_restored
 

@@ -17,8 +17,8 @@ import pytest
 from factories import start
 from parts import NOW
 
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import BusyError, StorageError
-from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.store import tokens as module
 
@@ -157,7 +157,7 @@ def _spelt(grant: Grant) -> str:
 def _in_a_child(state: Path, statement: str) -> str:
     program = (
         "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
-        "from clio_broadly_sync.domain.model import Grant\n"
+        "from clio_broadly_sync.domain.account import Grant\n"
         "from clio_broadly_sync.store import TokenStore\n"
         f"sign_in = TokenStore(Path({str(state)!r}))\n{statement}\n"
     )

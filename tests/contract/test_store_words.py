@@ -13,8 +13,8 @@ from factories import NOW
 from planting import sql
 from test_store_integrity import BROKEN, flaws
 
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.domain.errors import BusyError, StorageError
-from clio_broadly_sync.domain.model import Grant
 from clio_broadly_sync.store import Store, TokenStore, database, integrity, locked
 from clio_broadly_sync.store import tokens as module
 

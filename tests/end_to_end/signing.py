@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import requests
 from world import Child, World
 
-from clio_broadly_sync.domain.model import Grant
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.store import TokenStore
 
 NO_BROWSER = {"BROWSER": "true"}

@@ -16,7 +16,7 @@ from rig import faults
 from terminal import on_terminal
 from world import Ran, World, on_post
 
-from clio_broadly_sync.domain.model import Grant
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.store import TokenStore, locked
 
 

@@ -15,7 +15,7 @@ from rig import faults
 from transcripts import HOUR, settled, stand_still
 from world import MakeWorld, World
 
-from clio_broadly_sync.domain.model import Grant
+from clio_broadly_sync.domain.account import Grant
 from clio_broadly_sync.sandbox.firm import Definitions
 from clio_broadly_sync.store import TokenStore
 

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import NOW
 
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import CustomField, FieldIds, Pins, SyncRule
 from clio_broadly_sync.pipeline import pins
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", "checkbox", False)

@@ -15,6 +15,7 @@ from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.clio.records import Sample
 from clio_broadly_sync.domain import checkboxes
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import Checkbox
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
@@ -26,7 +27,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     shown,
 )
-from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins
+from clio_broadly_sync.domain.model import CustomField, FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 
