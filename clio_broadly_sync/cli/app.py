@@ -194,6 +194,8 @@ def wanted(settings: Settings) -> pins.Wanted:
         rule=settings.sync_rule,
         opt_out_name=settings.sync_opt_out_field,
         opt_in_name=settings.sync_opt_in_field,
+        text_name=settings.sync_text_field,
+        untouched=settings.sync_opt_in_untouched,
     )
 
 
@@ -214,6 +216,9 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
         companies=settings.sync_companies,
         fields=frozenset(settings.broadly_fields),
         dedupes=settings.broadly_dedupes,
+        untouched=settings.sync_opt_in_untouched,
+        text_box=settings.sync_text_field is not None,
+        since_run=store.since_run,
     )
 
 

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
+from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.reasons import Reason, State
 
 MAX_ID: Final = 2**63 - 1
@@ -85,18 +86,21 @@ class Box(Enum):
 
     CHECKED = "checked"
     UNCHECKED = "unchecked"
-    """It is unchecked, or nobody ever touched it."""
+    UNTOUCHED = "untouched"
+    """Nobody ever checked or unchecked it."""
     UNREADABLE = "unreadable"
     """It does not say clearly what it is, and is never taken for unchecked."""
 
 
 class FieldIds(NamedTuple):
-    """The definition ids of the two checkboxes; None for one that no run reads."""
+    """The definition ids of the checkboxes; None for one that no run reads."""
 
     opt_out: int | None
     """The id of the contact's checkbox."""
     opt_in: int | None
     """The id of the matter's checkbox."""
+    text: int | None = None
+    """The id of the contact's checkbox that allows text messages."""
 
 
 class CustomField(NamedTuple):
@@ -151,6 +155,8 @@ class Contact:
     """Which of the two (`email`, `phone`) Clio shows although it cannot be used."""
     opted_out: Box = Box.UNCHECKED
     """The contact's checkbox."""
+    texts: Box = Box.UNCHECKED
+    """The contact's checkbox that allows text messages."""
     readable: bool = True
     """False where a part could not be read."""
 
@@ -212,6 +218,8 @@ class Closing(NamedTuple):
     cause: str | None = None
     """What stands behind the reason: one of the causes in `domain/reasons.py`, or, of an unknown
     outcome and of a try that broke off, what became of it (`errors.Cause`)."""
+    channels: Channels | None = None
+    """What was sent when it was last claimed; None where it never was, or nobody noted it."""
     number: int = 0
     """The number of its row in the ledger; 0 where it is not in the ledger yet."""
 
@@ -289,6 +297,13 @@ class ReviewRequest:
         """The closing's id at Broadly, the same for ever (source: `broadly-batch/1`, README)."""
         return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}"
 
+    @property
+    def channels(self) -> Channels:
+        """By what the client can be reached."""
+        if self.email is None:
+            return Channels.PHONE
+        return Channels.EMAIL if self.phone is None else Channels.BOTH
+
 
 class Outcome(Enum):
     """What Broadly did with one review request."""
@@ -338,6 +353,7 @@ class Pins:
     broadly_url: str
     rule: SyncRule
     fields: FieldIds
+    untouched: Untouched = Untouched.SKIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,3 +378,9 @@ class Policy:
     """The names, of those in `BROADLY_FIELDS`, that may be sent to Broadly."""
     dedupes: bool
     """Whether Broadly refuses for ever a transactionId that it has accepted."""
+    untouched: Untouched = Untouched.SKIP
+    """What becomes of a closing whose matter's box nobody has touched."""
+    text_box: bool = False
+    """Whether a phone number is sent only where the contact's box allows text messages."""
+    since_run: int = 0
+    """The first run that decided by these rules; they leave alone what was skipped before it."""

@@ -33,6 +33,7 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.requests import request_for
 from clio_broadly_sync.pipeline.context import RunContext
 
 READ_AT_ONCE = 100
@@ -174,7 +175,9 @@ class Push:
         context.check_fields(rules.FRESH)
         matters = context.source.matters(ids, context.fields)
         looks = _decided_again(context, closings, matters)
-        context.record_decisions([(old, _as_kept(old, look)) for old, look in looks.items()])
+        policy, now = context.policy, context.source.now()
+        kept = [(old, lifecycle.as_kept(old, look, policy, now)) for old, look in looks.items()]
+        context.record_decisions(kept)
         context.progress.closings_done(sum(not look.goes_on for look in looks.values()))
         return looks
 
@@ -193,7 +196,7 @@ class Push:
                 if refused is not None:
                     kept.append((closing, refused))
                 elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
-                    request = lifecycle.request_for(closing, contact, context.policy, at.today)
+                    request = request_for(closing, contact, context.policy, at.today)
                     read_at = min(closing.read_at, at.now)
                     candidates.append(Candidate(closing, contact, request, read_at))
             context.record_decisions(kept)
@@ -374,15 +377,6 @@ def _decided_again(
     return looks
 
 
-def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
-    """Return the closing as the second look at its matter is recorded.
-
-    A fault of its contact was not looked at yet, so its waiting time does not begin anew.
-    """
-    waits_on = look.goes_on and before.reason in FAULTS
-    return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
-
-
 def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
     """Remember who of these contacts says no, before anything of this reading is claimed.
 
@@ -392,7 +386,8 @@ def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int,
         return
     noes = context.store.ledger.noes
     noes.note(ids, contacts, context.source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
+    no_noes = (Box.UNCHECKED, Box.UNTOUCHED)
+    yes = [contact for contact in contacts.values() if contact.opted_out in no_noes]
     old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
     for first in range(0, len(old), READ_AT_ONCE):
         again = old[first : first + READ_AT_ONCE]

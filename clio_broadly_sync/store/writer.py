@@ -77,13 +77,16 @@ class Writer:
             _change(connection, _changing(columns), several)
 
     def claim(
-        self, connection: sqlite3.Connection, closings: Sequence[Closing], batch: int, at: datetime
+        self, connection: sqlite3.Connection, closings: Sequence[Closing], at: datetime
     ) -> None:
-        """Write that these closings are being sent, as one batch of this run."""
+        """Write that these closings, as they are now, are being sent."""
         claimed = [self._own(at, None) for _ in closings]
         for values, closing in zip(claimed, closings, strict=True):
-            values["number"], values["batch"] = closing.number, batch
-            values["read_at"] = rows.seconds(closing.read_at)
+            values["number"], values["batch"] = closing.number, closing.batch
+            values["read_at"], values["channels"] = (
+                rows.seconds(closing.read_at),
+                str(closing.channels),
+            )
         _change(connection, _CLAIM, claimed)
 
     def accept(
@@ -131,7 +134,7 @@ def _changing(columns: tuple[str, ...], fixed: str = "") -> str:
 
 
 _CLAIM: Final = _changing(
-    ("read_at", "batch"),
+    ("read_at", "batch", "channels"),
     f", state = '{State.SENDING.value}', reason = NULL, cause = NULL, "
     "claimed_at = :changed_at, claimed_in_run = :changed_in_run",
 )

@@ -109,13 +109,13 @@ def test_id_that_is_a_string(world: World) -> None:
 
 
 def test_close_dates_that_are_none(world: World) -> None:
-    """They wait for a person; an empty one is a decision; nobody's date is made up."""
+    """They wait for a person, and so does an empty one; nobody's date is made up."""
     told: dict[int, tuple[str, str | None]] = {}
     today = world.day().isoformat()
     for value in ("2026-02-29", f"{today}T00:00:00Z", f"{today} ", f" {today}", "29.02.2024", 0):
         told[_closed(world, value)] = WAITS
     told[_closed(world, MISSING)] = WAITS
-    told[_closed(world, "")] = told[_closed(world, None)] = ("skip", "no_close_date")
+    told[_closed(world, "")] = told[_closed(world, None)] = ("wait", "no_close_date")
     told[_closed(world, "2024-02-29")] = ("skip", "closed_before_start")
     told[_closed(world, "0001-01-01")] = ("skip", "closed_before_start")
     told[_closed(world, "9999-12-31")] = SEND

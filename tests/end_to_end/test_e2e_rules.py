@@ -97,7 +97,6 @@ def test_every_reason_of_the_matter(world: World) -> None:
     day = world.day
     matters = {
         world.matter(None): "no_client",
-        world.closing(on=None).matter: "no_close_date",
         world.closing(on=day(1)).matter: "closed_before_start",
         world.closing(on=day(31)).matter: "closed_before_start",
         world.closing(thank_you=False).matter: "not_opted_in",
@@ -108,7 +107,7 @@ def test_every_reason_of_the_matter(world: World) -> None:
     assert "contacts" not in world.paths, "no contact is read for what its matter has settled"
     assert ran.decisions == {id_: ("skip", reason) for id_, reason in matters.items()}
     assert ran.json["skipped"] == {
-        "no_client": 1, "no_close_date": 1, "closed_before_start": 2, "not_opted_in": 2,
+        "no_client": 1, "closed_before_start": 2, "not_opted_in": 2,
     }  # fmt: skip
     assert (ran.code, ran.json["to_send"], world.posts) == (0, 0, [])
     assert {id_: row[2:] for id_, row in world.ledger().items()} == {
@@ -196,12 +195,31 @@ def test_future_close_date_is_taken_as_today(world: World) -> None:
 
 
 def test_missing_close_date_typed_later(world: World) -> None:
-    """A closing without a date is skipped until there is one."""
+    """A closing without a date waits for it, and is told of once; then it goes."""
     matter = world.closing(on=None).matter
-    assert world.sync("--json", "-v").decisions == {matter: ("skip", "no_close_date")}
+    foretold, ran = world.sync("--dry-run", "--json"), world.sync()
+    assert (foretold.code, foretold.decisions) == (65, {matter: ("wait", "no_close_date")})
+    assert ran.code == 65
+    assert "1 closing waits because the matter was closed without a close date" in ran.out + ran.err
+    assert (world.sync().code, world.run("status").code) == (0, 65)
     world.firm.set_close_date(matter, world.day())
     assert world.sync().code == 0
-    assert world.asked == [matter]
+    assert (world.asked, world.run("status").code) == ([matter], 0)
+
+
+def test_missing_close_date_that_is_let_go(world: World) -> None:
+    """`outbox` lists and drops what waits for a date, and nothing else."""
+    undated, other = world.closing(on=None).matter, world.closing(opt_out="perhaps").matter
+    assert world.sync().code == 65
+    listed = world.run("outbox", "list", "--reason", "no_close_date", "--json").json["rows"]
+    assert [(row["matter_id"], row["closed_on"]) for row in listed] == [(undated, None)]
+    assert world.run("outbox", "drop", "--reason", "no_close_date", "--yes").code == 0
+    assert {id_: row[2:] for id_, row in world.ledger().items()} == {
+        undated: ("skipped", "dropped"), other: ("pending", "unreadable_field"),
+    }  # fmt: skip
+    world.firm.set_close_date(undated, world.day())
+    assert world.sync().code == 0
+    assert world.posts == []
 
 
 def test_odd_records_wait_and_the_others_go(world: World) -> None:

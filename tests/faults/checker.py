@@ -40,7 +40,7 @@ FINAL = {"suppressed", "dropped"}
 """With these a row is skipped even where its client may have been asked."""
 WAITS_FOR = {
     "settling", "surge", "unavailable", "retry", "unknown_outcome", "contact_hidden",
-    "unreadable_field", None,
+    "unreadable_field", "no_close_date", None,
 }  # fmt: skip
 
 

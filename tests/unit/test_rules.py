@@ -24,9 +24,11 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clio_broadly_sync.clio import boxes
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -43,6 +45,7 @@ from clio_broadly_sync.domain.model import (
     Verdict,
 )
 from clio_broadly_sync.domain.reasons import FINAL, NOT_IN_FIELDS, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.requests import request_for
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.signals import Stop
 
@@ -50,6 +53,7 @@ from clio_broadly_sync.transport.signals import Stop
 
 OPT_OUT_ID, OPT_IN_ID, OTHER_ID = 11, 22, 33
 CHECKED, UNCHECKED, UNREADABLE = Box.CHECKED, Box.UNCHECKED, Box.UNREADABLE
+UNTOUCHED = Box.UNTOUCHED
 
 
 def entry(field: int, value: Any, **changes: Any) -> dict[str, Any]:
@@ -66,10 +70,19 @@ def entry(field: int, value: Any, **changes: Any) -> dict[str, Any]:
 
 NAMELESS = {"field_name": None, "field_type": None}
 WIRE: dict[str, tuple[Callable[[int], Any], Box]] = {
-    "never added": (lambda field: [], UNCHECKED),
-    "shown by default, never saved": (lambda field: [entry(field, None, id=None)], UNCHECKED),
-    "an empty placeholder": (lambda field: [entry(field, None)], UNCHECKED),
-    "another field's entry": (lambda field: [entry(OTHER_ID, True)], UNCHECKED),
+    "never added": (lambda field: [], UNTOUCHED),
+    "shown by default, never saved": (lambda field: [entry(field, None, id=None)], UNTOUCHED),
+    "an empty placeholder": (lambda field: [entry(field, None)], UNTOUCHED),
+    "another field's entry": (lambda field: [entry(OTHER_ID, True)], UNTOUCHED),
+    "two placeholders": (lambda field: [entry(field, None), entry(field, None)], UNTOUCHED),
+    "a placeholder, and false": (lambda field: [entry(field, None), entry(field, 0)], UNCHECKED),
+    "a placeholder, and true": (lambda field: [entry(field, None), entry(field, True)], UNREADABLE),
+    "null, of a deleted field": (
+        lambda field: [entry(field, None, soft_deleted=True)],
+        UNREADABLE,
+    ),
+    "null, of another type": (lambda field: [entry(field, None, field_type="text")], UNREADABLE),
+    "no value at all": (lambda field: [{"custom_field": {"id": field}}], UNREADABLE),
     "false": (lambda field: [entry(field, False)], UNCHECKED),
     "the word false": (lambda field: [entry(field, "false")], UNCHECKED),
     "zero": (lambda field: [entry(field, 0)], UNCHECKED),
@@ -98,22 +111,23 @@ WIRE: dict[str, tuple[Callable[[int], Any], Box]] = {
 SEND = Decision(Verdict.SEND)
 OPTED_OUT = Decision(Verdict.SKIP, Reason.OPTED_OUT)
 NOT_OPTED_IN = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN)
+NEVER_TOUCHED = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN, "untouched")
 WAIT = Decision(Verdict.WAIT, Reason.UNREADABLE_FIELD)
 
 BOTH_BOXES = {
     # matter, contact
     (CHECKED, UNCHECKED): SEND,
+    (CHECKED, UNTOUCHED): SEND,
     (CHECKED, CHECKED): OPTED_OUT,
     (CHECKED, UNREADABLE): WAIT,
-    (UNCHECKED, UNCHECKED): NOT_OPTED_IN,
-    (UNCHECKED, CHECKED): NOT_OPTED_IN,
-    (UNCHECKED, UNREADABLE): NOT_OPTED_IN,
-    (UNREADABLE, UNCHECKED): WAIT,
-    (UNREADABLE, CHECKED): WAIT,
-    (UNREADABLE, UNREADABLE): WAIT,
+    **{(UNCHECKED, contacts): NOT_OPTED_IN for contacts in Box},
+    **{(UNTOUCHED, contacts): NEVER_TOUCHED for contacts in Box},
+    **{(UNREADABLE, contacts): WAIT for contacts in Box},
 }
-CONTACT_ALONE = {UNCHECKED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
-MATTER_ALONE = {CHECKED: SEND, UNCHECKED: NOT_OPTED_IN, UNREADABLE: WAIT}
+CONTACT_ALONE = {UNCHECKED: SEND, UNTOUCHED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
+MATTER_ALONE = {
+    CHECKED: SEND, UNCHECKED: NOT_OPTED_IN, UNTOUCHED: NEVER_TOUCHED, UNREADABLE: WAIT,
+}  # fmt: skip
 TRUTH: dict[tuple[SyncRule, FieldIds], Callable[[Box, Box], Decision]] = {
     (SyncRule.OPT_OUT, FieldIds(OPT_OUT_ID, None)): lambda m, c: CONTACT_ALONE[c],
     (SyncRule.OPT_IN, FieldIds(None, OPT_IN_ID)): lambda m, c: MATTER_ALONE[m],
@@ -205,6 +219,25 @@ def test_truth_table(
     assert decision == TRUTH[rule, fields](WIRE[matters_box][1], WIRE[contacts_box][1])
 
 
+@pytest.mark.parametrize("matters_box", WIRE)
+@pytest.mark.parametrize("rule", SyncRule)
+def test_untouched_box_that_counts_as_checked(
+    read: dict[FieldIds, Records], rule: SyncRule, matters_box: str
+) -> None:
+    """With SYNC_OPT_IN_UNTOUCHED=send, a box in any other state counts as ever."""
+    matters, _ = read[FieldIds(OPT_OUT_ID, OPT_IN_ID)]
+    matter = matters[list(WIRE).index(matters_box) + 1]
+    counted = {UNTOUCHED: CHECKED}.get(WIRE[matters_box][1], WIRE[matters_box][1])
+    expected = MATTER_ALONE[counted] if rule.needs_opt_in else SEND
+    policy = make_policy(rule=rule, untouched=Untouched.SEND)
+    assert rules.by_matter(matter, policy, TODAY) == expected
+
+
+def test_box_that_no_rule_reads_is_not_untouched() -> None:
+    """What was not asked for says nothing, so silence about it is no consent."""
+    assert boxes.box({"custom_field_values": []}, None) is UNCHECKED
+
+
 def test_hidden_contact_is_never_handed_over() -> None:
     """A contact that Clio does not show waits, under every rule."""
     for rule in SyncRule:
@@ -251,7 +284,6 @@ SKIPPED, PENDING = State.SKIPPED, State.PENDING
 REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.NOT_CLOSED: (SKIPPED, lambda: noticed(make_matter(closed=False))),
     Reason.NO_CLIENT: (SKIPPED, lambda: noticed(make_matter(client_id=None))),
-    Reason.NO_CLOSE_DATE: (SKIPPED, lambda: noticed(make_matter(closed_on=None))),
     Reason.CLOSED_BEFORE_START: (
         SKIPPED,
         lambda: noticed(make_matter(), make_policy(start_day=CLOSED_ON + timedelta(days=1))),
@@ -277,6 +309,7 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
     Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
     Reason.UNREADABLE_FIELD: (PENDING, lambda: noticed(make_matter(opted_in=UNREADABLE))),
+    Reason.NO_CLOSE_DATE: (PENDING, lambda: noticed(make_matter(closed_on=None))),
 }
 
 
@@ -721,5 +754,5 @@ def test_transaction_id_names_matter_and_date() -> None:
     """One closing has one transactionId for ever."""
     closing = make_closing(77, date(2026, 11, 20), approval=Approval.GIVEN)
     assert closing.key == Key(77, date(2026, 11, 20))
-    request = lifecycle.request_for(closing, make_contact(), POLICY, TODAY)
+    request = request_for(closing, make_contact(), POLICY, TODAY)
     assert request.transaction_id == "clio:matter:77:2026-11-20"

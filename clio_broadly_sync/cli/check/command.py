@@ -7,6 +7,7 @@ found at Clio in `cli/check/clio.py`.
 import time
 import uuid
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -142,8 +143,9 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
     """Pin what the settings and Clio now say; yield sentences that say what has changed.
 
     Raise ConfigError where the host or the account is another, which is never taken over, or where
-    a custom field is not in order. A new rule sets a new start day, today in the firm's zone. After
-    a new BROADLY_URL, the rows in doubt become held, and a pause after a lost answer is over.
+    a custom field is not in order. A new rule, or what is like one (`pins.decides_otherwise`), sets
+    a new start day, today in the firm's zone. After a new BROADLY_URL, the rows in doubt become
+    held, and a pause after a lost answer is over.
     """
     wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
@@ -156,9 +158,10 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
         return
     found = pins.current_pins(wanted, known, ids)
     facts = pins.seen(store.hash_of(clients.tokens.access_token()), account)
-    if found.rule is not known.rule and store.start_day is not None:
+    if pins.decides_otherwise(known, found) and store.start_day is not None:
         zone = app.firm_zone(settings, store) or pins.zone_of(account)
         facts["start_day"] = rules.start_day(source.now(), zone).isoformat()
+        facts["since_run"] = str(store.next_run())
     if found.broadly_url != known.broadly_url:
         _hold_what_is_in_doubt(store)
         facts["doubts"] = ""
@@ -185,9 +188,15 @@ def _held(closing: Closing) -> Closing:
 def _changes(before: Pins, now: Pins) -> Iterator[str]:
     if before.broadly_url != now.broadly_url:
         yield "Taken over: the new BROADLY_URL."
+    left = "what closed before today is left to `backfill`."
     if before.rule is not now.rule:
-        yield f"Taken over: SYNC_RULE {now.rule}; what closed before today is left to `backfill`."
-    if before.fields != now.fields:
+        yield f"Taken over: SYNC_RULE {now.rule}; {left}"
+    if before.untouched is not now.untouched:
+        yield f"Taken over: SYNC_OPT_IN_UNTOUCHED {now.untouched}; {left}"
+    if before.fields.text != now.fields.text:
+        which = "without one" if now.fields.text is None else "as it now is in Clio"
+        yield f"Taken over: SYNC_TEXT_FIELD, {which}; {left}"
+    if before.fields[:2] != now.fields[:2]:
         yield "Taken over: the custom fields as they now are in Clio."
-    if (before.broadly_url, before.rule, before.fields) == (now.broadly_url, now.rule, now.fields):
+    if now == replace(before, account=now.account):
         yield "Nothing has changed: there was nothing to take over."

@@ -147,6 +147,7 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "noticed_at": closing.noticed_at,
         "read_at": closing.read_at,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
+        "channels": None if closing.channels is None else closing.channels.split(","),
         "changes": [_step(step) for step in story.steps],
     }
 

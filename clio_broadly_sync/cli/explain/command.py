@@ -134,6 +134,7 @@ class _Explaining:
             zone=zone,
             today=app.our_clock().astimezone(zone).date(),
             at_work=store.at_work,
+            text=settings.sync_text_field or "SYNC_TEXT_FIELD",
         )
         self._preview = Preview(settings, store, self._given, stop)
         self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))
@@ -197,6 +198,8 @@ class _Explaining:
     def _tell(self, story: Story, same_matter: Causes) -> Told:
         says, helps = sentences.sentence(story, self._given), sentences.helps(story, self._given)
         more = [] if helps is None else [helps]
+        if (channels := sentences.channels(story.closing)) is not None:
+            more.append(channels)
         if story.closing.reason is Reason.ASKED_RECENTLY:
             former = related.of_matter(story, same_matter)
             if former is not None:
@@ -224,12 +227,12 @@ class _Explaining:
         if self._question.offline:
             return []
         try:
-            request = self._preview.request(closing)
+            contact = self._preview.contact(closing.contact_id or 0)
         except StoppedError:
             raise
         except SyncError:
             return []
-        return [] if request is None else self._history.of_person(request)
+        return [] if contact is None else self._history.of_person(contact)
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None
