@@ -110,6 +110,10 @@ READ_OTHERWISE: dict[str, Falsify] = {
     "matter 5001 was sent 0:15:00.* after the last reading": _seen(MATTERS, _earlier),
     "matter 5001 was sent although gone": _seen(MATTERS, _nothing_shown),
     "matter 5001 was sent although reopened": _shown(MATTERS, status="Open"),
+    "matter 5001 was sent without a close date": _shown(MATTERS, close_date=None),
+    "contact 1001 was sent with a phone number, and may not be texted": lambda drill: (
+        drill.settings.update(SYNC_TEXT_FIELD="MayBeTexted")
+    ),
     "matter 5001 was sent without the thank-you box": _shown(MATTERS, custom_field_values=[]),
     "5001 was sent without the thank-you box": _seen(MATTERS, _without_boxes),
     "01 was sent without the thank-you box": _shown(MATTERS, custom_field_values=WITHHELD),
