@@ -95,6 +95,7 @@ class Weeks(RuleBasedStateMachine):
             "SYNC_TEXT_FIELD": texts,
         }  # fmt: skip
         self.drill.clio.cap_pages("matter", page)
+        assert self.drill.run("check", "--accept").code == 0
         self.wait(timedelta(days=20))  # so that there are close dates since the start day
         self.run("sync")
 
