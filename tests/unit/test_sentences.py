@@ -62,12 +62,12 @@ def waited(told: Story) -> Story:
 @pytest.mark.parametrize(
     ("closing", "says"),
     [
-        ({"state": State.SENT, "channels": Channels.BOTH}, "Sent: the e-mail address and the ph"),
-        ({"state": State.SENT, "channels": Channels.EMAIL}, "Sent: the e-mail address, and no ph"),
-        ({"state": State.SENT, "channels": Channels.PHONE}, "Sent: the phone number, and no e-m"),
+        ({"state": State.SENT, "channels": Channels.BOTH}, "sent: e-mail and phone"),
+        ({"state": State.SENT, "channels": Channels.EMAIL}, "sent: e-mail"),
+        ({"state": State.SENT, "channels": Channels.PHONE}, "sent: phone"),
         ({"state": State.SENT}, None),
-        ({"state": State.HELD, "channels": Channels.EMAIL}, "Perhaps sent: the e-mail address, "),
-        ({"in_doubt": True, "channels": Channels.PHONE}, "Perhaps sent: the phone number, and "),
+        ({"state": State.HELD, "channels": Channels.EMAIL}, "perhaps sent: e-mail"),
+        ({"in_doubt": True, "channels": Channels.PHONE}, "perhaps sent: phone"),
         ({"state": State.SENDING, "channels": Channels.BOTH}, None),
         ({"state": State.DEAD, "channels": Channels.BOTH}, None),
         ({"claimed_at": NOW, "channels": Channels.EMAIL}, None),
@@ -76,8 +76,7 @@ def waited(told: Story) -> Story:
 )
 def test_what_of_a_client_was_sent(closing: dict[str, Any], says: str | None) -> None:
     """Nothing is said of what never arrived, and of what no version has noted."""
-    said = sentences.channels(make_closing(77, **closing))
-    assert said is None if says is None else said is not None and said.startswith(says)
+    assert sentences.channels(make_closing(77, **closing)) == says
 
 
 @pytest.mark.parametrize("marked", [False, True])

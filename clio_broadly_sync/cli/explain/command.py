@@ -198,8 +198,6 @@ class _Explaining:
     def _tell(self, story: Story, same_matter: Causes) -> Told:
         says, helps = sentences.sentence(story, self._given), sentences.helps(story, self._given)
         more = [] if helps is None else [helps]
-        if (channels := sentences.channels(story.closing)) is not None:
-            more.append(channels)
         if story.closing.reason is Reason.ASKED_RECENTLY:
             former = related.of_matter(story, same_matter)
             if former is not None:

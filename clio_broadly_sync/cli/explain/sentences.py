@@ -51,9 +51,9 @@ class Given:
 
 
 _CHANNELS: Final = {
-    Channels.EMAIL: "the e-mail address, and no phone number",
-    Channels.PHONE: "the phone number, and no e-mail address",
-    Channels.BOTH: "the e-mail address and the phone number",
+    Channels.EMAIL: "e-mail",
+    Channels.PHONE: "phone",
+    Channels.BOTH: "e-mail and phone",
 }
 
 
@@ -71,14 +71,14 @@ def helps(story: Story, given: Given) -> str | None:
 
 
 def channels(closing: Closing) -> str | None:
-    """Return a sentence that names what of the client was sent; None where it was not noted.
+    """Return words that name what of the client was sent; None where it was not noted.
 
-    It never holds their values.
+    They never hold the values.
     """
     if closing.channels is None or not (closing.state is State.SENT or closing.in_doubt):
         return None
-    sent = "Sent" if closing.state is State.SENT else "Perhaps sent"
-    return f"{sent}: {_CHANNELS[closing.channels]}."
+    sent = "sent" if closing.state is State.SENT else "perhaps sent"
+    return f"{sent}: {_CHANNELS[closing.channels]}"
 
 
 def of_contact(reason: Reason, cause: str | None, read_at: datetime, given: Given) -> str:
