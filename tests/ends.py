@@ -10,10 +10,10 @@ from datetime import date, datetime, timedelta
 
 from factories import NOW
 
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 from clio_broadly_sync.domain.model import (
-    Account,
     Box,
     Contact,
     CustomField,
@@ -28,6 +28,7 @@ from clio_broadly_sync.sinks.batches import Batch, Posted, SecondsLeft
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", CHECKBOX, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", CHECKBOX, False)
+TEXTS = CustomField(33, "MayBeTexted", "Contact", CHECKBOX, False)
 READ_AT_ONCE = 100
 """How many records may be asked for by id at once."""
 CIRCLES = 200
@@ -147,7 +148,9 @@ class Clio(End):
         wanted = self._by_id("contacts", ids)
         shown = {id_: self.people[id_] for id_ in wanted if id_ in self.people}
         if fields.opt_out is None:
-            return {id_: replace(who, opted_out=Box.UNCHECKED) for id_, who in shown.items()}
+            shown = {id_: replace(who, opted_out=Box.UNCHECKED) for id_, who in shown.items()}
+        if fields.text is None:
+            shown = {id_: replace(who, texts=Box.UNCHECKED) for id_, who in shown.items()}
         return shown
 
     def _by_id(self, kind: str, ids: Iterable[int]) -> list[int]:

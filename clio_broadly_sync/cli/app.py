@@ -194,6 +194,8 @@ def wanted(settings: Settings) -> pins.Wanted:
         rule=settings.sync_rule,
         opt_out_name=settings.sync_opt_out_field,
         opt_in_name=settings.sync_opt_in_field,
+        text_name=settings.sync_text_field,
+        untouched=settings.sync_opt_in_untouched,
     )
 
 
@@ -221,6 +223,9 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
         fields=frozenset(settings.broadly_fields),
         dedupes=dedupes(settings),
         profile=settings.broadly_profile,
+        untouched=settings.sync_opt_in_untouched,
+        text_box=settings.sync_text_field is not None,
+        since_run=store.since_run,
     )
 
 

@@ -19,6 +19,7 @@ from clio_broadly_sync.cli import app, logs, output
 from clio_broadly_sync.cli.callback_server import CallbackServer, Reply, is_loopback, reply_of
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import (
     LOGIN,
@@ -28,7 +29,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     shown,
 )
-from clio_broadly_sync.domain.model import Account, Pins
+from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store, TokenStore

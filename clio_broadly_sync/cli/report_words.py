@@ -141,6 +141,13 @@ def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
             f"{wait} because the client is hidden from this sign-in, or a box cannot be read: "
             "give the Clio user of this sign-in access to it."
         )
+    if report.undated:
+        wait = output.count(report.undated, "closing waits", "closings wait")
+        wait = f"{output.count(report.undated, 'closing')} would wait" if dry_run else wait
+        yield (
+            f"{wait} because the matter was closed without a close date: type it in Clio. "
+            f"Which: `{_LIST} --reason no_close_date`."
+        )
 
 
 def _left_over(report: Report, code: int) -> Iterator[str]:

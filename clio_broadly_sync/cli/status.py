@@ -85,6 +85,10 @@ class Status:
     """How many closings each contact stops whose no is not their own, the most first."""
     days: list[tuple[date, int]]
     """How many closings were sent to Broadly on each of the last days, the latest first."""
+    untouched: int = 0
+    """How many closings were skipped because nobody had touched the matter's checkbox."""
+    opt_in: str = ""
+    """The name of the matter's checkbox."""
 
     @property
     def cron_seems_to_run(self) -> bool | None:
@@ -160,6 +164,8 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         export=exports.waiting(settings, store, waiting, now.astimezone(zone).date()),
         stopped_by=overview.stopped_by(),
         days=by_day(store, now, zone),
+        untouched=overview.untouched(),
+        opt_in=settings.sync_opt_in_field,
     )
 
 
@@ -195,6 +201,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _waiting(status)
     yield from _outcomes(status)
     yield from _stopped_by(status)
+    yield from _untouched(status)
     yield from _days(status)
 
 
@@ -231,6 +238,7 @@ def _figures(status: Status) -> dict[str, Any]:
         "stopped_by_another_contact": [
             {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
         ],
+        "never_touched": status.untouched,
         "handed_over": [{"day": day, "closings": closings} for day, closings in status.days],
     }
 
@@ -349,6 +357,11 @@ def _stopped_by(status: Status) -> Iterator[str]:
         if closings >= STOPS_MANY:
             yield f"{closings:>6}  by contact {contact}"
             yield _do("is its number or address shared, such as a reception's? Correct it in Clio")
+
+
+def _untouched(status: Status) -> Iterator[str]:
+    if status.untouched:
+        yield from ("", f"Skipped, for nobody had touched {status.opt_in}: {status.untouched}")
 
 
 def _days(status: Status) -> Iterator[str]:

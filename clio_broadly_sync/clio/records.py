@@ -2,8 +2,8 @@
 
 What may be absent becomes None. What must be there and is not, or is of another type, makes its
 record unreadable, so that it waits. Where not even the record can be made out, the whole answer is
-unreadable (UnavailableError). A box that does not say clearly what it is counts as unreadable,
-never as unchecked. Sources: Clio's OpenAPI document and guides.
+unreadable (UnavailableError). How checkboxes are read is in `clio/boxes.py`. Sources: Clio's
+OpenAPI document and guides.
 """
 
 import re
@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
+from clio_broadly_sync.clio.boxes import BOX_FIELDS, box, withheld
 from clio_broadly_sync.clio.contact_points import contact_points
 from clio_broadly_sync.clio.time_zones import zone_name
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because
-from clio_broadly_sync.domain.model import MAX_ID, Account, Box, Contact, CustomField, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Box, Contact, CustomField, FieldIds, Matter
 
 USER_FIELDS: Final = "id,name,time_zone"
 ACCOUNT_FIELDS: Final = f"{USER_FIELDS},account{{id,name}}"
@@ -23,7 +26,6 @@ MATTER_FIELDS: Final = "id,etag,status,close_date,updated_at,client{id}"
 CONTACT_FIELDS: Final = (
     "id,type,name,first_name,last_name,primary_email_address,primary_phone_number"
 )
-BOX_FIELDS: Final = "custom_field_values{id,field_name,field_type,value,soft_deleted,custom_field}"
 NAME_FIELDS: Final = "id,name"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
@@ -31,7 +33,6 @@ EVERY_FIELD: Final = (
     ACCOUNT_FIELDS, DEFINITION_FIELDS, NUMBERED_FIELDS, CONTACT_FIELDS, BOX_FIELDS,
 )  # fmt: skip
 """All the fields that are asked for, whatever the request."""
-CHECKBOX: Final = "checkbox"
 PAGE_ROWS: Final = 200
 """A page has at most so many rows, which is Clio's own limit."""
 
@@ -39,9 +40,6 @@ Params = list[tuple[str, str]]
 CLOSED: Final[Params] = [("status", "closed")]
 CLOSED_LAST: Final[Params] = [*CLOSED, ("order", "close_date(desc)")]
 CHECKBOXES: Final[Params] = [("field_type", CHECKBOX), ("deleted", "false")]
-
-_CHECKED: Final = (True, "true", 1, "1")
-_UNCHECKED: Final = (None, False, "false", 0, "0", "")
 
 Row = Mapping[str, Any]
 
@@ -58,17 +56,18 @@ class Numbered(NamedTuple):
 class Sample(NamedTuple):
     """What a few records of one kind showed."""
 
-    boxes: Mapping[int, Box]
-    """The box of each record, by the record's id."""
+    records: frozenset[int]
+    """The ids of the records."""
+    boxes: Mapping[int, Mapping[int, Box]]
+    """The boxes by their definition id, and then by the record's id."""
     withheld: bool
     """Whether values of custom fields were withheld from the token."""
     clients: frozenset[int] = frozenset()
     """The ids of the clients, where the records are matters."""
 
-    @property
-    def unreadable(self) -> list[int]:
-        """The ids of the records whose box could not be read, in ascending order."""
-        return sorted(id_ for id_, box in self.boxes.items() if box is Box.UNREADABLE)
+    def with_box(self, field_id: int, state: Box) -> list[int]:
+        """Return the ids of the records whose box is in this state, in ascending order."""
+        return sorted(id_ for id_, box in self.boxes[field_id].items() if box is state)
 
 
 class _WrongTypeError(Exception):
@@ -84,11 +83,10 @@ def unreadable(what: str) -> UnavailableError:
 # What is asked for.
 
 
-def fields_and_box(fields: str, field_id: int | None) -> Params:
-    """Ask for these fields and, unless `field_id` is None, for the box with that definition id."""
-    if field_id is None:
-        return [("fields", fields)]
-    return [("custom_field_ids[]", str(field_id)), ("fields", f"{fields},{BOX_FIELDS}")]
+def fields_and_box(fields: str, *field_ids: int | None) -> Params:
+    """Ask for these fields, and for the boxes with these definition ids, but for None."""
+    boxes = [("custom_field_ids[]", str(id_)) for id_ in field_ids if id_ is not None]
+    return [*boxes, ("fields", f"{fields},{BOX_FIELDS}" if boxes else fields)]
 
 
 def updated_since(after: datetime) -> Params:
@@ -236,13 +234,13 @@ def matter(row: Row, opt_in: int | None, name: str = "") -> Matter:
 
 
 def contact(
-    row: Row, opt_out: int | None, name: str = "", *, country: str | None, zeros_are_plus: bool
+    row: Row, fields: FieldIds, name: str = "", *, country: str | None, zeros_are_plus: bool
 ) -> Contact | None:
     """Read a contact; return None where Clio has redacted it.
 
-    `opt_out` is the definition id of its box, None where no box is read, and `name` its field's
-    name. `country` and `zeros_are_plus` say how to read a phone number without `+`. A contact with
-    a part that cannot be read is returned as unreadable.
+    `fields` has the definition ids of its boxes, None for one that is not read; `name` is that of
+    the opt-out field. `country` and `zeros_are_plus` say how to read a phone number without `+`. A
+    contact with a part that cannot be read is returned as unreadable.
     """
     if not is_whole(row):
         return None
@@ -263,7 +261,8 @@ def contact(
         email=points.email,
         phone=points.phone,
         unusable=points.unusable,
-        opted_out=box(row, opt_out, name),
+        opted_out=box(row, fields.opt_out, name),
+        texts=box(row, fields.text),
         readable=is_company or kind == "Person",
     )
 
@@ -276,10 +275,19 @@ def name(row: Row) -> str | None:
     return _name(row.get("name"))
 
 
-def sample(found: Sequence[Row], field_id: int | None) -> Sample:
-    """Return what the records show of the box with this definition id."""
-    boxes = {id_of(row): box(row, field_id) for row in found}
-    return Sample(boxes, any(withheld(row) for row in found), frozenset(_clients(found)))
+def sample(found: Sequence[Row], *field_ids: int | None) -> Sample:
+    """Return what the records show of the boxes with these definition ids, but for None."""
+    rows_by_id = {id_of(row): row for row in found}
+    return Sample(
+        records=frozenset(rows_by_id),
+        boxes={
+            field_id: {id_: box(row, field_id) for id_, row in rows_by_id.items()}
+            for field_id in field_ids
+            if field_id is not None
+        },
+        withheld=any(withheld(row) for row in found),
+        clients=frozenset(_clients(found)),
+    )
 
 
 def _clients(found: Iterable[Row]) -> Iterator[int]:
@@ -328,61 +336,6 @@ def _moment(value: object) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def box(row: Row, field_id: int | None, name: str = "") -> Box:
-    """Read a checkbox by its definition id; where that is None, no box is read: unchecked.
-
-    What may be about this box and does not say so clearly makes it unreadable: an entry without a
-    definition id, one of another id that is checked and bears the field's `name`, or two that
-    differ. Without any entry the box is unchecked.
-    """
-    if field_id is None:
-        return Box.UNCHECKED
-    entries = row.get("custom_field_values")
-    if not isinstance(entries, list):
-        return Box.UNREADABLE
-    states = {_box_state(entry, field_id, name) for entry in entries} - {None}
-    if len(states) > 1:
-        return Box.UNREADABLE
-    return (states.pop() if states else None) or Box.UNCHECKED
-
-
-def withheld(row: Row) -> bool:
-    """Tell whether the record has a custom field's value that the token may not read.
-
-    Clio then gives the entry without name and type.
-    """
-    entries = row.get("custom_field_values")
-    return isinstance(entries, list) and any(
-        isinstance(e, dict) and e.get("field_name") is None and e.get("field_type") is None
-        for e in entries
-    )
-
-
-def _definition_id(entry: object) -> int | None:
-    definition = entry.get("custom_field") if isinstance(entry, dict) else None
-    id_ = definition.get("id") if isinstance(definition, dict) else None
-    return id_ if type(id_) is int else None  # a bool is no id
-
-
-def _box_state(entry: Any, field_id: int, name: str) -> Box | None:
-    """Return what an entry says of this box; None where it is about another one."""
-    id_ = _definition_id(entry)
-    if id_ is not None and id_ != field_id:
-        is_checked_namesake = name and entry.get("field_name") == name
-        is_checked_namesake = is_checked_namesake and entry.get("value") not in _UNCHECKED
-        return Box.UNREADABLE if is_checked_namesake else None
-    if id_ is None or "value" not in entry:
-        return Box.UNREADABLE
-    if not isinstance(entry.get("field_name"), str) or entry.get("field_type") != CHECKBOX:
-        return Box.UNREADABLE  # where the token may not read custom fields, everything is null
-    value = entry["value"]
-    if entry.get("soft_deleted") or isinstance(value, float | list | dict):
-        return Box.UNREADABLE
-    if value in _CHECKED:
-        return Box.CHECKED
-    return Box.UNCHECKED if value in _UNCHECKED else Box.UNREADABLE
 
 
 def _name(value: object) -> str | None:

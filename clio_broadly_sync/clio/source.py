@@ -13,18 +13,20 @@ from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
 from clio_broadly_sync.clio.refusals import InvalidFieldsError
 from clio_broadly_sync.clio.time_zones import country_of
-from clio_broadly_sync.domain.model import Account, Contact, CustomField, FieldIds, Matter, Page
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.checkboxes import CHECKBOX
+from clio_broadly_sync.domain.model import Contact, CustomField, FieldIds, Matter, Page
 
 MATTERS: Final = "matters.json"
 CONTACTS: Final = "contacts.json"
 CUSTOM_FIELDS: Final = "custom_fields.json"
 WHO_AM_I: Final = "users/who_am_i.json"
-SAMPLE_ROWS: Final = 10
+SAMPLE_ROWS: Final = 40
+"""So many records are looked at as a sample."""
 _COUNTRIES: Final = {"us": "US", "ca": "CA", "au": "AU"}
 """Clio's regions that are one country each, whose phone numbers need no `+`."""
 _WITHOUT_ZEROS: Final = ("us", "ca")
 """The regions where a number abroad begins with 011, and not with 00."""
-"""So many records are looked at as a sample."""
 
 
 class Clio:
@@ -80,7 +82,7 @@ class Clio:
         pages = self._api.pages(CUSTOM_FIELDS, params)
         read = (records.custom_field(row) for page in pages for row in page.rows)
         found = {field.id: field for field in read}.values()
-        return [f for f in found if all_of_them or (f.type == records.CHECKBOX and not f.deleted)]
+        return [f for f in found if all_of_them or (f.type == CHECKBOX and not f.deleted)]
 
     def closed_since(self, since: datetime, fields: FieldIds) -> Iterator[Page]:
         """Yield the closed matters updated after `since` (aware UTC), in pages, by id."""
@@ -121,7 +123,7 @@ class Clio:
 
         Ask for at most 100 ids at once.
         """
-        params = records.fields_and_box(records.CONTACT_FIELDS, fields.opt_out)
+        params = records.fields_and_box(records.CONTACT_FIELDS, fields.opt_out, fields.text)
         rows = self._api.by_id(CONTACTS, ids, params)
         read = {id_: self._contact(row, fields) for id_, row in rows.items()}
         return {id_: contact for id_, contact in read.items() if contact is not None}
@@ -163,14 +165,14 @@ class Clio:
         rows = self._rows(MATTERS, records.CLOSED_LAST + params) or self._rows(MATTERS, params)
         return records.sample(rows, box)
 
-    def sample_contacts(self, ids: Iterable[int], box: int | None) -> Sample:
+    def sample_contacts(self, ids: Iterable[int], *boxes: int | None) -> Sample:
         """Return a sample: those of these contacts that are not hidden, or any without `ids`."""
-        params, asked = records.fields_and_box("id", box), set(ids)
+        params, asked = records.fields_and_box("id", *boxes), set(ids)
         if asked:
             rows = list(self._api.by_id(CONTACTS, asked, params).values())
         else:
             rows = self._rows(CONTACTS, [*params, *records.first_rows(SAMPLE_ROWS)])
-        return records.sample([row for row in rows if records.is_whole(row)], box)
+        return records.sample([row for row in rows if records.is_whole(row)], *boxes)
 
     def _account(self) -> Account:
         try:
@@ -183,7 +185,7 @@ class Clio:
     def _contact(self, row: Row, fields: FieldIds) -> Contact | None:
         return records.contact(
             row,
-            fields.opt_out,
+            fields,
             self._opt_out_name,
             country=_COUNTRIES.get(self._region) or country_of(self._zone),
             zeros_are_plus=self._region not in _WITHOUT_ZEROS,

@@ -1,8 +1,8 @@
-"""The two checkboxes that decide who is asked, looked for among the custom fields that Clio has.
+"""The checkboxes that decide who is asked and how, looked for among Clio's custom fields.
 
 Pure functions find which of Clio's definitions are meant, what is wrong with them, and what the
 people who set them up should know. Names must match exactly. How the value of a box is read from a
-record is in `clio/records.py`.
+record is in `clio/boxes.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,22 @@ CHECKBOX: Final = "checkbox"
 """Clio's word for this type of custom field."""
 ACCEPT: Final = "If that is meant, run `clio-broadly-sync check --accept`."
 """How a problem ends where a person may accept what has changed."""
-_SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD")
+OPT_OUT, OPT_IN, TEXT = range(3)
+"""The places of the checkboxes in `FieldIds`."""
+_SETTINGS: Final = ("SYNC_OPT_OUT_FIELD", "SYNC_OPT_IN_FIELD", "SYNC_TEXT_FIELD")
 
 
 class Checkbox(NamedTuple):
-    """One of the two checkboxes as it should be in Clio."""
+    """One of the checkboxes as it should be in Clio."""
 
     name: str
     """Its name, exactly as in Clio."""
     parent: str
     """The kind of record that has it: `contact` or `matter`."""
     place: int
-    """The place of its id in `FieldIds`: 0 for the contact's, 1 for the matter's."""
+    """The place of its id in `FieldIds`."""
     needed: bool
-    """Whether the rule cannot do without it."""
+    """Whether no run may do without it."""
 
     def __str__(self) -> str:
         return f"“{self.name}” on the {self.parent}"
@@ -45,7 +47,7 @@ class Checkbox(NamedTuple):
         """Tell whether no run may go on with this checkbox.
 
         That is so where Clio has more than one of it or not the pinned one. It is also so where
-        Clio has none, although the rule needs it, it is pinned, or another field has its name.
+        Clio has none, although it is needed or pinned, or another field has its name.
         """
         found, before = self.found_in(fields), self.pinned_in(pins)
         if not found:
@@ -147,21 +149,29 @@ class Checkbox(NamedTuple):
         return f"{mend}: capital letters and blanks count."
 
 
-def read_by(rule: SyncRule, opt_out_name: str, opt_in_name: str) -> list[Checkbox]:
-    """Return the checkboxes that the rule reads, needed or not; the contact's comes first.
+def read_by(
+    rule: SyncRule, opt_out_name: str, opt_in_name: str, text_name: str | None = None
+) -> list[Checkbox]:
+    """Return the checkboxes that are read, needed or not; the one for the opt-out comes first.
 
-    The contact's is always one of them. Under `opt-in` it counts where Clio has it.
+    That is always one of them; under `opt-in` it counts where Clio has it. The one that allows text
+    messages is read where it has a name.
     """
-    opt_out = Checkbox(opt_out_name, "contact", 0, rule.needs_opt_out)
-    opt_in = Checkbox(opt_in_name, "matter", 1, rule.needs_opt_in)
-    return [opt_out, opt_in] if rule.needs_opt_in else [opt_out]
+    boxes = [Checkbox(opt_out_name, "contact", OPT_OUT, rule.needs_opt_out)]
+    if rule.needs_opt_in:
+        boxes.append(Checkbox(opt_in_name, "matter", OPT_IN, needed=True))
+    if text_name is not None:
+        boxes.append(Checkbox(text_name, "contact", TEXT, needed=True))
+    return boxes
 
 
 def ids(boxes: Sequence[Checkbox], fields: Sequence[CustomField]) -> FieldIds:
     """Return the ids of the checkboxes; None for one that Clio does not have exactly once."""
-    found = {box.place: box.found_in(fields) for box in boxes}
-    one = [found[place][0].id if len(found.get(place, ())) == 1 else None for place in (0, 1)]
-    return FieldIds(*one)
+    found = FieldIds(None, None)
+    for box in boxes:
+        if len(several := box.found_in(fields)) == 1:
+            found = found._replace(**{FieldIds._fields[box.place]: several[0].id})
+    return found
 
 
 def _letters(name: str) -> str:

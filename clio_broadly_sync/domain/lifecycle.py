@@ -4,9 +4,9 @@ Nothing here reads or writes: each function returns the closing as it is to be. 
 are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from datetime import date, datetime, tzinfo
+from typing import NamedTuple
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import Cause
@@ -22,7 +22,6 @@ from clio_broadly_sync.domain.model import (
     Outcome,
     Policy,
     Receipt,
-    ReviewRequest,
     Verdict,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
@@ -30,17 +29,6 @@ from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
 MAX_TRIES = 10
 """In so many runs Broadly may answer `retry` for a closing before it is dead, or give no result for
 it before it is held. Then a person decides."""
-
-TRANSITIONS: Final[Mapping[State | None, frozenset[State]]] = {
-    None: frozenset({State.PENDING, State.SKIPPED}),
-    State.PENDING: frozenset({State.PENDING, State.SENDING, State.SKIPPED, State.HELD}),
-    State.SENDING: frozenset(State) - {State.SENDING},
-    State.SENT: frozenset(),
-    State.SKIPPED: frozenset({State.SKIPPED, State.PENDING}),
-    State.DEAD: frozenset({State.PENDING, State.SKIPPED}),
-    State.HELD: frozenset({State.PENDING, State.SKIPPED}),
-}
-"""The states into which a closing may go from a state; None stands for a closing that is new."""
 
 
 class Moment(NamedTuple):
@@ -54,6 +42,8 @@ class Moment(NamedTuple):
     """The date at that moment in the firm's zone."""
     stale: bool = False
     """Whether the watermark was so old that what is noticed now waits for a person."""
+    zone: tzinfo | None = None
+    """The firm's zone; None stands for this machine's."""
 
 
 class Change(NamedTuple):
@@ -158,7 +148,9 @@ def matter_read(
     With `again`, the closing waited and is looked at once more. A fault of its contact then stands
     until the contact has been read as well.
     """
-    decision = rules.by_matter(matter, policy, at.today, closing=closing)
+    if _is_new_without_date(closing, matter):
+        closing = closing._replace(noticed_at=at.now)
+    decision = rules.by_matter(matter, policy, at.today, closing=closing, zone=at.zone)
     waited = closing.state is State.PENDING
     read = closing._replace(
         key=_key(closing, matter, decision),
@@ -177,6 +169,19 @@ def matter_read(
     if not (again and closing.reason in FAULTS):
         read = read._replace(state=State.PENDING, reason=waits_for(read, policy, at.now))
     return MatterRead(read, goes_on=True)
+
+
+def as_kept(before: Closing, look: MatterRead, policy: Policy, now: datetime) -> Closing:
+    """Return a closing as the second look at its matter is recorded, before its contact is read.
+
+    A close date that was missing and is there now is no fault any more. Any other fault may be the
+    contact's, which was not looked at yet, so its waiting time does not begin anew.
+    """
+    if not look.goes_on or before.reason not in FAULTS:
+        return look.closing
+    if before.reason is Reason.NO_CLOSE_DATE:
+        return look.closing._replace(reason=waits_for(look.closing, policy, now))
+    return look.closing._replace(read_at=before.read_at)
 
 
 def gone(closing: Closing) -> MatterRead:
@@ -311,25 +316,6 @@ def applied(closing: Closing, change: Change) -> Closing:
     )
 
 
-def request_for(closing: Closing, contact: Contact, policy: Policy, today: date) -> ReviewRequest:
-    """Return the review request of a closing.
-
-    It has no more of the contact than `Policy.fields` lets through. `today` is the date in the
-    firm's zone, which stands for a close date that is missing or in the future.
-    """
-    fields = policy.fields
-    return ReviewRequest(
-        key=closing.key,
-        contact_id=contact.id,
-        transaction_date=rules.day_of_hand_over(closing.key.closed_on or today, today),
-        first_name=contact.first_name if "first_name" in fields else None,
-        last_name=contact.last_name if "last_name" in fields else None,
-        company_name=contact.company_name if "company_name" in fields else None,
-        email=rules.email_of(contact, policy),
-        phone=contact.phone if "phone" in fields else None,
-    )
-
-
 def _edited(closing: Closing, matter: Matter, policy: Policy, at: Moment) -> Closing:
     """Decide anew on a closing whose matter was edited, or that a `backfill` walks over again.
 
@@ -353,7 +339,24 @@ def _decided_anew(closing: Closing, matter: Matter, policy: Policy, at: Moment) 
         return False
     if policy.command is Command.BACKFILL:
         return closing.read_in_run != at.run
-    return edited and closing.rule is policy.rule
+    return edited and is_by_these_rules(closing, policy)
+
+
+def is_by_these_rules(closing: Closing, policy: Policy) -> bool:
+    """Tell whether a closing was last decided by the rules of now; else it is left to `backfill`.
+
+    Another rule of then, or a box that counted in another way, is none of them.
+    """
+    return closing.rule is policy.rule and closing.read_in_run >= policy.since_run
+
+
+def _is_new_without_date(closing: Closing, matter: Matter) -> bool:
+    """Tell whether a matter was closed once more, and again without a close date.
+
+    Its closing has the same key as before, but its waiting time begins anew.
+    """
+    was_open = closing.state is State.SKIPPED and closing.reason is Reason.NOT_CLOSED
+    return was_open and matter.closed and matter.closed_on is None
 
 
 def _moves(closing: Closing, command: Command) -> bool:

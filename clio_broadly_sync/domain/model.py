@@ -10,6 +10,7 @@ from datetime import date, datetime
 from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
+from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.reasons import Reason, State
 
 MAX_ID: Final = 2**63 - 1
@@ -78,18 +79,21 @@ class Box(Enum):
 
     CHECKED = "checked"
     UNCHECKED = "unchecked"
-    """It is unchecked, or nobody ever touched it."""
+    UNTOUCHED = "untouched"
+    """Nobody ever checked or unchecked it."""
     UNREADABLE = "unreadable"
     """It does not say clearly what it is, and is never taken for unchecked."""
 
 
 class FieldIds(NamedTuple):
-    """The definition ids of the two checkboxes; None for one that no run reads."""
+    """The definition ids of the checkboxes; None for one that no run reads."""
 
     opt_out: int | None
     """The id of the contact's checkbox."""
     opt_in: int | None
     """The id of the matter's checkbox."""
+    text: int | None = None
+    """The id of the contact's checkbox that allows text messages."""
 
 
 class CustomField(NamedTuple):
@@ -106,20 +110,6 @@ class CustomField(NamedTuple):
     """Whether a record shows it by default; None where Clio does not say."""
     required: bool | None = None
     """Whether a record cannot be saved without it; None where Clio does not say."""
-
-
-class Account(NamedTuple):
-    """The account that the token opens; a value is None where Clio does not say."""
-
-    id: int | None
-    time_zone: str | None
-    """The firm's zone by its IANA name; None where Clio names none that this machine knows."""
-    user: str | None = None
-    """The name of the Clio user who is signed in."""
-    firm: str | None = None
-    """The name of the account."""
-    named_zone: str | None = None
-    """The firm's zone as Clio spells it."""
 
 
 class Matter(NamedTuple):
@@ -158,6 +148,8 @@ class Contact:
     """Which of the two (`email`, `phone`) Clio shows although it cannot be used."""
     opted_out: Box = Box.UNCHECKED
     """The contact's checkbox."""
+    texts: Box = Box.UNCHECKED
+    """The contact's checkbox that allows text messages."""
     readable: bool = True
     """False where a part could not be read."""
 
@@ -219,6 +211,8 @@ class Closing(NamedTuple):
     cause: str | None = None
     """What stands behind the reason: one of the causes in `domain/reasons.py`, or, of an unknown
     outcome and of a try that broke off, what became of it (`errors.Cause`)."""
+    channels: Channels | None = None
+    """What was sent when it was last claimed; None where it never was, or nobody noted it."""
     number: int = 0
     """The number of its row in the ledger; 0 where it is not in the ledger yet."""
 
@@ -302,6 +296,13 @@ class ReviewRequest:
         """The closing's id at Broadly, the same for ever (source: `broadly-batch/1`)."""
         return f"clio:matter:{self.key.matter_id}:{self.key.closed_on}{self.sample}"
 
+    @property
+    def channels(self) -> Channels:
+        """By what the client can be reached."""
+        if self.email is None:
+            return Channels.PHONE
+        return Channels.EMAIL if self.phone is None else Channels.BOTH
+
 
 class Outcome(Enum):
     """What Broadly did with one review request."""
@@ -360,6 +361,7 @@ class Pins:
     destination: Destination
     rule: SyncRule
     fields: FieldIds
+    untouched: Untouched = Untouched.SKIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,3 +388,9 @@ class Policy:
     """Whether Broadly refuses for ever a transactionId that it has accepted."""
     profile: Profile = Profile.BATCH
     """To what kind of destination review requests go."""
+    untouched: Untouched = Untouched.SKIP
+    """What becomes of a closing whose matter's box nobody has touched."""
+    text_box: bool = False
+    """Whether a phone number is sent only where the contact's box allows text messages."""
+    since_run: int = 0
+    """The first run that decided by these rules; they leave alone what was skipped before it."""

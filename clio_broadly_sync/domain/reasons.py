@@ -27,6 +27,18 @@ class State(StrEnum):
     """It may have been sent. Only a person moves it."""
 
 
+TRANSITIONS: Final[Mapping[State | None, frozenset[State]]] = {
+    None: frozenset({State.PENDING, State.SKIPPED}),
+    State.PENDING: frozenset({State.PENDING, State.SENDING, State.SKIPPED, State.HELD}),
+    State.SENDING: frozenset(State) - {State.SENDING},
+    State.SENT: frozenset(),
+    State.SKIPPED: frozenset({State.SKIPPED, State.PENDING}),
+    State.DEAD: frozenset({State.PENDING, State.SKIPPED}),
+    State.HELD: frozenset({State.PENDING, State.SKIPPED}),
+}
+"""The states into which a closing may go from a state; None stands for a closing that is new."""
+
+
 class Reason(StrEnum):
     """Why a closing was skipped, or why it waits.
 
@@ -35,7 +47,6 @@ class Reason(StrEnum):
 
     NOT_CLOSED = "not_closed"
     NO_CLIENT = "no_client"
-    NO_CLOSE_DATE = "no_close_date"
     CLOSED_BEFORE_START = "closed_before_start"
     CLOSED_TOO_LONG_AGO = "closed_too_long_ago"
     NOT_OPTED_IN = "not_opted_in"
@@ -55,6 +66,7 @@ class Reason(StrEnum):
     UNKNOWN_OUTCOME = "unknown_outcome"
     CONTACT_HIDDEN = "contact_hidden"
     UNREADABLE_FIELD = "unreadable_field"
+    NO_CLOSE_DATE = "no_close_date"
 
     EXPORT = "export"
 
@@ -125,6 +137,11 @@ UNUSABLE: Final = "unusable_address"
 """The cause of `no_channel` where Clio shows an address that may be sent and cannot be used."""
 NOT_IN_FIELDS: Final = "not_in_fields"
 """The cause of `no_channel` where Clio shows only an address that BROADLY_FIELDS leaves out."""
+NO_TEXTS: Final = "no_texts"
+"""The cause of `no_channel` where there is only a phone number, and the box that lets it be sent
+(SYNC_TEXT_FIELD) is not checked."""
+UNTOUCHED: Final = "untouched"
+"""The cause of `not_opted_in` where nobody has touched the matter's box."""
 
 _WITHOUT_REASON: Final = frozenset({State.PENDING, State.SENDING, State.SENT, State.DEAD})
 """The states in which a closing may be without a reason."""
@@ -148,16 +165,6 @@ ABOUT: Final[Mapping[Reason, About]] = {
         helps="Name the client in Clio: the next `sync` then looks at it anew.",
         out_of_sync="Name the client in Clio; then: {backfill}",
     ),
-    Reason.NO_CLOSE_DATE: About(
-        Kind.MATTER,
-        why="the matter was closed without a close date when read on {read}",
-        helps=(
-            "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
-            "{start_day} or more than {max_age} days ago: {backfill}"
-        ),
-        out_of_sync="Type the date in Clio; then: {backfill}",
-        also=frozenset({State.PENDING}),
-    ),
     Reason.CLOSED_BEFORE_START: About(
         Kind.MATTER,
         why="it closed on {closed_on}, before the start day of this program ({start_day})",
@@ -176,6 +183,14 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "it anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
         ),
         out_of_sync="Check the box in Clio, if this client is to be asked; then: {backfill}",
+        by_cause={
+            UNTOUCHED: OfCause(
+                "nobody had ever touched the matter's {opt_in} box when it was read on {read}",
+                "Check the box in Clio, if this client is to be asked: the next `sync` then looks "
+                "at it anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS). If "
+                "silence is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
+            )
+        },
     ),
     Reason.OPTED_OUT: About(
         Kind.CONTACT,
@@ -213,6 +228,12 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "the contact had when read on {read}",
                 "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; "
                 "then: {backfill}",
+            ),
+            NO_TEXTS: OfCause(
+                "the contact had a phone number alone when read on {read}, and its {text} box, "
+                "without which no phone number is sent, was not checked or could not be read",
+                "Add an e-mail address that can be used to the contact in Clio, or check the box "
+                "if the client agrees to be texted; then: {backfill}",
             ),
         },
     ),
@@ -307,6 +328,25 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "looked at again every 20 hours until it is too old."
         ),
         to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason unreadable_field`"),
+    ),
+    Reason.NO_CLOSE_DATE: About(
+        Kind.FAULT,
+        why="the matter was closed without a close date when read on {read}",
+        helps=(
+            "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
+            "{start_day} or more than {max_age} days ago: {backfill}"
+        ),
+        out_of_sync="Type the date in Clio; then: {backfill}",
+        waits="the matter was closed without a close date",
+        helps_waiting=(
+            "Type the close date in Clio: the next `sync` then goes on with it. Without one it "
+            "waits for {max_age} days after it was noticed."
+        ),
+        to_do=(
+            "type the close date in Clio; they then go by themselves",
+            "which: `clio-broadly-sync outbox list --reason no_close_date`",
+            "or let them go: `clio-broadly-sync outbox drop --reason no_close_date`",
+        ),
     ),
     Reason.EXPORT: About(
         Kind.TOLD,

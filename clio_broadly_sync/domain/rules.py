@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.model import (
     Asked,
     Box,
@@ -24,8 +25,10 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import (
     FAULTS,
+    NO_TEXTS,
     NOT_IN_FIELDS,
     OF_CONTACT,
+    UNTOUCHED,
     UNUSABLE,
     Reason,
     State,
@@ -97,9 +100,11 @@ def closed_too_long_ago(matter: Matter, policy: Policy, today: date) -> Reason |
 def not_opted_in(matter: Matter, policy: Policy, today: date) -> Reason | None:
     """Return NOT_OPTED_IN unless the matter's box is checked, where the rule reads that box.
 
-    A box that cannot be read is a fault and not a no.
+    One that nobody touched counts as the policy says; one that cannot be read is a fault and no no.
     """
     if not policy.rule.needs_opt_in or matter.opted_in is Box.CHECKED:
+        return None
+    if matter.opted_in is Box.UNTOUCHED and policy.untouched is Untouched.SEND:
         return None
     unreadable = matter.opted_in is Box.UNREADABLE
     return Reason.UNREADABLE_FIELD if unreadable else Reason.NOT_OPTED_IN
@@ -118,31 +123,34 @@ def company(contact: Contact, policy: Policy) -> Reason | None:
 
 def no_channel(contact: Contact, policy: Policy) -> Reason | None:
     """Return NO_CHANNEL where no e-mail address or phone number is left that may be sent."""
-    by_email = email_of(contact, policy) is not None
-    by_phone = contact.phone is not None and "phone" in policy.fields
+    by_email = contact.email is not None and may_leave("email", contact, policy)
+    by_phone = contact.phone is not None and may_leave("phone", contact, policy)
     return None if by_email or by_phone else Reason.NO_CHANNEL
 
 
-def email_of(contact: Contact, policy: Policy) -> str | None:
-    """Return the e-mail address that may be sent; None where there is none.
+def may_leave(field: str, contact: Contact, policy: Policy) -> bool:
+    """Tell whether Broadly may be sent this of the contact (a name of `Policy.fields`).
 
-    None that begins like a formula goes into a file: with a mark in front of it, it would be
-    another mailbox.
+    Where the policy wants a box for it, the phone number leaves only if that box is checked; one
+    that cannot be read, or that nobody touched, is not. No address that begins like a formula goes
+    into a file: with a mark in front of it, it would be another mailbox.
     """
+    if field == "phone" and policy.text_box and contact.texts is not Box.CHECKED:
+        return False
     into_file = policy.profile is Profile.CSV
-    if contact.email is None or "email" not in policy.fields:
-        return None
-    return None if into_file and contact.email[:1] in FORMULA else contact.email
+    if field == "email" and into_file and (contact.email or "")[:1] in FORMULA:
+        return False
+    return field in policy.fields
 
 
 BY_MATTER: tuple[MatterRule, ...] = (
     not_closed,
     unreadable_matter,
     no_client,
-    no_close_date,
     closed_before_start,
     closed_too_long_ago,
     not_opted_in,
+    no_close_date,
 )
 RESENT_BY_MATTER: tuple[MatterRule, ...] = (not_closed, unreadable_matter, no_client)
 """The rules for a closing that a person resent, who overruled what its date and its box say."""
@@ -150,22 +158,29 @@ BY_CONTACT: tuple[ContactRule, ...] = (opted_out, company, no_channel)
 
 
 def by_matter(
-    matter: Matter, policy: Policy, today: date, *, closing: Closing | None = None
+    matter: Matter,
+    policy: Policy,
+    today: date,
+    *,
+    closing: Closing | None = None,
+    zone: tzinfo | None = None,
 ) -> Decision:
     """Decide by the matter alone; SEND means that nothing speaks against sending it so far.
 
-    `today` is the date in the firm's zone. `closing` is what the ledger knows of the closing, None
-    where it is new. A record that could not be read until it grew too old is skipped for that
-    fault.
+    `today` is the date in the firm's `zone` (None: this machine's). `closing` is what the ledger
+    knows of the closing, None where it is new. A record that was at fault until it grew too old is
+    skipped for that fault.
     """
     rules = RESENT_BY_MATTER if closing is not None and closing.resent else BY_MATTER
     reason = _first(rules, matter, policy, today)
     fault = reason
     if reason in (None, Reason.CLOSED_TOO_LONG_AGO) and closing is not None:
-        fault = closing.reason
-    if fault in FAULTS and _grew_old(matter, policy, today, closing):
+        # Whether a box or the contact can be read now is not known yet. A date is there now.
+        fault = None if closing.reason is Reason.NO_CLOSE_DATE else closing.reason
+    if fault in FAULTS and _grew_old(matter, policy, today, closing, zone):
         return Decision(Verdict.SKIP, fault)
-    return _decision(reason)
+    untouched = reason is Reason.NOT_OPTED_IN and matter.opted_in is Box.UNTOUCHED
+    return _decision(reason, UNTOUCHED if untouched else None)
 
 
 def by_contact(contact: Contact | None, policy: Policy) -> Decision:
@@ -347,14 +362,16 @@ def _first(rules: Iterable[Callable[..., Reason | None]], *read: object) -> Reas
     return None
 
 
-def _decision(reason: Reason | None) -> Decision:
+def _decision(reason: Reason | None, cause: str | None = None) -> Decision:
     if reason is None:
         return Decision(Verdict.SEND)
-    return Decision(Verdict.WAIT if reason in FAULTS else Verdict.SKIP, reason)
+    return Decision(Verdict.WAIT if reason in FAULTS else Verdict.SKIP, reason, cause)
 
 
 def _why_no_channel(contact: Contact, policy: Policy) -> str | None:
     """Return the cause of NO_CHANNEL; None where Clio shows no address of the contact at all."""
+    if contact.phone is not None and "phone" in policy.fields:
+        return NO_TEXTS
     if contact.unusable & policy.fields:
         return UNUSABLE
     if contact.email and "email" in policy.fields:
@@ -363,13 +380,15 @@ def _why_no_channel(contact: Contact, policy: Policy) -> str | None:
     return NOT_IN_FIELDS if has_another else None
 
 
-def _grew_old(matter: Matter, policy: Policy, today: date, closing: Closing | None) -> bool:
-    """Tell whether a record that cannot be read has waited until it was too old.
+def _grew_old(
+    matter: Matter, policy: Policy, today: date, closing: Closing | None, zone: tzinfo | None
+) -> bool:
+    """Tell whether a record that is at fault has waited until it was too old.
 
     Without a close date that can be read, it ages from the day on which it was noticed. What a
     person resent never grows too old.
     """
     if closing is not None and closing.resent:
         return False
-    noticed = closing.noticed_at.date() if closing is not None else today
+    noticed = closing.noticed_at.astimezone(zone).date() if closing is not None else today
     return is_too_old(matter.closed_on or noticed, policy, today)

@@ -69,7 +69,7 @@ class RunContext:
 
     @property
     def fields(self) -> FieldIds:
-        """The pinned ids of the two checkboxes; None for both where nothing is pinned yet."""
+        """The pinned ids of the checkboxes; None for all where nothing is pinned yet."""
         pinned = self.store.pins()
         return pinned.fields if pinned is not None else FieldIds(None, None)
 
@@ -97,7 +97,7 @@ class RunContext:
         With `stale`, what is noticed now waits for a person (`rules.is_stale`).
         """
         read_at = self.source.asked_at()
-        return Moment(self.run, read_at, read_at.astimezone(self.zone).date(), stale)
+        return Moment(self.run, read_at, read_at.astimezone(self.zone).date(), stale, self.zone)
 
     def fresh_for(self, read_at: datetime) -> timedelta:
         """Return for how long what was read then may still be sent (`rules.fresh_for`)."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Closing, Matter
-from clio_broadly_sync.domain.reasons import FAULTS
 from clio_broadly_sync.pipeline.context import RunContext
 
 
@@ -28,12 +27,3 @@ def decided_again(
         taken.add(look.closing.key)
         looks[closing] = look
     return looks
-
-
-def as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
-    """Return the closing as the second look at its matter is recorded.
-
-    A fault of its contact was not looked at yet, so its waiting time does not begin anew.
-    """
-    waits_on = look.goes_on and before.reason in FAULTS
-    return look.closing._replace(read_at=before.read_at) if waits_on else look.closing

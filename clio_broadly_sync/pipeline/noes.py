@@ -26,7 +26,8 @@ def note_noes(
     if fields.opt_out is None:
         return
     noes.note(ids, contacts, source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
+    no_noes = (Box.UNCHECKED, Box.UNTOUCHED)
+    yes = [contact for contact in contacts.values() if contact.opted_out in no_noes]
     old = noes.read_before(yes, source.now() - rules.LOOK_AGAIN)
     for first in range(0, len(old), READ_AT_ONCE):
         again = old[first : first + READ_AT_ONCE]

@@ -14,15 +14,10 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain import checkboxes, rules
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import (
-    Account,
-    Destination,
-    FieldIds,
-    Pins,
-    Profile,
-    SyncRule,
-)
+from clio_broadly_sync.domain.model import Destination, FieldIds, Pins, Profile, SyncRule
 from clio_broadly_sync.pipeline.ports import Definitions
 
 log = logging.getLogger("clio_broadly_sync.pins")
@@ -40,10 +35,13 @@ class Wanted:
     """The name of the contact's checkbox."""
     opt_in_name: str
     """The name of the matter's checkbox."""
+    text_name: str | None = None
+    """The name of the contact's checkbox that allows text messages; None where none is read."""
+    untouched: Untouched = Untouched.SKIP
 
     def boxes(self) -> list[checkboxes.Checkbox]:
-        """Return those of the two checkboxes that the rule reads, the contact's first."""
-        return checkboxes.read_by(self.rule, self.opt_out_name, self.opt_in_name)
+        """Return those of the checkboxes that are read, the one for the opt-out first."""
+        return checkboxes.read_by(self.rule, self.opt_out_name, self.opt_in_name, self.text_name)
 
 
 def check_host(pins: Pins, wanted: Wanted) -> None:
@@ -66,6 +64,14 @@ def check_settings(pins: Pins, wanted: Wanted) -> None:
         problems.append(f"{changed} since this state was made. {checkboxes.ACCEPT}")
     if pins.rule != wanted.rule:
         problems.append(f"SYNC_RULE changed from {pins.rule} to {wanted.rule}. {checkboxes.ACCEPT}")
+    if pins.untouched != wanted.untouched:
+        change = f"changed from {pins.untouched} to {wanted.untouched}"
+        problems.append(f"SYNC_OPT_IN_UNTOUCHED {change}. {checkboxes.ACCEPT}")
+    if (pins.fields.text is None) != (wanted.text_name is None):
+        change = "is set, and this state was made without it"
+        if wanted.text_name is None:
+            change = "is not set, and this state was made with it"
+        problems.append(f"SYNC_TEXT_FIELD {change}. {checkboxes.ACCEPT}")
     if problems:
         raise ConfigError(*problems)
 
@@ -178,7 +184,19 @@ def current_pins(wanted: Wanted, known: Pins | None, ids: FieldIds) -> Pins:
         account = known.account
         destination = known.destination if is_same(known.destination, wanted.destination) else None
     destination = destination or _kept(wanted.destination)
-    return Pins(wanted.host, account, destination, wanted.rule, ids)
+    return Pins(wanted.host, account, destination, wanted.rule, ids, wanted.untouched)
+
+
+def decides_otherwise(before: Pins, now: Pins) -> bool:
+    """Tell whether the new pins let other clients be asked, or in another way, by themselves.
+
+    Then what closed before is left to `backfill`.
+    """
+    return (before.rule, before.untouched, before.fields.text) != (
+        now.rule,
+        now.untouched,
+        now.fields.text,
+    )
 
 
 def with_account(pins: Pins, account: Account | None) -> Pins:
@@ -189,7 +207,7 @@ def with_account(pins: Pins, account: Account | None) -> Pins:
 
 
 class Fields:
-    """The ids of the two checkboxes, compared with Clio's definitions and with the pins."""
+    """The ids of the checkboxes, compared with Clio's definitions and with the pins."""
 
     def __init__(self, source: Definitions, wanted: Wanted) -> None:
         self._source = source

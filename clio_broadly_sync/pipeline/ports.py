@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.model import (
-    Account,
     Contact,
     CustomField,
     FieldIds,

@@ -33,8 +33,9 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.requests import request_for
 from clio_broadly_sync.pipeline.context import RunContext
-from clio_broadly_sync.pipeline.matters_again import as_kept, decided_again
+from clio_broadly_sync.pipeline.matters_again import decided_again
 from clio_broadly_sync.pipeline.noes import READ_AT_ONCE, note_noes
 
 LOOK_AHEAD = 1000
@@ -193,7 +194,9 @@ class Push:
         context.check_fields(rules.FRESH)
         matters = context.source.matters(ids, context.fields)
         looks = decided_again(context, closings, matters)
-        context.record_decisions([(old, as_kept(old, look)) for old, look in looks.items()])
+        policy, now = context.policy, context.source.now()
+        kept = [(old, lifecycle.as_kept(old, look, policy, now)) for old, look in looks.items()]
+        context.record_decisions(kept)
         context.progress.closings_done(sum(not look.goes_on for look in looks.values()))
         return looks
 
@@ -213,7 +216,7 @@ class Push:
                 if refused is not None:
                     kept.append((closing, refused))
                 elif contact is not None:  # pragma: no branch  (a hidden one was refused above)
-                    request = lifecycle.request_for(closing, contact, context.policy, at.today)
+                    request = request_for(closing, contact, context.policy, at.today)
                     read_at = min(closing.read_at, at.now)
                     candidates.append(Candidate(closing, contact, request, read_at))
             context.record_decisions(kept)

@@ -53,6 +53,8 @@ class Report:
     """How many closings were sent without a result that can be read, and will be tried again."""
     faults: int = 0
     """How many closings became hidden or unreadable in this run."""
+    undated: int = 0
+    """How many closings began in this run to wait for their close date."""
     attention: bool = False
     """Whether something waits for a person, so that the run ends with ATTENTION."""
 
@@ -63,13 +65,16 @@ class Report:
         elif new.state is State.HELD:
             self.count_held(1)
         elif new.reason in FAULTS and (old is None or old.reason is not new.reason):
-            self.faults += 1
+            undated = new.reason is Reason.NO_CLOSE_DATE
+            self.undated += undated
+            self.faults += not undated
             self.attention = True
 
     @property
     def news(self) -> bool:
         """Whether something happened in this run that a person has to know and reads only once."""
-        return bool(self.held or self.rejected or self.faults or self.files or self.recovered)
+        again = self.held or self.rejected or self.faults or self.undated
+        return bool(again or self.files or self.recovered)
 
     def count_held(self, closings: int) -> None:
         self.held += closings

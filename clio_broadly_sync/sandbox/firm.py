@@ -30,6 +30,7 @@ from clio_broadly_sync.sandbox.server import Clock
 
 OPT_OUT = "BroadlyOptOut"
 THANK_YOU = "SendBroadlyThankYou"
+TEXTS = "MayBeTexted"
 DEFAULTS = (
     ("Referred By", "Contact", "text_line"),
     (OPT_OUT, "Contact", "checkbox"),
@@ -37,6 +38,7 @@ DEFAULTS = (
     ("Court Case Number", "Matter", "text_line"),
     (THANK_YOU, "Matter", "checkbox"),
     ("Fee Agreement Signed", "Matter", "checkbox"),
+    (TEXTS, "Contact", "checkbox"),
 )
 Day: TypeAlias = date | Literal["today"] | None
 Kind: TypeAlias = Literal["contact", "matter"]
@@ -193,16 +195,19 @@ class Firm:
         """Add a client, and return the id.
 
         `fields` may be type ("Person" or "Company"), name (of a company), first_name, last_name,
-        email, phone and is_client. What is not given is made up; None means that there is none.
+        email, phone and is_client. What is not given is made up; None means that there is none. And
+        `texts` is the state of the box that allows text messages.
         """
         with self.lock:
             company = fields.pop("type", "Person") == "Company"
+            texts = fields.pop("texts", Box.UNTOUCHED)
             made = people.person(self._rng, self._people_made, company=company)
             self._people_made += 1
             now, contact_id = self.clock.seconds(), self.contacts.new_id()
             self.contacts.add(Contact(contact_id, *made, created=now, updated=now))
             self._set_contact(self.contacts.get(contact_id), fields)
             self.set_box("contact", contact_id, opt_out, OPT_OUT, touch=False)
+            self.set_box("contact", contact_id, texts, TEXTS, touch=False)
             return contact_id
 
     def edit_contact(self, contact_id: int, **fields: Any) -> None:

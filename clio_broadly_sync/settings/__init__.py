@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Profile, SyncRule
@@ -100,6 +101,12 @@ class Settings:
     sync_rule: SyncRule = _setting(lambda t: SyncRule(t.lower()), "opt-out, opt-in or both")
     sync_opt_out_field: str = _setting(as_box_name, _AS_IN_CLIO, "BroadlyOptOut")
     sync_opt_in_field: str = _setting(as_box_name, _AS_IN_CLIO, "SendBroadlyThankYou")
+    sync_opt_in_untouched: Untouched = _setting(
+        lambda t: Untouched(t.lower()), "skip or send", Untouched.SKIP
+    )
+    sync_text_field: str | None = _setting(
+        as_box_name, f"{_AS_IN_CLIO}, and not SYNC_OPT_OUT_FIELD's", None
+    )
     sync_max_age_days: int = _number(30, 1, _YEARS, "a whole number of days")
     sync_reask_days: int = _number(180, 0, _YEARS, "a whole number of days")
     sync_settle_hours: float = _number(
@@ -275,8 +282,8 @@ def _usual_state(folder: Path | None) -> Path | None:
 def _given(source: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that have a value."""
     given = {name.lower(): source[name] for name in NAMES if source.get(name, "").strip()}
-    for name in given.keys() - {"sync_opt_out_field", "sync_opt_in_field"}:
-        given[name] = given[name].strip()  # those two must match Clio's names exactly, blanks too
+    for name in given.keys() - {"sync_opt_out_field", "sync_opt_in_field", "sync_text_field"}:
+        given[name] = given[name].strip()  # those must match Clio's names exactly, blanks too
     return given
 
 
@@ -313,6 +320,9 @@ def _parsed(texts: Mapping[str, str], folder: Path | None) -> tuple[dict[str, An
         bad["sync_settle_hours"] = ""
     if good.get("broadly_dedupes") and good.get("broadly_profile") is Profile.WEBHOOK:
         bad["broadly_dedupes"] = "; with BROADLY_PROFILE=webhook it must be false"
+    opt_out = good.get("sync_opt_out_field", Settings.sync_opt_out_field)
+    if good.get("sync_text_field") == opt_out:  # one box cannot be a yes and a no
+        bad["sync_text_field"] = ""
     subdomain = _SUBDOMAINS[good.get("clio_region", Settings.clio_region)]
     good.setdefault("clio_base_url", f"https://{subdomain}app.clio.com")
     return good, bad

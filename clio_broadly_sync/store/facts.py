@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Final
 
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
 from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
@@ -112,6 +113,9 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "clio_account": _id,
     "opt_out_field": _id,
     "opt_in_field": _id,
+    "text_field": _id,
+    "opt_in_untouched": Untouched,
+    "since_run": int,
     "sign_in_expires_at": _aware,
     "doubts": doubts,
     exports.FACT: exports.Begun.read,

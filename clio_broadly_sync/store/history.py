@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Asked, Candidate, Closing, ReviewRequest
+from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Contact
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.noes import Noes
@@ -99,19 +99,19 @@ class History:
         """
         return self._stories(_OF_MATTERS, {"id": contact_id})
 
-    def of_person(self, request: ReviewRequest) -> list[Story]:
+    def of_person(self, contact: Contact) -> list[Story]:
         """Return the closings claimed for this contact, e-mail address or phone number.
 
         The one that was noticed last comes first.
         """
-        listed, values = among("identity", self._people.of(request))
+        listed, values = among("identity", self._people.of(contact))
         return self._stories(_OF_PERSON.format(identities=listed), values)
 
     def asked(self, candidate: Candidate) -> Asked:
         """Return when the same person, or the same matter, was sent to Broadly before, and which
         other contact's no stops it."""
         key = candidate.closing.key
-        person = {key: self._people.of(candidate.request)}
+        person = {key: self._people.of(candidate.contact)}
         with database.transaction(self._connection) as connection:
             asked = self._people.before(connection, person)[key].asked
             stopped = self._noes.stopping(connection, [candidate])

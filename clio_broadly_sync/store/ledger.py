@@ -107,17 +107,18 @@ class Ledger:
         While a request to the same person is being sent or is in the batch, a candidate stays in
         `rest`. With `whole`, a batch that is not full is not claimed.
         """
-        persons = {c.closing.key: self._people.of(c.request) for c in candidates}
+        persons = {c.closing.key: self._people.of(c.contact) for c in candidates}
         with self._writing() as connection:
             batch, rest, refused = self._sorted(connection, candidates, persons, size, judge)
             if whole and len(batch) < size:
                 batch, rest = [], [*batch, *rest]
             self._batches += bool(batch)
             self._writer.write(connection, refused, at)
-            self._writer.claim(connection, [c.closing for c in batch], self._batches, at)
-            claimed = {c.closing.number: persons[c.closing.key] for c in batch}
+            sending = {c.closing.key: self._claimed(c, at) for c in batch}
+            self._writer.claim(connection, list(sending.values()), at)
+            claimed = {closing.number: persons[key] for key, closing in sending.items()}
             self._people.remember(connection, claimed, at)
-        self._sending |= {c.closing.key: self._claimed(c.closing, at) for c in batch}
+        self._sending |= sending
         return Claim(batch, rest, [verdict for _, verdict in refused])
 
     def settle(
@@ -278,14 +279,15 @@ class Ledger:
                 in_batch |= same
         return batch, rest, refused
 
-    def _claimed(self, closing: Closing, at: datetime) -> Closing:
-        return closing._replace(
+    def _claimed(self, candidate: Candidate, at: datetime) -> Closing:
+        return candidate.closing._replace(
             state=State.SENDING,
             reason=None,
             cause=None,
             claimed_at=at,
             claimed_in_run=self.run,
             batch=self._batches,
+            channels=candidate.request.channels,
         )
 
     def _parameters(self, wanted: Due) -> dict[str, Any]:

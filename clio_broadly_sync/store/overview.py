@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Command
-from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, Reason, State, told
+from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason, State, told
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING, quoted
@@ -78,6 +78,7 @@ _STOPPED_BY: Final = f"""
     GROUP BY contact
     ORDER BY number DESC, contact
 """
+_OF_CAUSE: Final = f"SELECT count(*) FROM closings WHERE {OF_FIRM} AND cause = :cause"
 
 
 class Overview:
@@ -141,6 +142,12 @@ class Overview:
         values = {"firm": self._firm, "first": len(OF_CONTACT) + 1, "like": f"{OF_CONTACT}%"}
         with database.transaction(self._connection) as connection:
             return [tuple(row) for row in connection.execute(_STOPPED_BY, values)]
+
+    def untouched(self) -> int:
+        """Count the closings that were skipped because nobody had touched the matter's checkbox."""
+        values = {"firm": self._firm, "cause": UNTOUCHED}
+        with database.transaction(self._connection) as connection:
+            return int(connection.execute(_OF_CAUSE, values).fetchone()[0])
 
     def handed_over(self, bounds: Sequence[datetime]) -> list[int]:
         """Count the closings sent to Broadly between each two neighbours of `bounds`.

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from clio_broadly_sync.domain.model import Asked, Key, ReviewRequest
+from clio_broadly_sync.domain.model import Asked, Contact, Key
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.rows import among, key_of, moment, seconds
 from clio_broadly_sync.store.tables import ASKED, IDENTITY_BYTES, IN_DOUBT
@@ -70,13 +70,13 @@ class People:
         self.reached_at = lru_cache(maxsize=2048)(self._reached_at)
         """The hashes of an e-mail address and a phone number, as far as there are any."""
 
-    def of(self, request: ReviewRequest) -> frozenset[int]:
-        """Return the hashes of the request's contact, e-mail address and phone number.
+    def of(self, contact: Contact) -> frozenset[int]:
+        """Return the hashes of a contact, and of its e-mail address and phone number as read.
 
-        Capital letters in the e-mail address make no difference.
+        Capital letters in the e-mail address make no difference, nor does what of it may be sent.
         """
-        own = self._hash(f"contact:{request.contact_id}")
-        return self.reached_at(request.email, request.phone) | {own}
+        own = self._hash(f"contact:{contact.id}")
+        return self.reached_at(contact.email, contact.phone) | {own}
 
     def _reached_at(self, email: str | None, phone: str | None) -> frozenset[int]:
         texts = []

@@ -7,6 +7,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
@@ -34,6 +35,7 @@ COLUMNS: Final = (
     "batch",
     "updated_at",
     "cause",
+    "channels",
     "number",
 )
 """The columns that hold a closing, in the order in which they are read. The other columns are the
@@ -81,6 +83,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         batch,
         updated_at,
         cause,
+        channels,
         number,
         *_,
     ) = row
@@ -104,6 +107,7 @@ def _closing_of(row: Iterable[Any]) -> Closing:
         batch=batch,
         updated_at=None if updated_at is None else moment(updated_at),
         cause=cause,
+        channels=_CHANNELS[channels] if channels else None,
         number=number,
     )
 
@@ -132,6 +136,7 @@ def values_of(closing: Closing) -> tuple[Any, ...]:
         closing.batch,
         None if updated_at is None else seconds(updated_at),
         closing.cause,
+        None if closing.channels is None else str(closing.channels),
         closing.number,
     )
 
@@ -151,7 +156,7 @@ def _by_value(kind: type[E]) -> dict[Any, E]:
 
 
 _STATES, _REASONS, _APPROVALS = _by_value(State), _by_value(Reason), _by_value(Approval)
-_COMMANDS, _RULES = _by_value(Command), _by_value(SyncRule)
+_COMMANDS, _RULES, _CHANNELS = _by_value(Command), _by_value(SyncRule), _by_value(Channels)
 
 
 _day = lru_cache(date.fromisoformat)

@@ -199,6 +199,23 @@ def _m004_numbers_and_triggers(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _m005_channels_and_rules(connection: sqlite3.Connection) -> None:
+    """Note what was sent of a client, and by which fields and rules a run decided."""
+    if is_as_made(connection):
+        return  # the step before makes the tables as they are now
+    for described, added in ((tables.CLOSINGS, _OF_NO_CLOSING), (tables.RUNS, _OF_NO_RUN)):
+        connection.execute(f"ALTER TABLE {described.name} RENAME TO old_{described.name}")
+        remake(connection, described, f"old_{described.name}", **added)
+        connection.execute(f"DROP TABLE old_{described.name}")
+    kept = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+    for statement in (*map(index, tables.INDEXES), *triggers()):
+        if statement not in kept:
+            connection.execute(statement)
+
+
+_OF_NO_CLOSING: Final = {"channels": "NULL"}
+_OF_NO_RUN: Final = dict.fromkeys(("text_field", "opt_in_untouched"), "NULL")
+"""What no version before 5 has noted, by the column."""
 _OLD: Final = ("changes", "closings", "people", "noes", "runs", "facts", "schema_version")
 _FIRM: Final = str(tables.FIRM)
 _NOTICED: Final = "noticed_at, matter_id, closed_on"
@@ -209,7 +226,8 @@ _FROM_OLD: Final[tuple[tuple[Table, str, dict[str, str]], ...]] = (
         tables.RUNS,
         "old_runs",
         {"firm": _FIRM}
-        | dict.fromkeys(("version", "rule", "opt_out_field", "opt_in_field"), "NULL"),
+        | dict.fromkeys(("version", "rule", "opt_out_field", "opt_in_field"), "NULL")
+        | _OF_NO_RUN,
     ),
     (
         tables.CLOSINGS,
@@ -226,7 +244,8 @@ _FROM_OLD: Final[tuple[tuple[Table, str, dict[str, str]], ...]] = (
             )""",
             "in_doubt": "marked",
             "changed_in_run": "decided_in_run",
-        },
+        }
+        | _OF_NO_CLOSING,
     ),
     (
         tables.CHANGES,
@@ -265,6 +284,7 @@ STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _m002_batches,
     _m003_causes_and_noes,
     _m004_numbers_and_triggers,
+    _m005_channels_and_rules,
 )
 """The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
 of them: it is made as `store/tables.py` describes it."""

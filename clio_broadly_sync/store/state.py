@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain import exports as files
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.domain.model import (
     Closing,
@@ -48,13 +49,16 @@ _UNFINISHED: Final = f"""
 """
 _BEGIN_RUN: Final = """
     INSERT INTO runs
-        (firm, run, run_id, command, version, rule, opt_out_field, opt_in_field, started_at)
+        (firm, run, run_id, command, version, rule, opt_out_field, opt_in_field, text_field,
+        opt_in_untouched, started_at)
     VALUES
-        (:firm, :run, :run_id, :command, :version, :rule, :opt_out_field, :opt_in_field, :at)
+        (:firm, :run, :run_id, :command, :version, :rule, :opt_out_field, :opt_in_field,
+        :text_field, :opt_in_untouched, :at)
 """
 _NOTE_PINS: Final = """
     UPDATE runs
-    SET rule = :rule, opt_out_field = :opt_out_field, opt_in_field = :opt_in_field
+    SET rule = :rule, opt_out_field = :opt_out_field, opt_in_field = :opt_in_field,
+        text_field = :text_field, opt_in_untouched = :opt_in_untouched
     WHERE firm = :firm AND run = :run
 """
 _FINISH_RUN: Final = """
@@ -178,9 +182,9 @@ class Store:
         """Return what the state was made with; None before its first run."""
         if "clio_host" not in self._facts:
             return None
-        account, opt_out, opt_in = (
+        account, *fields = (
             int(value) if (value := self._facts.get(name)) else None
-            for name in ("clio_account", "opt_out_field", "opt_in_field")
+            for name in ("clio_account", *map("{}_field".format, FieldIds._fields))
         )
         return Pins(
             host=self._facts["clio_host"],
@@ -190,7 +194,8 @@ class Store:
                 self._facts["broadly_url"],
             ),
             rule=SyncRule(self._facts["sync_rule"]),
-            fields=FieldIds(opt_out, opt_in),
+            fields=FieldIds(*fields),
+            untouched=Untouched(self._facts.get("opt_in_untouched", Untouched.SKIP)),
         )
 
     def pin(self, pins: Pins, **more: str | None) -> None:
@@ -204,11 +209,16 @@ class Store:
             "broadly_profile": pins.destination.profile,
             "broadly_url": pins.destination.address,
             "sync_rule": str(pins.rule),
-            "opt_out_field": str(pins.fields.opt_out or ""),
-            "opt_in_field": str(pins.fields.opt_in or ""),
+            "opt_in_untouched": str(pins.untouched),
+            **{f"{name}_field": str(id_ or "") for name, id_ in pins.fields._asdict().items()},
         }
         values |= {name: value for name, value in more.items() if value is not None}
         self._save(values, pins)
+
+    @property
+    def since_run(self) -> int:
+        """The first run that decided by the rules of now; 0 where they were always the same."""
+        return int(self._facts.get("since_run", 0))
 
     # How far it has come.
 
@@ -304,6 +314,11 @@ class Store:
         self.ledger.run = self._run
         return self._run
 
+    def next_run(self) -> int:
+        """Return the number that the next run will take."""
+        with database.transaction(self._connection) as connection:
+            return last_run(connection, self._firm) + 1
+
     def finish_run(self, exit_code: int, at: datetime, failure: str | None = None) -> None:
         """Note that the run ended at the moment `at`; `failure` is the sentence of its error."""
         values = {"exit_code": exit_code, "at": seconds(at), "failure": failure}
@@ -353,6 +368,7 @@ class Store:
             "firm": self._firm,
             "run": self._run,
             "rule": None if pins is None else pins.rule.value,
+            "opt_in_untouched": None if pins is None else pins.untouched.value,
             **{f"{name}_field": value for name, value in fields._asdict().items()},
         }
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, Literal, NamedTuple
 
-from clio_broadly_sync.domain.lifecycle import TRANSITIONS
+from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.model import Approval, Command, SyncRule
-from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, State
+from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, TRANSITIONS, State
 
 FIRM: Final = 1
 """The number of the firm whose state is a file."""
@@ -93,7 +93,7 @@ def _word(member: Enum | None) -> str:
     return "" if member is None else str(member.value)
 
 
-def _one_of(column: str, words: Iterable[Enum]) -> OneOf:
+def _one_of(column: str, words: Iterable[Enum | None]) -> OneOf:
     return OneOf(column, tuple(map(_word, words)))
 
 
@@ -132,7 +132,8 @@ RUNS: Final = Table(
     (
         *_integers("firm", "run"),
         *_texts("run_id", "command", "version?", "rule?"),
-        *_integers("opt_out_field?", "opt_in_field?"),
+        *_integers("opt_out_field?", "opt_in_field?", "text_field?"),
+        *_texts("opt_in_untouched?"),
         *_integers("started_at", "finished_at?", "exit_code?"),
         *_texts("failure?"),
     ),
@@ -152,6 +153,7 @@ CLOSINGS: Final = Table(
         *_integers("noticed_at", "read_at", "read_in_run", "updated_at?"),
         *_integers("in_doubt", "resent", "approval", "tries"),
         *_integers("claimed_at?", "claimed_in_run", "batch?"),
+        *_texts("channels?"),
         *_integers("changed_at", "changed_in_run", "position"),
     ),
     key=("number",),
@@ -174,6 +176,8 @@ CLOSINGS: Final = Table(
             "(claimed_at IS NULL) = (claimed_in_run = 0) AND "
             f"(claimed_at IS NOT NULL OR (in_doubt = 0 AND state NOT IN {ASKED}))"
         ),
+        "the channels of a claim": _one_of("coalesce(channels, '')", (None, *Channels)),
+        "channels without a claim": "claimed_at IS NOT NULL OR channels IS NULL",
         "a held closing in doubt": f"in_doubt = 1 OR state <> '{State.HELD.value}'",
         "a closing in doubt that is not let go": (
             f"in_doubt = 0 OR state <> '{State.SKIPPED.value}' OR reason IN {quoted(FINAL)}"

@@ -81,13 +81,21 @@ class Writer:
             _change(connection, _changing(columns), several)
 
     def claim(
-        self, connection: sqlite3.Connection, closings: Sequence[Closing], batch: int, at: datetime
+        self, connection: sqlite3.Connection, closings: Sequence[Closing], at: datetime
     ) -> None:
-        """Write that these closings are being sent, as one batch of this run."""
+        """Write that these closings, as they are now, are being sent."""
         claimed_at = rows.seconds(at)
-        now = (batch, claimed_at, self.run)
         claimed = [
-            (rows.seconds(c.read_at), *now, *self._own(claimed_at, None), self._firm, c.number)
+            (
+                rows.seconds(c.read_at),
+                c.batch,
+                str(c.channels),
+                claimed_at,
+                self.run,
+                *self._own(claimed_at, None),
+                self._firm,
+                c.number,
+            )
             for c in closings
         ]
         _change(connection, _CLAIM, claimed)
@@ -135,7 +143,7 @@ def _changing(columns: tuple[str, ...], fixed: str = "") -> str:
 
 
 _CLAIM: Final = _changing(
-    ("read_at", "batch", "claimed_at", "claimed_in_run"),
+    ("read_at", "batch", "channels", "claimed_at", "claimed_in_run"),
     f", state = '{State.SENDING.value}', reason = NULL, cause = NULL",
 )
 _ACCEPT: Final = _changing((), f", state = '{State.SENT.value}', resent = 0")

@@ -9,12 +9,15 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from planting import untriggered
+
 from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
 
 Row = dict[str, Any]
 AT: Final = 1795197600
 """When everything began, as a moment of the ledger: 2026-11-20 18:00 UTC."""
-_DUMP: Final = (Path(__file__).parent / "state_version_1.sql").read_text(encoding="utf-8")
+_FOLDER: Final = Path(__file__).parent
+_DUMP: Final = (_FOLDER / "state_version_1.sql").read_text(encoding="utf-8")
 _VERSION_1: Final = re.sub(r'INSERT INTO "(?!schema_version).*\n', "", _DUMP)
 _VERSION_2: Final = """
     ALTER TABLE closings ADD COLUMN batch INTEGER;
@@ -36,8 +39,12 @@ _VERSION_3: Final = """
     CREATE INDEX closings_by_cause ON closings (firm, cause) WHERE cause IS NOT NULL;
     CREATE INDEX noes_by_contact ON noes (firm, contact_id);
 """
-_DDL: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
-VERSIONS: Final = range(1, len(_DDL) + 1)
+_VERSION_4: Final = (_FOLDER / "state_version_4.sql").read_text(encoding="utf-8")
+_BY_STEPS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+"""What makes the tables of version 3, of which the earlier ones are a part."""
+VERSIONS: Final = range(1, 5)
+RENAMED: Final = {"in_doubt": "marked", "changed_in_run": "decided_in_run"}
+"""How columns were called before version 4."""
 _FACTS: Final = {
     "broadly_url": "https://broadly.test",
     "clio_account": "7",
@@ -71,15 +78,39 @@ def make(path: Path, version: int, **facts: str) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.touch(mode=0o600)
     with closing(sqlite3.connect(path)) as connection:
-        for statements in _DDL[:version]:
+        for statements in [_VERSION_4] if version == 4 else _BY_STEPS[:version]:
             connection.executescript(statements)
         connection.execute("UPDATE schema_version SET version = ?", (version,))
-        for table, row in _rows(_FACTS | facts):
-            has = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
-            kept = {"firm": "default"} | {name: row[name] for name in row.keys() & has}
-            if has:
-                _insert(connection, table, kept)
+        rows = _rows(_FACTS | facts)
+        with untriggered(connection):
+            for table, row in _as_version_4(rows) if version == 4 else rows:
+                has = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+                kept = {"firm": "default"} | {name: row[name] for name in row.keys() & has}
+                if has:
+                    _insert(connection, table, kept)
         connection.commit()
+
+
+def _as_version_4(rows: Iterator[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows as version 4 keeps them: numbered, of firm 1, and with short hashes."""
+    several = list(rows)
+    codes = {row["matter_id"]: row.get("code") for table, row in several if table == "changes"}
+    for table, row in [*several, ("facts", {"name": "run", "value": "2"})]:
+        new = row | {"firm": 1} | {now: row.get(then) for now, then in RENAMED.items()}
+        if "matter_id" in row:  # they are numbered as they were noticed
+            new |= {"closing": 1 + len(codes) - row["matter_id"]}
+        if "identity" in row:
+            new |= {"identity": short(row["identity"])}
+        if table == "closings":
+            new |= {"number": new["closing"], "code": codes[row["matter_id"]]}
+        if table == "runs":
+            new |= {"version": "0.9", "rule": "both", "opt_out_field": 11, "opt_in_field": 22}
+        yield table, new
+
+
+def short(hash_: bytes) -> int:
+    """Return a hash as version 4 keeps it."""
+    return int.from_bytes(hash_[:8], "big", signed=True)
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Row) -> None:

@@ -16,6 +16,7 @@ from clio_broadly_sync.clio import api
 from clio_broadly_sync.clio.api import MAX_PAGES_WITHOUT_PROGRESS, Api
 from clio_broadly_sync.clio.contact_points import normal_email, normal_phone
 from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import (
     ConfigError,
     DeniedError,
@@ -23,7 +24,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     UnavailableError,
 )
-from clio_broadly_sync.domain.model import Account, Box, CustomField, FieldIds, Matter
+from clio_broadly_sync.domain.model import Box, CustomField, FieldIds, Matter
 from clio_broadly_sync.sandbox import Firm
 
 BASE = "https://app.clio.example"
@@ -102,10 +103,11 @@ def _read_matters(*rows: Any, fields: FieldIds = FIELDS) -> list[Matter]:
 
 
 UNREADABLE, CHECKED, UNCHECKED = Box.UNREADABLE, Box.CHECKED, Box.UNCHECKED
+UNTOUCHED = Box.UNTOUCHED
 STATES = [
-    ([], UNCHECKED),
-    ([_entry(None, id=None)], UNCHECKED),
-    ([_entry(None)], UNCHECKED),
+    ([], UNTOUCHED),
+    ([_entry(None, id=None)], UNTOUCHED),
+    ([_entry(None)], UNTOUCHED),
     ([_entry(False)], UNCHECKED),
     ([_entry("false")], UNCHECKED),
     ([_entry(0)], UNCHECKED),
@@ -115,10 +117,15 @@ STATES = [
     ([_entry("true")], CHECKED),
     ([_entry(1)], CHECKED),
     ([_entry("1")], CHECKED),
-    ([_entry(True, field=999)], UNCHECKED),
+    ([_entry(True, field=999)], UNTOUCHED),
     ([_entry(True, field=999), _entry(False)], UNCHECKED),
     ([_entry(False, field=999), _entry(True)], CHECKED),
     ([_entry(True), _entry(True)], CHECKED),
+    ([_entry(None), _entry(None)], UNTOUCHED),
+    ([_entry(None), _entry(False)], UNCHECKED),
+    ([_entry(None), _entry(True)], UNREADABLE),
+    ([_entry(None, soft_deleted=True)], UNREADABLE),
+    ([_entry(None, field_type="text_line")], UNREADABLE),
     ([_entry(True), _entry(False)], UNREADABLE),
     ([_entry(None, field_name=None, field_type=None)], UNREADABLE),
     ([_entry(False, field_name=None, field_type=None)], UNREADABLE),
@@ -270,7 +277,37 @@ def test_contact_is_read() -> None:
         None,
     )
     assert (contact.email, contact.phone) == ("Ada@example.com", "+14155550123")
-    assert (contact.is_company, contact.opted_out, contact.readable) == (False, UNCHECKED, True)
+    assert (contact.is_company, contact.opted_out, contact.readable) == (False, UNTOUCHED, True)
+
+
+@responses.activate
+def test_both_boxes_of_a_contact_are_read_at_once() -> None:
+    """Each by its own id, in one request; an entry of one says nothing about the other."""
+    fields = FIELDS._replace(opt_out=301, text=303)
+    answers = [
+        ([], UNTOUCHED, UNTOUCHED),
+        ([_entry(True, field=303)], UNTOUCHED, CHECKED),
+        ([_entry(True, field=301)], CHECKED, UNTOUCHED),
+        ([_entry(False, field=303), _entry(None, field=301)], UNTOUCHED, UNCHECKED),
+        ([_entry(None, field=303, field_name=None, field_type=None)], UNTOUCHED, UNREADABLE),
+        ([_entry(True, field=303), _entry(False, field=303)], UNTOUCHED, UNREADABLE),
+        ([_entry(True, field=303, custom_field=None)], UNREADABLE, UNREADABLE),
+    ]
+    rows = [_contact(1201 + n, custom_field_values=e) for n, (e, _, _) in enumerate(answers)]
+    _list("contacts.json", *rows)
+    read = _clio().contacts([1201 + n for n in range(len(rows))], fields)
+    found = [(contact.opted_out, contact.texts) for contact in read.values()]
+    assert found == [(opt_out, texts) for _, opt_out, texts in answers]
+    (call,) = responses.calls
+    assert "custom_field_ids%5B%5D=301&custom_field_ids%5B%5D=303&" in str(call.request.url)
+
+
+@responses.activate
+def test_box_for_texts_that_nobody_reads() -> None:
+    """It counts as unchecked, and is not asked for."""
+    _list("contacts.json", _contact(custom_field_values=[_entry(True, field=303)]))
+    assert _clio().contacts([1201], FIELDS)[1201].texts is UNCHECKED
+    assert "303" not in str(responses.calls[0].request.url)
 
 
 @responses.activate

@@ -10,7 +10,7 @@ from factories import (
     NOW,
     make_candidate,
     make_closing,
-    make_request,
+    make_contact,
     start,
 )
 from ledgers import claim, firm, hand_over, put, release, row, settle
@@ -167,9 +167,7 @@ def test_closings_of_one_person(store: Store) -> None:
     claim(store, [make_candidate(by_email, email="pat@example.com", phone=None)])
     claim(store, [make_candidate(by_phone, email=None, phone="+14155550100")])
     claim(store, [make_candidate(other, email="other@example.com", phone="+14155550199")])
-    person = make_request(
-        make_closing(80, contact_id=80), email="PAT@example.com", phone="+14155550100"
-    )
+    person = make_contact(80, email="PAT@example.com", phone="+14155550100")
     found = store.history.of_person(person)
     assert [story.closing.key.matter_id for story in found] == [77, 78]
     assert all(story.steps for story in found)
@@ -183,7 +181,7 @@ def test_address_of_an_earlier_claim_is_nobody(store: Store) -> None:
     claim(store, [make_candidate(closing, email="old@example.com")])
     release(store)
     claim(store, [make_candidate(closing, email="new@example.com")], at=LATER)
-    old = make_request(make_closing(80, contact_id=80), email="old@example.com")
+    old = make_contact(80, email="old@example.com", phone=None)
     assert store.history.of_person(old) == []
     settle(store, Outcome.UNKNOWN, 77)
     assert len(store.history.of_person(old)) == 1

@@ -14,9 +14,8 @@ from planting import sql, untriggered
 from whole import HELD, LATER, SENDING, SENT, SKIPPED, WAITS
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.lifecycle import TRANSITIONS
 from clio_broadly_sync.domain.model import Key
-from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, TRANSITIONS, Reason, State
 from clio_broadly_sync.store import Store, tables
 
 EVERY_REASON: Final = (None, *Reason)
@@ -110,6 +109,8 @@ CLOSINGS: Final[Mapping[str, tuple[Broken, ...]]] = {
         (WAITS, "claimed_in_run = 1"),
         (WAITS, "in_doubt = 1"),
     ),
+    "the channels of a claim": ((SENT, "channels = 'fax'"), (SENT, "channels = 'phone,email'")),
+    "channels without a claim": ((WAITS, "channels = 'email'"),),
     "a held closing in doubt": ((HELD, "in_doubt = 0"),),
     "a closing in doubt that is not let go": (
         (SKIPPED, "in_doubt = 1, claimed_at = 1, claimed_in_run = 1"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_due, make_request
+from factories import NOW, make_candidate, make_closing, make_contact, make_due
 from ledgers import claim, next_run, put, recover, release, row, settle
 from planting import connection_of
 from watched import plans
@@ -85,7 +85,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     ),
     "a matter": (lambda store: store.history.of_matter(WAITS), {KEY}),
     "a person": (
-        lambda store: store.history.of_person(make_request(make_closing(SENDING))),
+        lambda store: store.history.of_person(make_contact()),
         {ROW},
     ),
     "asked": (lambda store: store.history.asked(make_candidate(make_closing(WAITS))), {KEY, ROW}),
@@ -95,6 +95,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     "held": (lambda store: store.overview.held(), {"closings_in_doubt"}),
     "dead": (lambda store: store.overview.dead(), {"closings_dead"}),
     "hand-overs": (lambda store: store.overview.handed_over([NOW, NOW]), {"closings_by_claim"}),
+    "untouched": (lambda store: store.overview.untouched(), {"closings_by_cause"}),
     "stopped by": (lambda store: store.overview.stopped_by(), {"closings_by_cause"}),
     "figures of a surge": (
         lambda store: store.outbox.surge_figures(make_due()),

@@ -67,3 +67,31 @@ def test_no_on_another_card(world: World) -> None:
     ran = world.run("status", "--json")
     assert ran.json["stopped_by_another_contact"] == [{"contact_id": no, "closings": 5}]
     assert f"5  by contact {no}" in world.run("status").out
+
+
+def test_missing_close_date_typed_later(world: World) -> None:
+    """A closing without a date waits for it, and is told of once; then it goes."""
+    matter = world.closing(on=None).matter
+    foretold, ran = world.sync("--dry-run", "--json"), world.sync()
+    assert (foretold.code, foretold.decisions) == (65, {matter: ("wait", "no_close_date")})
+    assert ran.code == 65
+    assert "1 closing waits because the matter was closed without a close date" in ran.out + ran.err
+    assert (world.sync().code, world.run("status").code) == (0, 65)
+    world.firm.set_close_date(matter, world.day())
+    assert world.sync().code == 0
+    assert (world.asked, world.run("status").code) == ([matter], 0)
+
+
+def test_missing_close_date_that_is_let_go(world: World) -> None:
+    """`outbox` lists and drops what waits for a date, and nothing else."""
+    undated, other = world.closing(on=None).matter, world.closing(opt_out="perhaps").matter
+    assert world.sync().code == 65
+    listed = world.run("outbox", "list", "--reason", "no_close_date", "--json").json["rows"]
+    assert [(row["matter_id"], row["closed_on"]) for row in listed] == [(undated, None)]
+    assert world.run("outbox", "drop", "--reason", "no_close_date", "--yes").code == 0
+    assert {id_: row[2:] for id_, row in world.ledger().items()} == {
+        undated: ("skipped", "dropped"), other: ("pending", "unreadable_field"),
+    }  # fmt: skip
+    world.firm.set_close_date(undated, world.day())
+    assert world.sync().code == 0
+    assert world.posts == []

@@ -20,6 +20,7 @@ from world import Ran, World, customers, matter_of
 
 from clio_broadly_sync.sandbox import Accepted
 from clio_broadly_sync.sandbox.broadly import Item
+from clio_broadly_sync.sandbox.firm import TEXTS
 
 FRESH = timedelta(minutes=15)
 """How old a reading may be when it is sent."""
@@ -40,7 +41,7 @@ FINAL = {"suppressed", "dropped"}
 """With these a row is skipped even where its client may have been asked."""
 WAITS_FOR = {
     "settling", "surge", "unavailable", "retry", "unknown_outcome", "contact_hidden",
-    "unreadable_field", None,
+    "unreadable_field", "no_close_date", None,
 }  # fmt: skip
 
 
@@ -92,7 +93,8 @@ def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
 
 def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
     """Check promise 1: who is in a POST was read just before, and nothing spoke against it."""
-    readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
+    readings = Readings(world.clio.history, world.firm.fields[TEXTS].id)
+    rule, silence = world.settings["SYNC_RULE"], world.settings.get("SYNC_OPT_IN_UNTOUCHED")
     history = [*world.clio.history, *world.broadly.history]
     noes = Noes(readings, told, (exchange.number for exchange in history))
     for number, post in enumerate(world.broadly.posts):
@@ -100,8 +102,12 @@ def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
         for item in customers(post.body):
             check_other_cards(standing, item)
             check_contact(readings, contact_of(item), post, boxed=rule != "opt-in")
-            boxed = rule != "opt-out" and not told.is_overruled(item["transactionId"], number)
-            check_matter(readings, matter_of(item), post, boxed=boxed)
+            if world.settings.get("SYNC_TEXT_FIELD") and item.get("phone"):
+                check_texts(readings, contact_of(item), post)
+            overruled = told.is_overruled(item["transactionId"], number)
+            check_matter(readings, matter_of(item), post, dated=not overruled)
+            if rule != "opt-out" and not overruled:
+                check_opted_in(readings, matter_of(item), post, silence=silence == "send")
 
 
 def check_contact(readings: Readings, contact: int, post: Exchange, *, boxed: bool) -> None:
@@ -131,17 +137,33 @@ def check_other_cards(noes: Mapping[int, Reading], item: Item) -> None:
         assert is_own or not own & theirs, f"{who} was sent although contact {contact} said no"
 
 
-def check_matter(readings: Readings, matter: int, post: Exchange, *, boxed: bool) -> None:
+def check_texts(readings: Readings, contact: int, post: Exchange) -> None:
+    """Check that the box of a client whose phone number was sent allowed text messages."""
+    reading = readings.last("contact", contact, post)
+    allowed = reading and reading.texts and all(box in CHECKED for box in reading.texts)
+    assert allowed, f"contact {contact} was sent with a phone number, and may not be texted"
+
+
+def check_opted_in(readings: Readings, matter: int, post: Exchange, *, silence: bool) -> None:
+    """Check that the matter's thank-you box was checked, or untouched where `silence` is a yes."""
+    reading = readings.last("matter", matter, post)
+    assert reading, f"matter {matter} was sent and never read"
+    ticked = reading.boxed and reading.boxes and all(box in CHECKED for box in reading.boxes)
+    untouched = silence and reading.boxed and all(box is None for box in reading.boxes)
+    assert ticked or untouched, f"matter {matter} was sent without the thank-you box"
+
+
+def check_matter(readings: Readings, matter: int, post: Exchange, *, dated: bool) -> None:
     """Check that the matter was shown just before the POST, and was closed.
 
-    `boxed` says whether its thank-you box must have been checked as well.
+    `dated` says whether it must have had a close date.
     """
     what = f"matter {matter}"
     reading = just_read(readings.last("matter", matter, post), post, what)
     assert reading.shown, f"{what} was sent although gone at the last reading"
     assert reading.shown["status"] == "Closed", f"{what} was sent although reopened"
-    ticked = reading.boxed and reading.boxes and all(box in CHECKED for box in reading.boxes)
-    assert ticked or not boxed, f"{what} was sent without the thank-you box"
+    has_date = reading.shown["close_date"] or not dated
+    assert has_date, f"{what} was sent without a close date"
 
 
 def just_read(reading: Reading | None, post: Exchange, what: str) -> Reading:

@@ -6,7 +6,7 @@ And of which of these readings the program knew when it sent somebody.
 import json
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -34,14 +34,28 @@ class Reading(NamedTuple):
     """The record; None where Clio was asked for it by id and did not show it."""
     boxed: bool
     """Whether the request asked for the record's checkbox."""
+    texts_id: int = 0
+    """The id of the checkbox that allows text messages."""
 
     @property
     def boxes(self) -> list[Any]:
-        """Return the value of each checkbox; WITHHELD in place of one that may not be read."""
+        """Return the value of each checkbox; WITHHELD in place of one that may not be read.
+
+        That which allows text messages is left out.
+        """
+        return self._values(lambda id_: id_ != self.texts_id)
+
+    @property
+    def texts(self) -> list[Any]:
+        """Return the value of each checkbox that allows text messages, or that may be it."""
+        return self._values(lambda id_: id_ in (self.texts_id, None))
+
+    def _values(self, wanted: Callable[[int | None], bool]) -> list[Any]:
         entries = (self.shown or {}).get("custom_field_values")
         if not isinstance(entries, list):
             return [WITHHELD]
-        return [e["value"] if e.get("field_name") else WITHHELD for e in entries]
+        own = [e for e in entries if wanted((e.get("custom_field") or {}).get("id"))]
+        return [e["value"] if e.get("field_name") else WITHHELD for e in own]
 
     @property
     def no(self) -> bool | None:
@@ -54,9 +68,13 @@ class Reading(NamedTuple):
 
 
 class Readings:
-    """The readings in a whole history, by record and in order of the requests."""
+    """The readings in a whole history, by record and in order of the requests.
 
-    def __init__(self, history: Iterable[Exchange]) -> None:
+    `texts_id` is the id of the checkbox that allows text messages.
+    """
+
+    def __init__(self, history: Iterable[Exchange], texts_id: int) -> None:
+        self._texts_id = texts_id
         self._read: dict[tuple[str, int], list[Reading]] = defaultdict(list)
         self._walked: dict[tuple[str, ...], set[int]] = {}
         for exchange in sorted(history, key=lambda e: e.number):
@@ -82,7 +100,7 @@ class Readings:
         shown = {row["id"]: row for row in page["data"]}
         missing = dict.fromkeys(self._missing(exchange, shown.keys(), page))
         for record, row in {**shown, **missing}.items():
-            reading = Reading(exchange.number, exchange.at, row, boxed)
+            reading = Reading(exchange.number, exchange.at, row, boxed, self._texts_id)
             self._read[kind, record].append(reading)
 
     def _missing(self, exchange: Exchange, shown: Collection[int], page: Record) -> set[int]:

@@ -13,7 +13,7 @@ from drill import DONE, Drill, MakeDrill
 from rig import faults
 from world import on_post
 
-from clio_broadly_sync.sandbox import Request
+from clio_broadly_sync.sandbox import Box, Request
 
 Scenario = Callable[[Drill], None]
 
@@ -169,6 +169,37 @@ def _suspended_before_a_file(drill: Drill) -> None:
     assert ran.code in DONE, ran.err
 
 
+def _may_not_be_texted(drill: Drill) -> None:
+    """A phone number is there, and its box is not checked."""
+    _accept(drill, SYNC_TEXT_FIELD="MayBeTexted")
+    drill.closing(texts=False)
+    drill.closing(texts=True)
+    _runs_well(drill)
+
+
+def _silence(drill: Drill) -> None:
+    """Silence is a yes, and what is withheld is none."""
+    _accept(drill, SYNC_OPT_IN_UNTOUCHED="send")
+    drill.closing(thank_you=Box.UNTOUCHED)
+    withheld = drill.closing(thank_you=Box.UNREADABLE).matter
+    _runs_well(drill)
+    drill.firm.set_thank_you(withheld, False)
+    drill.later(hours=21)
+
+
+def _without_a_date(drill: Drill) -> None:
+    """It is typed in the end."""
+    matter = drill.closing(None).matter
+    _runs_well(drill)
+    drill.firm.set_close_date(matter, drill.day())
+    drill.later(minutes=15)
+
+
+def _accept(drill: Drill, **settings: str) -> None:
+    drill.settings.update(settings)
+    assert drill.run("check", "--accept").code == 0
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -182,6 +213,9 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "file_always_made": (_killed_with_a_file("link: undone"), "was never accepted"),
     "file_kept_for_a_day": (_suspended_before_a_file, "after the last reading"),
     "no_look": (_half_restored, "half a restore was refused and written to all the same"),
+    "texts_ignored": (_may_not_be_texted, "contact 1001 was sent with a phone number"),
+    "silence_of_any_kind": (_silence, "matter 5002 was sent without the thank-you box"),
+    "no_date_needed": (_without_a_date, "matter 5001 was sent without a close date"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
 }
 

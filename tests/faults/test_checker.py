@@ -15,7 +15,7 @@ from drill import Drill, MakeDrill
 from planting import opened, sql
 from rig import Exchange
 
-from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, State
 
 Falsify = Callable[[Drill], object]
 Show = Callable[[dict[str, Any]], object]
@@ -110,6 +110,10 @@ READ_OTHERWISE: dict[str, Falsify] = {
     "matter 5001 was sent 0:15:00.* after the last reading": _seen(MATTERS, _earlier),
     "matter 5001 was sent although gone": _seen(MATTERS, _nothing_shown),
     "matter 5001 was sent although reopened": _shown(MATTERS, status="Open"),
+    "matter 5001 was sent without a close date": _shown(MATTERS, close_date=None),
+    "contact 1001 was sent with a phone number, and may not be texted": lambda drill: (
+        drill.settings.update(SYNC_TEXT_FIELD="MayBeTexted")
+    ),
     "matter 5001 was sent without the thank-you box": _shown(MATTERS, custom_field_values=[]),
     "5001 was sent without the thank-you box": _seen(MATTERS, _without_boxes),
     "01 was sent without the thank-you box": _shown(MATTERS, custom_field_values=WITHHELD),
@@ -297,10 +301,9 @@ def test_what_is_false_is_found(drill: Drill, sentence: str) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_reasons_are_those_of_the_program(state: State) -> None:
-    """The checker has its own lists. No rule lets a closing without a close date wait yet."""
-    no_rule_yet = {Reason.NO_CLOSE_DATE} if state is State.PENDING else set()
+    """The checker has its own lists."""
     row = books.Row(77, "2026-11-18", 1201, state.value, None, 0)
-    assert checker.reasons_of(row) == OF_STATE[state] - no_rule_yet
+    assert checker.reasons_of(row) == OF_STATE[state]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from mishaps import CHANNELS, CONFIG, UNAVAILABLE, a_client, a_matter
 
 from clio_broadly_sync.sandbox import Box
+from clio_broadly_sync.sandbox.firm import OPT_OUT, TEXTS
 
 APART = timedelta(hours=47)
 """Clocks may differ by so much at most; beyond 48 hours, no run begins."""
@@ -76,6 +77,8 @@ class Weeks(RuleBasedStateMachine):
         page=st.sampled_from([2, 200]),
         batch=st.sampled_from(["1", "2", "50"]),
         into_files=st.sampled_from([False, False, True]),
+        untouched=st.sampled_from(["skip", "skip", "send"]),
+        texts=st.sampled_from(["", TEXTS]),
     )
     def begin(
         self,
@@ -86,6 +89,8 @@ class Weeks(RuleBasedStateMachine):
         page: int,
         batch: str,
         into_files: bool,
+        untouched: str,
+        texts: str,
     ) -> None:
         """Open a world with these settings, and let its first sync run."""
         self.into_files = into_files
@@ -98,23 +103,25 @@ class Weeks(RuleBasedStateMachine):
         self.drill.limits["NO_WAITS"] = "yes"
         self.drill.settings |= {
             "SYNC_SETTLE_HOURS": settle, "SYNC_MAX_NEW": most, "SYNC_REASK_DAYS": reask,
-            "BROADLY_BATCH_SIZE": batch,
+            "BROADLY_BATCH_SIZE": batch, "SYNC_OPT_IN_UNTOUCHED": untouched,
+            "SYNC_TEXT_FIELD": texts,
         }  # fmt: skip
         self.drill.clio.cap_pages("matter", page)
+        assert self.drill.run("check", "--accept").code == 0
         self.wait(timedelta(days=20))  # so that there are close dates since the start day
         self.run("sync")
 
     # What the firm does
 
-    @rule(number=st.integers(1, 4), on=days_ago, thank_you=boxes, opt_out=boxes)
-    def close(self, number: int, on: int | None, thank_you: Any, opt_out: Any) -> None:
+    @rule(number=st.integers(1, 4), on=days_ago, thank_you=boxes, opt_out=boxes, texts=boxes)
+    def close(self, number: int, on: int | None, thank_you: Any, opt_out: Any, texts: Any) -> None:
         """Close a matter for each of so many new clients.
 
         If there are several, the last of them has this opt-out and the others have none.
         """
         for left in reversed(range(number)):
             box = opt_out if number > 1 and not left else Box.UNTOUCHED
-            self.drill.closing(self._day(on), thank_you=thank_you, opt_out=box)
+            self.drill.closing(self._day(on), thank_you=thank_you, opt_out=box, texts=texts)
 
     @rule(client=numbers, on=days_ago)
     def close_another(self, client: int, on: int | None) -> None:
@@ -142,6 +149,10 @@ class Weeks(RuleBasedStateMachine):
     @rule(client=numbers, box=boxes)
     def opt_out(self, client: int, box: Any) -> None:
         self.drill.firm.set_opt_out(a_client(self.drill, client), box)
+
+    @rule(client=numbers, box=boxes)
+    def allow_texts(self, client: int, box: Any) -> None:
+        self.drill.firm.set_box("contact", a_client(self.drill, client), box, TEXTS)
 
     @rule(client=numbers, how=st.sampled_from(["hide_contact", "redact_contact", "show_contact"]))
     def see(self, client: int, how: str) -> None:
@@ -187,17 +198,19 @@ class Weeks(RuleBasedStateMachine):
         raise NotImplementedError
 
     def mend(self) -> None:
-        """Let clocks, custom fields, contacts and boxes in Clio be in order again."""
+        """Let clocks, custom fields, contacts, boxes and close dates in Clio be in order again."""
         firm = self.drill.firm
         self.set_clocks((ON_TIME, ON_TIME))
         self.mend_fields()
         for contact in list(firm.contacts.walk()):
             firm.show_contact(contact.id)
-            if UNREADABLE in contact.boxes.values():
+            if contact.boxes.get(firm.fields[OPT_OUT].id) == UNREADABLE:
                 firm.set_opt_out(contact.id)
         for matter in list(firm.matters.walk()):
             if UNREADABLE in matter.boxes.values():
                 firm.set_thank_you(matter.id)
+            if matter.status == "Closed" and matter.closed is None:
+                firm.set_close_date(matter.id, "today")
 
     # How it is done
 

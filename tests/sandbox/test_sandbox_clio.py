@@ -143,7 +143,7 @@ def test_definitions_are_filtered(ask: Ask, sandbox: Sandbox) -> None:
     fields = "name,parent_type,field_type,displayed,required,deleted"
     rows = data(ask("custom_fields.json", field_type="checkbox", deleted="false", fields=fields))
     assert [row["name"] for row in rows] == [
-        "BroadlyOptOut", "SendBroadlyThankYou", "Fee Agreement Signed"
+        "BroadlyOptOut", "SendBroadlyThankYou", "Fee Agreement Signed", "MayBeTexted"
     ]  # fmt: skip
     assert {row["parent_type"] for row in rows} == {"Contact", "Matter"}
     sandbox.firm.fields.delete("BroadlyOptOut")

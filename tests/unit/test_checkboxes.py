@@ -10,6 +10,7 @@ from clio_broadly_sync.domain.model import CustomField, FieldIds, SyncRule
 
 OPT_OUT = CustomField(11, "BroadlyOptOut", "Contact", "checkbox", False, True, False)
 OPT_IN = CustomField(22, "SendBroadlyThankYou", "Matter", "checkbox", False, True, False)
+TEXTS = CustomField(33, "MayBeTexted", "Contact", "checkbox", False, True, False)
 NAMES = ("BroadlyOptOut", "SendBroadlyThankYou")
 
 
@@ -26,6 +27,29 @@ def test_what_each_rule_reads() -> None:
         SyncRule.OPT_IN: [("contact", False), ("matter", True)],
         SyncRule.BOTH: [("contact", True), ("matter", True)],
     }
+
+
+def test_box_for_texts() -> None:
+    """It is read under every rule, and needed, where it has a name; it comes last."""
+    for rule in SyncRule:
+        box = checkboxes.read_by(rule, *NAMES, "MayBeTexted")[-1]
+        assert (box.name, box.parent, box.needed) == ("MayBeTexted", "contact", True)
+        assert box.pinned_in(FieldIds(11, 22, 33)) == 33
+
+
+@pytest.mark.parametrize(
+    ("definitions", "id_"),
+    [
+        ([TEXTS], 33),
+        ([], None),
+        ([TEXTS, TEXTS._replace(id=34)], None),
+        ([TEXTS._replace(parent="Matter")], None),
+        ([TEXTS._replace(deleted=True), TEXTS._replace(id=34)], 34),
+    ],
+)
+def test_id_of_the_box_for_texts(definitions: list[CustomField], id_: int | None) -> None:
+    boxes = checkboxes.read_by(SyncRule.OPT_OUT, *NAMES, "MayBeTexted")
+    assert checkboxes.ids(boxes, [OPT_OUT, *definitions]) == FieldIds(11, None, id_)
 
 
 @pytest.mark.parametrize(

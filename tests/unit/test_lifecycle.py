@@ -34,6 +34,7 @@ from clio_broadly_sync.domain.model import (
     SyncRule,
 )
 from clio_broadly_sync.domain.reasons import OF_CONTACT, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.requests import request_for
 
 POLICY, AT = make_policy(), make_moment()
 OTHER_DATE = date(2026, 11, 19)
@@ -222,8 +223,8 @@ SPEAKS_AGAINST = [
     {"closed": False},
     {"closed_on": date(2026, 1, 1)},
     {"opted_in": Box.UNCHECKED},
+    {"opted_in": Box.UNTOUCHED},
     {"client_id": None},
-    {"closed_on": None},
 ]
 
 
@@ -255,6 +256,21 @@ def test_marked_closing_waits_for_what_cannot_be_read() -> None:
     hidden = lifecycle.contact_read(make_closing(in_doubt=True), None, POLICY, AT)
     assert hidden is not None
     assert (hidden.state, hidden.reason, hidden.in_doubt) == (PENDING, Reason.CONTACT_HIDDEN, True)
+
+
+def test_marked_closing_waits_for_its_close_date() -> None:
+    """It keeps the date under which it went; too old, it is held."""
+    marked = make_closing(in_doubt=True)
+    undated = lifecycle.matter_read(marked, make_matter(closed_on=None), POLICY, AT).closing
+    assert (undated.state, undated.reason, undated.in_doubt) == (
+        PENDING,
+        Reason.NO_CLOSE_DATE,
+        True,
+    )
+    assert undated.key == marked.key
+    late = AT._replace(today=TODAY + timedelta(days=31))
+    old = lifecycle.matter_read(undated, make_matter(closed_on=None), POLICY, late).closing
+    assert (old.state, old.reason, old.key) == (HELD, Reason.NO_CLOSE_DATE, marked.key)
 
 
 def test_marked_closing_keeps_its_date_when_the_matter_gets_another() -> None:
@@ -485,7 +501,7 @@ def test_cause_of_a_doubt_goes_with_the_doubt(move: Callable[[Closing], Closing]
 def test_request_carries_no_more_than_the_settings_let_through() -> None:
     """BROADLY_FIELDS narrows what leaves the firm."""
     policy = make_policy(fields=frozenset({"first_name", "email"}))
-    request = lifecycle.request_for(make_closing(), make_contact(), policy, TODAY)
+    request = request_for(make_closing(), make_contact(), policy, TODAY)
     assert (request.first_name, request.email) == ("Ada", "ada@example.com")
     assert (request.last_name, request.phone, request.company_name) == (None, None, None)
 
@@ -493,13 +509,13 @@ def test_request_carries_no_more_than_the_settings_let_through() -> None:
 def test_request_of_the_future_is_dated_today() -> None:
     """The transaction's date is never after today; its id keeps the closing's own."""
     closing = make_closing(closed_on=date(2027, 3, 1))
-    request = lifecycle.request_for(closing, make_contact(), POLICY, TODAY)
+    request = request_for(closing, make_contact(), POLICY, TODAY)
     assert request.transaction_date == TODAY
     assert request.transaction_id.endswith(":2027-03-01")
 
 
 def test_what_was_read_prints_no_person() -> None:
     """Contacts and requests show nothing of themselves in a traceback."""
-    request = lifecycle.request_for(make_closing(), make_contact(), POLICY, TODAY)
+    request = request_for(make_closing(), make_contact(), POLICY, TODAY)
     printed = f"{request!r} {make_contact()!r}"
     assert not [word for word in ("Ada", "Lovelace", "ada@", "4155550123") if word in printed]

@@ -1,6 +1,7 @@
 """What the state was made with, held against the settings and against Clio's definitions."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from factories import DESTINATION, NOW
 
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
 from clio_broadly_sync.domain.model import (
-    Account,
     CustomField,
     Destination,
     FieldIds,
@@ -62,7 +64,7 @@ class Definitions:
         ]
 
 
-def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: object) -> pins.Wanted:
+def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: Any) -> pins.Wanted:
     wanted = pins.Wanted(
         host="https://app.clio.com",
         destination=DESTINATION,
@@ -73,7 +75,7 @@ def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: object) -> pins.Wante
     return replace(wanted, **changes)
 
 
-def make_pins(**changes: object) -> Pins:
+def make_pins(**changes: Any) -> Pins:
     return replace(
         Pins("https://app.clio.com", 7, DESTINATION, SyncRule.BOTH, PINNED),
         **changes,
@@ -278,6 +280,8 @@ def test_definitions_are_read_in_one_request() -> None:
         ({"destination": HOOK}, "BROADLY_PROFILE changed from batch to webhook"),
         ({"destination": FILE}, "BROADLY_PROFILE changed from batch to csv"),
         ({"rule": SyncRule.OPT_IN}, "SYNC_RULE"),
+        ({"untouched": Untouched.SEND}, "SYNC_OPT_IN_UNTOUCHED changed from skip to send"),
+        ({"text_name": "MayBeTexted"}, "SYNC_TEXT_FIELD is set, and this state was made without"),
     ],
 )
 def test_changed_setting(changed: dict[str, Any], word: str) -> None:
@@ -305,9 +309,70 @@ def test_the_same_webhook_stays_pinned_as_it_is() -> None:
     assert pins.current_pins(wanted, pinned, PINNED) == pinned
 
 
+def test_text_field_that_is_not_set_any_more() -> None:
+    made_with = make_pins(fields=FieldIds(11, 22, 33))
+    with pytest.raises(ConfigError, match="SYNC_TEXT_FIELD is not set, and this state was"):
+        pins.check_settings(made_with, make_wanted())
+    pins.check_settings(made_with, make_wanted(text_name="Whatever it is called now"))
+
+
 def test_unchanged_settings() -> None:
     """Nothing changed, no error."""
     pins.check_settings(make_pins(), make_wanted())
+
+
+@pytest.mark.parametrize(
+    ("now", "otherwise"),
+    [
+        ({}, False),
+        ({"rule": SyncRule.OPT_IN}, True),
+        ({"untouched": Untouched.SEND}, True),
+        ({"fields": FieldIds(11, 22, 33)}, True),
+        ({"fields": FieldIds(12, 23)}, False),
+        ({"broadly_url": "https://other.test", "account": 8}, False),
+    ],
+)
+def test_what_lets_others_be_asked(now: dict[str, Any], otherwise: bool) -> None:
+    """A box that was made anew is another matter: nobody is asked who was not before."""
+    assert pins.decides_otherwise(make_pins(), make_pins(**now)) is otherwise
+    assert pins.decides_otherwise(make_pins(**now), make_pins()) is otherwise
+
+
+# The box for text messages.
+
+TEXTS = CustomField(33, "MayBeTexted", "Contact", "checkbox", False)
+NO_TEXTS = {
+    "missing": ([], "no checkbox named “MayBeTexted”"),
+    "renamed": ([TEXTS._replace(name="Texts?")], "is called “Texts?”"),
+    "nearly the same": ([TEXTS._replace(name="may be texted")], "“may be texted”"),
+    "deleted": ([TEXTS._replace(deleted=True)], "it was deleted"),
+    "doubled": ([TEXTS, TEXTS._replace(id=34)], "2 checkboxes named “MayBeTexted”"),
+    "another type": ([TEXTS._replace(type="text_line")], "is a text_line, not a checkbox"),
+    "on the matter": ([TEXTS._replace(parent="Matter")], "must be made for the contact"),
+    "made anew": ([TEXTS._replace(id=34)], "was made anew"),
+}
+
+
+@pytest.mark.parametrize(("fields", "words"), NO_TEXTS.values(), ids=NO_TEXTS)
+@pytest.mark.parametrize("rule", SyncRule)
+def test_box_for_texts_that_is_not_in_order(
+    fields: list[CustomField], words: str, rule: SyncRule
+) -> None:
+    """Whatever the rule, the run ends and says what; and so does a first one, where it can."""
+    wanted = make_wanted(rule, text_name="MayBeTexted")
+    clio = Definitions(OPT_OUT, OPT_IN, *fields)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        pins.Fields(clio, wanted).read(FieldIds(11, 22, 33))
+    if words != "was made anew":
+        with pytest.raises(ConfigError, match="MayBeTexted"):
+            pins.Fields(clio, wanted).read(None)
+
+
+@pytest.mark.parametrize("pinned", [None, FieldIds(11, 22, 33)], ids=str)
+def test_box_for_texts_that_is_in_order(pinned: FieldIds | None) -> None:
+    clio = Definitions(OPT_OUT, OPT_IN, TEXTS, TEXTS._replace(id=34, parent="Matter"))
+    found = pins.Fields(clio, make_wanted(text_name="MayBeTexted")).read(pinned)
+    assert found == FieldIds(11, 22, 33)
 
 
 def test_two_changed_settings_are_both_named() -> None:

@@ -136,10 +136,10 @@ def test_checkboxes_are_read_once_for_a_run(runs: Runs) -> None:
 def test_decisions_are_recorded_and_counted(runs: Runs) -> None:
     """Those who may go wait for the push; the others are skipped with their reason."""
     runs.close(1, 2, 3, opted_in=Box.UNCHECKED)
-    runs.close(4, closed_on=None)
+    runs.close(4, client_id=None)
     runs.close(5)
     context = runs.sync(limit=0)
-    assert context.report.skipped == {"not_opted_in": 3, "no_close_date": 1}
+    assert context.report.skipped == {"not_opted_in": 3, "no_client": 1}
     assert (runs.row(1).state, runs.row(1).reason) == (SKIPPED, Reason.NOT_OPTED_IN)
     assert (runs.row(5).state, runs.row(5).read_in_run) == (PENDING, context.run)
 

@@ -12,8 +12,9 @@ from factories import DESTINATION, NOW, TODAY, make_closing, make_policy
 from ledgers import put
 from runs import WANTED, Runs
 
+from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
-from clio_broadly_sync.domain.model import Account, FieldIds, Pins, SyncRule
+from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
 
 PINNED = Pins(WANTED.host, 1, WANTED.destination, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))

@@ -5,8 +5,8 @@ import pytest
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.reasons import ABOUT, FINAL, OF_STATE, TOLD, Kind, Reason, State
 
-NO_RULE_YET = {Reason.NO_CLOSE_DATE}
-"""What may wait by the tables, and no rule lets wait."""
+FAULTS_OF_THE_MATTER = {"unreadable_matter", "no_close_date"}
+"""The rules that find a fault and decide nothing."""
 TOLD_OTHERWISE = {Reason.ASKED_RECENTLY}
 """Of these `explain` shows the closing that came before, which helps more than a sentence."""
 
@@ -22,7 +22,7 @@ def test_every_reason_has_its_row() -> None:
 
 def test_rules_are_of_the_kind_of_their_reason() -> None:
     """A rule bears the name of its reason."""
-    by_matter = {rule.__name__ for rule in rules.BY_MATTER} - {"unreadable_matter"}
+    by_matter = {rule.__name__ for rule in rules.BY_MATTER} - FAULTS_OF_THE_MATTER
     by_contact = {rule.__name__ for rule in (*rules.BY_CONTACT, rules.asked_recently)}
     assert by_matter == of_kind(Kind.MATTER)
     assert by_contact == of_kind(Kind.CONTACT)
@@ -35,7 +35,7 @@ def test_whoever_is_skipped_is_told_what_helps() -> None:
 
 def test_what_waits_has_words_for_a_list() -> None:
     listed = {reason for reason, about in ABOUT.items() if about.waits}
-    assert listed == (OF_STATE[State.PENDING] | TOLD) - NO_RULE_YET - {None}
+    assert listed == (OF_STATE[State.PENDING] | TOLD) - {None}
 
 
 @pytest.mark.parametrize("reason", Reason)

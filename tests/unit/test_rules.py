@@ -22,7 +22,9 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clio_broadly_sync.clio import boxes
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -39,28 +41,32 @@ from clio_broadly_sync.domain.model import (
     Verdict,
 )
 from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.requests import request_for
 
 # The truth table of design §1. How a box is read on the wire is tested with Clio's adapter.
 
 CHECKED, UNCHECKED, UNREADABLE = Box.CHECKED, Box.UNCHECKED, Box.UNREADABLE
+UNTOUCHED = Box.UNTOUCHED
 SEND = Decision(Verdict.SEND)
 OPTED_OUT = Decision(Verdict.SKIP, Reason.OPTED_OUT)
 NOT_OPTED_IN = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN)
+NEVER_TOUCHED = Decision(Verdict.SKIP, Reason.NOT_OPTED_IN, "untouched")
 WAIT = Decision(Verdict.WAIT, Reason.UNREADABLE_FIELD)
 
 BOTH_BOXES = {
     # matter, contact
     (CHECKED, UNCHECKED): SEND,
+    (CHECKED, UNTOUCHED): SEND,
     (CHECKED, CHECKED): OPTED_OUT,
     (CHECKED, UNREADABLE): WAIT,
-    (UNCHECKED, UNCHECKED): NOT_OPTED_IN,
-    (UNCHECKED, CHECKED): NOT_OPTED_IN,
-    (UNCHECKED, UNREADABLE): NOT_OPTED_IN,
-    (UNREADABLE, UNCHECKED): WAIT,
-    (UNREADABLE, CHECKED): WAIT,
-    (UNREADABLE, UNREADABLE): WAIT,
+    **{(UNCHECKED, contacts): NOT_OPTED_IN for contacts in Box},
+    **{(UNTOUCHED, contacts): NEVER_TOUCHED for contacts in Box},
+    **{(UNREADABLE, contacts): WAIT for contacts in Box},
 }
-CONTACT_ALONE = {UNCHECKED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
+CONTACT_ALONE = {UNCHECKED: SEND, UNTOUCHED: SEND, CHECKED: OPTED_OUT, UNREADABLE: WAIT}
+MATTER_ALONE = {
+    CHECKED: SEND, UNCHECKED: NOT_OPTED_IN, UNTOUCHED: NEVER_TOUCHED, UNREADABLE: WAIT,
+}  # fmt: skip
 TRUTH: dict[SyncRule, Callable[[Box, Box], Decision]] = {
     SyncRule.OPT_OUT: lambda matter, contact: CONTACT_ALONE[contact],
     SyncRule.OPT_IN: lambda matter, contact: BOTH_BOXES[matter, contact],
@@ -85,6 +91,21 @@ def test_truth_table(rule: SyncRule, matters_box: Box, contacts_box: Box) -> Non
     if decision.verdict is Verdict.SEND:
         decision = rules.by_contact(make_contact(opted_out=contacts_box), policy)
     assert decision == TRUTH[rule](matters_box, contacts_box)
+
+
+@pytest.mark.parametrize("matters_box", Box)
+@pytest.mark.parametrize("rule", SyncRule)
+def test_untouched_box_that_counts_as_checked(rule: SyncRule, matters_box: Box) -> None:
+    """With SYNC_OPT_IN_UNTOUCHED=send, a box in any other state counts as ever."""
+    counted = CHECKED if matters_box is UNTOUCHED else matters_box
+    expected = MATTER_ALONE[counted] if rule.needs_opt_in else SEND
+    policy = make_policy(rule=rule, untouched=Untouched.SEND)
+    assert rules.by_matter(make_matter(opted_in=matters_box), policy, TODAY) == expected
+
+
+def test_box_that_no_rule_reads_is_not_untouched() -> None:
+    """What was not asked for says nothing, so silence about it is no consent."""
+    assert boxes.box({"custom_field_values": []}, None) is UNCHECKED
 
 
 def test_hidden_contact_is_never_handed_over() -> None:
@@ -133,7 +154,6 @@ SKIPPED, PENDING = State.SKIPPED, State.PENDING
 REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.NOT_CLOSED: (SKIPPED, lambda: noticed(make_matter(closed=False))),
     Reason.NO_CLIENT: (SKIPPED, lambda: noticed(make_matter(client_id=None))),
-    Reason.NO_CLOSE_DATE: (SKIPPED, lambda: noticed(make_matter(closed_on=None))),
     Reason.CLOSED_BEFORE_START: (
         SKIPPED,
         lambda: noticed(make_matter(), make_policy(start_day=CLOSED_ON + timedelta(days=1))),
@@ -163,6 +183,7 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
         PENDING,
         lambda: rules.as_told(noticed(make_matter()), make_policy(profile=Profile.CSV), NOW, None),
     ),
+    Reason.NO_CLOSE_DATE: (PENDING, lambda: noticed(make_matter(closed_on=None))),
 }
 
 
@@ -625,5 +646,5 @@ def test_transaction_id_names_matter_and_date() -> None:
     """One closing has one transactionId for ever."""
     closing = make_closing(77, date(2026, 11, 20), approval=Approval.GIVEN)
     assert closing.key == Key(77, date(2026, 11, 20))
-    request = lifecycle.request_for(closing, make_contact(), POLICY, TODAY)
+    request = request_for(closing, make_contact(), POLICY, TODAY)
     assert request.transaction_id == "clio:matter:77:2026-11-20"

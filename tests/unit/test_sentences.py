@@ -15,8 +15,16 @@ from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.explain import answer as explanation
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
+from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.model import Command, Key, SyncRule
-from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.reasons import (
+    NO_TEXTS,
+    NOT_IN_FIELDS,
+    UNTOUCHED,
+    UNUSABLE,
+    Reason,
+    State,
+)
 from clio_broadly_sync.store.history import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -43,6 +51,32 @@ def story(state: State, reason: Reason | None = None, **more: Any) -> Story:
     sent = {"claimed_at": LATER} if state in (State.SENDING, State.SENT) else {}
     closing = make_closing(77, state=state, reason=reason, **sent | more)
     return Story(closing, (Step(LATER, 3, "sync", None, state, reason, None, answer),))
+
+
+def waited(told: Story) -> Story:
+    """Let it have waited for its reason before."""
+    before = Step(NOW, 2, "sync", None, State.PENDING, told.closing.reason, None, None)
+    return told._replace(steps=(before, *told.steps))
+
+
+@pytest.mark.parametrize(
+    ("closing", "says"),
+    [
+        ({"state": State.SENT, "channels": Channels.BOTH}, "sent: e-mail and phone"),
+        ({"state": State.SENT, "channels": Channels.EMAIL}, "sent: e-mail"),
+        ({"state": State.SENT, "channels": Channels.PHONE}, "sent: phone"),
+        ({"state": State.SENT}, None),
+        ({"state": State.HELD, "channels": Channels.EMAIL}, "perhaps sent: e-mail"),
+        ({"in_doubt": True, "channels": Channels.PHONE}, "perhaps sent: phone"),
+        ({"state": State.SENDING, "channels": Channels.BOTH}, None),
+        ({"state": State.DEAD, "channels": Channels.BOTH}, None),
+        ({"claimed_at": NOW, "channels": Channels.EMAIL}, None),
+    ],
+    ids=str,
+)
+def test_what_of_a_client_was_sent(closing: dict[str, Any], says: str | None) -> None:
+    """Nothing is said of what never arrived, and of what no version has noted."""
+    assert sentences.channels(make_closing(77, **closing)) == says
 
 
 @pytest.mark.parametrize("marked", [False, True])
@@ -129,9 +163,10 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     ),
     **{
         f"no channel, {cause}{in_doubt}": (
-            story(state, Reason.NO_CHANNEL, cause=cause, in_doubt=bool(in_doubt)), given()
+            story(state, Reason.NO_CHANNEL, cause=cause, in_doubt=bool(in_doubt)),
+            replace(given(text_box=True), text="MayBeTexted"),
         )
-        for cause in (UNUSABLE, NOT_IN_FIELDS)
+        for cause in (UNUSABLE, NOT_IN_FIELDS, NO_TEXTS)
         for state, in_doubt in ((SKIPPED, ""), (State.HELD, ", in doubt"))
     },
     "no channel, unusable_address, then resent": (
@@ -145,7 +180,27 @@ SPECIAL: dict[str, tuple[Story, Given]] = {
     ),
     "opted out by a field of another name": (story(SKIPPED, Reason.OPTED_OUT), RENAMED),
     "not opted in by a field of another name": (story(SKIPPED, Reason.NOT_OPTED_IN), RENAMED),
+    "no texts any more, once SYNC_TEXT_FIELD is not set": (
+        story(SKIPPED, Reason.NO_CHANNEL, cause=NO_TEXTS), given(text_box=False)
+    ),
+    "never touched": (story(SKIPPED, Reason.NOT_OPTED_IN, cause=UNTOUCHED), given()),
+    "never touched, too old by now": (
+        story(SKIPPED, Reason.NOT_OPTED_IN, cause=UNTOUCHED), given(max_age_days=1)
+    ),
+    "never touched, in doubt": (
+        story(State.HELD, Reason.NOT_OPTED_IN, cause=UNTOUCHED, in_doubt=True), given()
+    ),
+    "never touched, which counts as checked by now": (
+        story(SKIPPED, Reason.NOT_OPTED_IN, cause=UNTOUCHED), given(untouched=Untouched.SEND)
+    ),
+    "not opted in, before SYNC_OPT_IN_UNTOUCHED was changed": (
+        story(SKIPPED, Reason.NOT_OPTED_IN), given(since_run=2)
+    ),
     "no date": (story(SKIPPED, Reason.NO_CLOSE_DATE, key=Key(77, None)), given()),
+    "no date, waits": (story(PENDING, Reason.NO_CLOSE_DATE, key=Key(77, None)), given()),
+    "no date, until it was too old": (
+        waited(story(SKIPPED, Reason.NO_CLOSE_DATE, key=Key(77, None))), given()
+    ),
     "no date, before the first run": (
         story(SKIPPED, Reason.NO_CLOSE_DATE, key=Key(77, None)), given(start_day=None)
     ),

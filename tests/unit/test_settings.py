@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from golden_files import Golden
 
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Profile, SyncRule
@@ -50,6 +51,15 @@ def lines(**names: str) -> str:
     return "".join(f"{name}={value}\n" for name, value in (REQUIRED | names).items())
 
 
+def test_one_box_is_no_yes_and_no() -> None:
+    """Whichever of the two names is changed to that of the other; a blank makes another name."""
+    same = {"SYNC_OPT_OUT_FIELD": "Texts", "SYNC_TEXT_FIELD": "Texts"}
+    (problem,) = problems(None, REQUIRED | same, Path("/"))
+    assert problem.startswith("SYNC_TEXT_FIELD must be ")
+    for other in ("Texts ", "texts", "BroadlyOptOut", "SendBroadlyThankYou"):
+        assert settings(**same | {"SYNC_TEXT_FIELD": other}).sync_text_field == other
+
+
 URL = "https://a.test/b"
 GOOD: list[tuple[str, str, Any]] = [
     ("CLIO_REGION", "eu", "eu"),
@@ -64,6 +74,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("SYNC_RULE", "Both", SyncRule.BOTH),
     ("SYNC_OPT_OUT_FIELD", "No review, please", "No review, please"),
     ("SYNC_OPT_IN_FIELD", " outer blanks ", " outer blanks "),
+    ("SYNC_OPT_IN_UNTOUCHED", "Send", Untouched.SEND),
+    ("SYNC_TEXT_FIELD", "May be texted ", "May be texted "),
     ("SYNC_MAX_AGE_DAYS", "1", 1),
     ("SYNC_REASK_DAYS", "0", 0),
     ("SYNC_SETTLE_HOURS", "24", 24),
@@ -121,6 +133,8 @@ BAD = {
     "SYNC_RULE": ["optout", "opt_in", "always"],
     "SYNC_OPT_OUT_FIELD": ["two\nlines", "x" * 256],
     "SYNC_OPT_IN_FIELD": ["two\nlines", "x" * 256],
+    "SYNC_OPT_IN_UNTOUCHED": ["sent", "true", "wait"],
+    "SYNC_TEXT_FIELD": ["two\nlines", "x" * 256, "BroadlyOptOut"],
     "SYNC_MAX_AGE_DAYS": ["-1", "36501", "2.5", "many", "nan", "9" * 5000],
     "SYNC_REASK_DAYS": ["-7", "36501", "2.5", "inf"],
     "SYNC_SETTLE_HOURS": ["-2", "nan", "inf", "720", "1e999", "a day"],

@@ -49,6 +49,7 @@ def make_standing(**changes: Any) -> Status:
         export=None,
         stopped_by=[],
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
+        opt_in="SendBroadlyThankYou",
     )
     return replace(made, **changes)
 
@@ -72,6 +73,7 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "before the first run": {
         "runs": [], "last_sync": None, "watermark": None, "start_day": None, "first_run": None
     },
+    "boxes that nobody touched": {"untouched": 40},
     "nobody handed over": {"days": [(TODAY, 0)] * 14},
     "each way to end": {"runs": ended(*CODES)},
     "a run is at work, the one before was cut short": {

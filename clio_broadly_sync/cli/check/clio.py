@@ -15,7 +15,9 @@ from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.clio.records import Sample
 from clio_broadly_sync.domain import checkboxes
-from clio_broadly_sync.domain.checkboxes import Checkbox
+from clio_broadly_sync.domain.account import Account
+from clio_broadly_sync.domain.checkboxes import OPT_OUT, TEXT, Checkbox
+from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     ClockError,
@@ -26,7 +28,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     shown,
 )
-from clio_broadly_sync.domain.model import Account, CustomField, FieldIds, Pins
+from clio_broadly_sync.domain.model import Box, CustomField, FieldIds, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 
@@ -38,6 +40,8 @@ SKEW: Final = timedelta(minutes=5)
 """A difference between the clocks that is longer than this gets a warning."""
 FORBIDDEN: Final = 403
 NO_IDS: Final = FieldIds(None, None)
+FEWEST: Final = 5
+"""Of fewer records it is not worth saying that nobody has touched their box."""
 _TICK: Final = (
     "tick {permission} (Read) among the permissions of the app in Clio's developer portal (or sign "
     "in as a Clio user who has the right), and sign in again: a permission that is added later "
@@ -88,7 +92,7 @@ def ask(settings: Settings, clients: "Clients", known: Known | None) -> Answers:
     ids = _ids(settings, definitions, known)
     matters = _tried(lambda: source.sample_matters(ids.opt_in))
     ids_of_clients = matters.clients if isinstance(matters, Sample) else ()
-    contacts = _tried(lambda: source.sample_contacts(ids_of_clients, ids.opt_out))
+    contacts = _tried(lambda: source.sample_contacts(ids_of_clients, ids.opt_out, ids.text))
     return Answers(account, ahead, definitions, matters, contacts, ids)
 
 
@@ -174,9 +178,10 @@ def boxes(settings: Settings, answers: Answers) -> Iterator[Finding]:
     if answers.is_cut_short:
         return
     for box in app.wanted(settings).boxes():
-        sample = (answers.contacts, answers.matters)[box.place]
-        if answers.ids[box.place] is not None:
-            yield _box(box, sample)
+        sample = answers.matters if box.parent == "matter" else answers.contacts
+        if (field_id := answers.ids[box.place]) is not None:
+            yield _box(box, sample, field_id)
+            yield from _never_touched(settings, box, sample, field_id)
         elif box.needed:
             yield findings.untested("box", f"{box}, because of its custom field.")
 
@@ -268,7 +273,7 @@ def _reading(what: str, permission: str, answer: Sequence[object] | SyncError) -
 
 
 def _hidden(matters: Sample, contacts: Sample) -> Iterator[Finding]:
-    hidden = matters.clients - contacts.boxes.keys()
+    hidden = matters.clients - contacts.records
     if hidden:
         yield findings.warning(
             "contacts",
@@ -297,11 +302,11 @@ def _custom_field(
         yield findings.ok(about, f"Clio has the checkbox {box}{shown_to_all}.")
 
 
-def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
+def _box(box: Checkbox, sample: Sample | SyncError, field_id: int) -> Finding:
     about, what = "box", f"{box.parent}s"
     if isinstance(sample, SyncError):
         return findings.untested(about, f"{box}, because Clio did not show {what}.")
-    if not sample.boxes:
+    if not sample.records:
         return findings.untested(about, f"{box}: there is no {box.parent} to try it on.")
     if sample.withheld:
         tick = _TICK.format(permission="Custom fields")
@@ -310,15 +315,49 @@ def _box(box: Checkbox, sample: Sample | SyncError) -> Finding:
             f"Clio withholds the value of {box} from this sign-in: {tick}",
             DeniedError.exit_code,
         )
-    if sample.unreadable:
-        ids = ", ".join(map(str, sample.unreadable))
+    if unreadable := sample.with_box(field_id, Box.UNREADABLE):
+        ids = ", ".join(map(str, unreadable))
+        waits = "its phone number is not sent" if box.place == TEXT else "its client waits"
         return findings.failed(
             about,
-            f"The value of {box} cannot be read, and its client waits: open {box.parent} {ids} in "
+            f"The value of {box} cannot be read, and {waits}: open {box.parent} {ids} in "
             "Clio, set the box anew and save.",
             ATTENTION,
         )
-    records = what if len(sample.boxes) > 1 else box.parent
+    records = what if len(sample.records) > 1 else box.parent
     return findings.ok(
-        about, f"The value of {box} can be read; tried on {len(sample.boxes)} {records}."
+        about, f"The value of {box} can be read; tried on {len(sample.records)} {records}."
     )
+
+
+def _never_touched(
+    settings: Settings, box: Checkbox, sample: Sample | SyncError, field_id: int
+) -> Iterator[Finding]:
+    """Yield that nobody has touched most of these boxes, where that keeps a client from Broadly.
+
+    Of an opt-out it is the rule, and nothing to be said.
+    """
+    if isinstance(sample, SyncError) or sample.withheld or len(sample.records) < FEWEST:
+        return
+    never, of = len(sample.with_box(field_id, Box.UNTOUCHED)), len(sample.records)
+    if 2 * never <= of or box.place == OPT_OUT:
+        return
+    if box.place == TEXT:
+        yield findings.warning(
+            "box",
+            f"Of the last {of} clients, {box.name} was never touched on {never}: their phone "
+            "numbers are not sent. Check it on each contact that agrees to be texted.",
+        )
+    elif settings.sync_opt_in_untouched is Untouched.SEND:
+        yield findings.ok(
+            "box",
+            f"Of the last {of} closings, {box.name} was never touched on {never}; that counts as "
+            "a yes (SYNC_OPT_IN_UNTOUCHED).",
+        )
+    else:
+        yield findings.warning(
+            "box",
+            f"Of the last {of} closings, {box.name} was never touched on {never}: nobody is asked "
+            "for those. Check it on the matters, or in the matter template; “Default” in Clio "
+            "checks nothing.",
+        )

@@ -162,8 +162,9 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
     """Pin what the settings and Clio now say; yield sentences that say what has changed.
 
     Raise ConfigError where the host or the account is another, which is never taken over, or where
-    a custom field is not in order. A new rule sets a new start day, today in the firm's zone. After
-    a new destination, the rows in doubt become held, and a pause after a lost answer is over.
+    a custom field is not in order. A new rule, or what is like one (`pins.decides_otherwise`), sets
+    a new start day, today in the firm's zone. After a new destination, the rows in doubt become
+    held, and a pause after a lost answer is over.
     """
     wanted, known, source = app.wanted(settings), store.pins(), clients.source()
     if known is not None:
@@ -176,9 +177,10 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
         return
     found = pins.current_pins(wanted, known, ids)
     facts = pins.seen(store.hash_of(clients.tokens.access_token()), account)
-    if found.rule is not known.rule and store.start_day is not None:
+    if pins.decides_otherwise(known, found) and store.start_day is not None:
         zone = app.firm_zone(settings, store) or pins.zone_of(account)
         facts["start_day"] = rules.start_day(source.now(), zone).isoformat()
+        facts["since_run"] = str(store.next_run())
     if found.destination != known.destination:
         _hold_what_is_in_doubt(store)
         facts["doubts"] = ""
@@ -207,9 +209,15 @@ def _changes(before: Pins, now: Pins) -> Iterator[str]:
         yield f"Taken over: BROADLY_PROFILE {now.destination.profile}, with its address."
     elif before.destination != now.destination:
         yield "Taken over: the new BROADLY_URL."
+    left = "what closed before today is left to `backfill`."
     if before.rule is not now.rule:
-        yield f"Taken over: SYNC_RULE {now.rule}; what closed before today is left to `backfill`."
-    if before.fields != now.fields:
+        yield f"Taken over: SYNC_RULE {now.rule}; {left}"
+    if before.untouched is not now.untouched:
+        yield f"Taken over: SYNC_OPT_IN_UNTOUCHED {now.untouched}; {left}"
+    if before.fields.text != now.fields.text:
+        which = "without one" if now.fields.text is None else "as it now is in Clio"
+        yield f"Taken over: SYNC_TEXT_FIELD, {which}; {left}"
+    if before.fields[:2] != now.fields[:2]:
         yield "Taken over: the custom fields as they now are in Clio."
     if before == replace(now, account=before.account):
         yield "Nothing has changed: there was nothing to take over."

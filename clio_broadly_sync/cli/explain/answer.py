@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.app import Call
+from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.reasons import State
@@ -99,7 +100,7 @@ def object_of(found: Iterator[Explanation], call: Call) -> Iterator[tuple[str, A
 
 
 def _about(answer: Explanation, told: Told) -> str:
-    """Return words that name the matter, the client and the close date, as far as is known."""
+    """Return words that name matter, client, close date and what was sent, as far as is known."""
     closing = told.story.closing if told.story is not None else None
     matter_id = closing.key.matter_id if closing is not None else answer.matter_id
     contact_id = closing.contact_id if closing is not None else answer.contact_id
@@ -110,6 +111,8 @@ def _about(answer: Explanation, told: Told) -> str:
         parts.append(f"client {contact_id}" + _in_brackets(answer.names.clients.get(contact_id)))
     if closing is not None and closing.key.closed_on is not None:
         parts.append(f"close date {output.day(closing.key.closed_on)}")
+    if closing is not None and (channels := sentences.channels(closing)) is not None:
+        parts.append(channels)
     return ", ".join(parts)
 
 
@@ -147,6 +150,7 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "noticed_at": closing.noticed_at,
         "read_at": closing.read_at,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
+        "channels": None if closing.channels is None else closing.channels.split(","),
         "changes": [_step(step) for step in story.steps],
     }
 

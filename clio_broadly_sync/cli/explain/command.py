@@ -135,6 +135,7 @@ class _Explaining:
             zone=zone,
             today=self._now.astimezone(zone).date(),
             at_work=store.at_work,
+            text=settings.sync_text_field or "SYNC_TEXT_FIELD",
         )
         self._preview = Preview(settings, store, self._given, stop)
         self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))
@@ -228,12 +229,12 @@ class _Explaining:
         if self._question.offline:
             return []
         try:
-            request = self._preview.request(closing)
+            contact = self._preview.contact(closing.contact_id or 0)
         except StoppedError:
             raise
         except SyncError:
             return []
-        return [] if request is None else self._history.of_person(request)
+        return [] if contact is None else self._history.of_person(contact)
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None

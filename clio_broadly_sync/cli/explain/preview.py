@@ -20,9 +20,9 @@ from clio_broadly_sync.domain.model import (
     Contact,
     FieldIds,
     Matter,
-    ReviewRequest,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, State
+from clio_broadly_sync.domain.requests import request_for
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -68,19 +68,13 @@ class Preview:
         self._check_whose()
         return self._source.name_of(contact_id)
 
-    def request(self, closing: Closing) -> ReviewRequest | None:
-        """Return what would be sent to Broadly for a closing now.
-
-        Return None where Clio hides the contact.
-        """
-        contact = self._contact(closing.contact_id or 0)
-        if contact is None:
-            return None
-        return lifecycle.request_for(closing, contact, self._given.policy, self._given.today)
+    def contact(self, contact_id: int) -> Contact | None:
+        """Return the contact as Clio shows it now; None where it hides it."""
+        return self._source.contacts([contact_id], self._fields).get(contact_id)
 
     def of_contact(self, contact_id: int) -> Told:
         """Return the answer about a contact without a closing: what speaks against it now."""
-        contact = self._contact(contact_id)
+        contact = self.contact(contact_id)
         if contact is None:
             return Told(_NO_CONTACT)
         decision = rules.by_contact(contact, self._given.policy)
@@ -118,22 +112,21 @@ class Preview:
         The rules come in their order: by the matter, by the contact, and by who was asked before.
         """
         policy, now = self._given.policy, app.our_clock()
-        at = Moment(run=0, now=now, today=self._given.today)
+        given = self._given
+        # As the next run would, which decides by the rules of now.
+        at = Moment(run=policy.since_run, now=now, today=given.today, zone=given.zone)
         pair = lifecycle.noticed(matter, (), policy, at)
         assert pair is not None  # noqa: S101  (what is not known yet is always noticed)
         closing = pair[1]
         if closing.state is not State.PENDING or closing.reason in FAULTS:
             return closing
-        contact = self._contact(closing.contact_id or 0)
+        contact = self.contact(closing.contact_id or 0)
         refused = lifecycle.contact_read(closing, contact, policy, at)
         if refused is not None or contact is None:
             return refused or closing
-        request = lifecycle.request_for(closing, contact, policy, at.today)
+        request = request_for(closing, contact, policy, at.today)
         asked = self._store.history.asked(Candidate(closing, contact, request, now))
         return lifecycle.asked_before(closing, asked, policy, now) or closing
-
-    def _contact(self, contact_id: int) -> Contact | None:
-        return self._source.contacts([contact_id], self._fields).get(contact_id)
 
     def _why_not_yet(self, matter: Matter) -> tuple[bool, str]:
         """Return whether the next `sync` notices the matter, and a sentence why none has yet."""

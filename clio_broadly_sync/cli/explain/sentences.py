@@ -8,16 +8,20 @@ most of them another one that says what can be done. The words for the reasons a
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
 
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy, Profile
 from clio_broadly_sync.domain.reasons import (
     ABOUT,
     FAULTS,
+    NO_TEXTS,
     OF_CONTACT,
     TOLD,
+    UNTOUCHED,
     About,
     OfCause,
     Reason,
@@ -42,13 +46,22 @@ class Given:
     """Today's date in the firm's zone."""
     at_work: str | None = None
     """The command of the run that is at work; None where none is."""
+    text: str = "SYNC_TEXT_FIELD"
+    """The name of the contact's checkbox that allows text messages; where none is read, that of its
+    setting."""
+
+
+_CHANNELS: Final = {
+    Channels.EMAIL: "e-mail",
+    Channels.PHONE: "phone",
+    Channels.BOTH: "e-mail and phone",
+}
 
 
 def sentence(story: Story, given: Given) -> str:
     """Return the sentence that says what became of the closing."""
-    closing, last = story.closing, _last(story)
-    parts = _parts(closing, last, given)
-    return _sentence(closing, last, given).format_map(parts)
+    parts = _parts(story.closing, _last(story), given)
+    return _sentence(story, given).format_map(parts)
 
 
 def helps(story: Story, given: Given) -> str | None:
@@ -58,16 +71,29 @@ def helps(story: Story, given: Given) -> str | None:
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
+def channels(closing: Closing) -> str | None:
+    """Return words that name what of the client was sent; None where it was not noted.
+
+    They never hold the values.
+    """
+    if closing.channels is None or not (closing.state is State.SENT or closing.in_doubt):
+        return None
+    sent = "sent" if closing.state is State.SENT else "perhaps sent"
+    return f"{sent}: {_CHANNELS[closing.channels]}"
+
+
 def of_contact(reason: Reason, cause: str | None, read_at: datetime, given: Given) -> str:
     """Return the part of a sentence that says what speaks against a contact without a closing.
 
     `read_at` is when Clio was asked for the contact (aware UTC).
     """
-    parts = {"read": output.moment(read_at, given.zone), "opt_out": given.opt_out}
+    parts = {"read": output.moment(read_at, given.zone)}
+    parts |= {"opt_out": given.opt_out, "text": given.text}
     return _about(reason, cause).why.format_map(parts)
 
 
-def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
+def _sentence(story: Story, given: Given) -> str:
+    closing, last = story.closing, _last(story)
     match closing.state:
         case State.PENDING:
             return _waits(closing, given)
@@ -83,7 +109,7 @@ def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
         case State.SENT:
             return "Handed over to Broadly on {claimed}: it took the client."
         case State.SKIPPED:
-            return _skipped(closing)
+            return _skipped(story)
         case State.DEAD if closing.reason is Reason.RETRY:
             return (
                 "Not handed over: Broadly put it off in {most} runs, and it was given up on "
@@ -135,8 +161,8 @@ def _may_be_taken(closing: Closing, given: Given) -> bool:
     return closing.command is Command.BACKFILL and given.at_work == Command.BACKFILL
 
 
-def _skipped(closing: Closing) -> str:
-    reason = closing.reason
+def _skipped(story: Story) -> str:
+    closing, reason = story.closing, story.closing.reason
     if reason is None:
         return "Not handed over: it was passed over on {changed}."
     why = _about(reason, closing.cause).why
@@ -146,7 +172,10 @@ def _skipped(closing: Closing) -> str:
         return (
             f"Perhaps handed over: Broadly's answer was lost, and {why}, so it is not sent again."
         )
-    too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if reason in FAULTS else ""
+    # Before version 5 of the tables, what had no close date was skipped at once.
+    waited = any(step.state is State.PENDING and step.reason is reason for step in story.steps)
+    grew_old = reason in FAULTS and (waited or reason is not Reason.NO_CLOSE_DATE)
+    too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if grew_old else ""
     return f"Not handed over: {why}{too_old}."
 
 
@@ -202,6 +231,10 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
+    if closing.cause == UNTOUCHED and given.policy.untouched is Untouched.SEND:
+        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {backfill}"
+    if closing.cause == NO_TEXTS and not given.policy.text_box:
+        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {backfill}"
     if (instead := ABOUT[reason].out_of_sync) and _is_out_of_sync(closing, given):
         return instead
     return _about(reason, closing.cause).helps
@@ -213,7 +246,7 @@ def _is_out_of_sync(closing: Closing, given: Given) -> bool:
     Before the first run, that holds for every date.
     """
     policy, closed_on = given.policy, closing.key.closed_on
-    if policy.start_day is None or closing.rule is not policy.rule:
+    if policy.start_day is None or not lifecycle.is_by_these_rules(closing, policy):
         return True
     if closed_on is None:
         return False
@@ -240,6 +273,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,
         "opt_in": given.opt_in,
+        "text": given.text,
         "other": (closing.cause or "").removeprefix(OF_CONTACT),
         "max_age": policy.max_age_days,
         "reask": policy.reask_days,

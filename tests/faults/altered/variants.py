@@ -13,11 +13,13 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
+from clio_broadly_sync.clio import records
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.exports import Fate
 from clio_broadly_sync.domain.model import (
+    Box,
     Candidate,
     Closing,
     Contact,
@@ -139,6 +141,27 @@ def noes_forgotten() -> None:
     Noes.note = lambda self, ids, contacts, at: None  # type: ignore[method-assign]
 
 
+def texts_ignored() -> None:
+    """Let the phone number leave, whatever its box says."""
+    rules.may_leave = lambda field, contact, policy: field in policy.fields
+
+
+def silence_of_any_kind() -> None:
+    """Let a box that may not be read be taken for one that nobody touched."""
+    read = records.box
+
+    def box(*of: Any) -> Box:
+        found = read(*of)
+        return Box.UNTOUCHED if found is Box.UNREADABLE else found
+
+    records.box = box  # type: ignore[attr-defined]
+
+
+def no_date_needed() -> None:
+    """Let a matter go that was closed without a close date."""
+    rules.BY_MATTER = tuple(rule for rule in rules.BY_MATTER if rule is not rules.no_close_date)
+
+
 def no_look() -> None:
     """Let a run take whatever lies beside the state for its latest changes."""
     leftovers.look_beside = lambda path: None
@@ -164,6 +187,6 @@ NAMED: dict[str, Callable[[], None]] = {
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
         no_fence, monotonic_only, noes_forgotten, no_look, file_never_made, file_always_made,
-        file_kept_for_a_day,
+        file_kept_for_a_day, texts_ignored, silence_of_any_kind, no_date_needed,
     )
 }  # fmt: skip
