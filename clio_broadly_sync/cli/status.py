@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from clio_broadly_sync.cli import app, exports, holder, output
+from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import rules
@@ -24,8 +25,6 @@ from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
 """At most so many runs are listed."""
-DAYS: Final = 14
-"""For so many days it is said how many closings were sent to Broadly."""
 STOPS_MANY: Final = 5
 """A contact that stops so many closings of others is named: its address may be a shared one."""
 SILENCE: Final = timedelta(hours=2)
@@ -163,7 +162,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         dead=overview.dead(),
         export=exports.waiting(settings, store, waiting, now.astimezone(zone).date()),
         stopped_by=overview.stopped_by(),
-        days=by_day(store, now, zone),
+        days=sent_by_day(store, now, zone),
         untouched=overview.untouched(),
         opt_in=settings.sync_opt_in_field,
     )
@@ -171,23 +170,6 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
 
 def closings_in(groups: Iterable[Group]) -> int:
     return sum(group.closings for group in groups)
-
-
-def by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[date, int]]:
-    """Count the closings that were sent to Broadly on each of the last days, the latest first.
-
-    A day is one of the firm's zone, where it may have 23 or 25 hours.
-    """
-    today = now.astimezone(zone).date()
-    days = [today - timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
-    bounds = [_midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
-    return list(zip(days, store.overview.handed_over(bounds), strict=True))[::-1]
-
-
-def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    """Return when the day begins in the zone; None stands for this machine's zone."""
-    begins = datetime(day.year, day.month, day.day, tzinfo=zone)
-    return begins.astimezone(zone)
 
 
 # What `status` prints: short lines for a person, or JSON.

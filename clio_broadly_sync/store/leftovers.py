@@ -12,7 +12,8 @@ from typing import Final
 
 from clio_broadly_sync.domain.errors import DamagedError
 from clio_broadly_sync.store import database, lock
-from clio_broadly_sync.store.state import Store, half_restored
+from clio_broadly_sync.store.half_restored import half_restored
+from clio_broadly_sync.store.state import Store
 
 _HELD: Final[set[Path]] = set()
 """The states that this process holds, each of which was looked at before."""

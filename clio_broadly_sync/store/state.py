@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain import exports as files
@@ -29,6 +29,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.exports import Exports
+from clio_broadly_sync.store.half_restored import LAST_RUNS, NO_RUN, Base, base_of, half_restored
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
@@ -69,19 +70,6 @@ _WRITE: Final = """
     INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)
     ON CONFLICT (firm, name) DO UPDATE SET value = excluded.value
 """
-_LAST_RUNS: Final = f"""
-    SELECT run, run_id FROM runs WHERE {OF_ANY_VERSION} ORDER BY run DESC LIMIT 2
-"""
-NO_RUN: Final = (0, "")
-
-
-class _Base(NamedTuple):
-    """A state's file alone, without the changes in the -wal beside it."""
-
-    run: tuple[Any, ...] | None
-    """The number and the id of its last run, `NO_RUN` where it has none; None: cannot be told."""
-    stamp: object
-    """What is the same as long as nobody writes to it."""
 
 
 class Store:
@@ -111,7 +99,7 @@ class Store:
         self.at_work: str | None = None
         """Of a copy: the command of the run that was at work as it was made; None where none was.
         What such a run has claimed is on its way, and was not cut short."""
-        self._beside: tuple[Path, _Base] | None = None
+        self._beside: tuple[Path, Base] | None = None
         """Of a copy: the state and its file alone, where changes lay in a -wal beside it."""
 
     @classmethod
@@ -125,7 +113,7 @@ class Store:
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        base = _base(path)
+        base = base_of(path)
         try:
             store = cls(database.open_snapshot(path))
         except DamagedError:
@@ -164,14 +152,14 @@ class Store:
                 found.append(Flaw("wal", half_restored(self._beside[0])))
         return found
 
-    def _fits(self, path: Path, base: _Base) -> bool:
+    def _fits(self, path: Path, base: Base) -> bool:
         """Tell whether the copied changes may be those of the state's file.
 
         A -wal holds changes of one run at most (`database.take_in`), so the run before it is in the
         file. Where somebody has written to the file meanwhile, he has looked before.
         """
         with database.transaction(self._connection) as connection:
-            last = [tuple(row) for row in connection.execute(_LAST_RUNS, {"firm": self._firm})]
+            last = [tuple(row) for row in connection.execute(LAST_RUNS, {"firm": self._firm})]
         begins = [number for number, _ in last] in ([], [1])
         fits = base.run is None or base.run in last or (base.run == NO_RUN and begins)
         return fits or base.stamp != database.stamp(path)
@@ -371,41 +359,3 @@ class Store:
             "opt_in_untouched": None if pins is None else pins.untouched.value,
             **{f"{name}_field": value for name, value in fields._asdict().items()},
         }
-
-
-def half_restored(path: Path) -> str:
-    """Return the sentence about a state that does not fit the changes beside it."""
-    return (
-        f"{path.name} is missing, or does not fit the changes that a killed run left beside it in "
-        f"{path.name}-wal, as after half a restore: put back copies of one moment, or a copy of "
-        f"{path.name} alone once {path.name}-wal and {path.name}-shm are moved away (README, "
-        "“Half a restore”)."
-    )
-
-
-def _base(path: Path) -> _Base | None:
-    """Return the state's file alone; None where no changes lie beside it.
-
-    Raise DamagedError where it is gone and they are not.
-    """
-    with database.storage_errors():
-        if not database.has_changes_beside(path):
-            return None
-        if not database.exists(path):
-            raise DamagedError(half_restored(path))
-        stamp = database.stamp(path)
-        return _Base(_last_run_alone(path), stamp)
-
-
-def _last_run_alone(path: Path) -> tuple[Any, ...] | None:
-    """Return the last run in the state's file alone; None where that cannot be told.
-
-    A run that was killed while SQLite brought its changes into the file leaves half of them there.
-    """
-    try:
-        found = database.read_file_alone(
-            path, lambda alone: alone.execute(_LAST_RUNS, {"firm": FIRM}).fetchone()
-        )
-    except sqlite3.Error:
-        return None
-    return NO_RUN if found is None else tuple(found)

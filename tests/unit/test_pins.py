@@ -329,7 +329,7 @@ def test_unchanged_settings() -> None:
         ({"untouched": Untouched.SEND}, True),
         ({"fields": FieldIds(11, 22, 33)}, True),
         ({"fields": FieldIds(12, 23)}, False),
-        ({"broadly_url": "https://other.test", "account": 8}, False),
+        ({"destination": ELSEWHERE, "account": 8}, False),
     ],
 )
 def test_what_lets_others_be_asked(now: dict[str, Any], otherwise: bool) -> None:

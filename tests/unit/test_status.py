@@ -11,7 +11,7 @@ import pytest
 from factories import NOW, TODAY
 from golden_files import Golden
 
-from clio_broadly_sync.cli import status
+from clio_broadly_sync.cli import days, status
 from clio_broadly_sync.cli.exports import Waiting
 from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
@@ -200,7 +200,7 @@ def test_days_begin_at_the_firms_midnight() -> None:
 
     store: Any = SimpleNamespace(overview=SimpleNamespace(handed_over=handed_over))
     zone = ZoneInfo("America/Los_Angeles")
-    found = status.by_day(store, datetime(2026, 11, 2, 7, 30, tzinfo=UTC), zone)
+    found = days.sent_by_day(store, datetime(2026, 11, 2, 7, 30, tzinfo=UTC), zone)
     assert found[0] == (date(2026, 11, 1), 13)
     assert found[-1] == (date(2026, 10, 19), 0)
     assert [bound.astimezone(UTC) for bound in asked[-2:]] == [
