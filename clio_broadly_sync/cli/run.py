@@ -223,6 +223,7 @@ class Run:
             our_clock=app.our_clock,
             progress=self._progress,
             report=self.report,
+            looks=not self.dry_run,
             another_at_work=store.at_work is not None,
             check_beginning=lambda begun: self._check_beginning(settings, begun),
         )

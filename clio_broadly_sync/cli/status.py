@@ -11,15 +11,17 @@ from typing import Any, Final
 
 import click
 
-from clio_broadly_sync.cli import app, holder, output
+from clio_broadly_sync.cli import app, holder, objections, output
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM
-from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain import daily_look, rules
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Holder, Store, lock
+from clio_broadly_sync.store.objections import Objection
 from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
@@ -79,6 +81,12 @@ class Status:
     dead: list[Group]
     stopped_by: list[tuple[int, int]]
     """How many closings each contact stops whose no is not their own, the most first."""
+    objections: list[Objection]
+    """Who has opted out after they were sent, the first first."""
+    looked_at: datetime | None
+    """When the daily look last came to its end (aware UTC); None where it never did."""
+    not_looked_since: datetime | None
+    """Since when no daily look has come to its end, where that is worth a word (aware UTC)."""
     days: list[tuple[date, int]]
     """How many closings were sent to Broadly on each of the last days, the latest first."""
 
@@ -130,6 +138,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     overview, known = store.overview, store.pins()
     zone = app.firm_zone(settings, store)
     last_runs = overview.last_runs(RUNS)
+    looks = {part: store.looked(part) for part in Part}
     return Status(
         now=now,
         zone=zone,
@@ -147,6 +156,9 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         held=overview.held(),
         dead=overview.dead(),
         stopped_by=overview.stopped_by(),
+        objections=store.ledger.objections.listed(now),
+        looked_at=daily_look.done_at(looks),
+        not_looked_since=daily_look.overdue_since(looks, store.first_run, now),
         days=by_day(store, now, zone),
     )
 
@@ -182,6 +194,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _runs(status)
     yield from _waiting(status)
     yield from _outcomes(status)
+    yield from objections.lines(status.objections, status.zone)
     yield from _stopped_by(status)
     yield from _days(status)
 
@@ -218,6 +231,8 @@ def _figures(status: Status) -> dict[str, Any]:
         "stopped_by_another_contact": [
             {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
         ],
+        "objections": [one._asdict() for one in status.objections],
+        "daily_look": status.looked_at,
         "handed_over": [{"day": day, "closings": closings} for day, closings in status.days],
     }
 
@@ -254,6 +269,8 @@ def _how_far(status: Status) -> Iterator[str]:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
     if (until := status.paused_until) is not None:
         yield f"Paused     until {_on(until, status)}: Broadly's last answer was lost"
+    if (looked := status.not_looked_since) is not None:
+        yield f"Daily look not done since {_ago(looked, status)}"
     yield from holder.lines(status.running, lambda at: _ago(at, status))
 
 

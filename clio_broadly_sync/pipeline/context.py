@@ -45,6 +45,8 @@ class RunContext:
     report: Report
     check_beginning: Callable[[Pins], None] = lambda pins: None
     """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
+    looks: bool = True
+    """Whether the run does the daily look where it is due; a dry run does not."""
     another_at_work: bool = False
     """Whether another run was at work when the state was copied for this one, a dry run."""
 

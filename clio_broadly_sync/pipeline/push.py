@@ -20,7 +20,6 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
     Approval,
-    Box,
     Candidate,
     Closing,
     Command,
@@ -34,9 +33,8 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import FAULTS, Reason
 from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.noes import READ_AT_ONCE, note_noes
 
-READ_AT_ONCE = 100
-"""One request asks for at most so many matters or contacts by id."""
 LOOK_AHEAD = 1000
 """At most so many closings are in memory at a time."""
 MAX_BUSY = timedelta(hours=1)
@@ -185,7 +183,7 @@ class Push:
             context.check_fields(rules.FRESH)
             contacts = context.source.contacts(ids, context.fields)
             at = context.at()
-            _note_noes(context, ids, contacts)
+            note_noes(context.source, context.store.ledger.noes, context.fields, ids, contacts)
             kept, candidates = [], []
             for closing in chunk:
                 contact = contacts.get(closing.contact_id or 0)
@@ -381,20 +379,3 @@ def _as_kept(before: Closing, look: lifecycle.MatterRead) -> Closing:
     """
     waits_on = look.goes_on and before.reason in FAULTS
     return look.closing._replace(read_at=before.read_at) if waits_on else look.closing
-
-
-def _note_noes(context: RunContext, ids: Collection[int], contacts: Mapping[int, Contact]) -> None:
-    """Remember who of these contacts says no, before anything of this reading is claimed.
-
-    A no that would stop one of them, and that was read too long ago, is read again.
-    """
-    if context.fields.opt_out is None:
-        return
-    noes = context.store.ledger.noes
-    noes.note(ids, contacts, context.source.asked_at())
-    yes = [contact for contact in contacts.values() if contact.opted_out is Box.UNCHECKED]
-    old = noes.read_before(yes, context.source.now() - rules.LOOK_AGAIN)
-    for first in range(0, len(old), READ_AT_ONCE):
-        again = old[first : first + READ_AT_ONCE]
-        shown = context.source.contacts(again, context.fields)
-        noes.note(again, shown, context.source.asked_at())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Final
 
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
 from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.rules import Doubts
@@ -89,6 +90,11 @@ def doubts(text: str) -> Doubts | None:
     return Doubts(int(in_a_row), datetime.fromisoformat(last_at))
 
 
+def _number(text: str) -> None:
+    if int(text) < 0:
+        raise ValueError
+
+
 def _id(text: str) -> None:
     if text and int(text) <= 0:
         raise ValueError
@@ -112,6 +118,8 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "opt_in_field": _id,
     "sign_in_expires_at": _aware,
     "doubts": doubts,
+    **{f"{part}_looked_at": _aware for part in Part},
+    **{f"{part}_looked_to": _number for part in Part},
 }
 
 

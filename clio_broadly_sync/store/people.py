@@ -74,8 +74,12 @@ class People:
 
         Capital letters in the e-mail address make no difference.
         """
-        own = self._hash(f"contact:{request.contact_id}")
+        own = self.contact(request.contact_id)
         return self.reached_at(request.email, request.phone) | {own}
+
+    def contact(self, contact_id: int) -> int:
+        """Return the hash of the contact itself, whatever its addresses are."""
+        return self._hash(f"contact:{contact_id}")
 
     def _reached_at(self, email: str | None, phone: str | None) -> frozenset[int]:
         texts = []

@@ -260,10 +260,19 @@ def _identity_of(hash_: object) -> int:
     return int.from_bytes(hash_[: tables.IDENTITY_BYTES], "big", signed=True)
 
 
+def _m005_index_of_skipped(connection: sqlite3.Connection) -> None:
+    """Let the daily look find what was skipped; a state that has just come to version 4 has it."""
+    for described in tables.INDEXES:
+        if described.name == "closings_skipped":
+            connection.execute(f"DROP INDEX IF EXISTS {described.name}")
+            connection.execute(index(described))
+
+
 STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _m002_batches,
     _m003_causes_and_noes,
     _m004_numbers_and_triggers,
+    _m005_index_of_skipped,
 )
 """The first step leads from version 1 to 2, the next from 2 to 3, and so on. A new state takes none
 of them: it is made as `store/tables.py` describes it."""

@@ -15,10 +15,12 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from clio_broadly_sync import __version__
+from clio_broadly_sync.domain.daily_look import Looked, Part
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
+from clio_broadly_sync.store.daily_look import DailyLook
 from clio_broadly_sync.store.history import History
 from clio_broadly_sync.store.integrity import Flaw, Integrity
 from clio_broadly_sync.store.ledger import Ledger
@@ -90,7 +92,9 @@ class Store:
         self._key = bytes.fromhex(self._facts["hash_key"])
         self._writer = Writer(firm)
         self.ledger = Ledger(connection, firm, self._key, self._writer)
+        self.ledger.objections.exist()  # so that no run has to ask
         self.outbox = Outbox(connection, firm, self._writer)
+        self.daily_look = DailyLook(connection, firm)
         self.history = History(connection, firm, self._key)
         self.overview = Overview(connection, firm)
         self.integrity = Integrity(connection, firm, self._facts)
@@ -249,6 +253,21 @@ class Store:
         """Write the fact as patiently as the receipts that it goes with are written."""
         with database.patience(self._connection):
             self._save({"doubts": text})
+
+    # How far the daily look has come.
+
+    def looked(self, part: Part) -> Looked:
+        """Return how far this part of the daily look has come."""
+        return Looked(
+            self._moment(f"{part}_looked_at"), int(self._facts.get(f"{part}_looked_to", 0))
+        )
+
+    def note_look(self, part: Part, *, after: int = 0, done_at: datetime | None = None) -> None:
+        """Note after which closing a part of the look goes on, or when (aware UTC) it was done."""
+        values = {f"{part}_looked_to": str(after)}
+        if done_at is not None:
+            values[f"{part}_looked_at"] = done_at.isoformat()
+        self._save(values)
 
     # Who is signed in.
 

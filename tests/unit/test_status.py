@@ -16,6 +16,7 @@ from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store import Holder
+from clio_broadly_sync.store.objections import Objection
 from clio_broadly_sync.store.overview import Group, PastRun
 
 HOST = os.uname().nodename
@@ -46,6 +47,9 @@ def make_standing(**changes: Any) -> Status:
         held=[],
         dead=[],
         stopped_by=[],
+        objections=[],
+        looked_at=NOW - timedelta(hours=3),
+        not_looked_since=None,
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
     )
     return replace(made, **changes)
@@ -69,6 +73,13 @@ CODES = (0, 1, 65, 69, 74, 75, 77, 78, 130, 143)
 STANDINGS: dict[str, dict[str, Any]] = {
     "before the first run": {
         "runs": [], "last_sync": None, "watermark": None, "start_day": None, "first_run": None
+    },
+    "no daily look for days": {"not_looked_since": NOW - timedelta(days=4)},
+    "opted out after being sent": {
+        "objections": [Objection(77, TODAY, 1201, NOW - timedelta(days=2), NOW)]
+    },
+    "many opted out after being sent": {
+        "objections": [Objection(n, TODAY, 1000 + n, OLD, NOW) for n in range(1, 23)]
     },
     "nobody handed over": {"days": [(TODAY, 0)] * 14},
     "each way to end": {"runs": ended(*CODES)},

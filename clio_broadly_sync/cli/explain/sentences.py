@@ -16,6 +16,7 @@ from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy
 from clio_broadly_sync.domain.reasons import (
     ABOUT,
     FAULTS,
+    LOOKED_AT_DAILY,
     OF_CONTACT,
     About,
     OfCause,
@@ -201,9 +202,10 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
         return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
-    if (instead := ABOUT[reason].out_of_sync) and _is_out_of_sync(closing, given):
-        return instead
-    return _about(reason, closing.cause).helps
+    about = _about(reason, closing.cause)
+    if about.out_of_sync and _is_out_of_sync(closing, given):
+        return about.out_of_sync
+    return about.helps
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
@@ -215,7 +217,7 @@ def _is_out_of_sync(closing: Closing, given: Given) -> bool:
     if policy.start_day is None or closing.rule is not policy.rule:
         return True
     if closed_on is None:
-        return False
+        return closing.reason in LOOKED_AT_DAILY
     too_old = rules.is_too_old(closed_on, policy, given.today)
     return too_old or rules.is_before_start(closed_on, policy)
 
