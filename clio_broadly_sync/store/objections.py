@@ -34,7 +34,7 @@ _RECORD: Final = f"""
     SELECT DISTINCT closings.firm, closings.number, CAST(:at AS INTEGER)
     FROM {CLAIMED}
     WHERE people.firm = :firm AND closings.state = '{State.SENT.value}'
-    AND +closings.claimed_at > :since AND +closings.claimed_at <= :at
+    AND +closings.claimed_at > :since
     AND people.identity IN {{identities}}
     ON CONFLICT DO NOTHING
 """
@@ -75,7 +75,7 @@ class Objections:
     def record(
         self, connection: sqlite3.Connection, identities: Collection[int], at: datetime
     ) -> None:
-        """Record the noes of these people, read at the moment `at`, who were sent before that.
+        """Record the noes of these people, read just now (`at`), who have been sent before.
 
         What was recorded before stays as it is. The caller opens the transaction.
         """

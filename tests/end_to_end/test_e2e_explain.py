@@ -291,6 +291,7 @@ def test_narrow_terminal(world: World) -> None:
     """Lines are broken between words, except within a command, which is there to be copied."""
     closing, _ = _named(world, opt_out=True)
     world.sync()
+    world.later(days=40)
     ran = on_terminal(world, "explain", str(closing.matter), columns=60)
     assert all(len(line) <= 60 or line.startswith("`") for line in ran.out.splitlines())
     assert re.search(r"`clio-broadly-sync backfill --from \S+ --to \S+`", ran.out)

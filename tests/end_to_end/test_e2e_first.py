@@ -15,7 +15,9 @@ def test_first_sync_hands_over_nobody(fresh: World) -> None:
     fresh.later(minutes=5)
     assert fresh.sync().code == 0
     assert (fresh.posts, fresh.rows()) == ([], [])
-    assert not {"matters", "contacts"} & set(fresh.paths)
+    assert fresh.paths == ["users/who_am_i", "custom_fields", "matters"]
+    (count,) = [e.query for e in fresh.clio.history if e.path.endswith("/matters.json")]
+    assert count == {"status": ["closed"], "fields": ["id"], "limit": ["1"]}
 
 
 def test_first_sync_sets_the_start(fresh: World) -> None:

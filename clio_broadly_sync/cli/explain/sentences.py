@@ -51,10 +51,15 @@ def sentence(story: Story, given: Given) -> str:
     return _sentence(closing, last, given).format_map(parts)
 
 
-def helps(story: Story, given: Given) -> str | None:
-    """Return a sentence that says what a person can do; None where there is nothing to do."""
+def helps(story: Story, given: Given, *, is_noticed: bool = True) -> str | None:
+    """Return a sentence that says what a person can do; None where there is nothing to do.
+
+    `is_noticed` says whether the closing is in the ledger, or will be: no daily look sees another.
+    """
     closing = story.closing
     text = _helps(closing, given)
+    if not is_noticed and closing.reason in LOOKED_AT_DAILY:
+        text = _about(closing.reason, closing.cause).out_of_sync
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
