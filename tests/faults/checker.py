@@ -6,6 +6,7 @@ AssertionError with one sentence that says what was broken. Call `check` after a
 killed.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -51,7 +52,8 @@ WAITS_FOR = {
 
 def check(world: World, told: Circumstances) -> None:
     """Check all that has happened in a world so far, the worst first."""
-    check_every_post_was_read_for(world, told)
+    noes = known_noes(world, told)
+    check_every_post_was_read_for(world, told, noes)
     check_nobody_is_asked_twice(world, told)
     check_nobody_dropped_is_asked(world, told)
     check_pause_after_a_doubt(world, told)
@@ -61,7 +63,7 @@ def check(world: World, told: Circumstances) -> None:
         check_ledger(found)
         check_ledger_against_broadly(world, found, told)
         check_nobody_is_lost(world, found, told)
-        check_objections(world, found, told)
+        check_objections(world, found, told, noes)
 
 
 def check_rest(world: World) -> None:
@@ -129,11 +131,16 @@ def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
     assert code != STORAGE or not wrote, "half a restore was refused and written to all the same"
 
 
-def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
+def known_noes(world: World, told: Circumstances) -> Noes:
+    """Return the contacts that said no, as the program knew it."""
+    history = [*world.clio.history, *world.broadly.history]
+    readings = Readings(world.clio.history)
+    return Noes(readings, told, (exchange.number for exchange in history))
+
+
+def check_every_post_was_read_for(world: World, told: Circumstances, noes: Noes) -> None:
     """Check promise 1: who is in a POST was read just before, and nothing spoke against it."""
     readings, rule = Readings(world.clio.history), world.settings["SYNC_RULE"]
-    history = [*world.clio.history, *world.broadly.history]
-    noes = Noes(readings, told, (exchange.number for exchange in history))
     for number, post in enumerate(world.broadly.posts):
         standing = noes.before(post.number)
         for item in customers(post.body):
@@ -272,14 +279,12 @@ def is_before_watermark(found: Books, updated: datetime, ahead: timedelta) -> bo
     return datetime.fromisoformat(first_run) <= updated < datetime.fromisoformat(watermark) - ahead
 
 
-def check_objections(world: World, found: Books, told: Circumstances) -> None:
+def check_objections(world: World, found: Books, told: Circumstances, noes: Noes) -> None:
     """Check that a client who was sent, and was read with the box checked after that, is listed.
 
     Their own card counts, as it was last read; and nobody is listed who was never sent.
     """
-    history = [*world.clio.history, *world.broadly.history]
-    noes = Noes(Readings(world.clio.history), told, (exchange.number for exchange in history))
-    standing = noes.before(max((e.number for e in history), default=0) + 1)
+    standing = noes.before(sys.maxsize)
     sent = {(row.matter, row.closed_on): row for row in found.rows if row.state == "sent"}
     for matter, closed_on in found.objections:
         assert (matter, closed_on) in sent, f"matter {matter} objects and was never sent"
