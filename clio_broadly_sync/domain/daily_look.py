@@ -101,13 +101,13 @@ def by_contact(
     """Return what becomes of a closing by its contact; None: it may be sent, as far as that goes.
 
     `was` is the closing before the look, and `closing` after the look at its matter, which speaks
-    for it. Where it was skipped because of the contact, one that is hidden (None) or cannot be read
-    changes nothing.
+    for it. Where it was skipped because of the same contact, one that is hidden (None) or cannot be
+    read by now changes nothing.
     """
     decision = rules.by_contact(contact, policy)
     if decision.verdict is Verdict.SEND:
         return None
-    if decision.verdict is Verdict.WAIT and _is_of_contact(was):
+    if decision.verdict is Verdict.WAIT and _is_by_contact(was, closing.contact_id):
         return was
     return lifecycle.not_sent(closing, decision)
 
@@ -117,5 +117,8 @@ def has_changed(was: Closing, now: Closing) -> bool:
     return (was.state, was.reason, was.cause) != (now.state, now.reason, now.cause)
 
 
-def _is_of_contact(closing: Closing) -> bool:
+def _is_by_contact(closing: Closing, contact_id: int | None) -> bool:
+    """Tell whether it was skipped because of that contact, and not of another client of then."""
+    if closing.contact_id != contact_id:
+        return False
     return closing.reason is not None and ABOUT[closing.reason].kind is Kind.CONTACT

@@ -1,12 +1,17 @@
 """The daily look as cron meets it: over real HTTP, with what is printed and how it ends."""
 
+import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rig import faults
 from world import World
 
 from clio_broadly_sync.sandbox.firm import OPT_OUT, THANK_YOU
+
+CRON = Path(__file__).parents[2] / "cron"
 
 
 def a_day(world: World) -> None:
@@ -179,3 +184,19 @@ def test_verify_finds_what_was_edited(world: World) -> None:
     told = world.run("verify", "--against-clio", "3").out
     assert f"Matter {none}, closed without a close date: type the date" in told
     assert f"--from {world.day(12)} --to {world.day(12)}" in told
+
+
+# The weekly line of cron.
+
+
+@pytest.mark.parametrize(("code", "mailed"), [(0, ""), (65, "what it found\n")])
+def test_weekly_line_mails_only_what_is_wrong(tmp_path: Path, code: int, mailed: str) -> None:
+    """Cron reads a `%` as the end of a line, and runs the rest by `sh`."""
+    lines = (CRON / "crontab.example").read_text().splitlines()
+    (weekly,) = [line for line in lines if "verify" in line and not line.startswith("#")]
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho what it found >&2\nexit {code}\n")
+    program.chmod(0o700)
+    command = re.sub(r"/opt/\S+", str(program), weekly.split(maxsplit=5)[5])
+    ran = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ("%" in weekly, ran.stdout, ran.stderr) == (False, mailed, "")

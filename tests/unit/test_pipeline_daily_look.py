@@ -240,6 +240,22 @@ def test_box_is_checked_and_the_contact_hidden(runs: Runs) -> None:
     assert (report.attention, report.faults) == (True, 1)
 
 
+@pytest.mark.parametrize("is_hidden", [True, False])
+def test_matter_that_has_another_client_by_now(runs: Runs, is_hidden: bool) -> None:
+    """What was decided about the client of then says nothing about this one."""
+    runs.close(1)
+    runs.client(1001, opted_out=Box.CHECKED)
+    runs.sync()
+    pass_by(runs)
+    tick(runs, 1, client_id=1002)
+    if not is_hidden:
+        runs.client(1002)
+    look(runs)
+    row = runs.row(1)
+    expected = (PENDING, Reason.CONTACT_HIDDEN) if is_hidden else (SENT, None)
+    assert (row.contact_id, row.state, row.reason) == (1002, *expected)
+
+
 def test_matter_that_was_closed_on_another_date(runs: Runs) -> None:
     """That is another closing, which the pull notices; this one is left as it is."""
     skipped(runs, 1)
