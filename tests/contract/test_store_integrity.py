@@ -126,6 +126,10 @@ BROKEN = {
         "INSERT INTO people VALUES (1, 5, 99, 1700000000)",
         "INSERT INTO objections VALUES (1, 99, 1700000000, NULL)",
     ],
+    "objection": [
+        "INSERT INTO objections SELECT 1, number, 1700000000, NULL FROM closings"
+        " WHERE state = 'skipped' LIMIT 1",
+    ],
     "fields": [
         "UPDATE facts SET value = '' WHERE name = 'opt_out_field'",
         "UPDATE facts SET value = '' WHERE name = 'opt_in_field'",
