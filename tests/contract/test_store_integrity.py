@@ -222,6 +222,8 @@ UNREADABLE = {
     "opt_out_field": ["0"],
     "hash_key": ["zz", "00"],
     "doubts": ["1", "0 2026-11-20T18:00:00+00:00", "1 2026-11-20T18:00:00", "x y", "1 2 3"],
+    "skipped_looked_at": ["noon", "2026-11-20T18:00:00", ""],
+    "sent_looked_to": ["-1", "half", ""],
 }
 
 
