@@ -32,6 +32,8 @@ FLAWS = {
     "claim_change": "Closings were handed over, and their changes do not say so (1 in all).",
     "chain": "Changes are missing from the list (1 in all).",
     "orphans": "Changes or hashes belong to no closing (1 in all).",
+    "objection": "Clients are noted as having opted out after being sent, and were not sent "
+    "(1 in all).",
     "fields": "The id of a checkbox that the rule reads is missing.",
     "watermark": "The watermark lies in the future, so what closes until then would be passed "
     "over; see first that this machine's clock is right.",

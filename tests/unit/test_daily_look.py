@@ -3,10 +3,12 @@
 from datetime import date, datetime, timedelta
 
 import pytest
-from factories import NOW, TODAY, make_policy
+from factories import NOW, TODAY, make_closing, make_policy
 
 from clio_broadly_sync.domain import daily_look
 from clio_broadly_sync.domain.daily_look import Looked, Part
+from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.reasons import Reason, State
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OLD = NOW - 40 * DAY
@@ -67,3 +69,15 @@ def test_overdue(
 def test_earliest_close_date(start_day: date | None, max_age: int | None, first: date) -> None:
     policy = make_policy(start_day=start_day, max_age_days=max_age)
     assert daily_look.earliest(policy, TODAY) == first
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("rule", SyncRule)
+def test_what_is_looked_at(reason: Reason, rule: SyncRule) -> None:
+    """What was skipped, under the rule of now, for what a person may put right without a word."""
+    put_right = {Reason.NOT_OPTED_IN, Reason.OPTED_OUT, Reason.NO_CHANNEL}
+    closing = make_closing(state=State.SKIPPED, reason=reason)
+    is_looked_at = daily_look.is_looked_at(closing, make_policy(rule=rule))
+    assert is_looked_at == (reason in put_right and rule is SyncRule.BOTH)
+    held = make_closing(state=State.HELD, reason=reason)
+    assert not daily_look.is_looked_at(held, make_policy(rule=SyncRule.BOTH))
