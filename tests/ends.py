@@ -140,6 +140,10 @@ class Clio(End):
             lambda matter: matter.closed_on is not None and first <= matter.closed_on <= last,
         )
 
+    def count_closed(self) -> int | None:
+        self._asked_for("count")
+        return sum(matter.closed for matter in self.records.values())
+
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
         wanted = self._by_id("matters", ids)
         return {id_: _read(self.records[id_], fields) for id_ in wanted if id_ in self.records}

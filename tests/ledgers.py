@@ -9,7 +9,8 @@ from planting import connection_of, untriggered
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Outcome, Receipt
-from clio_broadly_sync.domain.reasons import TRANSITIONS, Reason
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.transitions import TRANSITIONS
 from clio_broadly_sync.store import Claim, Store
 
 Judge = Callable[[Closing, Asked], Closing | None]

@@ -28,6 +28,7 @@ def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
         "matters_read": report.matters_read,
         "to_send": report.to_send,
         "skipped": report.skipped,
+        "objections": report.objections,
         "delivery": {name: 0 if dry_run else getattr(report, name) for name in _DELIVERY},
     }
 
@@ -87,12 +88,12 @@ def _summary(report: Report, *, dry_run: bool) -> str:
     if report.first_run and dry_run:
         return (
             "Dry run: nothing was noted. The first `sync` without --dry-run notes where to start, "
-            "and hands over nobody."
+            f"and hands over nobody; what closed before{_how_many(report)} is left to `backfill`."
         )
     if report.first_run:
         return (
             "First run: nobody was handed over. From now on, `sync` hands over what closes; "
-            "for what closed before, there is `backfill`."
+            f"for what closed before{_how_many(report)}, there is `backfill`."
         )
     would = "would be handed over" if dry_run else "handed over"
     number = report.to_send if dry_run else report.sent
@@ -103,6 +104,12 @@ def _summary(report: Report, *, dry_run: bool) -> str:
         + (f" ({why})" if why else "")
         + f", {report.waiting} waiting."
     )
+
+
+def _how_many(report: Report) -> str:
+    if not report.left_to_backfill:
+        return ""
+    return f" ({output.count(report.left_to_backfill, 'matter')} in Clio)"
 
 
 def beside(report: Report) -> Iterator[str]:
@@ -130,6 +137,12 @@ def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
         yield (
             f"Broadly rejected {rejected}: put the client's data right in Clio, then send it "
             f"again. Which: `{_LIST} --state dead`."
+        )
+    if report.objections:
+        have = output.count(report.objections, "client has", "clients have")
+        yield (
+            f"{have} opted out after being sent to Broadly: tell Broadly not to ask them again. "
+            "Who: `clio-broadly-sync status`."
         )
     if report.suppressed:
         suppressed = output.count(report.suppressed, "closing")

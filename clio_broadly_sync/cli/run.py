@@ -53,8 +53,6 @@ log = logging.getLogger(__name__)
 
 BACKFILL_PATIENCE_SECONDS = 3600.0
 """A backfill, whose time has no limit, begins no longer wait than this for Clio or Broadly."""
-MINUTES_AHEAD = 10
-"""At most what so many minutes of the pace send is read at once, so that none of it grows old."""
 MAIL_LINES = 20
 """What cron sends by mail has at most so many lines."""
 
@@ -234,7 +232,7 @@ class Run:
             given_zone=settings.clio_time_zone,
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
             batch_size=BATCH if into_file else settings.clients_at_once,
-            read_at_once=_read_at_once(settings),
+            read_at_once=settings.read_at_once,
             limit=self._limit,
             close_dates=self._close_dates,
             seconds_left=self._seconds_left,
@@ -245,6 +243,7 @@ class Run:
             into_file=into_file,
             check_file=self._file.check_place,
             asks=self._agrees_to_surge,
+            looks=not self.dry_run,
             another_at_work=store.at_work is not None,
             check_beginning=lambda begun: self._check_beginning(settings, begun),
         )
@@ -392,9 +391,3 @@ class Run:
 
     def _wants_decisions(self) -> bool:
         return self.dry_run or self._options.verbose
-
-
-def _read_at_once(settings: Settings) -> int:
-    """Return how many matters or contacts may be read at once."""
-    pace = settings.posts_per_minute
-    return sys.maxsize if pace is None else pace * MINUTES_AHEAD * settings.clients_at_once

@@ -11,16 +11,19 @@ from typing import Any, Final
 
 import click
 
-from clio_broadly_sync.cli import app, exports, holder, output
+from clio_broadly_sync.cli import app, exports, holder, objections, output
 from clio_broadly_sync.cli.days import sent_by_day
+from clio_broadly_sync.cli.groups import objects_of, run_object
 from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM
-from clio_broadly_sync.domain import rules
+from clio_broadly_sync.domain import daily_look, rules
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, outcome_of
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Holder, Store, lock
+from clio_broadly_sync.store.objections import Objection
 from clio_broadly_sync.store.overview import Group, PastRun
 
 RUNS: Final = 5
@@ -82,6 +85,12 @@ class Status:
     """What waits for a file; None where the destination is none."""
     stopped_by: list[tuple[int, int]]
     """How many closings each contact stops whose no is not their own, the most first."""
+    objections: list[Objection]
+    """Who has opted out after they were sent, the first first."""
+    looked_at: datetime | None
+    """When the daily look last came to its end (aware UTC); None where it never did."""
+    not_looked_since: datetime | None
+    """Since when no daily look has come to its end, where that is worth a word (aware UTC)."""
     days: list[tuple[date, int]]
     """How many closings were sent to Broadly on each of the last days, the latest first."""
     untouched: int = 0
@@ -144,6 +153,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     last_runs = overview.last_runs(RUNS)
     settled = now - timedelta(hours=policy.settle_hours)
     waiting = overview.waiting(rules.kept_back(policy, now, zone), settled)
+    looks = {part: store.looked(part) for part in Part}
     return Status(
         now=now,
         zone=zone,
@@ -162,6 +172,9 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         dead=overview.dead(),
         export=exports.waiting(settings, store, waiting, now.astimezone(zone).date()),
         stopped_by=overview.stopped_by(),
+        objections=store.ledger.objections.listed(now),
+        looked_at=daily_look.done_at(looks),
+        not_looked_since=daily_look.overdue_since(looks, store.first_run, now),
         days=sent_by_day(store, now, zone),
         untouched=overview.untouched(),
         opt_in=settings.sync_opt_in_field,
@@ -182,6 +195,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _runs(status)
     yield from _waiting(status)
     yield from _outcomes(status)
+    yield from objections.lines(status.objections, status.zone)
     yield from _stopped_by(status)
     yield from _untouched(status)
     yield from _days(status)
@@ -211,16 +225,18 @@ def _figures(status: Status) -> dict[str, Any]:
         "cron_seems_to_run": status.cron_seems_to_run,
         "at_work": status.at_work,
         "running": status.running and holder.as_object(status.running),
-        "runs": [_run_object(run) for run in status.runs],
-        "waiting": _objects(status.waiting),
-        "sending": _objects(status.sending),
-        "held": _objects(status.held),
-        "dead": _objects(status.dead),
+        "runs": [run_object(run) for run in status.runs],
+        "waiting": objects_of(status.waiting),
+        "sending": objects_of(status.sending),
+        "held": objects_of(status.held),
+        "dead": objects_of(status.dead),
         "export": status.export and status.export._asdict(),
         "stopped_by_another_contact": [
             {"contact_id": contact, "closings": closings} for contact, closings in status.stopped_by
         ],
         "never_touched": status.untouched,
+        "objections": [one._asdict() for one in status.objections],
+        "daily_look": status.looked_at,
         "handed_over": [{"day": day, "closings": closings} for day, closings in status.days],
     }
 
@@ -257,6 +273,8 @@ def _how_far(status: Status) -> Iterator[str]:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
     if (until := status.paused_until) is not None:
         yield f"Paused     until {_on(until, status)}: Broadly's last answer was lost"
+    if (looked := status.not_looked_since) is not None:
+        yield f"Daily look not done since {_ago(looked, status)}"
     yield from holder.lines(status.running, lambda at: _ago(at, status))
 
 
@@ -373,21 +391,3 @@ def _ago(at: datetime, status: Status) -> str:
 
 def _on(at: datetime, status: Status) -> str:
     return output.moment(at, status.zone)
-
-
-def _run_object(run: PastRun) -> dict[str, Any]:
-    ended = run.finished_at
-    return {
-        "run": run.run,
-        "command": run.command,
-        "started_at": run.started_at,
-        "finished_at": ended,
-        "seconds": ended and ended - run.started_at,
-        "exit_code": run.exit_code,
-        "outcome": None if run.exit_code is None else outcome_of(run.exit_code),
-        "failure": run.failure,
-    }
-
-
-def _objects(groups: Iterable[Group]) -> list[dict[str, Any]]:
-    return [group._asdict() for group in groups]

@@ -1,4 +1,4 @@
-"""`verify`: whether the state is sound, and whether a closing slipped through. It only reads.
+"""`verify`: whether the state is sound, what slipped through, what would go now. It only reads.
 
 The checks of the state are in `store/integrity.py`.
 """
@@ -7,14 +7,25 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from clio_broadly_sync.cli import app, findings, output, progress
 from clio_broadly_sync.cli.findings import Finding
-from clio_broadly_sync.cli.missed_closings import Count, MissedClosing, Scan, object_of, sentence_of
+from clio_broadly_sync.cli.missed_closings import (
+    Count,
+    MissedClosing,
+    Scan,
+    WouldGo,
+    object_of,
+    sentence_of,
+    sentence_of_skipped,
+)
 from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.domain import daily_look
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     ConfigError,
@@ -38,7 +49,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS: Final = 60.0
 """At most so many seconds are spent on one wait for Clio."""
-_STATE, _CLIO = "state", "Clio"
+_STATE, _CLIO, _SKIPPED = "state", "Clio", "skipped"
 
 
 @click.command()
@@ -47,14 +58,16 @@ _STATE, _CLIO = "state", "Clio"
     "days",
     type=click.IntRange(1, 3650),
     metavar="DAYS",
-    help="Read what closed in the last DAYS days from Clio once more; name what was never noticed.",
+    help="Read what closed or was edited in the last DAYS days from Clio once more; name what was "
+    "never noticed, and what was skipped and would go now.",
 )
 @json_option
 @common
 def verify(options: Options, days: int | None, as_json: bool) -> None:
     """Look whether the state is whole, private and free of contradictions. Nothing is changed.
 
-    Ends with 74 where the state is damaged, and with 65 where a closing slipped through.
+    Ends with 74 where the state is damaged, and with 65 where a closing slipped through, or would
+    go now and no daily look has come to its end for days.
 
     Example: clio-broadly-sync verify --against-clio 14
     """
@@ -71,7 +84,7 @@ class _Verification:
         self._options = options
         self._days = days
 
-    def find(self, call: app.Call) -> Iterator[Finding | MissedClosing]:
+    def find(self, call: app.Call) -> Iterator[Finding | MissedClosing | WouldGo]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
 
         Raise SyncError where the settings cannot be used, and at a signal.
@@ -79,15 +92,17 @@ class _Verification:
         return findings.judged(self._find(call.stop), call)
 
     def object_of(
-        self, found: Iterator[Finding | MissedClosing], call: app.Call
+        self, found: Iterator[Finding | MissedClosing | WouldGo], call: app.Call
     ) -> Iterator[tuple[str, Any]]:
         """Yield what slipped through first, item by item because it may be much."""
         kept: list[Finding] = []
-        yield "slipped", _slipped(found, kept)
+        would_go: list[WouldGo] = []
+        yield "slipped", _slipped(found, kept, would_go)
+        yield "would_go", map(WouldGo._asdict, would_go)
         yield from findings.object_of(iter(kept), call)
         yield "against_clio", self.count and _counted(self.count)
 
-    def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing]:
+    def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing | WouldGo]:
         settings = app.settings_of(self._options)
         try:
             flaws = integrity.files(settings.sync_state)
@@ -104,7 +119,7 @@ class _Verification:
 
     def _of_clio(
         self, settings: Settings, store: Store, flaws: list[Flaw], days: int, stop: Stop
-    ) -> Iterator[Finding | MissedClosing]:
+    ) -> Iterator[Finding | MissedClosing | WouldGo]:
         known, first_run, watermark = store.pins(), store.first_run, store.watermark
         if any(flaw.name == "database" for flaw in flaws):
             yield findings.untested(_CLIO, "the state must be whole first.")
@@ -118,11 +133,12 @@ class _Verification:
                 fields = _fields(settings, store, known, source, clients)
                 scan = Scan(settings, store, source, line, (first_run, watermark))
                 self.count = scan.begin(days)
-                for missed in scan.missed_closings(self.count, fields):
+                for difference in scan.differences(self.count, fields):
                     line.finish()
-                    yield missed
+                    yield difference
                 line.finish()
                 yield from _of_count(self.count, self._options)
+                yield from _of_would_go(self.count, store, source.now())
             except (ConfigError, DeniedError, UnavailableError) as error:
                 line.finish()
                 yield from findings.failures(_CLIO, error)
@@ -165,7 +181,7 @@ def _fields(
 def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     """Yield how many slipped through and what to run; that none did; or that it cannot be told."""
     matters = output.count(count.matters_read, "matter")
-    read = f"Read {matters} that closed since {output.day(count.since)}"
+    read = f"Read {matters} closed or edited since {output.day(count.since)}"
     if count.known and not count.shown:
         yield findings.failed(
             _CLIO,
@@ -184,6 +200,10 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
             "is right, run that without --dry-run.",
             ATTENTION,
         )
+    elif count.slipped:
+        yield findings.failed(
+            _CLIO, f"{read}; never noticed, without a close date: {count.slipped}.", ATTENTION
+        )
     else:
         yield findings.ok(_CLIO, f"{read}; none slipped through.")
     if 0 < count.shown < count.known:
@@ -193,6 +213,24 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
         )
     if left_out := list(_left_out(count)):
         yield findings.ok("not in the ledger", f"Rightly so: {', '.join(left_out)}.")
+
+
+def _of_would_go(count: Count, store: Store, now: datetime) -> Iterator[Finding]:
+    """Yield how many were skipped and would go now, and when they do."""
+    if not count.would_go:
+        return
+    go = output.count(count.would_go, "closing was", "closings were")
+    looks = {part: store.looked(part) for part in Part}
+    if daily_look.overdue_since(looks, store.first_run, now) is None:
+        says = f"{go} skipped and would go now: the daily look of `sync` sends them within a day."
+        yield findings.warning(_SKIPPED, says)
+    else:
+        yield findings.failed(
+            _SKIPPED,
+            f"{go} skipped and would go now, and no daily look has come to its end for days: see "
+            "with `clio-broadly-sync status` how the last runs ended, and let cron run `sync`.",
+            ATTENTION,
+        )
 
 
 def _left_out(count: Count) -> Iterator[str]:
@@ -207,19 +245,25 @@ def _left_out(count: Count) -> Iterator[str]:
 # What is printed.
 
 
-def _text(what: Finding | MissedClosing) -> str:
+def _text(what: Finding | MissedClosing | WouldGo) -> str:
+    if isinstance(what, WouldGo):
+        what = findings.warning(_SKIPPED, sentence_of_skipped(what))
     if isinstance(what, MissedClosing):
         what = findings.failed("slipped through", sentence_of(what), ATTENTION)
     return findings.line(what)
 
 
 def _slipped(
-    found: Iterator[Finding | MissedClosing], kept: list[Finding]
+    found: Iterator[Finding | MissedClosing | WouldGo],
+    kept: list[Finding],
+    would_go: list[WouldGo],
 ) -> Iterator[dict[str, Any]]:
     """Yield the objects of what slipped through, and keep the rest."""
     for what in found:
         if isinstance(what, Finding):
             kept.append(what)
+        elif isinstance(what, WouldGo):
+            would_go.append(what)
         else:
             yield object_of(what)
 

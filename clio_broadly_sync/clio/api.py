@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from clio_broadly_sync.clio import records, refusals
-from clio_broadly_sync.clio.records import Params, Row, unreadable
+from clio_broadly_sync.clio import answers, records, refusals
+from clio_broadly_sync.clio.answers import Row, unreadable
+from clio_broadly_sync.clio.records import Params
 from clio_broadly_sync.domain.errors import (
     Cause,
     ClockError,
@@ -173,8 +174,8 @@ class Api:
 
     def _page(self, url: str, params: Params | None, at_once: int) -> Rows:
         body, answer = self._get(url, params)
-        rows = records.rows(body)
-        next_url = records.next_page(body, is_full=len(rows) >= at_once)
+        rows = answers.rows(body)
+        next_url = answers.next_page(body, is_full=len(rows) >= at_once)
         return Rows(rows, None if next_url is None else self._of_ours(next_url), answer)
 
     def _of_ours(self, url: object) -> str:

@@ -1,4 +1,4 @@
-"""Every key name of Clio's API: what is asked for, and how the JSON becomes our values.
+"""Every key name of Clio's records: what is asked for, and how the JSON becomes our values.
 
 What may be absent becomes None. What must be there and is not, or is of another type, makes its
 record unreadable, so that it waits. Where not even the record can be made out, the whole answer is
@@ -9,14 +9,15 @@ OpenAPI document and guides.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from clio_broadly_sync.clio.answers import Row, part, unreadable
 from clio_broadly_sync.clio.boxes import BOX_FIELDS, box, withheld
 from clio_broadly_sync.clio.contact_points import contact_points
 from clio_broadly_sync.clio.time_zones import zone_name
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
-from clio_broadly_sync.domain.errors import Cause, UnavailableError, because
+from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.model import MAX_ID, Box, Contact, CustomField, FieldIds, Matter
 
 USER_FIELDS: Final = "id,name,time_zone"
@@ -40,8 +41,6 @@ Params = list[tuple[str, str]]
 CLOSED: Final[Params] = [("status", "closed")]
 CLOSED_LAST: Final[Params] = [*CLOSED, ("order", "close_date(desc)")]
 CHECKBOXES: Final[Params] = [("field_type", CHECKBOX), ("deleted", "false")]
-
-Row = Mapping[str, Any]
 
 
 class Numbered(NamedTuple):
@@ -72,12 +71,6 @@ class Sample(NamedTuple):
 
 class _WrongTypeError(Exception):
     """A value in a record is not of the type that Clio documents."""
-
-
-def unreadable(what: str) -> UnavailableError:
-    """Return the error for an answer that cannot be read because of `what`."""
-    sentence = f"Clio answered what cannot be read: {what}. The next run tries again."
-    return because(Cause.UNREADABLE, UnavailableError(sentence))
 
 
 # What is asked for.
@@ -119,40 +112,6 @@ def containing(words: str) -> Params:
     return [("query", words)]
 
 
-# Answers.
-
-
-def rows(body: Row) -> list[Row]:
-    """Return the records of a list; raise UnavailableError where it is not made of records."""
-    found = body.get("data")
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise unreadable("a list has no rows")
-    return found
-
-
-def next_page(body: Row, *, is_full: bool) -> object:
-    """Return what the answer has for the address of the next page; None after the last page.
-
-    An absent key means that there is no next page. But a full page that says nothing about paging
-    raises UnavailableError.
-    """
-    meta = _part(body, "meta")
-    found = _part(meta, "paging").get("next")
-    if found is None and "paging" not in meta and is_full:
-        raise unreadable("a full page does not tell whether there is another")
-    return found
-
-
-def _part(body: Row, key: str) -> Row:
-    """Return the object under the key, or an empty one where there is none."""
-    part = body.get(key)
-    if part is None:
-        return {}
-    if not isinstance(part, dict):
-        raise unreadable("a list does not tell whether there is more")
-    return part
-
-
 # Records.
 
 
@@ -175,7 +134,7 @@ def record_id(value: object) -> int:
 
 def account(body: Row) -> Account:
     """Read the answer of `who_am_i`; raise UnavailableError where it names no account."""
-    named = _part(_part(body, "data"), "account")
+    named = part(part(body, "data"), "account")
     if not named:
         raise unreadable("who_am_i names no account")
     return user(body)._replace(id=record_id(named.get("id")), firm=_name(named.get("name")))
@@ -183,7 +142,7 @@ def account(body: Row) -> Account:
 
 def user(body: Row) -> Account:
     """Read the answer of `who_am_i` to a request that does not ask for the account."""
-    found = _part(body, "data")
+    found = part(body, "data")
     zone = _name(found.get("time_zone"))
     return Account(None, zone_name(zone), user=_name(found.get("name")), named_zone=zone)
 

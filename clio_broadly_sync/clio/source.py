@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Final
 
-from clio_broadly_sync.clio import records
+from clio_broadly_sync.clio import answers, records
+from clio_broadly_sync.clio.answers import Row, unreadable
 from clio_broadly_sync.clio.api import Api
-from clio_broadly_sync.clio.records import Numbered, Params, Row, Sample, unreadable
+from clio_broadly_sync.clio.records import Numbered, Params, Sample
 from clio_broadly_sync.clio.refusals import InvalidFieldsError
 from clio_broadly_sync.clio.time_zones import country_of
 from clio_broadly_sync.domain.account import Account
@@ -107,6 +108,12 @@ class Clio:
 
         return self._matter_pages(records.closed_between(first, last), fields, asked_for)
 
+    def count_closed(self) -> int | None:
+        """Return how many matters are closed; None where Clio does not say so in one request."""
+        params = [*records.CLOSED, *records.fields_and_box("id", None), *records.first_rows(1)]
+        body, _ = self._api.get(MATTERS, params)
+        return answers.total(body)
+
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
         """Return those of these matters that there are, in whatever status, by id.
 
@@ -193,7 +200,7 @@ class Clio:
 
     def _rows(self, path: str, params: Params) -> list[Row]:
         body, _ = self._api.get(path, params)
-        return records.rows(body)
+        return answers.rows(body)
 
     def _matter_pages(
         self, params: Params, fields: FieldIds, asked_for: Callable[[Matter], bool]

@@ -27,18 +27,6 @@ class State(StrEnum):
     """It may have been sent. Only a person moves it."""
 
 
-TRANSITIONS: Final[Mapping[State | None, frozenset[State]]] = {
-    None: frozenset({State.PENDING, State.SKIPPED}),
-    State.PENDING: frozenset({State.PENDING, State.SENDING, State.SKIPPED, State.HELD}),
-    State.SENDING: frozenset(State) - {State.SENDING},
-    State.SENT: frozenset(),
-    State.SKIPPED: frozenset({State.SKIPPED, State.PENDING}),
-    State.DEAD: frozenset({State.PENDING, State.SKIPPED}),
-    State.HELD: frozenset({State.PENDING, State.SKIPPED}),
-}
-"""The states into which a closing may go from a state; None stands for a closing that is new."""
-
-
 class Reason(StrEnum):
     """Why a closing was skipped, or why it waits.
 
@@ -106,6 +94,8 @@ class OfCause(NamedTuple):
     """In place of `About.why`."""
     helps: str | None = None
     """In place of `About.helps`."""
+    out_of_sync: str | None = None
+    """In place of `About.out_of_sync`."""
 
 
 class About(NamedTuple):
@@ -129,6 +119,9 @@ class About(NamedTuple):
     """The same, of closings in a list, in short lines."""
     also: frozenset[State] = frozenset()
     """The states in which a closing may have it beside those of its kind."""
+    daily: bool = False
+    """Whether the daily look decides anew on what was skipped for it, as a person may put it right
+    without an edit that Clio tells of."""
 
 
 OF_CONTACT: Final = "contact:"
@@ -148,6 +141,10 @@ _WITHOUT_REASON: Final = frozenset({State.PENDING, State.SENDING, State.SENT, St
 EXPORT_BY: Final = "`clio-broadly-sync sync --csv FILE`"
 """The command that writes what waits for an export."""
 _ACCESS: Final = "give the Clio user of this sign-in access to it"
+_WITHIN_A_DAY: Final = (
+    "`sync` looks at it anew within a day, unless the close date is too old by then "
+    "(SYNC_MAX_AGE_DAYS)."
+)
 
 ABOUT: Final[Mapping[Reason, About]] = {
     Reason.NOT_CLOSED: About(
@@ -178,28 +175,29 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.NOT_OPTED_IN: About(
         Kind.MATTER,
         why="the matter's {opt_in} box was not checked when read on {read}",
-        helps=(
-            "Check the box in Clio, if this client is to be asked: the next `sync` then looks at "
-            "it anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS)."
-        ),
+        helps=f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY}",
         out_of_sync="Check the box in Clio, if this client is to be asked; then: {backfill}",
         by_cause={
             UNTOUCHED: OfCause(
                 "nobody had ever touched the matter's {opt_in} box when it was read on {read}",
-                "Check the box in Clio, if this client is to be asked: the next `sync` then looks "
-                "at it anew, unless the close date is too old by then (SYNC_MAX_AGE_DAYS). If "
-                "silence is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
+                f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY} If silence "
+                "is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
             )
         },
+        daily=True,
     ),
     Reason.OPTED_OUT: About(
         Kind.CONTACT,
         why="the contact's {opt_out} box was checked when read on {read}",
-        helps="If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+        helps=f"If the box was checked by mistake, uncheck it in Clio: {_WITHIN_A_DAY}",
+        out_of_sync="If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+        daily=True,
         by_cause={
             OF_CONTACT: OfCause(
                 "contact {other} in Clio, which has the same e-mail address or phone number, had "
                 "the {opt_out} box checked when it was last read before {changed}",
+                "If that is another person, or the box was checked by mistake: put contact {other} "
+                f"right in Clio: {_WITHIN_A_DAY}",
                 "If that is another person, or the box was checked by mistake: put contact {other} "
                 "right in Clio; then: {backfill}",
             )
@@ -215,17 +213,23 @@ ABOUT: Final[Mapping[Reason, About]] = {
         why=(
             "the contact had no e-mail address or phone number that can be used when read on {read}"
         ),
-        helps="Add one to the contact in Clio; then: {backfill}",
+        helps=f"Add one to the contact in Clio: {_WITHIN_A_DAY}",
+        out_of_sync="Add one to the contact in Clio; then: {backfill}",
+        daily=True,
         by_cause={
             UNUSABLE: OfCause(
                 "what Clio had as the contact's e-mail address or phone number when read on {read} "
                 "cannot be used",
+                "Correct it in Clio (one whole address; one number without extension or note, from "
+                f"abroad with + and its country code): {_WITHIN_A_DAY}",
                 "Correct it in Clio (one whole address; one number without extension or note, from "
                 "abroad with + and its country code); then: {backfill}",
             ),
             NOT_IN_FIELDS: OfCause(
                 "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that "
                 "the contact had when read on {read}",
+                "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS: "
+                f"{_WITHIN_A_DAY}",
                 "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; "
                 "then: {backfill}",
             ),
@@ -371,6 +375,7 @@ def _of_state(state: State) -> frozenset[Reason | None]:
 
 FINAL: Final = _of(Kind.FINAL)
 TRIED: Final = _of(Kind.TRIED)
+LOOKED_AT_DAILY: Final = frozenset(reason for reason, about in ABOUT.items() if about.daily)
 FAULTS: Final = _of(Kind.FAULT)
 TOLD: Final = _of(Kind.TOLD)
 OF_STATE: Final = {state: _of_state(state) for state in State}

@@ -54,6 +54,8 @@ class RunContext:
     asks: Callable[[int], bool] = lambda closings: False
     """It is called where there is a surge of so many closings; it asks a person, and returns
     whether they may go."""
+    looks: bool = True
+    """Whether the run does the daily look where it is due; a dry run does not."""
     another_at_work: bool = False
     """Whether another run was at work when the state was copied for this one, a dry run."""
 

@@ -66,6 +66,10 @@ class Source(Definitions, Protocol):
         """
         ...
 
+    def count_closed(self) -> int | None:
+        """Return how many matters are closed; None where Clio does not say so in one request."""
+        ...
+
     def matters(self, ids: Iterable[int], fields: FieldIds) -> dict[int, Matter]:
         """Return those of these matters that there are, in whatever status, by id.
 

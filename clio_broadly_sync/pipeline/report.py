@@ -19,6 +19,8 @@ class Report:
     """The watermark when the run ended (aware UTC)."""
     first_run: bool = False
     """Whether this is the first `sync`, which only sets the start."""
+    left_to_backfill: int | None = None
+    """How many matters were closed before the first `sync`; None where Clio does not say."""
     matters_read: int = 0
     """How many records of matters the pages held."""
     to_send: int = 0
@@ -55,6 +57,8 @@ class Report:
     """How many closings became hidden or unreadable in this run."""
     undated: int = 0
     """How many closings began in this run to wait for their close date."""
+    objections: int = 0
+    """How many closings were sent whose client has opted out since, as no run has told before."""
     attention: bool = False
     """Whether something waits for a person, so that the run ends with ATTENTION."""
 
@@ -73,7 +77,7 @@ class Report:
     @property
     def news(self) -> bool:
         """Whether something happened in this run that a person has to know and reads only once."""
-        again = self.held or self.rejected or self.faults or self.undated
+        again = self.held or self.rejected or self.faults or self.undated or self.objections
         return bool(again or self.files or self.recovered)
 
     def count_held(self, closings: int) -> None:

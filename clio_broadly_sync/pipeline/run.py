@@ -14,7 +14,7 @@ from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
 from clio_broadly_sync.domain.reasons import PAUSED, State
-from clio_broadly_sync.pipeline import pins
+from clio_broadly_sync.pipeline import daily_look, pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push
 
@@ -46,6 +46,9 @@ def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     context.report.watermark_to = reached
     if any_due:
         push(context, due(context), approve=approve, stale=stale, at_once=at_once)
+    if context.looks and daily_look.is_due(context):
+        _look_daily(context, stale=stale and not approve)
+    _tell_objections(context)
 
 
 def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
@@ -62,6 +65,7 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
     lined_up = context.store.ledger.line_up(due(context), approved_only=False)
     if not lined_up or confirm(lined_up):
         push(context, due(context), approve=False)
+    _tell_objections(context)
 
 
 def begin(context: RunContext) -> None:
@@ -88,6 +92,7 @@ def begin(context: RunContext) -> None:
         known = pins.current_pins(context.definitions.wanted, known, fields)
         context.check_beginning(pins.with_account(known, account))
     if context.report.first_run:
+        context.report.left_to_backfill = context.source.count_closed()
         facts |= _start(context, zone)
     if facts:
         store.pin(pins.with_account(known, account), **facts)
@@ -158,6 +163,21 @@ def decided(context: RunContext) -> Iterator[Closing]:
     kept_back = due(context) if context.report.kept_back is not None else None
     found = context.store.ledger.decided_in_run(context.policy.command, kept_back)
     return map(context.as_told, found)
+
+
+def _look_daily(context: RunContext, *, stale: bool) -> None:
+    """Do the daily look, and push what it makes due.
+
+    A person's yes was for what they saw, so what is found now may be a surge of its own.
+    """
+    if daily_look.look(context, stale=stale):
+        push(context, due(context), approve=False, stale=stale)
+
+
+def _tell_objections(context: RunContext) -> None:
+    """Count who has opted out after they were sent, where no run that ended well has told it."""
+    context.report.objections = context.store.ledger.objections.tell()
+    context.report.attention |= context.report.objections > 0
 
 
 def _start(context: RunContext, zone: tzinfo | None) -> dict[str, str | None]:

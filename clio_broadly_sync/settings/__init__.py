@@ -8,6 +8,7 @@ How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 
 import os
 import re
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
@@ -77,6 +78,8 @@ _AN_URL = (
 _ALONE = "pasted alone, without blanks, line breaks or accents"
 _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
 WEBHOOK_PER_MINUTE: Final = 60
+MINUTES_AHEAD: Final = 10
+"""At most what the pace sends in so many minutes is read at once."""
 _CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
 _NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
 _WITHOUT_ONE = (
@@ -163,6 +166,12 @@ class Settings:
         if self.broadly_per_minute is None and self.broadly_profile is Profile.WEBHOOK:
             return WEBHOOK_PER_MINUTE
         return self.broadly_per_minute
+
+    @property
+    def read_at_once(self) -> int:
+        """How many matters or contacts may be read at once, so that all can go in time."""
+        pace = self.posts_per_minute
+        return sys.maxsize if pace is None else pace * MINUTES_AHEAD * self.clients_at_once
 
     def broadly_headers(self) -> dict[str, str]:
         """Return the header that signs in to Broadly, with the key in it; none without a key."""

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Final
 
 from clio_broadly_sync.domain.consent import Untouched
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
 from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
@@ -91,6 +92,11 @@ def doubts(text: str) -> Doubts | None:
     return Doubts(int(in_a_row), datetime.fromisoformat(last_at))
 
 
+def _number(text: str) -> None:
+    if int(text) < 0:
+        raise ValueError
+
+
 def _id(text: str) -> None:
     if text and int(text) <= 0:
         raise ValueError
@@ -119,6 +125,8 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "sign_in_expires_at": _aware,
     "doubts": doubts,
     exports.FACT: exports.Begun.read,
+    **{f"{part}_looked_at": _aware for part in Part},
+    **{f"{part}_looked_to": _number for part in Part},
 }
 
 

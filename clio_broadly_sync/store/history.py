@@ -14,6 +14,7 @@ from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Contact
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.noes import Noes
+from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.people import CLAIMED, People
 from clio_broadly_sync.store.rows import OF_FIRM, among
 from clio_broadly_sync.store.writer import Writer
@@ -45,10 +46,17 @@ class Story(NamedTuple):
     closing: Closing
     steps: tuple[Step, ...]
     """All its changes, the oldest first."""
+    objected_at: datetime | None = None
+    """When it was first read that the client had opted out after it was sent (aware UTC); None
+    where they have not."""
 
 
 _CLOSINGS: Final = f"""
-    SELECT {rows.SELECTED} FROM closings
+    SELECT {rows.SELECTED}, (
+        SELECT objections.read_at FROM objections
+        WHERE objections.firm = closings.firm AND objections.closing = closings.number
+    ) AS objected_at
+    FROM closings
     WHERE {{condition}}
     ORDER BY noticed_at DESC, closed_on DESC, matter_id
 """
@@ -79,7 +87,9 @@ class History:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
-        self._noes = Noes(connection, firm, self._people, Writer(firm))
+        writer = Writer(firm)
+        objections = Objections(connection, firm, writer)
+        self._noes = Noes(connection, firm, self._people, writer, objections)
 
     def of_matter(self, matter_id: int) -> list[Story]:
         """Return the closings of a matter, the one that was noticed last first."""
@@ -122,8 +132,11 @@ class History:
         with database.transaction(self._connection) as connection:
             steps = _steps(connection, condition, values)
             found = connection.execute(_CLOSINGS.format(condition=condition), values)
-            told = [rows.closing_of(row) for row in found]
-        return [Story(closing, tuple(steps[closing.number])) for closing in told]
+            told = [(rows.closing_of(row), row["objected_at"]) for row in found]
+        return [
+            Story(closing, tuple(steps[closing.number]), None if at is None else rows.moment(at))
+            for closing, at in told
+        ]
 
 
 def _steps(

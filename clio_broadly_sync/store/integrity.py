@@ -242,6 +242,12 @@ _OWNED: Final = """(
     LEFT JOIN closings ON closings.firm = owned.firm AND closings.number = owned.closing
 ) AS owned"""
 """What belongs to closings, beside the number of its closing."""
+_OBJECTING: Final = """(
+    SELECT objections.firm, closings.matter_id, closings.state
+    FROM objections
+    JOIN closings ON closings.firm = objections.firm AND closings.number = objections.closing
+) AS objecting"""
+"""The closings whose client has opted out after being sent."""
 
 INVARIANTS: Final = (
     Invariant(
@@ -280,4 +286,10 @@ INVARIANTS: Final = (
     ),
     Invariant("chain", "Changes are missing from the list", "before <> from_state", _LINKED),
     Invariant("orphans", "Changes or hashes belong to no closing", "number IS NULL", _OWNED),
+    Invariant(
+        "objection",
+        "Clients are noted as having opted out after being sent, and were not sent",
+        f"state <> '{State.SENT.value}'",
+        _OBJECTING,
+    ),
 )

@@ -23,7 +23,8 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.noes import Noes
-from clio_broadly_sync.store.people import People
+from clio_broadly_sync.store.objections import Objections
+from clio_broadly_sync.store.people import Before, People
 from clio_broadly_sync.store.queue import CHUNK, DUE_WITHOUT_FAULTS
 from clio_broadly_sync.store.rows import OF_FIRM, among
 from clio_broadly_sync.store.tables import IN_DOUBT, PENDING, SENDING
@@ -56,7 +57,8 @@ class Ledger:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
-        self.noes = Noes(connection, firm, self._people, writer)
+        self.objections = Objections(connection, firm, writer)
+        self.noes = Noes(connection, firm, self._people, writer, self.objections)
         self._writer = writer
         self._batches = 0
         self._recovered = 0
@@ -168,6 +170,15 @@ class Ledger:
         self._recovered = self._writer.position
         return [new for _, new in pairs]
 
+    def asked(self, candidates: Sequence[Candidate]) -> dict[Key, Asked]:
+        """Return what a claim of these candidates would find about the person and matter of each.
+
+        Nothing is claimed, so whoever of them are one person do not stand in each other's way.
+        """
+        persons = {c.closing.key: self._people.of(c.contact) for c in candidates}
+        with self._transaction() as connection:
+            return self._asked(connection, candidates, self._people.before(connection, persons))
+
     # What is due.
 
     def set_approval(
@@ -262,14 +273,11 @@ class Ledger:
         refused: list[tuple[Closing, Closing]] = []
         in_batch: set[int] = set()
         known = self._people.before(connection, persons)
-        noes = self.noes.stopping(connection, candidates)
+        asked = self._asked(connection, candidates, known)
         for candidate in candidates:
             closing = candidate.closing
             before, same = known[closing.key], persons[closing.key]
-            asked = before.asked
-            if (no_of := noes.get(closing.key)) is not None:
-                asked = replace(asked, no_of=no_of)
-            verdict = judge(closing, asked)
+            verdict = judge(closing, asked[closing.key])
             if verdict is not None:
                 refused.append((closing, verdict))
             elif len(batch) >= size or before.sending or not in_batch.isdisjoint(same):
@@ -278,6 +286,18 @@ class Ledger:
                 batch.append(candidate)
                 in_batch |= same
         return batch, rest, refused
+
+    def _asked(
+        self,
+        connection: sqlite3.Connection,
+        candidates: Sequence[Candidate],
+        known: Mapping[Key, Before],
+    ) -> dict[Key, Asked]:
+        """Return what speaks against each: what was sent before, and the noes of other contacts."""
+        asked = {key: before.asked for key, before in known.items()}
+        for key, no_of in self.noes.stopping(connection, candidates).items():
+            asked[key] = replace(asked[key], no_of=no_of)
+        return asked
 
     def _claimed(self, candidate: Candidate, at: datetime) -> Closing:
         return candidate.closing._replace(

@@ -11,6 +11,7 @@ from typing import Final
 
 from clio_broadly_sync.domain.model import Box, Candidate, Contact, Key
 from clio_broadly_sync.store import database
+from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.rows import among, seconds
 from clio_broadly_sync.store.writer import Writer
@@ -25,23 +26,31 @@ class Noes:
     """The noes of one firm. Every method may raise StorageError."""
 
     def __init__(
-        self, connection: sqlite3.Connection, firm: int, people: People, writer: Writer
+        self,
+        connection: sqlite3.Connection,
+        firm: int,
+        people: People,
+        writer: Writer,
+        objections: Objections,
     ) -> None:
         self._connection = connection
         self._firm = firm
         self._people = people
         self._writer = writer
+        self._objections = objections
 
     def note(self, ids: Iterable[int], contacts: Mapping[int, Contact], at: datetime) -> None:
         """Take in what was asked of Clio at the moment `at` (aware UTC), in one transaction.
 
         `ids` are the contacts that were asked for, and `contacts` those that Clio showed. A box
         that is checked is remembered, and one that is not is forgotten; a contact that is hidden
-        or cannot be read keeps its no. Raise BusyError where another run has begun since this one
-        did: it may have read a box after this one, and its reading must stand.
+        or cannot be read keeps its no. Whoever was sent before and says no now, on this card or on
+        another one of theirs, has an objection from then on. Raise BusyError where another run has
+        begun since this one did: it may have read a box after this one, and its reading must stand.
         """
         firm, read_at = self._firm, seconds(at)
         forgotten, kept, remembered = [], [], []
+        objecting: set[int] = set()
         for id_ in ids:
             contact = contacts.get(id_)
             if contact is None or not contact.readable or contact.opted_out is Box.UNREADABLE:
@@ -49,23 +58,38 @@ class Noes:
                 continue
             forgotten.append((firm, id_))
             if contact.opted_out is Box.CHECKED:
-                hashes = self._people.reached_at(contact.email, contact.phone)
+                hashes = self._reached_at(contact)
                 remembered += [(firm, id_, hash_, read_at) for hash_ in hashes]
+                objecting |= hashes | {self._people.contact(id_)}
         with self._writer.transaction(self._connection, lasting=False) as connection:
             connection.executemany(_FORGET, forgotten)
             connection.executemany(_KEEP, kept)
             connection.executemany(_REMEMBER, remembered)
+            self._objections.record(connection, objecting, at)
+
+    def withdraw(self, contacts: Iterable[Contact]) -> None:
+        """Forget the objections of these contacts, which were read with the box unchecked.
+
+        Those stand that are the no of another contact of the same person.
+        """
+        if not self._objections.exist():
+            return
+        own = {contact.id: self._reached_at(contact) for contact in contacts}
+        with self._writer.transaction(self._connection, lasting=False) as connection:
+            found = self._found(connection, set().union(*own.values()))
+            free = [
+                self._people.contact(id_)
+                for id_, hashes in own.items()
+                if not any(hash_ in hashes and other != id_ for hash_, other, _ in found)
+            ]
+            self._objections.withdraw(connection, free)
 
     def read_before(self, contacts: Iterable[Contact], moment: datetime) -> list[int]:
         """Return whose no would stop one of these contacts and was last read before that moment.
 
         They are contact ids in ascending order; the moment is aware UTC.
         """
-        sought = {
-            hash_: contact.id
-            for contact in contacts
-            for hash_ in self._people.reached_at(contact.email, contact.phone)
-        }
+        sought = {hash_: contact.id for contact in contacts for hash_ in self._reached_at(contact)}
         with database.transaction(self._connection) as connection:
             found = self._found(connection, sought)
         limit = seconds(moment)
@@ -76,10 +100,7 @@ class Noes:
     ) -> dict[Key, int]:
         """Return which of these closings are stopped by the no of another contact, and by whose."""
         reached = {
-            candidate.closing.key: (
-                candidate.contact.id,
-                self._people.reached_at(candidate.contact.email, candidate.contact.phone),
-            )
+            candidate.closing.key: (candidate.contact.id, self._reached_at(candidate.contact))
             for candidate in candidates
         }
         found = self._found(connection, set().union(*(hashes for _, hashes in reached.values())))
@@ -89,6 +110,9 @@ class Noes:
             if others:
                 stopped[key] = min(others)
         return stopped
+
+    def _reached_at(self, contact: Contact) -> frozenset[int]:
+        return self._people.reached_at(contact.email, contact.phone)
 
     def _found(
         self, connection: sqlite3.Connection, sought: Collection[int]

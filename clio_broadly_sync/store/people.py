@@ -75,8 +75,11 @@ class People:
 
         Capital letters in the e-mail address make no difference, nor does what of it may be sent.
         """
-        own = self._hash(f"contact:{contact.id}")
-        return self.reached_at(contact.email, contact.phone) | {own}
+        return self.reached_at(contact.email, contact.phone) | {self.contact(contact.id)}
+
+    def contact(self, contact_id: int) -> int:
+        """Return the hash of the contact itself, whatever its addresses are."""
+        return self._hash(f"contact:{contact_id}")
 
     def _reached_at(self, email: str | None, phone: str | None) -> frozenset[int]:
         texts = []

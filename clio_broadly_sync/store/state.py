@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain import exports as files
 from clio_broadly_sync.domain.consent import Untouched
+from clio_broadly_sync.domain.daily_look import Looked, Part
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.domain.model import (
     Closing,
@@ -28,6 +29,7 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
+from clio_broadly_sync.store.daily_look import DailyLook
 from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.half_restored import LAST_RUNS, NO_RUN, Base, base_of, half_restored
 from clio_broadly_sync.store.history import History
@@ -91,8 +93,10 @@ class Store:
         self._key = bytes.fromhex(self._facts["hash_key"])
         self._writer = Writer(firm)
         self.ledger = Ledger(connection, firm, self._key, self._writer)
+        self.ledger.objections.exist()  # so that no run has to ask
         self.outbox = Outbox(connection, firm, self._writer)
         self.exports = Exports(self._facts, self._save)
+        self.daily_look = DailyLook(connection, firm)
         self.history = History(connection, firm, self._key)
         self.overview = Overview(connection, firm)
         self.integrity = Integrity(connection, firm, self._facts)
@@ -274,6 +278,21 @@ class Store:
         left = self.ledger.recover(files.after(fate, after), at)
         self.exports.clear()
         return left
+
+    # How far the daily look has come.
+
+    def looked(self, part: Part) -> Looked:
+        """Return how far this part of the daily look has come."""
+        return Looked(
+            self._moment(f"{part}_looked_at"), int(self._facts.get(f"{part}_looked_to", 0))
+        )
+
+    def note_look(self, part: Part, *, after: int = 0, done_at: datetime | None = None) -> None:
+        """Note after which closing a part of the look goes on, or when (aware UTC) it was done."""
+        values = {f"{part}_looked_to": str(after)}
+        if done_at is not None:
+            values[f"{part}_looked_at"] = done_at.isoformat()
+        self._save(values)
 
     # Who is signed in.
 

@@ -12,7 +12,8 @@ from typing import Final, Literal, NamedTuple
 
 from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.model import Approval, Command, SyncRule
-from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, TRANSITIONS, State
+from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, State
+from clio_broadly_sync.domain.transitions import TRANSITIONS
 
 FIRM: Final = 1
 """The number of the firm whose state is a file."""
@@ -105,8 +106,9 @@ PENDING: Final = "closings.state = 'pending'"
 SENDING: Final = "closings.state = 'sending'"
 IN_DOUBT: Final = "closings.in_doubt = 1"
 DEAD: Final = "closings.state = 'dead'"
+SKIPPED: Final = "closings.state = 'skipped'"
 HELD: Final = f"{IN_DOUBT} AND closings.state = 'held'"
-"""These five are the conditions of the partial indexes. SQLite uses such an index only for a
+"""These six are the conditions of the partial indexes. SQLite uses such an index only for a
 statement that repeats its condition with the same literal, so no statement may bind these values.
 Every other key begins with the firm as well. SQLite prefers a partial index to it only where more
 columns of that index are given, so each holds the column of its own condition."""
@@ -243,5 +245,6 @@ INDEXES: Final = (
     Index("closings_sending", "closings", ("firm", "state"), "state = 'sending'"),
     Index("closings_in_doubt", "closings", ("firm", "in_doubt"), "in_doubt = 1"),
     Index("closings_dead", "closings", ("firm", "state"), "state = 'dead'"),
+    Index("closings_skipped", "closings", ("firm", "state", "closed_on"), "state = 'skipped'"),
     Index("noes_by_contact", "noes", ("firm", "contact_id")),
 )

@@ -111,3 +111,41 @@ def test_what_is_no_name(name: object) -> None:
     """Left out, never printed as it is."""
     _answers("contacts.json", {"id": 1, "name": name})
     assert _lookup().name_of(1) is None
+
+
+# How many matters are closed.
+
+
+def test_closed_matters_are_counted(sandbox: Sandbox) -> None:
+    """In one request, which shows no more than one id."""
+    firm = sandbox.firm
+    contact = firm.add_contact()
+    for closed in (True, True, False):
+        matter = firm.add_matter(contact)
+        if closed:
+            firm.close(matter)
+    assert _in(sandbox).count_closed() == 2
+    assert len(sandbox.clio.history) == 1
+
+
+@responses.activate
+@pytest.mark.parametrize(
+    ("meta", "number"),
+    [
+        ({"records": 12_345}, 12_345),
+        ({"records": 0}, 0),
+        ({"records": None}, None),
+        ({"records": -1}, None),
+        ({"records": True}, None),
+        ({"records": "7"}, None),
+        ({"records": 1.5}, None),
+        ({"paging": {}}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_number_that_clio_does_not_tell(meta: Any, number: int | None) -> None:
+    """No guide of Clio's promises it, so whatever is no number says nothing."""
+    responses.get(f"{API}/matters.json", json={"data": [], "meta": meta}, headers=DATE)
+    assert _lookup().count_closed() == number

@@ -128,6 +128,10 @@ BROKEN = {
         "INSERT INTO people VALUES (1, 5, 99, 1700000000)",
         "INSERT INTO objections VALUES (1, 99, 1700000000, NULL)",
     ],
+    "objection": [
+        "INSERT INTO objections SELECT 1, number, 1700000000, NULL FROM closings"
+        " WHERE state = 'skipped' LIMIT 1",
+    ],
     "fields": [
         "UPDATE facts SET value = '' WHERE name = 'opt_out_field'",
         "UPDATE facts SET value = '' WHERE name = 'opt_in_field'",
@@ -219,6 +223,8 @@ UNREADABLE = {
     "opt_out_field": ["0"],
     "hash_key": ["zz", "00"],
     "doubts": ["1", "0 2026-11-20T18:00:00+00:00", "1 2026-11-20T18:00:00", "x y", "1 2 3"],
+    "skipped_looked_at": ["noon", "2026-11-20T18:00:00", ""],
+    "sent_looked_to": ["-1", "half", ""],
 }
 
 

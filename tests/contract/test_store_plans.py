@@ -2,21 +2,31 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
-from factories import NOW, make_candidate, make_closing, make_contact, make_due
+from factories import (
+    CLOSED_ON,
+    NOW,
+    make_candidate,
+    make_closing,
+    make_contact,
+    make_due,
+    make_policy,
+)
 from ledgers import claim, next_run, put, recover, release, row, settle
 from planting import connection_of
 from watched import plans
 
 from clio_broadly_sync.domain import lifecycle
-from clio_broadly_sync.domain.model import Approval, Closing, Command, Outcome
+from clio_broadly_sync.domain.model import Approval, Box, Closing, Command, Outcome
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.outbox import OUTBOX
 from clio_broadly_sync.store.queue import CHUNK
 
 SETTLED = 400
+NO = Box.CHECKED
 WAITS, IN_DOUBT = SETTLED + 1, SETTLED + 2
 """Two matters that wait; of one it is not known whether it was sent."""
 DEAD, SENDING = SETTLED + 10, SETTLED + 11
@@ -28,6 +38,8 @@ ROW, KEY = "INTEGER", "sqlite_autoindex_closings_1"
 def ledger(request: pytest.FixtureRequest, store: Store) -> Store:
     """A ledger of mostly settled closings, a few of each kind that waits."""
     put(store, *(make_closing(n, contact_id=n, state=State.SENT) for n in range(1, SETTLED)))
+    old = CLOSED_ON - timedelta(days=100)
+    put(store, *(make_closing(n, old, state=State.SKIPPED) for n in range(1000, 1400)))
     waiting = (make_closing(n, contact_id=n, in_doubt=n == IN_DOUBT) for n in range(WAITS, DEAD))
     put(store, *waiting, make_closing(DEAD, state=State.DEAD))
     next_run(store)
@@ -97,6 +109,19 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     "hand-overs": (lambda store: store.overview.handed_over([NOW, NOW]), {"closings_by_claim"}),
     "untouched": (lambda store: store.overview.untouched(), {"closings_by_cause"}),
     "stopped by": (lambda store: store.overview.stopped_by(), {"closings_by_cause"}),
+    "look at the skipped": (
+        lambda store: store.daily_look.skipped(make_policy(), NOW.date(), after=0),
+        {"closings_skipped"},
+    ),
+    "look at the sent": (
+        lambda store: store.daily_look.sent(NOW, after=0),
+        {"closings_by_claim"},
+    ),
+    "note noes": (
+        lambda store: store.ledger.noes.note([1], {1: make_contact(1, opted_out=NO)}, NOW),
+        {ROW},
+    ),
+    "objections": (lambda store: store.ledger.objections.listed(NOW), {ROW}),
     "figures of a surge": (
         lambda store: store.outbox.surge_figures(make_due()),
         {"closings_pending"},

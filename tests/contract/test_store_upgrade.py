@@ -59,6 +59,17 @@ def test_old_state_becomes_like_a_new_one(old: Path, tmp_path: Path) -> None:
         assert store.integrity.sizes()[0] == sum(map(len, OF_STATE.values()))
 
 
+def test_state_of_version_4(tmp_path: Path) -> None:
+    """It had all but one index."""
+    old, new = tmp_path / "old" / "state.db", tmp_path / "new" / "state.db"
+    upgrade(old)
+    upgrade(new)
+    sql(old, "DROP INDEX closings_skipped", "UPDATE schema_version SET version = 4")
+    upgrade(old)
+    assert schema_of(old) == schema_of(new)
+    assert old_states.read(old)["schema_version"] == old_states.read(new)["schema_version"]
+
+
 # What was in it.
 
 KEY: Final = ("matter_id", "closed_on")

@@ -8,6 +8,7 @@ from factories import NOW, make_candidate, make_closing, start
 from ledgers import allow, claim, put, settle
 
 from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.model import Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import Selection, Store
@@ -29,6 +30,8 @@ def make(path: Path) -> None:
     with Store.open(path) as store:
         start(store)
         store.note_doubt(NOW)
+        for part in Part:
+            store.note_look(part, after=1, done_at=NOW)
         put(store, make_closing(WAITS))
         _claim(store, *_ENDS)
         for matter, outcome in _ENDS.items():

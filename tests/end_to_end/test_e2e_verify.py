@@ -130,7 +130,7 @@ def test_clio_shows_some_of_what_the_ledger_knows(world: World) -> None:
     _all_reopened(world, matters[1:2])
     ran = world.run("verify", "--against-clio", "7")
     assert (ran.code, ran.err) == (0, "")
-    assert "Read 1 matter that closed since" in ran.out
+    assert "Read 1 matter closed or edited since" in ran.out
     assert "none slipped through" in ran.out
     assert "2 matters are in the ledger only" in ran.out
 

@@ -31,7 +31,7 @@ OUTCOMES = {
 """The outcome that each exit code has in `--json`."""
 KEYS = {
     "run_id", "command", "dry_run", "outcome", "watermark", "matters_read", "to_send", "skipped",
-    "delivery", "requests", "seconds",
+    "objections", "delivery", "requests", "seconds",
 }  # fmt: skip
 """The keys of a run's `--json`; `decisions` may be there as well."""
 NOBODY = {"sent": 0, "duplicate": 0, "suppressed": 0, "rejected": 0, "held": 0, "waiting": 0}

@@ -22,6 +22,8 @@ class Row(NamedTuple):
     reason: str | None
     in_doubt: int
     """1 where the outcome of a try is unknown, else 0."""
+    cause: str | None = None
+    """What stands behind the reason."""
 
     @property
     def transaction_id(self) -> str:
@@ -53,6 +55,8 @@ class Books:
     """The closings, by matter and close date."""
     changes: list[Change]
     """The changes, in the order in which they were made."""
+    objections: dict[tuple[int, str], int | None]
+    """The run that told of each closing whose client opted out after being sent; None: none has."""
     problems: list[str]
     """What SQLite itself finds wrong, and what belongs to no closing."""
 
@@ -61,6 +65,8 @@ _ORPHANS = """
     SELECT 'changes', closing FROM changes WHERE closing NOT IN (SELECT number FROM closings)
     UNION
     SELECT 'people', closing FROM people WHERE closing NOT IN (SELECT number FROM closings)
+    UNION
+    SELECT 'objections', closing FROM objections WHERE closing NOT IN (SELECT number FROM closings)
 """
 
 
@@ -90,8 +96,12 @@ def _read(database: sqlite3.Connection) -> Books:
     problems = [str(found) for (found,) in checks if found != "ok"]
     problems += [f"{table} of no closing {number}" for table, number in orphans]
     rows = database.execute(
-        "SELECT matter_id, closed_on, contact_id, state, reason, in_doubt FROM closings"
+        "SELECT matter_id, closed_on, contact_id, state, reason, in_doubt, cause"
+        " FROM closings"
         " ORDER BY 1, 2"
+    )
+    objections = database.execute(
+        "SELECT matter_id, closed_on, told_in_run FROM objections JOIN closings ON closing = number"
     )
     changes = database.execute(
         "SELECT matter_id, closed_on, from_state, to_state, changes.reason"
@@ -101,5 +111,6 @@ def _read(database: sqlite3.Connection) -> Books:
         facts=dict(database.execute("SELECT name, value FROM facts")),
         rows=[Row(*row) for row in rows],
         changes=[Change(*change) for change in changes],
+        objections={(matter, day): told for matter, day, told in objections},
         problems=problems,
     )

@@ -6,10 +6,12 @@ AssertionError with one sentence that says what was broken. Call `check` after a
 killed.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import books
 from books import Books, Row
@@ -26,6 +28,10 @@ FRESH = timedelta(minutes=15)
 """How old a reading may be when it is sent."""
 CORRECTED = timedelta(days=30)
 """How long another close date of the same matter counts as a correction, not as a new closing."""
+OBJECTS = timedelta(days=30)
+"""How long after a client was sent it is noticed that they have opted out since."""
+YOUNG = timedelta(days=28)
+"""What closed within this time is young enough to be looked at daily, whatever the clocks say."""
 PAUSE = timedelta(hours=1)
 """How long nothing is sent after a POST that ended in doubt, where Broadly does not dedupe."""
 IN_DOUBT = {None, 408, 425, 500, 502, 504}
@@ -47,7 +53,8 @@ WAITS_FOR = {
 
 def check(world: World, told: Circumstances) -> None:
     """Check all that has happened in a world so far, the worst first."""
-    check_every_post_was_read_for(world, told)
+    noes = known_noes(world, told)
+    check_every_post_was_read_for(world, told, noes)
     check_nobody_is_asked_twice(world, told)
     check_nobody_dropped_is_asked(world, told)
     check_pause_after_a_doubt(world, told)
@@ -57,6 +64,7 @@ def check(world: World, told: Circumstances) -> None:
         check_ledger(found)
         check_ledger_against_broadly(world, found, told)
         check_nobody_is_lost(world, found, told)
+        check_objections(world, found, told, noes)
 
 
 def check_rest(world: World) -> None:
@@ -75,6 +83,39 @@ def check_idle(world: World, again: Callable[[], Ran]) -> None:
     assert after.rows == before.rows, "the second run changed the ledger"
 
 
+def check_who_was_put_right(world: World) -> None:
+    """Check, after a daily look without faults, that who was skipped still is what he is called.
+
+    That is for young closings: without the thank-you box, opted out, or stopped by another card.
+    """
+    found = books.read(world.state)
+    oldest = max(str(world.day(YOUNG.days)), found.facts.get("start_day", ""))
+    for row in found.rows:
+        if row.state == "skipped" and row.closed_on >= oldest:
+            check_skipped_rightly(world, row)
+
+
+def check_skipped_rightly(world: World, row: Row) -> None:
+    """Check that the box for which a closing was skipped says so still, where Clio shows it."""
+    matter = next((m for m in world.firm.matters.walk() if m.id == row.matter), None)
+    closed_on = matter and matter.closed and date.fromordinal(matter.closed).isoformat()
+    if matter is None or matter.status != "Closed" or closed_on != row.closed_on:
+        return
+    if row.reason == "not_opted_in":
+        assert not is_ticked(matter), f"{row} was looked at, and its box is checked"
+    if row.reason == "opted_out":
+        other = (row.cause or "").removeprefix("contact:")
+        who = int(other) if other else matter.client_id
+        contact = next((c for c in world.firm.contacts.walk() if c.id == who), None)
+        rightly = contact is None or is_ticked(contact)
+        assert rightly, f"{row} was looked at, and the box of contact {who} is not checked"
+
+
+def is_ticked(record: Any) -> bool:
+    """Tell whether the box of a record of the firm is checked; no record has two of them."""
+    return any(box in CHECKED for box in record.boxes.values())
+
+
 def check_nothing_written(before: Books, after: Books) -> None:
     """Check that a run which was overtaken, or met half a restore, has written nothing more."""
     assert after.rows == before.rows, "the ledger was changed by a run that may not write"
@@ -91,12 +132,17 @@ def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
     assert code != STORAGE or not wrote, "half a restore was refused and written to all the same"
 
 
-def check_every_post_was_read_for(world: World, told: Circumstances) -> None:
+def known_noes(world: World, told: Circumstances) -> Noes:
+    """Return the contacts that said no, as the program knew it."""
+    history = [*world.clio.history, *world.broadly.history]
+    readings = Readings(world.clio.history)
+    return Noes(readings, told, (exchange.number for exchange in history))
+
+
+def check_every_post_was_read_for(world: World, told: Circumstances, noes: Noes) -> None:
     """Check promise 1: who is in a POST was read just before, and nothing spoke against it."""
     readings = Readings(world.clio.history, world.firm.fields[TEXTS].id)
     rule, silence = world.settings["SYNC_RULE"], world.settings.get("SYNC_OPT_IN_UNTOUCHED")
-    history = [*world.clio.history, *world.broadly.history]
-    noes = Noes(readings, told, (exchange.number for exchange in history))
     for number, post in enumerate(world.broadly.posts):
         standing = noes.before(post.number)
         for item in customers(post.body):
@@ -253,6 +299,22 @@ def is_before_watermark(found: Books, updated: datetime, ahead: timedelta) -> bo
         return False
     first_run, watermark = (found.facts[name] for name in ("first_run", "watermark"))
     return datetime.fromisoformat(first_run) <= updated < datetime.fromisoformat(watermark) - ahead
+
+
+def check_objections(world: World, found: Books, told: Circumstances, noes: Noes) -> None:
+    """Check that a client who was sent, and was read with the box checked after that, is listed.
+
+    Their own card counts, as it was last read; and nobody is listed who was never sent.
+    """
+    standing = noes.before(sys.maxsize)
+    sent = {(row.matter, row.closed_on): row for row in found.rows if row.state == "sent"}
+    for matter, closed_on in found.objections:
+        assert (matter, closed_on) in sent, f"matter {matter} objects and was never sent"
+    accepted = {one.transaction_id: one.at for one in world.broadly.accepted}
+    for key, row in sent.items():
+        reading, at = standing.get(row.contact or 0), accepted[row.transaction_id]
+        if reading and told.spread < reading.at - at < OBJECTS - told.spread:
+            assert key in found.objections, f"{row} has opted out since, and nobody is told"
 
 
 def closed_matters(world: World) -> Iterator[tuple[int, str, datetime]]:

@@ -23,6 +23,9 @@ from weeks import Weeks, numbers
 
 AT_REST = 8
 """How many rounds, each of 30 hours, it may take until nothing is under way."""
+LOOKS = 3
+"""How many rounds, each of 30 hours, it may take until a daily look has come to its end: a pause
+after a lost answer may keep back the first, and a look that a clock noted wrongly the second."""
 OUTBOX = ("held", "dead", "pending")
 
 points = st.integers(1, 60)
@@ -185,6 +188,10 @@ class History(Weeks):
         After that another run does nothing, and `verify` finds nothing.
         """
         self.mend()
+        for _ in range(LOOKS):
+            self.drill.later(hours=30)
+            self.run("sync", "--yes")
+        checker.check_who_was_put_right(self.drill)
         for _ in range(AT_REST):
             self.drill.later(hours=30)
             self.run(*self._backfill(500, -40))

@@ -117,14 +117,19 @@ class Noes:
     """The contacts that said no, as the program had read it and written it down.
 
     `numbers` are those of all requests to any server. A run writes down what it read before it asks
-    for anything more. So only what a run asked for last may be lost, if it came to no good end.
+    for anything more. So only what a run asked for last may be lost, if it came to no good end; and
+    whether it was, nobody can tell, so a no that ends there counts as ended.
     """
 
     def __init__(self, readings: Readings, told: Circumstances, numbers: Iterable[int]) -> None:
         self._unread = told.unread
-        written = _written(told.readers, sorted(numbers))
+        written, perhaps = _written(told.readers, sorted(numbers))
         self._said = {
-            contact: [reading for reading in said if reading.number in written]
+            contact: [
+                reading
+                for reading in said
+                if reading.number in written or (reading.number in perhaps and not reading.no)
+            ]
             for contact, said in readings.said("contact").items()
             if any(reading.no for reading in said)
         }
@@ -144,9 +149,11 @@ class Noes:
         return read < number and not any(s.copied < read < s.put_back for s in spans)
 
 
-def _written(readers: Sequence[Reader], numbers: Sequence[int]) -> set[int]:
-    """Return the requests of which it was written down what they showed."""
+def _written(readers: Sequence[Reader], numbers: Sequence[int]) -> tuple[set[int], set[int]]:
+    """Return the requests of which it was written down what they showed, and those of which it may
+    have been."""
     written: set[int] = set()
+    perhaps: set[int] = set()
     seen: set[int] = set()
     for reader in readers:  # one that ran beside another ended before it
         between = numbers[bisect(numbers, reader.begun) : bisect(numbers, reader.ended)]
@@ -154,7 +161,8 @@ def _written(readers: Sequence[Reader], numbers: Sequence[int]) -> set[int]:
         seen.update(own)
         if not reader.dry:
             written.update(own if reader.done else own[:-1])
-    return written
+            perhaps.update(own[-1:])
+    return written, perhaps
 
 
 def addresses(email: str | None, phone: str | None) -> set[str]:

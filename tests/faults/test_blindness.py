@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 
+import checker
 import pytest
 from drill import DONE, Drill, MakeDrill
 from rig import faults
 from world import on_post
 
 from clio_broadly_sync.sandbox import Box, Request
+from clio_broadly_sync.sandbox.firm import THANK_YOU
 
 Scenario = Callable[[Drill], None]
 
@@ -200,6 +202,24 @@ def _accept(drill: Drill, **settings: str) -> None:
     assert drill.run("check", "--accept").code == 0
 
 
+def _put_right(drill: Drill) -> None:
+    """A box is ticked after its matter was skipped, and Clio does not tell of it."""
+    matter = drill.closing(thank_you=False).matter
+    _runs_well(drill)
+    drill.firm.set_box("matter", matter, True, THANK_YOU, touch=False)
+    drill.later(hours=21)
+    _runs_well(drill)
+    checker.check_who_was_put_right(drill)
+
+
+def _opted_out_after_sending(drill: Drill) -> None:
+    contact = drill.closing().contact
+    _runs_well(drill)
+    drill.firm.set_opt_out(contact)
+    drill.later(hours=21)
+    _runs_well(drill)
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -217,6 +237,8 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "silence_of_any_kind": (_silence, "matter 5002 was sent without the thank-you box"),
     "no_date_needed": (_without_a_date, "matter 5001 was sent without a close date"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
+    "never_looks": (_put_right, "was looked at, and its box is checked"),
+    "objections_forgotten": (_opted_out_after_sending, "has opted out since, and nobody is told"),
 }
 
 

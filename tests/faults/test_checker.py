@@ -327,6 +327,52 @@ def test_what_a_backfill_passed_by_is_found(drill: Drill) -> None:
         drill.judge()
 
 
+def _looked_at(drill: Drill) -> None:
+    """Let the first client opt out, unticked boxes be ticked, and a day's look notice all of it."""
+    drill.firm.set_opt_out(1001)
+    drill.later(hours=21)
+    assert drill.sync().code == 65
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DELETE FROM objections", "5001 .* has opted out since, and nobody is told"),
+        (
+            "UPDATE objections SET closing = (SELECT number FROM closings WHERE matter_id = 5003)",
+            "matter 5003 objects and was never sent",
+        ),
+        ("UPDATE objections SET closing = 99", "the state is broken: .*objections"),
+    ],
+)
+def test_who_opted_out_and_is_not_told_is_found(
+    drill: Drill, statement: str, sentence: str
+) -> None:
+    _looked_at(drill)
+    _state(statement)(drill)
+    with pytest.raises(AssertionError, match=sentence):
+        drill.judge()
+
+
+@pytest.mark.parametrize("card", ["own", "other", "matter"])
+def test_who_was_put_right_and_left_is_found(drill: Drill, card: str) -> None:
+    """Of each kind of box; what Clio does not show, or is closed no more, is none."""
+    unticked = drill.closing(thank_you=False).matter
+    other = drill.closing(email=drill.firm.contacts.get(1003).email).matter
+    assert drill.sync().code == 0
+    checker.check_who_was_put_right(drill)
+    left = {"own": 5003, "other": other, "matter": unticked}[card]
+    if card == "matter":
+        drill.firm.set_thank_you(unticked)
+    else:
+        drill.firm.set_opt_out(1003, False)
+    with pytest.raises(AssertionError, match=r"was looked at, and (its|the) box"):
+        checker.check_who_was_put_right(drill)
+    for matter in {5003, other, left}:
+        drill.firm.reopen(matter)
+    checker.check_who_was_put_right(drill)
+
+
 def test_what_is_not_at_rest_is_found(drill: Drill) -> None:
     drill.closings(1)
     drill.busy()

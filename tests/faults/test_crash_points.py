@@ -21,6 +21,8 @@ from drill import DONE, KILLED, Drill, MakeDrill, told
 from mishaps import BUSY, armed
 from world import Closing, on_post
 
+from clio_broadly_sync.sandbox.firm import OPT_OUT, THANK_YOU
+
 CLIENTS = 8
 BATCH = 2
 PAGE = 4
@@ -193,6 +195,50 @@ def _copied_before(drill: Drill) -> Path:
     assert drill.sync().code == 0
     drill.later(minutes=1)
     return copy
+
+
+def _skipped_and_sent(drill: Drill) -> tuple[set[int], set[int]]:
+    """Let clients be sent and be skipped; then boxes change of which Clio does not tell.
+
+    Return the matters that go once they were looked at, and those whose clients object.
+    """
+    sent = [drill.closing() for _ in range(2)]
+    unticked = [drill.closing(thank_you=False) for _ in range(2)]
+    no, card = drill.closing(opt_out=True), drill.closing(opt_out=True)
+    other = drill.closing(email=drill.firm.contacts.get(card.contact).email)
+    assert drill.sync().code == 0
+    drill.firm.delete_matter(card.matter)
+    drill.firm.set_box("matter", unticked[0].matter, True, THANK_YOU, touch=False)
+    for contact, box in ((no.contact, False), (card.contact, False), (sent[0].contact, True)):
+        drill.firm.set_box("contact", contact, box, OPT_OUT, touch=False)
+    drill.later(hours=21)
+    new = drill.closing()
+    goes = {unticked[0].matter, no.matter, other.matter, new.matter, sent[1].matter}
+    return goes, {sent[0].matter}
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_daily_look_killed_at_every_point(make_drill: MakeDrill, share: int) -> None:
+    """What was put right goes, and who opted out after being sent is told, by a later run."""
+    with make_drill() as drill:
+        _skipped_and_sent(drill)
+        names = drill.points("sync")
+    assert sum("contacts" in name and name.endswith("answered") for name in names) >= 4
+    for number in range(1 + share, len(names) + 1, SHARES):
+        dedupes = number % 2 == 0
+        with told(f"killed at {number}, {names[number - 1]}"), make_drill(dedupes=dedupes) as drill:
+            goes, objects = _skipped_and_sent(drill)
+            assert drill.kill(number, "sync"), "it was not killed"
+            drill.later(minutes=20)
+            drill.rest("sync")
+            rows = drill.rows()
+            held = {row.matter for row in rows if row.state == "held"}
+            assert goes <= {row.matter for row in rows if row.state == "sent"} | held
+            assert len(held) <= len(goes) * (not dedupes)
+            checker.check_who_was_put_right(drill)
+            found = books.read(drill.state).objections
+            assert {matter for matter, _ in found} == objects
+            assert None not in found.values(), "nobody was told"
 
 
 def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from mishaps import CHANNELS, CONFIG, UNAVAILABLE, a_client, a_matter
 
 from clio_broadly_sync.sandbox import Box
-from clio_broadly_sync.sandbox.firm import OPT_OUT, TEXTS
+from clio_broadly_sync.sandbox.firm import OPT_OUT, TEXTS, THANK_YOU
 
 APART = timedelta(hours=47)
 """Clocks may differ by so much at most; beyond 48 hours, no run begins."""
@@ -141,14 +141,25 @@ class Weeks(RuleBasedStateMachine):
     def correct_date(self, matter: int, on: int | None) -> None:
         self.drill.firm.close(a_matter(self.drill, matter), self._day(on))
 
-    @rule(matter=numbers, box=boxes)
-    def tick(self, matter: int, box: Any) -> None:
-        """Put the thank-you box of a matter into this state."""
-        self.drill.firm.set_thank_you(a_matter(self.drill, matter), box)
+    @rule(matter=numbers, box=boxes, told=st.booleans())
+    def tick(self, matter: int, box: Any, told: bool) -> None:
+        """Put the thank-you box of a matter into this state; Clio may not tell of the edit."""
+        row = a_matter(self.drill, matter)
+        self.drill.firm.set_box("matter", row, box, THANK_YOU, touch=told)
 
-    @rule(client=numbers, box=boxes)
-    def opt_out(self, client: int, box: Any) -> None:
-        self.drill.firm.set_opt_out(a_client(self.drill, client), box)
+    @rule(client=numbers, box=boxes, told=st.booleans())
+    def opt_out(self, client: int, box: Any, told: bool) -> None:
+        row = a_client(self.drill, client)
+        self.drill.firm.set_box("contact", row, box, OPT_OUT, touch=told)
+
+    @rule(matter=numbers, client=numbers)
+    def put_right(self, matter: int, client: int) -> None:
+        """Tick a matter's box and untick a client's, and let a day pass and a run look."""
+        firm = self.drill.firm
+        firm.set_box("matter", a_matter(self.drill, matter), True, THANK_YOU, touch=False)
+        firm.set_box("contact", a_client(self.drill, client), False, OPT_OUT, touch=False)
+        self.wait(timedelta(hours=21))
+        self.run("sync")
 
     @rule(client=numbers, box=boxes)
     def allow_texts(self, client: int, box: Any) -> None:

@@ -94,7 +94,7 @@ def test_first_sync_after_a_backfill_sets_the_start(new: Runs) -> None:
     new.clock.tick(hours=1)
     context = new.sync()
     assert (context.report.first_run, new.store.first_run) == (True, NOW + timedelta(hours=1))
-    assert new.clio.requests == ["custom_fields"]
+    assert new.clio.requests == ["custom_fields", "count"]
     assert new.store.pins() == PINNED
 
 
@@ -136,7 +136,7 @@ def test_changed_setting_ends_the_run_before_anything_is_asked(
 def test_account_is_asked_for_once_for_each_token(new: Runs) -> None:
     """A token that was seen says nothing new; a renewed one may open another account."""
     new.sync()
-    assert new.clio.requests == ["account", "custom_fields"]
+    assert new.clio.requests == ["account", "custom_fields", "count"]
     new.sync()
     assert new.clio.requests == ["page"]
     new.sync(token=lambda: "renewed")

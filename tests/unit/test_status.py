@@ -17,6 +17,7 @@ from clio_broadly_sync.cli.status import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store import Holder
+from clio_broadly_sync.store.objections import Objection
 from clio_broadly_sync.store.overview import Group, PastRun
 
 HOST = os.uname().nodename
@@ -48,6 +49,9 @@ def make_standing(**changes: Any) -> Status:
         dead=[],
         export=None,
         stopped_by=[],
+        objections=[],
+        looked_at=NOW - timedelta(hours=3),
+        not_looked_since=None,
         days=[(TODAY - timedelta(days=ago), 14 - ago) for ago in range(14)],
         opt_in="SendBroadlyThankYou",
     )
@@ -74,6 +78,13 @@ STANDINGS: dict[str, dict[str, Any]] = {
         "runs": [], "last_sync": None, "watermark": None, "start_day": None, "first_run": None
     },
     "boxes that nobody touched": {"untouched": 40},
+    "no daily look for days": {"not_looked_since": NOW - timedelta(days=4)},
+    "opted out after being sent": {
+        "objections": [Objection(77, TODAY, 1201, NOW - timedelta(days=2), NOW)]
+    },
+    "many opted out after being sent": {
+        "objections": [Objection(n, TODAY, 1000 + n, OLD, NOW) for n in range(1, 23)]
+    },
     "nobody handed over": {"days": [(TODAY, 0)] * 14},
     "each way to end": {"runs": ended(*CODES)},
     "a run is at work, the one before was cut short": {

@@ -97,6 +97,7 @@ class _Check:
         yield here.ping(settings, self._stop)
         if known is not None:
             yield from here.runs(known.status)
+            yield from here.daily_look(known.status)
             yield from here.pause(known.status)
             yield here.outbox(known.status)
         else:

@@ -142,6 +142,17 @@ def state(options: Options, settings: Settings) -> Iterator[Finding]:
         )
 
 
+def daily_look(status: Status) -> Iterator[Finding]:
+    """Yield a warning where no daily look has come to its end for days."""
+    if (since := status.not_looked_since) is not None:
+        yield findings.warning(
+            "daily look",
+            f"None has come to its end since {output.moment(since, status.zone)}, so nobody "
+            "noticed a box that was checked or unchecked since then: see with `clio-broadly-sync "
+            "status` how the last runs ended, and let cron run `sync`.",
+        )
+
+
 def network_file_system(mounts: str, folder: PurePath) -> str | None:
     """Return the type of the file system of a folder where other machines may share it, else None.
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli import app, objections
 from clio_broadly_sync.cli.explain import related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
@@ -202,6 +202,8 @@ class _Explaining:
         story = story._replace(closing=closing)
         says, helps = sentences.sentence(story, given), sentences.helps(story, given)
         more = [] if helps is None else [helps]
+        if story.objected_at is not None:
+            more.append(objections.sentence(story.objected_at, self._given.zone))
         if story.closing.reason is Reason.ASKED_RECENTLY:
             former = related.of_matter(story, same_matter)
             if former is not None:

@@ -97,7 +97,7 @@ class Preview:
             return Told("Not handed over: the matter is not closed in Clio.", (once,), story)
         comes, why = self._why_not_yet(matter)
         if closing.state is State.SKIPPED or closing.reason in FAULTS:
-            helps = sentences.helps(story, self._given)
+            helps = sentences.helps(story, self._given, is_noticed=comes)
             says = sentences.sentence(story, self._given)
         elif comes:
             says, helps = _NOTHING_AGAINST + ", and the next `sync` notices it.", None

@@ -140,8 +140,9 @@ def _counts(closing: Closing) -> bool:
 
 
 def _causes(stories: Iterable[Story]) -> Iterator[tuple[Step, Closing]]:
-    for closing, steps in stories:
-        yield from ((step, closing) for step in steps if _is_cause(step, closing))
+    for story in stories:
+        closing = story.closing
+        yield from ((step, closing) for step in story.steps if _is_cause(step, closing))
 
 
 def _is_cause(step: Step, closing: Closing) -> bool:

@@ -18,6 +18,7 @@ from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy, Pr
 from clio_broadly_sync.domain.reasons import (
     ABOUT,
     FAULTS,
+    LOOKED_AT_DAILY,
     NO_TEXTS,
     OF_CONTACT,
     TOLD,
@@ -64,10 +65,15 @@ def sentence(story: Story, given: Given) -> str:
     return _sentence(story, given).format_map(parts)
 
 
-def helps(story: Story, given: Given) -> str | None:
-    """Return a sentence that says what a person can do; None where there is nothing to do."""
+def helps(story: Story, given: Given, *, is_noticed: bool = True) -> str | None:
+    """Return a sentence that says what a person can do; None where there is nothing to do.
+
+    `is_noticed` says whether the closing is in the ledger, or will be: no daily look sees another.
+    """
     closing = story.closing
     text = _helps(closing, given)
+    if not is_noticed and closing.reason in LOOKED_AT_DAILY:
+        text = _about(closing.reason, closing.cause).out_of_sync
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
@@ -235,9 +241,10 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
         return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {backfill}"
     if closing.cause == NO_TEXTS and not given.policy.text_box:
         return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {backfill}"
-    if (instead := ABOUT[reason].out_of_sync) and _is_out_of_sync(closing, given):
-        return instead
-    return _about(reason, closing.cause).helps
+    about = _about(reason, closing.cause)
+    if about.out_of_sync and _is_out_of_sync(closing, given):
+        return about.out_of_sync
+    return about.helps
 
 
 def _is_out_of_sync(closing: Closing, given: Given) -> bool:
@@ -249,7 +256,7 @@ def _is_out_of_sync(closing: Closing, given: Given) -> bool:
     if policy.start_day is None or not lifecycle.is_by_these_rules(closing, policy):
         return True
     if closed_on is None:
-        return False
+        return closing.reason in LOOKED_AT_DAILY
     too_old = rules.is_too_old(closed_on, policy, given.today)
     return too_old or rules.is_before_start(closed_on, policy)
 

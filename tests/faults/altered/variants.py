@@ -29,13 +29,14 @@ from clio_broadly_sync.domain.model import (
     Receipt,
 )
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.pipeline import run
+from clio_broadly_sync.pipeline import daily_look, run
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import Push
 from clio_broadly_sync.sinks.csv_file import CsvFile
 from clio_broadly_sync.store import Store, database, leftovers
 from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.noes import Noes
+from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.writer import Writer
 from clio_broadly_sync.transport.clock import Clock
 
@@ -182,11 +183,22 @@ def file_kept_for_a_day() -> None:
     CsvFile._check_age = lambda self: None  # type: ignore[method-assign]
 
 
+def never_looks() -> None:
+    """Let nobody who was skipped or sent be looked at daily."""
+    daily_look.is_due = lambda context: False
+
+
+def objections_forgotten() -> None:
+    """Let nobody hear of a client who opts out after being sent."""
+    Objections.record = lambda self, connection, identities, at: None  # type: ignore[method-assign]
+
+
 NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
         no_fence, monotonic_only, noes_forgotten, no_look, file_never_made, file_always_made,
-        file_kept_for_a_day, texts_ignored, silence_of_any_kind, no_date_needed,
+        file_kept_for_a_day, texts_ignored, silence_of_any_kind, no_date_needed, never_looks,
+        objections_forgotten,
     )
 }  # fmt: skip
