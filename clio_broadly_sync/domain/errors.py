@@ -32,6 +32,12 @@ ATTENTION: Final = 65
 """Everything that is safe was done, and something new waits for a person."""
 WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
 """The exit codes in the order in which they count where several would fit."""
+PAUSED: Final = (
+    "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
+    "alone; see whether Broadly is out of order, or try one client at once: "
+    "`clio-broadly-sync sync --yes` on a terminal."
+)
+"""What is said of a pause after a lost answer."""
 LOGIN: Final = "run `clio-broadly-sync login`"
 """How a sentence ends that asks a person to sign in."""
 

@@ -381,13 +381,6 @@ TOLD: Final = _of(Kind.TOLD)
 OF_STATE: Final = {state: _of_state(state) for state in State}
 """The reasons that a closing in this state may have; None stands for no reason."""
 
-PAUSED: Final = (
-    "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
-    "alone; see whether Broadly is out of order, or try one client at once: "
-    "`clio-broadly-sync sync --yes` on a terminal."
-)
-"""What is said of a pause after a lost answer."""
-
 _TOLD_FIRST: Final = FAULTS | {Reason.UNKNOWN_OUTCOME, Reason.SURGE}
 """What keeps a closing waiting whether or not anybody may be claimed."""
 

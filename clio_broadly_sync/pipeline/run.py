@@ -11,9 +11,9 @@ from datetime import timedelta, tzinfo
 from itertools import chain, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import Cause, UnavailableError, because, moment
+from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
-from clio_broadly_sync.domain.reasons import PAUSED, State
+from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.pipeline import daily_look, pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push

@@ -19,6 +19,7 @@ from clio_broadly_sync.cli.status import Status, closings_in
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
+    PAUSED,
     AddressError,
     ConfigError,
     DeniedError,
@@ -30,7 +31,7 @@ from clio_broadly_sync.domain.errors import (
     outcome_of,
 )
 from clio_broadly_sync.domain.model import Pins, Profile
-from clio_broadly_sync.domain.reasons import EXPORT_BY, PAUSED
+from clio_broadly_sync.domain.reasons import EXPORT_BY
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.settings.values import host_of
