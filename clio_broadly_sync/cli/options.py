@@ -1,7 +1,7 @@
 """Options and arguments that several commands share."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -11,7 +11,7 @@ import click
 
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import MAX_ID, Command
-from clio_broadly_sync.domain.reasons import FINAL, Reason, State
+from clio_broadly_sync.domain.reasons import FINAL, TOLD, Reason, State
 
 
 class _Day(click.DateTime):
@@ -32,8 +32,11 @@ class _Day(click.DateTime):
 
 STATES: Final = {"waiting": State.PENDING, "held": State.HELD, "dead": State.DEAD}
 """The states of the outbox, by the words of the command line."""
-REASONS: Final = [reason.value for reason in Reason if reason not in FINAL]
-"""The reasons by which rows can be chosen: a row with a final one is never in the outbox."""
+REASONS: Final = [reason.value for reason in Reason if reason not in FINAL | TOLD]
+"""The reasons that rows of the outbox may have; one with a final reason is never there."""
+LISTED: Final = [*REASONS, *sorted(reason.value for reason in TOLD)]
+"""The reasons by which rows can be looked for; those that are only told change nothing by chance of
+the hour."""
 DAY: Final = _Day()
 """The type of an option that takes a date."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -106,7 +109,9 @@ class _Batch(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
-def choosing_rows(command: Callable[..., None]) -> Callable[..., None]:
+def choosing_rows(
+    command: Callable[..., None], reasons: Sequence[str] = LISTED
+) -> Callable[..., None]:
     """Add the ways to choose rows of the outbox; several of them choose the rows that fit all."""
     for option in (
         click.option(
@@ -119,7 +124,7 @@ def choosing_rows(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--reason",
-            type=click.Choice(REASONS),
+            type=click.Choice(reasons),
             metavar="REASON",
             help="With this reason, e.g. surge.",
         ),
@@ -134,4 +139,4 @@ def changing_rows(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `resend` and `drop`, those of all commands included."""
     everything = click.option("--all", "everything", is_flag=True, help="Everything there is.")
     yes = click.option("--yes", is_flag=True, help="Do it; do not ask.")
-    return choosing_rows(everything(yes(json_option(common(command)))))
+    return choosing_rows(everything(yes(json_option(common(command)))), REASONS)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -23,10 +22,10 @@ from clio_broadly_sync.cli.options import (
     json_option,
 )
 from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, say, table_line
-from clio_broadly_sync.domain import lifecycle
+from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError
 from clio_broadly_sync.domain.model import Closing, Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import TOLD, Reason, State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Listed, Selection, Store
 
@@ -130,9 +129,22 @@ def _find(options: Options, chosen: Selection, call: app.Call) -> Iterator[Any]:
     settings = app.settings_of(options)
     with app.opened(settings, writes=False) as store:
         if call.as_json:
-            yield from map(_entry, store.outbox.listed(chosen))
+            yield from map(_entry, _told(settings, store, chosen))
         else:
-            yield from _table(store, chosen, app.firm_zone(settings, store))
+            yield from _table(settings, store, chosen)
+
+
+def _told(settings: Settings, store: Store, chosen: Selection) -> Iterator[Listed]:
+    """Yield the chosen rows, those that wait with the reason that is told at this moment.
+
+    A reason that is only told chooses among those.
+    """
+    policy, now = app.policy(settings, Command.SYNC, store), app.our_clock()
+    zone, is_told = app.firm_zone(settings, store), chosen.reason in TOLD
+    for listed in store.outbox.listed(replace(chosen, reason=None) if is_told else chosen):
+        closing = rules.as_told(listed.closing, policy, now, zone)
+        if not is_told or closing.reason is chosen.reason:
+            yield listed._replace(closing=closing)
 
 
 def _object(rows: Iterator[Any], call: app.Call) -> Iterator[tuple[str, Any]]:
@@ -157,10 +169,11 @@ def _entry(listed: Listed) -> dict[str, Any]:
     }
 
 
-def _table(store: Store, chosen: Selection, zone: tzinfo | None) -> Iterator[str]:
+def _table(settings: Settings, store: Store, chosen: Selection) -> Iterator[str]:
+    zone = app.firm_zone(settings, store)
     columns = fitting(COLUMNS, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     rows = 0
-    for listed in store.outbox.listed(chosen):
+    for listed in _told(settings, store, chosen):
         if not rows:
             yield table_line((column.title, column.width) for column in columns)
         closed_on = output.day(listed.closing.key.closed_on)

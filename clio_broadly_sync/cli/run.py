@@ -179,10 +179,11 @@ class Run:
             failure = error
         self.report.waiting = store.ledger.count_pending(pipeline.due(context))
         self.report.surge_says = report_words.surge_of(context)
+        self.report.kept_back_says = report_words.kept_back_of(context)
         code = self._code(failure)
         sentence = None if failure is None else " ".join(str(failure).splitlines())
         store.finish_run(code, app.our_clock(), sentence)
-        self._tell(code, failure, store)
+        self._tell(code, failure, context)
         return code
 
     def _code(self, error: SyncError | None) -> int:
@@ -266,7 +267,7 @@ class Run:
         if self._clients is not None:
             self._clients.broadly.wait(seconds)
 
-    def _tell(self, code: int, error: SyncError | None, store: Store | None = None) -> None:
+    def _tell(self, code: int, error: SyncError | None, context: RunContext | None = None) -> None:
         """Say what went wrong, then what there is to do, and then what was done."""
         self._progress.finish()
         errors = str(error).splitlines() if error is not None else []
@@ -279,7 +280,7 @@ class Run:
             errors = report_words.cut(errors, MAIL_LINES - len(results))
         for line in errors:
             (logs.error if alert.aloud else log.info)(line)
-        self._print(code, store, results, aloud=alert.aloud)
+        self._print(code, context, results, aloud=alert.aloud)
 
     def _hear(self, code: int, error: SyncError | None) -> Alert:
         """Decide whether what there is to say is printed.
@@ -308,16 +309,14 @@ class Run:
         return self._throttle.hear([trouble], app.our_clock(), success=False).aloud
 
     def _print(
-        self, code: int, store: Store | None, results: Sequence[str], *, aloud: bool
+        self, code: int, context: RunContext | None, results: Sequence[str], *, aloud: bool
     ) -> None:
         """Print the results on stdout, as one JSON object or as lines for a person.
 
         Lines that are not to be printed (`aloud`) go to the log. The decisions are part of it in a
         dry run and with `-v`.
         """
-        decided = (
-            store.ledger.decided_in_run(self.command) if store and self._wants_decisions() else None
-        )
+        decided = pipeline.decided(context) if context and self._wants_decisions() else None
         if self.as_json:
             for line in report_words.beside(self.report):
                 log.warning(line)

@@ -5,7 +5,7 @@ are in `domain/rules.py`; how a closing is kept is in `store/ledger.py`.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain import rules
@@ -206,8 +206,7 @@ def waits_for(closing: Closing, policy: Policy, now: datetime) -> Reason | None:
         return Reason.UNKNOWN_OUTCOME
     if closing.approval is Approval.WANTED:
         return Reason.SURGE
-    settling = closing.noticed_at > now - timedelta(hours=policy.settle_hours)
-    return Reason.SETTLING if settling and not closing.resent else None
+    return Reason.SETTLING if rules.is_settling(closing, policy, now) else None
 
 
 def contact_read(

@@ -56,6 +56,8 @@ class Reason(StrEnum):
     CONTACT_HIDDEN = "contact_hidden"
     UNREADABLE_FIELD = "unreadable_field"
 
+    OUTSIDE_HOURS = "outside_hours"
+
 
 _NOT_SENT: Final = frozenset({State.SKIPPED, State.HELD})
 """What is not sent is skipped; what is in doubt is held instead."""
@@ -77,6 +79,9 @@ class Kind(Enum):
     """Broadly was asked and settled nothing; it is not tried again in the same run."""
     FAULT = "fault", _NOT_SENT | _WAITING
     """The record in Clio is at fault, which is no decision, so it waits until it is too old."""
+
+    TOLD = "told", frozenset[State]()
+    """Nobody may be claimed at this moment. It is told, and no closing has it in the ledger."""
 
     def __init__(self, word: str, states: frozenset[State]) -> None:
         self.states = states
@@ -301,6 +306,14 @@ ABOUT: Final[Mapping[Reason, About]] = {
         ),
         to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason unreadable_field`"),
     ),
+    Reason.OUTSIDE_HOURS: About(
+        Kind.TOLD,
+        why=(
+            "nobody is sent to Broadly outside of the sending hours (SYNC_SEND_DAYS, "
+            "SYNC_SEND_HOURS), which begin on {opens}"
+        ),
+        waits="they wait for the sending hours",
+    ),
 }
 """The row of each reason."""
 
@@ -317,6 +330,7 @@ def _of_state(state: State) -> frozenset[Reason | None]:
 FINAL: Final = _of(Kind.FINAL)
 TRIED: Final = _of(Kind.TRIED)
 FAULTS: Final = _of(Kind.FAULT)
+TOLD: Final = _of(Kind.TOLD)
 OF_STATE: Final = {state: _of_state(state) for state in State}
 """The reasons that a closing in this state may have; None stands for no reason."""
 
@@ -326,3 +340,17 @@ PAUSED: Final = (
     "`clio-broadly-sync sync --yes` on a terminal."
 )
 """What is said of a pause after a lost answer."""
+
+_TOLD_FIRST: Final = FAULTS | {Reason.UNKNOWN_OUTCOME, Reason.SURGE}
+"""What keeps a closing waiting whether or not anybody may be claimed."""
+
+
+def told(stored: Reason | None, kept_back: Reason | None, *, settling: bool) -> Reason | None:
+    """Return the reason with which a closing that waits is told at this moment.
+
+    `stored` is the one that it has in the ledger; `kept_back`, why nobody may be claimed at this
+    moment (`rules.kept_back`), None where somebody may be; `settling`, whether it still rests.
+    """
+    if kept_back is None or stored in _TOLD_FIRST:
+        return stored
+    return Reason.SETTLING if settling else kept_back

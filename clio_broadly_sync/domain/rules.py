@@ -14,13 +14,22 @@ from clio_broadly_sync.domain.model import (
     Asked,
     Box,
     Closing,
+    Command,
     Contact,
     Decision,
     Matter,
     Policy,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, NOT_IN_FIELDS, OF_CONTACT, UNUSABLE, Reason
+from clio_broadly_sync.domain.reasons import (
+    FAULTS,
+    NOT_IN_FIELDS,
+    OF_CONTACT,
+    UNUSABLE,
+    Reason,
+    State,
+    told,
+)
 
 FRESH = timedelta(minutes=15)
 """A POST carries only what was read within this time."""
@@ -242,6 +251,29 @@ def paused_until(doubts: Doubts | None, now: datetime) -> datetime | None:
 def most_at_once(doubts: Doubts | None, batch_size: int) -> int:
     """Return how many may be claimed at once: one, until somebody is accepted after a doubt."""
     return batch_size if doubts is None else 1
+
+
+def is_settling(closing: Closing, policy: Policy, now: datetime) -> bool:
+    """Tell whether a closing of `sync` still rests at that moment; none does that is resent."""
+    rests = closing.command is Command.SYNC and not closing.resent
+    return rests and closing.noticed_at > now - timedelta(hours=policy.settle_hours)
+
+
+def kept_back(policy: Policy, now: datetime, zone: tzinfo | None) -> Reason | None:
+    """Return why nobody is claimed at the moment `now`, whoever it is; None: somebody may be.
+
+    `zone` is the firm's; None stands for this machine's.
+    """
+    return None if policy.hours.are_open(now, zone) else Reason.OUTSIDE_HOURS
+
+
+def as_told(closing: Closing, policy: Policy, now: datetime, zone: tzinfo | None) -> Closing:
+    """Return the closing with the reason with which it is told at that moment (`reasons.told`)."""
+    if closing.state is not State.PENDING:
+        return closing
+    settling = is_settling(closing, policy, now)
+    reason = told(closing.reason, kept_back(policy, now, zone), settling=settling)
+    return closing._replace(reason=reason)
 
 
 def start_day(now: datetime, zone: tzinfo | None) -> date:

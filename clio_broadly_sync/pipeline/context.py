@@ -69,6 +69,24 @@ class RunContext:
         """The pushes in a row that ended in doubt; None where the receiver dedupes."""
         return None if self.policy.dedupes else self.store.doubts
 
+    def is_kept_back(self) -> bool:
+        """Tell whether nobody may be claimed at this moment; the report takes down why.
+
+        It is asked at each claim, for the sending hours may begin and end in the middle of a run.
+        """
+        self.report.kept_back = rules.kept_back(self.policy, self.source.now(), self.zone)
+        return self.report.kept_back is not None
+
+    def most_at_once(self) -> int:
+        """Return how many may be claimed together at this moment."""
+        if self.is_kept_back():
+            return 0
+        return rules.most_at_once(self.doubts, self.batch_size)
+
+    def as_told(self, closing: Closing) -> Closing:
+        """Return the closing with the reason with which it is told at this moment."""
+        return rules.as_told(closing, self.policy, self.source.now(), self.zone)
+
     def at(self, *, stale: bool = False) -> Moment:
         """Return the moment for decisions on what was read last: when Clio was asked for it.
 

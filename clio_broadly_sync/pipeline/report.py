@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Receipt, Verdict
-from clio_broadly_sync.domain.reasons import FAULTS, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
 
 
 @dataclass(slots=True)
@@ -41,6 +41,10 @@ class Report:
     """How many closings wait for a person's approval."""
     surge_says: Sequence[str] = ()
     """What a person has to know about those that wait for approval, in sentences."""
+    kept_back: Reason | None = None
+    """Why nobody was claimed any more although the run went on (`rules.kept_back`), if so."""
+    kept_back_says: Sequence[str] = ()
+    """What a person has to know about that, in sentences."""
     on_their_way: int | None = None
     """How many closings another run has claimed; None where no other run is at work."""
     in_doubt: int = 0

@@ -6,13 +6,13 @@ and how a push goes, in `pipeline/push.py`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta, tzinfo
 from itertools import chain, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import Cause, UnavailableError, because, moment
-from clio_broadly_sync.domain.model import Approval, Command, Due, Page
+from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
 from clio_broadly_sync.domain.reasons import PAUSED, State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
@@ -37,11 +37,11 @@ def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     reached = rules.next_watermark(watermark, first.answered_at, context.our_clock())
     pull(context, chain([first], pages), stale=stale)
     any_due = context.store.ledger.count_due(due(context)) > 0
-    if any_due:
+    if any_due and not context.is_kept_back():
         context.check_fields(timedelta.max)
-        # The watermark must not move before this: the next run could not see that it was stale.
-        if stale and not approve:
-            _await_approval(context, due(context))
+    # The watermark must not move before this: the next run could not see that it was stale.
+    if any_due and stale and not approve:
+        _await_approval(context, due(context))
     context.store.move_watermark(reached)
     context.report.watermark_to = reached
     if any_due:
@@ -52,9 +52,12 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
     """Pull what closed in `context.close_dates`, ask, then push; the watermark stays.
 
     `confirm` is asked with the number of due closings, and nobody is sent where it returns False.
+    It is not asked at a moment at which nobody may be sent.
     """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
+    if context.is_kept_back():
+        return
     _heed_pause(context, due(context), approved_only=False)
     lined_up = context.store.ledger.line_up(due(context), approved_only=False)
     if not lined_up or confirm(lined_up):
@@ -115,15 +118,16 @@ def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> 
 def push(
     context: RunContext, wanted: Due, *, approve: bool, stale: bool = False, at_once: bool = False
 ) -> None:
-    """Send what is due to Broadly, unless a surge or a pause keeps it back.
+    """Send what is due to Broadly, unless a surge, the sending hours or a pause keep it back.
 
-    Raise UnavailableError where a pause is not over (unless `at_once`), or where clients are left
+    Raise UnavailableError where a pause is not over (unless `at_once`, and only at a moment at
+    which somebody may be sent), or where clients are left
     in doubt that the next run tries again; and what `Push.carry_out` raises.
     """
     allowance: float | None = math.inf
     if context.policy.command is Command.SYNC:
         allowance = _surge_allowance(context, wanted, approve=approve, stale=stale)
-    if not at_once:
+    if not (at_once or context.is_kept_back()):
         _heed_pause(context, wanted, approved_only=allowance is None)
     Push(context, wanted, allowance).carry_out()
     if context.report.in_doubt:
@@ -144,6 +148,13 @@ def due(context: RunContext) -> Due:
         return Due(Command.BACKFILL, now, faults_until=None, first=first, last=last)
     settled = now - timedelta(hours=context.policy.settle_hours)
     return Due(Command.SYNC, settled, faults_until=now - rules.LOOK_AGAIN)
+
+
+def decided(context: RunContext) -> Iterator[Closing]:
+    """Yield what the run decided on and what it kept back, each with the reason that is told."""
+    kept_back = due(context) if context.report.kept_back is not None else None
+    found = context.store.ledger.decided_in_run(context.policy.command, kept_back)
+    return map(context.as_told, found)
 
 
 def _start(context: RunContext, zone: tzinfo | None) -> dict[str, str | None]:
@@ -192,7 +203,8 @@ def _heed_pause(context: RunContext, wanted: Due, *, approved_only: bool) -> Non
     while chunk := list(islice(closings, LOOK_AHEAD)):
         pairs = [(closing, lifecycle.paused(closing)) for closing in chunk]
         context.record_decisions([(old, new) for old, new in pairs if new != old])
-    error = UnavailableError(PAUSED.format(until=moment(until, context.zone)))
+    goes_on = context.policy.hours.next_open(until, context.zone)
+    error = UnavailableError(PAUSED.format(until=moment(goes_on, context.zone)))
     raise because(Cause.PAUSE, error)
 
 

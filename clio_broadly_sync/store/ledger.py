@@ -232,16 +232,20 @@ class Ledger:
                 chunk, place = queue.chunk(connection, self._firm, place)
             yield from (closing for closing in chunk if closing.state is State.PENDING)
 
-    def decided_in_run(self, command: Command) -> Iterator[Closing]:
+    def decided_in_run(self, command: Command, kept_back: Due | None = None) -> Iterator[Closing]:
         """Yield what the run decided on, in that order, and then what waits for approval.
 
-        What its recovery held is among that; what it let wait again is none of its decisions.
+        What its recovery held is among that; what it let wait again is none of its decisions. What
+        of `kept_back` is due and none of these comes last.
         """
-        values = {"firm": self._firm, "run": self.run, "command": command.value}
+        values: dict[str, Any] = {"firm": self._firm, "run": self.run, "command": command.value}
         values["recovered"] = self._recovered
         with self._transaction() as connection:
             for statement in (_DECIDED, _AWAITING):
                 yield from map(rows.closing_of, connection.execute(statement, values))
+            if kept_back is not None:
+                values |= self._parameters(kept_back)
+                yield from map(rows.closing_of, connection.execute(_KEPT_BACK, values))
 
     def _sorted(
         self,
@@ -321,6 +325,9 @@ _IS_DECIDED: Final = (
 _DECIDED: Final = f"{_FOUND} ORDER BY position".format(condition=_IS_DECIDED)
 _AWAITING: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
     condition=f"{queue.AWAITING} AND NOT ({_IS_DECIDED})"
+)
+_KEPT_BACK: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
+    condition=f"{queue.DUE} AND NOT ({_IS_DECIDED}) AND NOT {queue.approval(Approval.WANTED)}"
 )
 
 

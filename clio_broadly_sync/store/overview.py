@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Command
-from clio_broadly_sync.domain.reasons import OF_CONTACT, Reason, State
+from clio_broadly_sync.domain.reasons import OF_CONTACT, Reason, State, told
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING
@@ -49,6 +49,18 @@ _GROUPS: Final = f"""
     GROUP BY command, reason
     ORDER BY number DESC, command, reason
 """
+_WAITING: Final = f"""
+    SELECT command, reason, settling, count(*) AS number, min(noticed_at) AS oldest
+    FROM (
+        SELECT
+            command,
+            reason,
+            noticed_at,
+            command = '{Command.SYNC.value}' AND resent = 0 AND noticed_at > :settled AS settling
+        FROM closings WHERE {OF_FIRM} AND {PENDING}
+    ) AS waiting
+    GROUP BY command, reason, settling
+"""
 _HANDED_OVER: Final = f"""
     SELECT count(*) FROM closings
     WHERE {OF_FIRM} AND claimed_at >= :first AND claimed_at < :end
@@ -80,9 +92,22 @@ class Overview:
         found = self._runs(is_sync, command=Command.SYNC.value)
         return found[0] if found else None
 
-    def waiting(self) -> list[Group]:
-        """Count what waits, by command and reason; the largest group comes first."""
-        return self._groups(PENDING)
+    def waiting(self, kept_back: Reason | None, settled: datetime) -> list[Group]:
+        """Count what waits, by command and the reason that is told; the largest group comes first.
+
+        `kept_back` is why nobody may be claimed at this moment (`reasons.told`), and what `sync`
+        noticed after `settled` still rests.
+        """
+        found: dict[tuple[Command, Reason | None], Group] = {}
+        values = {"firm": self._firm, "settled": rows.seconds(settled)}
+        with database.transaction(self._connection) as connection:
+            for row in connection.execute(_WAITING, values):
+                group = _group(row)
+                reason = told(group.reason, kept_back, settling=bool(row["settling"]))
+                group = group._replace(reason=reason)
+                key = group.command, reason
+                found[key] = _together(found[key], group) if key in found else group
+        return sorted(found.values(), key=lambda g: (-g.closings, g.command, g.reason or ""))
 
     def sending(self) -> list[Group]:
         """Count what is being sent to Broadly, or was when a run was cut short."""
@@ -133,6 +158,11 @@ class Overview:
 def _group(row: sqlite3.Row) -> Group:
     reason = Reason(row["reason"]) if row["reason"] else None
     return Group(Command(row["command"]), reason, row["number"], rows.moment(row["oldest"]))
+
+
+def _together(one: Group, other: Group) -> Group:
+    oldest = min(one.oldest, other.oldest)
+    return one._replace(closings=one.closings + other.closings, oldest=oldest)
 
 
 def _past_run(row: sqlite3.Row) -> PastRun:

@@ -200,7 +200,7 @@ def test_firms_do_not_see_each_other(store: Store) -> None:
     assert len(store.history.of_contact(1201)) == 1
     (mine, _), (theirs,) = store.overview.last_runs(5), other.overview.last_runs(5)
     assert (mine.run, theirs.run) == (2, 1)
-    assert [group.closings for group in store.overview.waiting()] == [1]
+    assert [group.closings for group in store.overview.waiting(None, NOW)] == [1]
 
 
 def test_runs(store: Store) -> None:
@@ -233,7 +233,7 @@ def test_waiting_is_counted_by_command_and_reason(store: Store) -> None:
         make_closing(3, command=Command.BACKFILL),
         make_closing(4, state=State.SKIPPED),
     )
-    assert store.overview.waiting() == [
+    assert store.overview.waiting(None, NOW) == [
         Group(Command.SYNC, Reason.SURGE, 2, old),
         Group(Command.BACKFILL, None, 1, NOW),
     ]

@@ -89,7 +89,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
         {ROW},
     ),
     "asked": (lambda store: store.history.asked(make_candidate(make_closing(WAITS))), {KEY, ROW}),
-    "waiting": (lambda store: store.overview.waiting(), {"closings_pending"}),
+    "waiting": (lambda store: store.overview.waiting(None, NOW), {"closings_pending"}),
     "sending": (lambda store: store.overview.sending(), {"closings_sending"}),
     "held": (lambda store: store.overview.held(), {"closings_in_doubt"}),
     "dead": (lambda store: store.overview.dead(), {"closings_dead"}),

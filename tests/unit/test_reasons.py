@@ -3,7 +3,7 @@
 import pytest
 
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.reasons import ABOUT, FINAL, OF_STATE, Kind, Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, FINAL, OF_STATE, TOLD, Kind, Reason, State
 
 NO_RULE_YET = {Reason.NO_CLOSE_DATE}
 """What may wait by the tables, and no rule lets wait."""
@@ -35,7 +35,7 @@ def test_whoever_is_skipped_is_told_what_helps() -> None:
 
 def test_what_waits_has_words_for_a_list() -> None:
     listed = {reason for reason, about in ABOUT.items() if about.waits}
-    assert listed == OF_STATE[State.PENDING] - NO_RULE_YET - {None}
+    assert listed == (OF_STATE[State.PENDING] | TOLD) - NO_RULE_YET - {None}
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -58,4 +58,5 @@ def test_reasons_that_no_table_may_allow() -> None:
     assert OF_STATE[State.SENDING] == OF_STATE[State.SENT] == {None}
     assert not OF_STATE[State.PENDING] & {Reason.OPTED_OUT, Reason.NOT_OPTED_IN, *FINAL}
     assert not OF_STATE[State.HELD] & {None, *FINAL}
+    assert not any(TOLD & reasons for reasons in OF_STATE.values())
     assert None not in OF_STATE[State.SKIPPED]

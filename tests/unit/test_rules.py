@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -248,6 +249,7 @@ def dropped() -> Closing:
 
 
 SKIPPED, PENDING = State.SKIPPED, State.PENDING
+NIGHTS = make_policy(hours=SendingHours(begin=22, end=6))
 REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.NOT_CLOSED: (SKIPPED, lambda: noticed(make_matter(closed=False))),
     Reason.NO_CLIENT: (SKIPPED, lambda: noticed(make_matter(client_id=None))),
@@ -277,6 +279,7 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.UNKNOWN_OUTCOME: (PENDING, lambda: after(Outcome.UNKNOWN, dedupes=True)),
     Reason.CONTACT_HIDDEN: (PENDING, lambda: with_contact(None)),
     Reason.UNREADABLE_FIELD: (PENDING, lambda: noticed(make_matter(opted_in=UNREADABLE))),
+    Reason.OUTSIDE_HOURS: (PENDING, lambda: rules.as_told(make_closing(), NIGHTS, NOW, UTC)),
 }
 
 

@@ -88,6 +88,7 @@ class _Check:
         if known is not None:
             yield from here.runs(known.status)
             yield from here.pause(known.status)
+            yield from here.hours(settings, known.status)
             yield here.outbox(known.status)
         else:
             yield findings.untested("last run", "the state comes first.")

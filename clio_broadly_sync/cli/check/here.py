@@ -9,6 +9,7 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
     outcome_of,
 )
+from clio_broadly_sync.domain.hours import ALWAYS
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.domain.reasons import PAUSED
 from clio_broadly_sync.monitor import transport_to_monitor
@@ -198,6 +200,23 @@ def pause(status: Status) -> Iterator[Finding]:
     if (until := status.paused_until) is not None:
         says = PAUSED.format(until=output.moment(until, status.zone))
         yield findings.warning("pause", says)
+
+
+def hours(settings: Settings, status: Status) -> Iterator[Finding]:
+    """Yield what the sending hours mean at this moment, and for the brake; nothing where they never
+    end."""
+    given, about = settings.sending_hours(), "sending hours"
+    if given == ALWAYS:
+        return
+    says = "Closings may be sent at this moment."
+    if status.opens_at is not None:
+        says = f"Nobody is sent until {output.moment(status.opens_at, status.zone)}."
+    if (gap := given.longest_gap()) > timedelta(days=1):
+        says += (
+            f" They leave gaps of {output.length(gap)}, and what gathers in one counts as one day's"
+            f" closings: more than SYNC_MAX_NEW ({settings.sync_max_new}) wait for a person's yes."
+        )
+    yield findings.ok(about, says)
 
 
 def outbox(status: Status) -> Finding:

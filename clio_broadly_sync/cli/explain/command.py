@@ -21,6 +21,7 @@ from clio_broadly_sync.cli.explain.related import Causes
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
+from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import StoppedError, SyncError
 from clio_broadly_sync.domain.model import MAX_ID, Closing, Command, Matter
 from clio_broadly_sync.domain.reasons import Reason
@@ -126,13 +127,15 @@ class _Explaining:
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._history = store.history
         self._question = question
-        zone = app.firm_zone(settings, store)
+        zone, self._now = app.firm_zone(settings, store), app.our_clock()
+        policy = app.policy(settings, Command.SYNC, store)
         self._given = Given(
-            policy=app.policy(settings, Command.SYNC, store),
+            policy=policy,
             opt_out=settings.sync_opt_out_field,
             opt_in=settings.sync_opt_in_field,
             zone=zone,
-            today=app.our_clock().astimezone(zone).date(),
+            today=self._now.astimezone(zone).date(),
+            opens=policy.hours.next_open(self._now, zone),
             at_work=store.at_work,
         )
         self._preview = Preview(settings, store, self._given, stop)
@@ -195,7 +198,10 @@ class _Explaining:
         return [self._tell(story, same_matter[story.closing.key.matter_id]) for story in stories]
 
     def _tell(self, story: Story, same_matter: Causes) -> Told:
-        says, helps = sentences.sentence(story, self._given), sentences.helps(story, self._given)
+        given = self._given
+        closing = rules.as_told(story.closing, given.policy, self._now, given.zone)
+        story = story._replace(closing=closing)
+        says, helps = sentences.sentence(story, given), sentences.helps(story, given)
         more = [] if helps is None else [helps]
         if story.closing.reason is Reason.ASKED_RECENTLY:
             former = related.of_matter(story, same_matter)

@@ -17,6 +17,7 @@ from clio_broadly_sync.domain.reasons import (
     ABOUT,
     FAULTS,
     OF_CONTACT,
+    TOLD,
     About,
     OfCause,
     Reason,
@@ -39,6 +40,8 @@ class Given:
     """The firm's zone, in which moments are shown; None stands for this machine's."""
     today: date
     """Today's date in the firm's zone."""
+    opens: datetime
+    """From when on somebody may be sent by the sending hours, which may be now (aware UTC)."""
     at_work: str | None = None
     """The command of the run that is at work; None where none is."""
 
@@ -97,7 +100,7 @@ def _sentence(closing: Closing, last: Step | None, given: Given) -> str:
 def _waits(closing: Closing, given: Given) -> str:
     if closing.reason is Reason.UNKNOWN_OUTCOME:
         return _in_doubt(closing, given)
-    if closing.resent:
+    if closing.resent and closing.reason not in TOLD:
         return (
             "Not handed over yet: a person sent it again on {changed}, and the next `sync` reads "
             "it again and decides."
@@ -235,6 +238,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "latest": output.moment(max(changed, closing.read_at), zone),
         "claimed": output.moment(closing.claimed_at or changed, zone),
         "settled": output.moment(settled, zone),
+        "opens": output.moment(given.opens, zone),
         "closed_on": output.day(closing.key.closed_on),
         "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,
