@@ -7,6 +7,7 @@ the wrong programs.
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from drill import DONE, Drill, MakeDrill
@@ -134,6 +135,17 @@ def _half_restored(drill: Drill) -> None:
     shutil.copytree(whole, drill.state.parent)
 
 
+def _outside_of_the_hours(drill: Drill) -> None:
+    """A matter is closed three hours before the sending hours begin."""
+    three = timedelta(hours=3)
+    zone = ZoneInfo(drill.firm.account.time_zone)
+    begin = (drill.firm.clock.now() + three).astimezone(zone).hour
+    drill.set_hours("mon-sun", f"{begin}-{begin + 1}")
+    drill.closings(1)
+    _runs_well(drill)
+    drill.later(seconds=three.total_seconds())
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -144,6 +156,7 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "no_fence": (_overtaken, "has a gap in its changes"),
     "monotonic_only": (_suspended, "contact 1002 was sent 8:00:.* after the last reading"),
     "no_look": (_half_restored, "half a restore was refused and written to all the same"),
+    "at_any_hour": (_outside_of_the_hours, "a POST came at .* outside of the sending hours"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
 }
 

@@ -30,6 +30,9 @@ RENAMED = {"BroadlyOptOut": "Opt-out from Broadly", "SendBroadlyThankYou": "Than
 UNREADABLE = "maybe"
 """The value of a box that is neither checked nor unchecked."""
 
+AT_ANY_HOUR = ("mon-sun", "0-24")
+HOURS = [AT_ANY_HOUR, AT_ANY_HOUR, ("mon-sun", "22-6"), ("mon-fri", "7-19")]
+"""The sending hours, as SYNC_SEND_DAYS and SYNC_SEND_HOURS have them."""
 NOES = [Box.UNTOUCHED, True]
 """How the box of a second card may be, which has the address of another one."""
 
@@ -71,9 +74,17 @@ class Weeks(RuleBasedStateMachine):
         reask=st.sampled_from(["180", "2", "0"]),
         page=st.sampled_from([2, 200]),
         batch=st.sampled_from(["1", "2", "50"]),
+        hours=st.sampled_from(HOURS),
     )
     def begin(
-        self, dedupes: bool, settle: str, most: str, reask: str, page: int, batch: str
+        self,
+        dedupes: bool,
+        settle: str,
+        most: str,
+        reask: str,
+        page: int,
+        batch: str,
+        hours: tuple[str, str],
     ) -> None:
         """Open a world with these settings, and let its first sync run."""
         self._begun = self._opened.enter_context(type(self).make(dedupes=dedupes))
@@ -82,6 +93,7 @@ class Weeks(RuleBasedStateMachine):
             "SYNC_SETTLE_HOURS": settle, "SYNC_MAX_NEW": most, "SYNC_REASK_DAYS": reask,
             "BROADLY_BATCH_SIZE": batch,
         }  # fmt: skip
+        self.drill.set_hours(*hours)
         self.drill.clio.cap_pages("matter", page)
         self.wait(timedelta(days=20))  # so that there are close dates since the start day
         self.run("sync")
@@ -169,8 +181,12 @@ class Weeks(RuleBasedStateMachine):
         raise NotImplementedError
 
     def mend(self) -> None:
-        """Let clocks, custom fields, contacts and boxes in Clio be in order again."""
+        """Let clocks, custom fields, contacts and boxes in Clio be in order again.
+
+        From then on somebody may be sent at any hour.
+        """
         firm = self.drill.firm
+        self.drill.set_hours(*AT_ANY_HOUR)
         self.set_clocks((ON_TIME, ON_TIME))
         self.mend_fields()
         for contact in list(firm.contacts.walk()):

@@ -213,8 +213,9 @@ def hours(settings: Settings, status: Status) -> Iterator[Finding]:
         says = f"Nobody is sent until {output.moment(status.opens_at, status.zone)}."
     if (gap := given.longest_gap()) > timedelta(days=1):
         says += (
-            f" They leave gaps of {output.length(gap)}, and what gathers in one counts as one day's"
-            f" closings: more than SYNC_MAX_NEW ({settings.sync_max_new}) wait for a person's yes."
+            f" Up to {gap // timedelta(hours=1)} hours lie between them, and what gathers then "
+            "counts as one day's closings: more than SYNC_MAX_NEW "
+            f"({settings.sync_max_new}) wait for a person's yes."
         )
     yield findings.ok(about, says)
 

@@ -136,6 +136,11 @@ def noes_forgotten() -> None:
     Noes.note = lambda self, ids, contacts, at: None  # type: ignore[method-assign]
 
 
+def at_any_hour() -> None:
+    """Let the sending hours never end."""
+    rules.kept_back = lambda policy, now, zone: None
+
+
 def no_look() -> None:
     """Let a run take whatever lies beside the state for its latest changes."""
     leftovers.look_beside = lambda path: None
@@ -145,6 +150,6 @@ NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
-        no_fence, monotonic_only, noes_forgotten, no_look,
+        no_fence, monotonic_only, noes_forgotten, at_any_hour, no_look,
     )
 }  # fmt: skip
