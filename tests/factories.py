@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from clio_broadly_sync.domain.hours import ALWAYS
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
     Box,
@@ -56,6 +57,7 @@ def make_policy(**changes: Any) -> Policy:
         max_age_days=30,
         reask_days=180,
         settle_hours=0,
+        hours=ALWAYS,
         max_new=50,
         companies=True,
         fields=ALL_FIELDS,

@@ -218,6 +218,7 @@ def policy(settings: Settings, command: Command, store: Store) -> Policy:
         max_age_days=settings.sync_max_age_days if is_sync else None,
         reask_days=settings.sync_reask_days,
         settle_hours=settings.sync_settle_hours if is_sync else 0.0,
+        hours=settings.sending_hours(),
         max_new=settings.sync_max_new,
         companies=settings.sync_companies,
         fields=frozenset(settings.broadly_fields),

@@ -8,6 +8,7 @@ from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import exports, output
 from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
 from clio_broadly_sync.domain.model import Closing, Command, Verdict
+from clio_broadly_sync.domain.reasons import ABOUT
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report, decision_of
 from clio_broadly_sync.store import SurgeFigures
@@ -126,6 +127,7 @@ def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
     """Yield sentences that say what a person has to do, or would have to after a real run."""
     yield from beside(report)
     yield from report.surge_says
+    yield from report.kept_back_says
     if report.held:
         became = "would become" if dry_run else "became"
         yield (
@@ -186,6 +188,20 @@ def table(closings: Iterable[Closing]) -> Iterator[str]:
             f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
             f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
         )
+
+
+# What is kept back at this moment, whoever it is.
+
+
+def kept_back_of(context: RunContext) -> tuple[str, ...]:
+    """Return what a run says of the closings that it kept back; nothing where it kept back none."""
+    if context.report.kept_back is None or not context.report.waiting:
+        return ()
+    opens = context.policy.hours.next_open(context.source.now(), context.zone)
+    why = ABOUT[context.report.kept_back].why.format(opens=output.moment(opens, context.zone))
+    again = ": run the same backfill again from then on"
+    is_backfill = context.policy.command is Command.BACKFILL
+    return (f"{why[0].upper()}{why[1:]}{again if is_backfill else ''}.",)
 
 
 # A surge: how many closings wait, how far back their close dates reach, whether they were closed in

@@ -191,6 +191,7 @@ class Run:
         self.report.waiting = store.ledger.count_pending(pipeline.due(context))
         self.report.surge_says = report_words.surge_of(context)
         self.report.files = self._file.made
+        self.report.kept_back_says = report_words.kept_back_of(context)
         code = self._code(failure)
         sentence = None if failure is None else " ".join(str(failure).splitlines())
         store.finish_run(code, app.our_clock(), sentence)

@@ -68,7 +68,9 @@ class Status:
     watermark: datetime | None
     """The watermark (aware UTC); None where no `sync` has run yet."""
     paused_until: datetime | None
-    """Until when nobody is sent to Broadly (aware UTC); None where somebody may be."""
+    """Until when nobody is sent to Broadly after a lost answer (aware UTC); None: no pause."""
+    opens_at: datetime | None
+    """When the sending hours begin next (aware UTC); None where it is within them."""
     last_sync: PastRun | None
     """The last `sync`, however it ended; None where there was none yet."""
     runs: list[PastRun]
@@ -150,9 +152,10 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
     """Return what `status` says at the moment `now` (aware UTC)."""
     overview, known = store.overview, store.pins()
     zone, policy = app.firm_zone(settings, store), app.policy(settings, Command.SYNC, store)
-    last_runs = overview.last_runs(RUNS)
+    last_runs, hours = overview.last_runs(RUNS), policy.hours
     settled = now - timedelta(hours=policy.settle_hours)
     waiting = overview.waiting(rules.kept_back(policy, now, zone), settled)
+    until = rules.paused_until(None if policy.dedupes else store.doubts, now)
     looks = {part: store.looked(part) for part in Part}
     return Status(
         now=now,
@@ -161,7 +164,8 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         first_run=store.first_run,
         start_day=store.start_day,
         watermark=store.watermark,
-        paused_until=rules.paused_until(None if policy.dedupes else store.doubts, now),
+        paused_until=until and hours.next_open(until, zone),
+        opens_at=None if hours.are_open(now, zone) else hours.next_open(now, zone),
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
@@ -223,6 +227,7 @@ def _figures(status: Status) -> dict[str, Any]:
         "watermark_age_seconds": mark and status.now - mark,
         "last_sync": last and last.started_at,
         "cron_seems_to_run": status.cron_seems_to_run,
+        "opens_at": status.opens_at,
         "at_work": status.at_work,
         "running": status.running and holder.as_object(status.running),
         "runs": [run_object(run) for run in status.runs],
@@ -271,6 +276,8 @@ def _how_far(status: Status) -> Iterator[str]:
     yield f"Rule       {status.rule}" + (f", start day {output.day(since)}" if since else "")
     if status.last_sync is not None:
         yield f"Last sync  {_ago(status.last_sync.started_at, status)}"
+    if status.opens_at is not None:
+        yield f"Hours      nobody is sent until {_on(status.opens_at, status)} (SYNC_SEND_HOURS)"
     if (until := status.paused_until) is not None:
         yield f"Paused     until {_on(until, status)}: Broadly's last answer was lost"
     if (looked := status.not_looked_since) is not None:

@@ -11,6 +11,7 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.consent import Channels, Untouched
+from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.reasons import Reason, State
 
 MAX_ID: Final = 2**63 - 1
@@ -378,6 +379,8 @@ class Policy:
     """A client is asked again after so many days at the earliest; 0 switches this off."""
     settle_hours: float
     """A closing becomes due so many hours after it was noticed."""
+    hours: SendingHours
+    """Nobody is claimed outside of these."""
     max_new: int
     """More unapproved closings than this within `SURGE_WINDOW` are a surge."""
     companies: bool

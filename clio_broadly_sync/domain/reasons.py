@@ -58,6 +58,8 @@ class Reason(StrEnum):
 
     EXPORT = "export"
 
+    OUTSIDE_HOURS = "outside_hours"
+
 
 _NOT_SENT: Final = frozenset({State.SKIPPED, State.HELD})
 """What is not sent is skipped; what is in doubt is held instead."""
@@ -360,6 +362,14 @@ ABOUT: Final[Mapping[Reason, About]] = {
         ),
         waits="they wait for a file for Broadly's import",
     ),
+    Reason.OUTSIDE_HOURS: About(
+        Kind.TOLD,
+        why=(
+            "nobody is sent to Broadly outside of the sending hours (SYNC_SEND_DAYS, "
+            "SYNC_SEND_HOURS), which begin on {opens}"
+        ),
+        waits="they wait for the sending hours",
+    ),
 }
 """The row of each reason."""
 
@@ -380,17 +390,3 @@ FAULTS: Final = _of(Kind.FAULT)
 TOLD: Final = _of(Kind.TOLD)
 OF_STATE: Final = {state: _of_state(state) for state in State}
 """The reasons that a closing in this state may have; None stands for no reason."""
-
-_TOLD_FIRST: Final = FAULTS | {Reason.UNKNOWN_OUTCOME, Reason.SURGE}
-"""What keeps a closing waiting whether or not anybody may be claimed."""
-
-
-def told(stored: Reason | None, kept_back: Reason | None, *, settling: bool) -> Reason | None:
-    """Return the reason with which a closing that waits is told at this moment.
-
-    `stored` is the one that it has in the ledger; `kept_back`, why nobody may be claimed at this
-    moment (`rules.kept_back`), None where somebody may be; `settling`, whether it still rests.
-    """
-    if kept_back is None or stored in _TOLD_FIRST:
-        return stored
-    return Reason.SETTLING if settling else kept_back

@@ -32,8 +32,8 @@ from clio_broadly_sync.domain.reasons import (
     UNUSABLE,
     Reason,
     State,
-    told,
 )
+from clio_broadly_sync.domain.told import told
 
 FRESH = timedelta(minutes=15)
 """A POST carries only what was read within this time."""
@@ -295,11 +295,13 @@ def kept_back(policy: Policy, now: datetime, zone: tzinfo | None) -> Reason | No
 
     `zone` is the firm's; None stands for this machine's.
     """
-    return Reason.EXPORT if policy.profile is Profile.CSV else None
+    if policy.profile is Profile.CSV:
+        return Reason.EXPORT
+    return None if policy.hours.are_open(now, zone) else Reason.OUTSIDE_HOURS
 
 
 def as_told(closing: Closing, policy: Policy, now: datetime, zone: tzinfo | None) -> Closing:
-    """Return the closing with the reason with which it is told at that moment (`reasons.told`)."""
+    """Return the closing with the reason with which it is told at that moment (`domain/told.py`)."""
     if closing.state is not State.PENDING:
         return closing
     settling = is_settling(closing, policy, now)

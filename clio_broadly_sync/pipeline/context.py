@@ -84,10 +84,19 @@ class RunContext:
         return None if self.policy.dedupes or self.into_file else self.store.doubts
 
     def is_kept_back(self) -> bool:
-        """Tell whether nobody may be claimed at this moment; the report takes down why."""
+        """Tell whether nobody may be claimed at this moment; the report takes down why.
+
+        It is asked at each claim, for the sending hours may begin and end in the middle of a run.
+        """
         reason = rules.kept_back(self.policy, self.source.now(), self.zone)
         self.report.kept_back = None if self.into_file else reason
         return self.report.kept_back is not None
+
+    def most_at_once(self) -> int:
+        """Return how many may be claimed together at this moment."""
+        if self.is_kept_back():
+            return 0
+        return rules.most_at_once(self.doubts, self.batch_size)
 
     def as_told(self, closing: Closing) -> Closing:
         """Return the closing with the reason with which it is told at this moment."""

@@ -131,7 +131,7 @@ class Push:
 
     def _batch_size(self) -> int:
         context = self._context
-        most = rules.most_at_once(context.doubts, context.batch_size)
+        most = context.most_at_once()
         return most if context.limit is None else min(most, context.limit - context.report.to_send)
 
     def _await_turn(self) -> bool:

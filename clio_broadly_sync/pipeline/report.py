@@ -49,6 +49,8 @@ class Report:
     """The paths of the files that were made."""
     recovered: int = 0
     """How many closings count as sent because they are in the file of a run that was cut short."""
+    kept_back_says: Sequence[str] = ()
+    """What a person has to know about that, in sentences."""
     on_their_way: int | None = None
     """How many closings another run has claimed; None where no other run is at work."""
     in_doubt: int = 0

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import daily_look, pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push
@@ -124,18 +124,21 @@ def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> 
 def push(
     context: RunContext, wanted: Due, *, approve: bool, stale: bool = False, at_once: bool = False
 ) -> None:
-    """Send what is due to Broadly, unless a surge or a pause keeps it back, or it waits for a file.
+    """Send what is due to Broadly, unless a surge, the sending hours or a pause keep it back.
 
-    Raise UnavailableError where a pause is not over (unless `at_once`), or where clients are left
-    in doubt that the next run tries again; and what `Push.carry_out` raises.
+    Where files are written, it waits for one.
+
+    Raise UnavailableError where a pause is not over (unless `at_once`, and only at a moment at
+    which somebody may be sent), or where clients are left in doubt that the next run tries again;
+    and what `Push.carry_out` raises.
     """
     allowance: float | None = math.inf
-    if context.is_kept_back():
+    if context.is_kept_back() and context.report.kept_back is Reason.EXPORT:
         _leave(context, wanted, approve=approve)
         return
     if context.policy.command is Command.SYNC:
         allowance = _surge_allowance(context, wanted, approve=approve, stale=stale)
-    if not at_once:
+    if not (at_once or context.is_kept_back()):
         _heed_pause(context, wanted, approved_only=allowance is None)
     Push(context, wanted, allowance).carry_out()
     if context.report.in_doubt:
@@ -229,7 +232,8 @@ def _heed_pause(context: RunContext, wanted: Due, *, approved_only: bool) -> Non
     while chunk := list(islice(closings, LOOK_AHEAD)):
         pairs = [(closing, lifecycle.paused(closing)) for closing in chunk]
         context.record_decisions([(old, new) for old, new in pairs if new != old])
-    error = UnavailableError(PAUSED.format(until=moment(until, context.zone)))
+    goes_on = context.policy.hours.next_open(until, context.zone)
+    error = UnavailableError(PAUSED.format(until=moment(goes_on, context.zone)))
     raise because(Cause.PAUSE, error)
 
 

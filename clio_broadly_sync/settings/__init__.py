@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.domain.hours import ALWAYS, SendingHours
 from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.settings.file import near_in_environment, read_file
 from clio_broadly_sync.settings.values import (
@@ -27,8 +28,10 @@ from clio_broadly_sync.settings.values import (
     Parse,
     as_bool,
     as_box_name,
+    as_days,
     as_fields,
     as_header,
+    as_hours,
     as_number,
     as_origin,
     as_path,
@@ -115,6 +118,12 @@ class Settings:
     sync_settle_hours: float = _number(
         0.0, 0, 8760, "a number of hours below SYNC_MAX_AGE_DAYS,", float
     )
+    sync_send_days: frozenset[int] = _setting(
+        as_days, "days of the week, each once, such as mon-fri or mon,wed", frozenset(range(7))
+    )
+    sync_send_hours: tuple[int, int] = _setting(
+        as_hours, "two full hours from 0 to 24, such as 9-17, or 22-6 for a night", (0, 24)
+    )
     sync_max_new: int = _number(50, 0, 1_000_000)
     sync_companies: bool = _setting(as_bool, "true or false", True)
     sync_overlap_minutes: int = _number(60, 5, 43200, "a whole number of minutes")
@@ -172,6 +181,12 @@ class Settings:
         """How many matters or contacts may be read at once, so that all can go in time."""
         pace = self.posts_per_minute
         return sys.maxsize if pace is None else pace * MINUTES_AHEAD * self.clients_at_once
+
+    def sending_hours(self) -> SendingHours:
+        """Return when closings may be sent to Broadly; a file may be written at any hour."""
+        if self.broadly_profile is Profile.CSV:
+            return ALWAYS
+        return SendingHours(self.sync_send_days, *self.sync_send_hours)
 
     def broadly_headers(self) -> dict[str, str]:
         """Return the header that signs in to Broadly, with the key in it; none without a key."""

@@ -26,6 +26,7 @@ class LeftoverError(ValueError):
     """
 
 
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
 
 _WORD = re.compile("[!-~]+")
@@ -37,6 +38,7 @@ _OWN_HEADERS = re.compile(
     "connection|content-.*|host|idempotency-key|transfer-encoding|webhook-.*", re.I
 )
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_HOURS = re.compile("([0-9]{1,2}) ?- ?([0-9]{1,2})")
 _YES: Final = ("true", "yes", "on", "1", "t", "y")
 _NO: Final = ("false", "no", "off", "0", "f", "n")
 
@@ -224,3 +226,33 @@ def as_fields(text: str) -> tuple[str, ...]:
     if not names <= set(BROADLY_FIELDS) or names.isdisjoint({"email", "phone"}):
         raise ValueError
     return tuple(name for name in BROADLY_FIELDS if name in names)
+
+
+def as_days(text: str) -> frozenset[int]:
+    """Return the days of the week in a list of days and ranges of them, of which Monday is 0.
+
+    A range may go over the week's end. No day may be named twice.
+    """
+    named = [day for part in text.lower().split(",") for day in _days_in(part)]
+    _fit(text, lambda _: len(named) == len(set(named)))
+    return frozenset(named)
+
+
+def _days_in(part: str) -> list[int]:
+    first, *last = (DAYS.index(day.strip()) for day in part.split("-"))
+    if not last:
+        return [first]
+    (end,) = last
+    _fit(part, lambda _: end != first)
+    return [day % 7 for day in range(first, first + (end - first) % 7 + 1)]
+
+
+def as_hours(text: str) -> tuple[int, int]:
+    """Return the full hours at which a time of the day begins and ends, which may be over midnight.
+
+    It begins before 24, and does not end at the hour at which it begins.
+    """
+    found = _HOURS.fullmatch(text)
+    begin, end = (int(found[1]), int(found[2])) if found else (24, 24)
+    _fit(text, lambda _: begin < 24 and end <= 24 and begin != end)
+    return begin, end

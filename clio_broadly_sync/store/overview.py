@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Command
-from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason, State, told
+from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason, State
+from clio_broadly_sync.domain.told import told
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING, quoted
@@ -101,7 +102,7 @@ class Overview:
     def waiting(self, kept_back: Reason | None, settled: datetime) -> list[Group]:
         """Count what waits, by command and the reason that is told; the largest group comes first.
 
-        `kept_back` is why nobody may be claimed at this moment (`reasons.told`), and what `sync`
+        `kept_back` is why nobody may be claimed at this moment (`domain/told.py`), and what `sync`
         noticed after `settled` still rests.
         """
         found: dict[tuple[Command, Reason | None], Group] = {}

@@ -278,6 +278,36 @@ def test_oldest_that_waits_for_a_file(store: Store) -> None:
     assert store.overview.oldest_for_export() == date(2026, 2, 1)
 
 
+def test_waiting_is_counted_by_the_reason_that_is_told(store: Store) -> None:
+    """While nobody may be claimed, several reasons are told as one; a backfill's never settle."""
+    old, outside = NOW - timedelta(days=3), Reason.OUTSIDE_HOURS
+    put(
+        store,
+        make_closing(1, noticed_at=old),
+        make_closing(2, noticed_at=NOW - timedelta(days=1), reason=Reason.RETRY),
+        make_closing(3, noticed_at=old, reason=Reason.SETTLING),
+        make_closing(4, reason=Reason.SETTLING),
+        make_closing(5, resent=True),
+        make_closing(6, command=Command.BACKFILL),
+        make_closing(7, reason=Reason.SURGE),
+    )
+    settled = NOW - timedelta(hours=24)
+    assert store.overview.waiting(outside, settled) == [
+        Group(Command.SYNC, outside, 4, old),
+        Group(Command.BACKFILL, outside, 1, NOW),
+        Group(Command.SYNC, Reason.SETTLING, 1, NOW),
+        Group(Command.SYNC, Reason.SURGE, 1, NOW),
+    ]
+    stored = store.overview.waiting(None, settled)
+    assert [(group.command, group.reason, group.closings) for group in stored] == [
+        (Command.SYNC, None, 2),
+        (Command.SYNC, Reason.SETTLING, 2),
+        (Command.BACKFILL, None, 1),
+        (Command.SYNC, Reason.RETRY, 1),
+        (Command.SYNC, Reason.SURGE, 1),
+    ]
+
+
 def test_what_needs_a_person_is_counted_by_state(store: Store) -> None:
     """Held, dead and on its way, each apart; a marked one that waits again is not held."""
     lost = Reason.UNKNOWN_OUTCOME

@@ -85,6 +85,19 @@ def test_half_a_restore(world: World) -> None:
     assert len(set(world.asked)) == len(world.asked)
 
 
+def test_a_few_of_last_years_clients_a_day(world: World) -> None:
+    """Cron's line, day after day: nothing is printed, and each client is sent once."""
+    matters = world.closings(5, on=world.day(200))
+    line = world.day(220), world.day(190), "--limit", "2", "--yes"
+    assert world.backfill(*line, "--dry-run").code == 0
+    for asked in (2, 4, 5, 5):
+        ran = world.backfill(*line)
+        assert (ran.code, ran.out, ran.err) == (0, "", "")
+        assert world.asked == matters[:asked]
+        assert world.run("status").code == (65 if asked < 5 else 0)
+        world.later(days=1)
+
+
 def test_new_broadly_key(world: World) -> None:
     """The old key is refused with 77 and a sentence; with the new one what waited goes."""
     waiting = world.closing().matter

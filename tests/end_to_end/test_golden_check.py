@@ -185,6 +185,12 @@ STATE: dict[str, Act] = {
     "the last sync failed": _run(77, CLIO_ACCESS_TOKEN="withdrawn"),
     "the last sync found something for a person": _rejected,
     "Broadly has a pause": _paused,
+    "outside of the sending hours, which leave out the weekend": _set(
+        SYNC_SEND_DAYS="mon-fri", SYNC_SEND_HOURS="22-6"
+    ),
+    "within the sending hours, which are those of an office on each day": _set(
+        SYNC_SEND_HOURS="9-17"
+    ),
     "some wait for a later run": _run(0, SYNC_SETTLE_HOURS="24"),
     "cron is silent": lambda world: world.later(hours=3),
     "rule and address are changed": _new_rule_and_address,

@@ -12,10 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import books
 from books import Books, Row
-from circumstances import Circumstances
+from circumstances import Circumstances, Hours
 from readings import CHECKED, UNCHECKED, Noes, Reading, Readings, addresses
 from rig import Exchange
 from world import Ran, World, customers, matter_of
@@ -26,6 +27,8 @@ from clio_broadly_sync.sandbox.firm import TEXTS
 
 FRESH = timedelta(minutes=15)
 """How old a reading may be when it is sent."""
+STEP = timedelta(minutes=5)
+"""At such steps it is looked whether the sending hours were open."""
 CORRECTED = timedelta(days=30)
 """How long another close date of the same matter counts as a correction, not as a new closing."""
 OBJECTS = timedelta(days=30)
@@ -58,6 +61,7 @@ def check(world: World, told: Circumstances) -> None:
     check_nobody_is_asked_twice(world, told)
     check_nobody_dropped_is_asked(world, told)
     check_pause_after_a_doubt(world, told)
+    check_hours(world, told)
     check_nothing_leaks(world)
     if world.state.exists():
         found = books.read(world.state)
@@ -273,6 +277,29 @@ def check_pause_after_a_doubt(world: World, told: Circumstances) -> None:
         lost = before.fault and (before.status in IN_DOUBT or not before.whole)
         long_ago = apart >= PAUSE - told.spread
         assert long_ago or not lost, f"a POST came {apart} after one that ended in doubt"
+
+
+def check_hours(world: World, told: Circumstances) -> None:
+    """Check that no POST comes outside of the sending hours, but for what was claimed before."""
+    zone = ZoneInfo(world.firm.account.time_zone)
+    for number, post in enumerate(world.broadly.posts):
+        since = [hours for hours in told.hours if hours.posts <= number]
+        # What is claimed may be sent as long as it is fresh, and by any of the clocks.
+        first, last = post.at + told.earliest - FRESH, post.at + told.latest
+        moments = [first + n * STEP for n in range((last - first) // STEP + 1)]
+        is_open = not since or any(is_within(since[-1], m.astimezone(zone)) for m in moments)
+        assert is_open, f"a POST came at {post.at.astimezone(zone)}, outside of the sending hours"
+
+
+def is_within(hours: Hours, shown: datetime) -> bool:
+    """Tell whether a clock on the wall shows a time in these hours, or in those of last night."""
+    clock = shown.replace(tzinfo=None)
+    for evening in (clock, clock - timedelta(days=1)):
+        begin = evening.replace(hour=hours.begin, minute=0, second=0, microsecond=0)
+        begun = begin <= clock < begin + timedelta(hours=hours.length)
+        if begun and evening.weekday() in hours.days:
+            return True
+    return False
 
 
 def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> None:

@@ -40,6 +40,19 @@ class Reader(NamedTuple):
     """Whether it was a dry run, which writes nothing down."""
 
 
+class Hours(NamedTuple):
+    """The hours in which somebody may be sent, from some POST on."""
+
+    posts: int
+    """How many POSTs there were before they were set."""
+    days: frozenset[int]
+    """The days of the week on which they begin; Monday is 0."""
+    begin: int
+    """The full hour at which they begin."""
+    length: int
+    """For how many hours they last by the clock on the wall; a night's are those of its evening."""
+
+
 class Unread(NamedTuple):
     """What was read between these two marks is unknown since, because an old copy was put back."""
 
@@ -97,6 +110,8 @@ class Circumstances:
     """The copies of the state that were put back."""
     posts_forgotten: int = 0
     """How many POSTs there had been when the last of them was put back."""
+    hours: list[Hours] = field(default_factory=list)
+    """The sending hours that were set, in their order; before the first there are none."""
     earliest: timedelta = ON_TIME
     """How far ahead of the firm's clock the slowest clock was (not above zero)."""
     latest: timedelta = ON_TIME

@@ -14,7 +14,7 @@ import checker
 import exported
 import requests
 from books import Books
-from circumstances import ON_TIME, Circumstances, Reader, Walked
+from circumstances import ON_TIME, Circumstances, Hours, Reader, Walked
 from forkserver import ForkServer
 from ground import Ground
 from world import ALTERED, PACKAGE, SHIFTED, Ran, World
@@ -29,6 +29,7 @@ IMPORTED = {
 """What an import makes of the columns of a file."""
 KILLED = -signal.SIGKILL
 DONE = (0, 65)
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_RUNS = 3
 """How many runs it may take, once the faults have ended, until nothing is under way."""
 
@@ -171,6 +172,16 @@ class Drill(World):
         """Return how many bytes of the state's log the last run has made sure to outlive a cut."""
         told = Path(f"{self._points}.lasting")
         return int(told.read_text()) if told.exists() else 0
+
+    def set_hours(self, days: str, hours: str) -> None:
+        """Set the sending hours, by days such as mon-fri and hours such as 22-6, for all runs."""
+        self.settings |= {"SYNC_SEND_DAYS": days, "SYNC_SEND_HOURS": hours}
+        first, last = (DAYS.index(day) for day in days.split("-"))
+        begin, end = map(int, hours.split("-"))
+        length = end - begin if end > begin else end + 24 - begin
+        begins = frozenset(range(first, last + 1))
+        posts = len(self.broadly.posts)
+        self.circumstances.hours.append(Hours(posts, begins, begin, length))
 
     def put_back(self, copy: Path, told: Circumstances, accepted: int) -> None:
         """Put an old copy of the state back, made when Broadly had accepted so many items.

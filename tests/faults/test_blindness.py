@@ -7,6 +7,7 @@ the wrong programs.
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import checker
 import pytest
@@ -220,6 +221,17 @@ def _opted_out_after_sending(drill: Drill) -> None:
     _runs_well(drill)
 
 
+def _outside_of_the_hours(drill: Drill) -> None:
+    """A matter is closed three hours before the sending hours begin."""
+    three = timedelta(hours=3)
+    zone = ZoneInfo(drill.firm.account.time_zone)
+    begin = (drill.firm.clock.now() + three).astimezone(zone).hour
+    drill.set_hours("mon-sun", f"{begin}-{begin + 1}")
+    drill.closings(1)
+    _runs_well(drill)
+    drill.later(seconds=three.total_seconds())
+
+
 CORNERS: dict[str, tuple[Scenario, str]] = {
     "watermark_of_edits": (_closed_while_paging, "the watermark passed matter 5001 by"),
     "offset_paging": (_edited_while_paging, "the watermark passed matter 5003 by"),
@@ -236,6 +248,7 @@ CORNERS: dict[str, tuple[Scenario, str]] = {
     "texts_ignored": (_may_not_be_texted, "contact 1001 was sent with a phone number"),
     "silence_of_any_kind": (_silence, "matter 5002 was sent without the thank-you box"),
     "no_date_needed": (_without_a_date, "matter 5001 was sent without a close date"),
+    "at_any_hour": (_outside_of_the_hours, "a POST came at .* outside of the sending hours"),
     "noes_forgotten": (_no_on_another_card, "1002 was sent although contact 1001 said no"),
     "never_looks": (_put_right, "was looked at, and its box is checked"),
     "objections_forgotten": (_opted_out_after_sending, "has opted out since, and nobody is told"),

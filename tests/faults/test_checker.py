@@ -7,10 +7,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import books
 import checker
 import pytest
+from circumstances import Hours
 from drill import Drill, MakeDrill
 from planting import opened, sql
 from rig import Exchange
@@ -168,7 +170,16 @@ def _sent_soon_after_a_doubt(drill: Drill) -> None:
     history.append(replace(post, request=later))
 
 
+def _closed_for_the_day(drill: Drill) -> None:
+    """Let the sending hours have ended half an hour before the first POST, and begin long after."""
+    zone = ZoneInfo(drill.firm.account.time_zone)
+    ended = (drill.broadly.posts[0].at - timedelta(minutes=80)).astimezone(zone)
+    day = frozenset({ended.weekday()})
+    drill.circumstances.hours.append(Hours(0, day, ended.hour, 1))
+
+
 TAKEN_OTHERWISE["a POST came 0:10:00 after one"] = _sent_soon_after_a_doubt
+TAKEN_OTHERWISE["outside of the sending hours"] = _closed_for_the_day
 
 
 # What the state holds

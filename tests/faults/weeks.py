@@ -31,6 +31,9 @@ RENAMED = {"BroadlyOptOut": "Opt-out from Broadly", "SendBroadlyThankYou": "Than
 UNREADABLE = "maybe"
 """The value of a box that is neither checked nor unchecked."""
 
+AT_ANY_HOUR = ("mon-sun", "0-24")
+HOURS = [AT_ANY_HOUR, AT_ANY_HOUR, ("mon-sun", "22-6"), ("mon-fri", "7-19")]
+"""The sending hours, as SYNC_SEND_DAYS and SYNC_SEND_HOURS have them."""
 NOES = [Box.UNTOUCHED, True]
 """How the box of a second card may be, which has the address of another one."""
 
@@ -79,6 +82,7 @@ class Weeks(RuleBasedStateMachine):
         into_files=st.sampled_from([False, False, True]),
         untouched=st.sampled_from(["skip", "skip", "send"]),
         texts=st.sampled_from(["", TEXTS]),
+        hours=st.sampled_from(HOURS),
     )
     def begin(
         self,
@@ -91,6 +95,7 @@ class Weeks(RuleBasedStateMachine):
         into_files: bool,
         untouched: str,
         texts: str,
+        hours: tuple[str, str],
     ) -> None:
         """Open a world with these settings, and let its first sync run."""
         self.into_files = into_files
@@ -106,6 +111,7 @@ class Weeks(RuleBasedStateMachine):
             "BROADLY_BATCH_SIZE": batch, "SYNC_OPT_IN_UNTOUCHED": untouched,
             "SYNC_TEXT_FIELD": texts,
         }  # fmt: skip
+        self.drill.set_hours(*hours)
         self.drill.clio.cap_pages("matter", page)
         assert self.drill.run("check", "--accept").code == 0
         self.wait(timedelta(days=20))  # so that there are close dates since the start day
@@ -209,8 +215,12 @@ class Weeks(RuleBasedStateMachine):
         raise NotImplementedError
 
     def mend(self) -> None:
-        """Let clocks, custom fields, contacts, boxes and close dates in Clio be in order again."""
+        """Let clocks, custom fields, contacts, boxes and close dates in Clio be in order again.
+
+        From then on somebody may be sent at any hour.
+        """
         firm = self.drill.firm
+        self.drill.set_hours(*AT_ANY_HOUR)
         self.set_clocks((ON_TIME, ON_TIME))
         self.mend_fields()
         for contact in list(firm.contacts.walk()):

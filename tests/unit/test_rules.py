@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from clio_broadly_sync.clio import boxes
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.consent import Untouched
+from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.model import (
     Approval,
     Asked,
@@ -151,6 +152,7 @@ def dropped() -> Closing:
 
 
 SKIPPED, PENDING = State.SKIPPED, State.PENDING
+NIGHTS = make_policy(hours=SendingHours(begin=22, end=6))
 REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
     Reason.NOT_CLOSED: (SKIPPED, lambda: noticed(make_matter(closed=False))),
     Reason.NO_CLIENT: (SKIPPED, lambda: noticed(make_matter(client_id=None))),
@@ -184,6 +186,7 @@ REASONS: dict[Reason, tuple[State, Callable[[], Closing]]] = {
         lambda: rules.as_told(noticed(make_matter()), make_policy(profile=Profile.CSV), NOW, None),
     ),
     Reason.NO_CLOSE_DATE: (PENDING, lambda: noticed(make_matter(closed_on=None))),
+    Reason.OUTSIDE_HOURS: (PENDING, lambda: rules.as_told(make_closing(), NIGHTS, NOW, UTC)),
 }
 
 

@@ -43,7 +43,8 @@ LATE: dict[str, dict[str, Any]] = {
 
 
 def given(**policy: Any) -> Given:
-    return Given(make_policy(**policy), "BroadlyOptOut", "SendBroadlyThankYou", ZONE, TODAY)
+    boxes = "BroadlyOptOut", "SendBroadlyThankYou"
+    return Given(make_policy(**policy), *boxes, ZONE, TODAY, LATER)
 
 
 def story(state: State, reason: Reason | None = None, **more: Any) -> Story:
@@ -127,7 +128,7 @@ PENDING, SKIPPED = State.PENDING, State.SKIPPED
 IN_DOUBT: dict[str, Any] = {"reason": Reason.UNKNOWN_OUTCOME, "in_doubt": True, "tries": 2}
 BESIDE_A_SYNC = replace(given(), at_work="sync")
 BESIDE_A_BACKFILL = replace(given(), at_work="backfill")
-RENAMED = Given(make_policy(), "No {thanks}", "Ask", ZONE, TODAY)
+RENAMED = Given(make_policy(), "No {thanks}", "Ask", ZONE, TODAY, LATER)
 SPECIAL: dict[str, tuple[Story, Given]] = {
     "waits, of a backfill": (story(PENDING, command=Command.BACKFILL), given()),
     "waits, of a backfill, while one is at work": (

@@ -80,6 +80,17 @@ GOOD: list[tuple[str, str, Any]] = [
     ("SYNC_REASK_DAYS", "0", 0),
     ("SYNC_SETTLE_HOURS", "24", 24),
     ("SYNC_SETTLE_HOURS", "0.5", 0.5),
+    ("SYNC_SEND_DAYS", "mon-sun", frozenset(range(7))),
+    ("SYNC_SEND_DAYS", "mon-fri", frozenset(range(5))),
+    ("SYNC_SEND_DAYS", "Mon , WED", frozenset({0, 2})),
+    ("SYNC_SEND_DAYS", "fri-mon", frozenset({4, 5, 6, 0})),
+    ("SYNC_SEND_DAYS", "sun", frozenset({6})),
+    ("SYNC_SEND_DAYS", "mon - tue,thu-fri", frozenset({0, 1, 3, 4})),
+    ("SYNC_SEND_HOURS", "0-24", (0, 24)),
+    ("SYNC_SEND_HOURS", "9-17", (9, 17)),
+    ("SYNC_SEND_HOURS", "09 - 17", (9, 17)),
+    ("SYNC_SEND_HOURS", "22-6", (22, 6)),
+    ("SYNC_SEND_HOURS", "18-0", (18, 0)),
     ("SYNC_MAX_NEW", "0", 0),
     ("SYNC_COMPANIES", "false", False),
     ("SYNC_COMPANIES", "No", False),
@@ -138,6 +149,14 @@ BAD = {
     "SYNC_MAX_AGE_DAYS": ["-1", "36501", "2.5", "many", "nan", "9" * 5000],
     "SYNC_REASK_DAYS": ["-7", "36501", "2.5", "inf"],
     "SYNC_SETTLE_HOURS": ["-2", "nan", "inf", "720", "1e999", "a day"],
+    "SYNC_SEND_DAYS": [
+        "weekdays", "monday", "mon;tue", "tue-", "-tue", "tue,", ", ,", "mon-wed-fri", "mon-mon",
+        "mon,mon", "mon-fri,wed", "sun-sat,mon", "0-4", "mo-fr", "mon tue", "mon–fri", "daily",
+    ],
+    "SYNC_SEND_HOURS": [
+        "9 to 5", "9-9", "0-0", "24-6", "9-25", "8", "8-", "-18", "9:00-17:00", "9am-5pm", "9-5pm",
+        "9.5-17", "009-17", "9--17", "-9-17", "9–17", "9-17-20", "9-12,14-17", "٩-١٧", "always",
+    ],
     "SYNC_MAX_NEW": ["-9", "1000001", "fifty"],
     "SYNC_COMPANIES": ["maybe", "2"],
     "SYNC_OVERLAP_MINUTES": ["4.0", "43201", "7.5"],
@@ -164,7 +183,7 @@ BAD = {
     "BROADLY_DEDUPES": ["perhaps"],
     "PING_URL": BAD_URLS,
     "LOG_FORMAT": ["xml"],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

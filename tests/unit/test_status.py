@@ -39,6 +39,7 @@ def make_standing(**changes: Any) -> Status:
         start_day=TODAY,
         watermark=NOW - 4 * MINUTE,
         paused_until=None,
+        opens_at=None,
         last_sync=RUN,
         runs=[RUN],
         at_work=False,
@@ -110,6 +111,7 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "the last one was cut short": {"runs": ended(None), "sending": [Group(SYNC, None, 2, NOW)]},
     "cron is silent": {"last_sync": RUN._replace(started_at=NOW - timedelta(hours=3))},
     "Broadly has a pause": {"paused_until": NOW + timedelta(hours=23)},
+    "outside of the sending hours": {"opens_at": NOW + timedelta(hours=63)},
     "the last sync left its sentence": {
         "last_sync": RUN._replace(exit_code=69, failure="Clio is busy; the next run tries again.")
     },
@@ -155,7 +157,7 @@ def test_everything_fits_80_columns(reason: Reason | None, command: Command) -> 
     """With large numbers, too."""
     groups = [Group(command, reason, 999_999, OLD)]
     changes: dict[str, Any] = dict.fromkeys(("waiting", "sending", "held", "dead"), groups)
-    printed = text(**changes, paused_until=NOW, days=[(TODAY, 1_000_000)] * 14)
+    printed = text(**changes, paused_until=NOW, opens_at=NOW, days=[(TODAY, 1_000_000)] * 14)
     assert max(map(len, printed.splitlines())) <= 80
     assert "999999" in printed
 

@@ -99,6 +99,7 @@ class _Check:
             yield from here.runs(known.status)
             yield from here.daily_look(known.status)
             yield from here.pause(known.status)
+            yield from here.hours(settings, known.status)
             yield here.outbox(known.status)
         else:
             yield findings.untested("last run", "the state comes first.")

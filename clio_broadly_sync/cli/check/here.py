@@ -9,6 +9,7 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,6 +31,7 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
     outcome_of,
 )
+from clio_broadly_sync.domain.hours import ALWAYS
 from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.domain.reasons import EXPORT_BY
 from clio_broadly_sync.monitor import transport_to_monitor
@@ -210,6 +212,24 @@ def pause(status: Status) -> Iterator[Finding]:
     if (until := status.paused_until) is not None:
         says = PAUSED.format(until=output.moment(until, status.zone))
         yield findings.warning("pause", says)
+
+
+def hours(settings: Settings, status: Status) -> Iterator[Finding]:
+    """Yield what the sending hours mean at this moment, and for the brake; nothing where they never
+    end."""
+    given, about = settings.sending_hours(), "sending hours"
+    if given == ALWAYS:
+        return
+    says = "Closings may be sent at this moment."
+    if status.opens_at is not None:
+        says = f"Nobody is sent until {output.moment(status.opens_at, status.zone)}."
+    if (gap := given.longest_gap()) > timedelta(days=1):
+        says += (
+            f" Up to {gap // timedelta(hours=1)} hours lie between them, and what gathers then "
+            "counts as one day's closings: more than SYNC_MAX_NEW "
+            f"({settings.sync_max_new}) wait for a person's yes."
+        )
+    yield findings.ok(about, says)
 
 
 def outbox(status: Status) -> Finding:

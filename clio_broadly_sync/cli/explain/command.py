@@ -128,12 +128,14 @@ class _Explaining:
         self._history = store.history
         self._question = question
         zone, self._now = app.firm_zone(settings, store), app.our_clock()
+        policy = app.policy(settings, Command.SYNC, store)
         self._given = Given(
-            policy=app.policy(settings, Command.SYNC, store),
+            policy=policy,
             opt_out=settings.sync_opt_out_field,
             opt_in=settings.sync_opt_in_field,
             zone=zone,
             today=self._now.astimezone(zone).date(),
+            opens=policy.hours.next_open(self._now, zone),
             at_work=store.at_work,
             text=settings.sync_text_field or "SYNC_TEXT_FIELD",
         )

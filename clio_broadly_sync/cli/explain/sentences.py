@@ -45,6 +45,8 @@ class Given:
     """The firm's zone, in which moments are shown; None stands for this machine's."""
     today: date
     """Today's date in the firm's zone."""
+    opens: datetime
+    """From when on somebody may be sent by the sending hours, which may be now (aware UTC)."""
     at_work: str | None = None
     """The command of the run that is at work; None where none is."""
     text: str = "SYNC_TEXT_FIELD"
@@ -276,6 +278,7 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "latest": output.moment(max(changed, closing.read_at), zone),
         "claimed": output.moment(closing.claimed_at or changed, zone),
         "settled": output.moment(settled, zone),
+        "opens": output.moment(given.opens, zone),
         "closed_on": output.day(closing.key.closed_on),
         "start_day": output.day(policy.start_day),
         "opt_out": given.opt_out,

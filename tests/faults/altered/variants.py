@@ -163,6 +163,11 @@ def no_date_needed() -> None:
     rules.BY_MATTER = tuple(rule for rule in rules.BY_MATTER if rule is not rules.no_close_date)
 
 
+def at_any_hour() -> None:
+    """Let the sending hours never end."""
+    rules.kept_back = lambda policy, now, zone: None
+
+
 def no_look() -> None:
     """Let a run take whatever lies beside the state for its latest changes."""
     leftovers.look_beside = lambda path: None
@@ -199,6 +204,6 @@ NAMED: dict[str, Callable[[], None]] = {
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
         no_fence, monotonic_only, noes_forgotten, no_look, file_never_made, file_always_made,
         file_kept_for_a_day, texts_ignored, silence_of_any_kind, no_date_needed, never_looks,
-        objections_forgotten,
+        objections_forgotten, at_any_hour,
     )
 }  # fmt: skip
