@@ -301,7 +301,7 @@ def kept_back(policy: Policy, now: datetime, zone: tzinfo | None) -> Reason | No
 
 
 def as_told(closing: Closing, policy: Policy, now: datetime, zone: tzinfo | None) -> Closing:
-    """Return the closing with the reason with which it is told at that moment (`domain/told.py`)."""
+    """Return the closing with the reason that is told of it at that moment (`domain/told.py`)."""
     if closing.state is not State.PENDING:
         return closing
     settling = is_settling(closing, policy, now)

@@ -141,4 +141,4 @@ def test_explain_of_what_no_run_has_noticed(world: World) -> None:
     assert world.check("--accept").code == 0
     matter = world.closing(thank_you=False).matter
     told = world.run("explain", str(matter), "--json").json
-    assert "the next `sync` then looks at it anew" in str(told["closings"][0]["more"])
+    assert "`sync` looks at it anew" in str(told["closings"][0]["more"])

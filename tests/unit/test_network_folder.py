@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clio_broadly_sync.cli.check import here
+from clio_broadly_sync.cli.check import file_systems, here
 from clio_broadly_sync.cli.options import Options
 
 USUAL = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -57,7 +57,7 @@ FOLDERS = {
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_nearest_mount_decides(folder: str) -> None:
     """By whole names, and the later of two at one place."""
-    assert here.network_file_system(USUAL, PurePath(folder)) == FOLDERS[folder]
+    assert file_systems.network_file_system(USUAL, PurePath(folder)) == FOLDERS[folder]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_nearest_mount_decides(folder: str) -> None:
 )  # fmt: skip
 def test_file_systems_of_a_network(kind: str) -> None:
     mounts = f"1 0 0:1 / / rw - {kind} somewhere rw\n"
-    assert here.network_file_system(mounts, PurePath("/srv/state")) == kind
+    assert file_systems.network_file_system(mounts, PurePath("/srv/state")) == kind
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_file_systems_of_a_network(kind: str) -> None:
 )  # fmt: skip
 def test_all_others_are_of_this_machine(kind: str) -> None:
     mounts = f"1 0 0:1 / / rw - {kind} somewhere rw\n"
-    assert here.network_file_system(mounts, PurePath("/srv/state")) is None
+    assert file_systems.network_file_system(mounts, PurePath("/srv/state")) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_all_others_are_of_this_machine(kind: str) -> None:
 )
 def test_lines_that_say_nothing(mounts: str) -> None:
     """Nobody is alarmed by what cannot be read."""
-    assert here.network_file_system(mounts, PurePath("/srv/state")) is None
+    assert file_systems.network_file_system(mounts, PurePath("/srv/state")) is None
 
 
 @pytest.mark.parametrize("there_is_one", [False, True], ids=["no state yet", "a state"])
@@ -101,7 +101,7 @@ def test_check_warns(there_is_one: bool, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "link").symlink_to("share")
     mounts = tmp_path / "mounts"
     mounts.write_text(f"{USUAL}99 27 0:99 / {tmp_path.resolve()}/share rw - nfs nas:/ rw\n")
-    monkeypatch.setattr(here, "MOUNTS", mounts)
+    monkeypatch.setattr(file_systems, "MOUNTS", mounts)
     for folder, warned in (("link", True), ("share", True), ("share2", False)):
         state = tmp_path / folder / "state.db"
         if there_is_one:
@@ -114,7 +114,7 @@ def test_check_warns(there_is_one: bool, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_system_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor are there such files on macOS."""
-    monkeypatch.setattr(here, "MOUNTS", tmp_path / "nowhere")
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "nowhere")
     assert [level for level, _ in found(tmp_path / "state.db")] == ["ok"]
 
 

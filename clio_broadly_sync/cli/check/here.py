@@ -5,15 +5,15 @@ from a copy, so nothing is written beside it. What is found at Clio is in `cli/c
 """
 
 import os
-import re
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from clio_broadly_sync.cli import app, findings, output, status
+from clio_broadly_sync.cli.check import file_systems
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.status import Status, closings_in
@@ -47,21 +47,6 @@ ROOM_BYTES: Final = 1 << 20
 """A run needs at least so much room for what it writes beside the state."""
 ROOM_FILES: Final = 3
 """So many files may come beside the state: lock, -wal and -shm."""
-
-_OF_A_NETWORK: Final = frozenset(
-    (
-        *("9p", "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs"),
-        *("glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "prl_fs", "pvfs2"),
-        *("smb2", "smb3", "smbfs", "vboxsf", "virtiofs"),
-        *("blobfuse", "blobfuse2", "ceph-fuse", "curlftpfs", "davfs2", "gcsfuse", "goofys"),
-        *("gvfsd-fuse", "juicefs", "mount-s3", "rclone", "s3fs", "smbnetfs", "sshfs"),
-    )
-)
-"""The types, without a `fuse.` before them, of file systems that lie on another machine, or that a
-virtual machine shares with its host. Source: `ME_REMOTE` in gnulib's lib/mountlist.c, and how the
-programs that mount by FUSE call themselves."""
-MOUNTS: Final = Path("/proc/self/mountinfo")
-_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -127,7 +112,7 @@ def state(options: Options, settings: Settings) -> Iterator[Finding]:
     """Yield where the state is that was read, or where the first `sync` makes it; and a warning
     where that is on a file system of a network."""
     path = settings.sync_state
-    if (kind := network_file_system(_mounts(), path.parent.resolve())) is not None:
+    if (kind := file_systems.of_a_network(path.parent.resolve())) is not None:
         yield findings.warning(
             "state",
             f"It lies on a network folder ({kind}), where two runs may work at once, and another "
@@ -154,35 +139,6 @@ def daily_look(status: Status) -> Iterator[Finding]:
             "noticed a box that was checked or unchecked since then: see with `clio-broadly-sync "
             "status` how the last runs ended, and let cron run `sync`.",
         )
-
-
-def network_file_system(mounts: str, folder: PurePath) -> str | None:
-    """Return the type of the file system of a folder where other machines may share it, else None.
-
-    `mounts` is the text of `MOUNTS`, whose form proc(5) describes; `folder` is absolute
-    and has no links in it.
-    """
-    found = PurePath("/"), ""
-    for line in mounts.split("\n"):
-        mount, _, rest = line.partition(" - ")
-        fields, kind = mount.split(" "), rest.partition(" ")[0]
-        point = PurePath(_OCTAL.sub(_character, fields[4] if len(fields) > 4 else ""))
-        # What was mounted later at the same place hides what was there.
-        if folder.is_relative_to(point) and len(point.parts) >= len(found[0].parts):
-            found = point, kind
-    return found[1] if found[1].removeprefix("fuse.") in _OF_A_NETWORK else None
-
-
-def _mounts() -> str:
-    """Return what is mounted on this machine; nothing where the system does not say (macOS)."""
-    try:
-        return MOUNTS.read_text("utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-
-
-def _character(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 8))
 
 
 def runs(status: Status) -> Iterator[Finding]:
