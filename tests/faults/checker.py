@@ -139,7 +139,7 @@ def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
 def known_noes(world: World, told: Circumstances) -> Noes:
     """Return the contacts that said no, as the program knew it."""
     history = [*world.clio.history, *world.broadly.history]
-    readings = Readings(world.clio.history)
+    readings = Readings(world.clio.history, world.firm.fields[TEXTS].id)
     return Noes(readings, told, (exchange.number for exchange in history))
 
 
