@@ -20,12 +20,13 @@ from typing import Any
 import click
 
 from clio_broadly_sync.cli.output import folded, say
-from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.sandbox import Firm, Sandbox, Webhook
 
 CLIO_PORT = 8711
 AT_ONCE = 3
 """Each Enter closes so many matters."""
 TOKEN = "practice-token"  # noqa: S105  (the practice Clio's own)
+WEBHOOK_SECRET = "practice-secret-of-a-webhook"  # noqa: S105  (the practice automation's own)
 SETTINGS = (
     "CLIO_BASE_URL",
     "SYNC_RULE",
@@ -38,6 +39,15 @@ SETTINGS = (
 )
 """The settings that are printed, in the order in which `init` asks for them; for the last one it
 does not ask."""
+OF_A_WEBHOOK = tuple(
+    changed
+    for name in SETTINGS
+    for changed in {
+        "BROADLY_URL": ("BROADLY_PROFILE", name),
+        "BROADLY_API_KEY": ("BROADLY_WEBHOOK_SECRET",),
+    }.get(name, (name,))
+)
+"""The same where the practice Broadly is an automation."""
 WORDS = {
     None: "handed over",
     "opted_out": "not handed over: BroadlyOptOut is checked on the contact",
@@ -90,6 +100,10 @@ def demo() -> None:
         if again:
             raise click.ClickException("The second run handed somebody over again: a bug.")
     say("\nThe servers are stopped and everything is removed again.")
+    say(
+        "An automation can stand in Broadly's place, too: one that starts when a webhook is "
+        "received.\nTo practise with one: `clio-broadly-sync sandbox --profile webhook`."
+    )
 
 
 def _heading(text: str) -> None:
@@ -189,11 +203,19 @@ def _show_decisions(cases: Sequence[_Case], report: dict[str, Any]) -> None:
     metavar="N",
     help="Where Clio listens; Broadly listens on the next port.",
 )
-def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
+@click.option(
+    "--profile",
+    type=click.Choice(["batch", "webhook"]),
+    default="batch",
+    show_default=True,
+    help="What receives the clients: Broadly, or an automation.",
+)
+def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> None:
     """Run a practice Clio and a practice Broadly on this machine, until Ctrl-C.
 
     Their settings are printed on stdout: the answers for `init`, or a settings file if you write
-    them to one. On a terminal, each Enter closes three matters.
+    them to one. On a terminal, each Enter closes three matters. With --profile webhook an
+    automation stands in Broadly's place, and what it receives is printed on stderr.
 
     Example: clio-broadly-sync sandbox
     """
@@ -205,7 +227,11 @@ def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
         dedupes=False,
         clio_port=port,
         broadly_port=port + 1,
+        profile=profile,
+        webhook_secret=WEBHOOK_SECRET,
     )
+    if isinstance(servers.broadly, Webhook):
+        servers.broadly.arrived = _say_what_arrived
     servers.clio.oauth.client_secret = "practice-secret"  # noqa: S105  (the practice Clio's own)
     stopped = threading.Event()
 
@@ -228,15 +254,14 @@ def sandbox(seed: int, contacts: int, matters: int, port: int) -> None:
 
 
 def _print_settings(servers: Sandbox) -> None:
-    say("Practice Clio and Broadly are up; Ctrl-C ends them.", err=True)
+    is_webhook = isinstance(servers.broadly, Webhook)
+    who = "Practice Clio and automation" if is_webhook else "Practice Clio and Broadly"
+    say(f"{who} are up; Ctrl-C ends them.", err=True)
     if sys.stdout.isatty():
-        say(
-            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
-            "with these, top down (SYNC_STATE is not asked for):\n"
-        )
+        say(_what_to_do(is_webhook=is_webhook))
     state = "practice-state/state.db"
     settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
-    for name in SETTINGS:
+    for name in OF_A_WEBHOOK if is_webhook else SETTINGS:
         click.echo(f"{name}={settings[name]}")
     # Two lines, because one that is folded would be half a comment and half a setting.
     click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
@@ -246,6 +271,20 @@ def _print_settings(servers: Sandbox) -> None:
         "close matters here, three with each Enter, and `sync` again.",
         err=True,
     )
+
+
+def _what_to_do(*, is_webhook: bool) -> str:
+    if is_webhook:  # `init` does not ask for all of these
+        return "In another terminal, in an empty folder, write these into a file `config.env`:\n"
+    return (
+        "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
+        "with these, top down (SYNC_STATE is not asked for):\n"
+    )
+
+
+def _say_what_arrived(item: Mapping[str, Any], holds: bool | None) -> None:
+    signature = {True: "holds", False: "does not hold", None: "is not looked at"}[holds]
+    say(f"Received {json.dumps(item, ensure_ascii=False)}; its signature {signature}.", err=True)
 
 
 def _close_on_enter(firm: Firm) -> None:

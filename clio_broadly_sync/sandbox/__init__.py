@@ -4,6 +4,7 @@ They speak real HTTP on loopback, need nothing but the standard library, and kno
 program that talks to them. `Sandbox` starts both.
 """
 
+import base64
 import secrets
 from types import TracebackType
 from typing import ClassVar, Self
@@ -13,6 +14,7 @@ from clio_broadly_sync.sandbox.clio import Clio
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.records import MISSING, Box
 from clio_broadly_sync.sandbox.server import Request, Response
+from clio_broadly_sync.sandbox.webhook import Webhook
 
 __all__ = [
     "MISSING",
@@ -24,6 +26,7 @@ __all__ = [
     "Request",
     "Response",
     "Sandbox",
+    "Webhook",
 ]
 
 
@@ -38,12 +41,17 @@ class Sandbox:
     key that is not given is made up as well. `rule` is the SYNC_RULE of the settings, `rate_limit`
     how many requests Clio allows each token in a minute, and `dedupes` whether Broadly recognizes a
     transactionId that it has accepted. A port of 0 means any free one.
+
+    With the `profile` "webhook" an automation stands in Broadly's place. The key is then the secret
+    part of its address, and it knows the secret with which POSTs are signed.
     """
 
     clio_server: ClassVar[type[Clio]] = Clio
     """The class of the Clio that is started; a subclass may put its own here."""
     broadly_server: ClassVar[type[Broadly]] = Broadly
     """The class of the Broadly that is started."""
+    webhook_server: ClassVar[type[Webhook]] = Webhook
+    """The class of the automation that is started in its place."""
 
     def __init__(
         self,
@@ -60,19 +68,30 @@ class Sandbox:
         auth_header: str = "Authorization: Bearer {key}",
         clio_port: int = 0,
         broadly_port: int = 0,
+        profile: str = "batch",
+        webhook_secret: str | None = None,
     ) -> None:
         self.firm = firm or Firm(seed, contacts, matters)
         self.rule = rule
         self.clio = self.clio_server(
             self.firm, port=clio_port, rate_limit=rate_limit, token=access_token
         )
-        self.broadly = self.broadly_server(
-            self.firm.clock,
-            port=broadly_port,
-            key=api_key or f"broadly-key-{secrets.token_hex(16)}",
-            auth_header=auth_header,
-            dedupes=dedupes,
-        )
+        self.broadly: Broadly
+        if profile == "webhook":
+            self.broadly = self.webhook_server(
+                self.firm.clock,
+                port=broadly_port,
+                key=api_key or f"hook-{secrets.token_hex(16)}",
+                secret=webhook_secret or _signing_secret(),
+            )
+        else:
+            self.broadly = self.broadly_server(
+                self.firm.clock,
+                port=broadly_port,
+                key=api_key or f"broadly-key-{secrets.token_hex(16)}",
+                auth_header=auth_header,
+                dedupes=dedupes,
+            )
 
     def start(self) -> Self:
         self.clio.start()
@@ -114,12 +133,26 @@ class Sandbox:
             **(app if login else {"CLIO_ACCESS_TOKEN": self.clio.token}),
             "SYNC_RULE": self.rule,
             "BROADLY_URL": self.broadly.endpoint,
+            **self._of_broadly(),
+            **changes,
+        }
+
+    def _of_broadly(self) -> dict[str, str]:
+        """Return the settings of the destination, but its address."""
+        if isinstance(self.broadly, Webhook):
+            secret = self.broadly.secret
+            signed = {} if secret is None else {"BROADLY_WEBHOOK_SECRET": secret}
+            return {"BROADLY_PROFILE": "webhook", **signed}
+        return {
             "BROADLY_API_KEY": self.broadly.key,
             "BROADLY_AUTH_HEADER": self.broadly.auth_header,
             "BROADLY_DEDUPES": "true" if self.broadly.dedupes else "false",
-            **changes,
         }
 
     def people(self) -> set[str]:
         """Return every name, e-mail address and phone number that is or was in the firm."""
         return self.firm.people()
+
+
+def _signing_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"

@@ -25,7 +25,7 @@ class Ground:
         self._token = f"clio-{secrets.token_hex(20)}"
         self._key = f"broadly-{secrets.token_hex(20)}"
 
-    def sandbox(self) -> Sandbox:
+    def sandbox(self, profile: str = "batch") -> Sandbox:
         """Return a sandbox with an empty firm, which from outside looks like every other one."""
         firm = Firm(contacts=0, matters=0)
         firm.clock.set(self._noon)
@@ -36,6 +36,7 @@ class Ground:
             api_key=self._key,
             clio_port=self._ports[0],
             broadly_port=self._ports[1],
+            profile=profile,
         )
 
 

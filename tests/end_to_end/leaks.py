@@ -31,7 +31,13 @@ MAY_HOLD = {
     ON_A_TERMINAL: {Kind.NAME},
 }
 """What may be where. No other place holds any such thing, and these hold nothing else."""
-SECRET_SETTINGS = ("CLIO_ACCESS_TOKEN", "CLIO_CLIENT_SECRET", "BROADLY_API_KEY", "PING_URL")
+SECRET_SETTINGS = (
+    "CLIO_ACCESS_TOKEN",
+    "CLIO_CLIENT_SECRET",
+    "BROADLY_API_KEY",
+    "BROADLY_WEBHOOK_SECRET",
+    "PING_URL",
+)
 EMPTY_ROOM = re.compile(b"\0{2,}")
 """The unused bytes in a database."""
 SHORTEST = 4

@@ -219,10 +219,15 @@ class Broadly(Rigged, sandbox.Broadly):
             self.working(request)
 
 
+class Webhook(Broadly, sandbox.Webhook):
+    """The sandbox's automation, with all that `Rigged` adds."""
+
+
 class Sandbox(sandbox.Sandbox):
     """Both servers with all that `Rigged` adds; an error of a hook is raised at the end, too."""
 
     clio_server = Clio
     broadly_server = Broadly
+    webhook_server = Webhook
     clio: Clio
     broadly: Broadly
