@@ -184,6 +184,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "nobody had ever touched the matter's {opt_in} box when it was read on {read}",
                 f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY} If silence "
                 "is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
+                "Check the box in Clio, if this client is to be asked; then: {backfill}",
             )
         },
         daily=True,
@@ -238,6 +239,8 @@ ABOUT: Final[Mapping[Reason, About]] = {
             NO_TEXTS: OfCause(
                 "the contact had a phone number alone when read on {read}, and its {text} box, "
                 "without which no phone number is sent, was not checked or could not be read",
+                "Add an e-mail address that can be used to the contact in Clio, or check the box "
+                f"if the client agrees to be texted: {_WITHIN_A_DAY}",
                 "Add an e-mail address that can be used to the contact in Clio, or check the box "
                 "if the client agrees to be texted; then: {backfill}",
             ),

@@ -59,12 +59,11 @@ def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
     """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
-    if context.is_kept_back():
-        return
-    _heed_pause(context, due(context), approved_only=False)
-    lined_up = context.store.ledger.line_up(due(context), approved_only=False)
-    if not lined_up or confirm(lined_up):
-        push(context, due(context), approve=False)
+    if not context.is_kept_back():
+        _heed_pause(context, due(context), approved_only=False)
+        lined_up = context.store.ledger.line_up(due(context), approved_only=False)
+        if not lined_up or confirm(lined_up):
+            push(context, due(context), approve=False)
     _tell_objections(context)
 
 
