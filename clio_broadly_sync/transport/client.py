@@ -113,8 +113,8 @@ class Transport:
         self._session.close()
 
     def ready_in(self) -> float:
-        """Return in how many seconds the next request may begin, by rate limit and pace."""
-        return max(0.0, self._rate_limit.seconds())
+        """Return in how many seconds the next request may begin by the pace."""
+        return max(0.0, self._rate_limit.pace_seconds())
 
     def wait(self, seconds: float) -> None:
         """Sleep as long as the other side wants it, and count the seconds as waited."""
@@ -198,7 +198,9 @@ class Transport:
         log.info(line, self.peer, method, self.requests, what, seconds)
 
     def _await_turn(self, limit: Callable[[], float]) -> None:
-        """Wait for the rate limit; raise where that or `limit` leaves no time, or a signal came."""
+        """Wait for the rate limit and the pace; raise where they or `limit` leave no time, or a
+        signal came."""
+        self._await_pace(limit)
         wait = self._rate_limit.seconds()
         if wait > 0 and wait > min(self._may_wait(), limit()):
             error = UnavailableError(
@@ -213,11 +215,26 @@ class Transport:
             self.wait(wait)
         self._stop.check()
         if limit() <= 0:
-            raise TooLateError(
-                f"What was to be sent to {self.peer} has grown old; the next run reads it again."
-            )
+            raise self._too_late()
         self._rate_limit.count_request()
         self.began = self.clock()
+
+    def _await_pace(self, limit: Callable[[], float]) -> None:
+        """Wait for the turn that the pace gives; raise TooLateError where there is no time for it.
+
+        The other side is not to blame for that, and the request is one of a later run.
+        """
+        wait = self.ready_in()
+        if wait > 0 and wait > min(self._may_wait(), limit()):
+            raise self._too_late()
+        if wait > 0:
+            self._waiting(f"the turn at {self.peer}", wait)
+            self.wait(wait)
+
+    def _too_late(self) -> TooLateError:
+        return TooLateError(
+            f"What was to be sent to {self.peer} has grown old; the next run reads it again."
+        )
 
     def _may_wait(self) -> float:
         return max(self._patience(), self._answered + self._grace - self.clock())
