@@ -19,6 +19,7 @@ import requests
 
 from clio_broadly_sync.domain.errors import (
     Cause,
+    StoppedError,
     SyncError,
     TooLateError,
     UnavailableError,
@@ -27,7 +28,14 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
-from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
+from clio_broadly_sync.transport.session import (
+    Headers,
+    ReachedError,
+    beginning,
+    open_connecting_session,
+    open_session,
+    trusted,
+)
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 log = logging.getLogger("clio_broadly_sync.transport")
@@ -178,6 +186,30 @@ class Transport:
             raise
         self._log_end(method, f"http_{answer.status}")
         return answer
+
+    def reach(self, url: str) -> None:
+        """Connect to the host of an address, as a request to it would, and send nothing.
+
+        Raise ConfigError or UnavailableError where that cannot be, StoppedError at a signal.
+        """
+        host = host_of(url)
+        proxies, certificates = self._way_to(host)
+        asked = requests.Request("GET", f"{host}/", auth=Headers(self.peer, {}))
+        with open_connecting_session() as session, self._stop.at_once():
+            try:
+                with time_limit(self._whole_call):
+                    session.get_adapter(host).send(
+                        session.prepare_request(asked),
+                        timeout=CONNECT_SECONDS,
+                        verify=certificates,
+                        proxies=proxies,
+                    )
+            except ReachedError:
+                log.info("%s: reached, and sent nothing", self.peer)
+            except StoppedError:
+                raise
+            except Exception as error:  # noqa: BLE001  (as of a request)
+                raise failures.of_exception(self.peer, error) from None
 
     def _answered_by(self, request: requests.Request, query: str) -> Answer:
         try:
