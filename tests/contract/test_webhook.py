@@ -211,6 +211,12 @@ def test_refused_key(status: int) -> None:
     assert "wants a key" in str(Hook(status).fails(DeniedError, 7))
 
 
+def test_refused_signature_is_thought_of() -> None:
+    """Only where there is one."""
+    assert "BROADLY_WEBHOOK_SECRET" in str(Hook(401, secret=WHOLE).fails(DeniedError, 7))
+    assert "BROADLY_WEBHOOK_SECRET" not in str(Hook(401).fails(DeniedError, 7))
+
+
 @pytest.mark.parametrize("answer", [(429, "", {"Retry-After": "7"}), CLOSED_PORT])
 def test_what_cannot_have_arrived_is_sent_again(answer: Any) -> None:
     hook = Hook(answer).send(7)

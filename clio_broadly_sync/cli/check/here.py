@@ -263,8 +263,8 @@ def _has_room(path: Path, folder: Path) -> bool:
 
 
 # Nothing may be sent to Broadly's address or to the monitor's: a batch would ask a client, and a
-# ping would count as a sign of life. So one GET each has to show what it can, and the findings also
-# say what it cannot show.
+# ping would count as a sign of life. So one GET each has to show what it can, to a webhook a mere
+# connection, and the findings also say what that cannot show.
 
 _NOT_THERE: Final = (404, 410)
 _UNKNOWN: Final = (
