@@ -18,6 +18,7 @@ import click
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import PROGRAM, say
 from clio_broadly_sync.domain.errors import OK, WRONG_USAGE, ConfigError, SyncError
+from clio_broadly_sync.domain.model import Profile
 from clio_broadly_sync.settings import NAMES, Settings, near_names, problem_of, settings_path
 
 INTERRUPTED: Final = 130
@@ -39,6 +40,11 @@ class Question:
     """Whether a terminal must not show the answer."""
     asked_if: Callable[[Mapping[str, str]], bool] = lambda known: True
     """It returns whether to ask, given the settings known by then, those of the environment too."""
+
+
+def _profile(known: Mapping[str, str]) -> Profile:
+    named = known.get("BROADLY_PROFILE", "").strip().lower()
+    return next((profile for profile in Profile if profile == named), Profile.BATCH)
 
 
 QUESTIONS: Final = (
@@ -75,8 +81,33 @@ QUESTIONS: Final = (
         secret=True,
         asked_if=lambda known: "CLIO_CLIENT_ID" not in known,
     ),
-    Question("BROADLY_URL", "The address to which Broadly receives customers in batches."),
-    Question("BROADLY_API_KEY", "Your key for it, from Broadly.", secret=True),
+    Question(
+        "BROADLY_PROFILE",
+        "To what are your clients sent?\n"
+        "  batch     an address of Broadly's that takes batches, with a key\n"
+        "  webhook   an automation that starts when a webhook is received, also of Zapier, Make or "
+        "n8n\n"
+        "  csv       a file that you write with `sync --csv` and import by hand",
+        default="batch",
+    ),
+    Question(
+        "BROADLY_URL",
+        "The address to which they are sent. That of a webhook is a secret, like a password.",
+        asked_if=lambda known: _profile(known) is not Profile.CSV,
+    ),
+    Question(
+        "BROADLY_API_KEY",
+        "Your key for it, from Broadly.",
+        secret=True,
+        asked_if=lambda known: _profile(known) is Profile.BATCH,
+    ),
+    Question(
+        "BROADLY_WEBHOOK_SECRET",
+        "The secret with which each POST is signed. Leave it empty where the automation looks at "
+        "no signature.",
+        secret=True,
+        asked_if=lambda known: _profile(known) is Profile.WEBHOOK,
+    ),
     Question(
         "SYNC_SETTLE_HOURS",
         "How many hours does a closed matter rest before its client is handed over?\n"

@@ -32,22 +32,15 @@ SETTINGS = (
     "SYNC_RULE",
     "CLIO_CLIENT_ID",
     "CLIO_CLIENT_SECRET",
+    "BROADLY_PROFILE",
     "BROADLY_URL",
     "BROADLY_API_KEY",
+    "BROADLY_WEBHOOK_SECRET",
     "SYNC_SETTLE_HOURS",
     "SYNC_STATE",
 )
-"""The settings that are printed, in the order in which `init` asks for them; for the last one it
-does not ask."""
-OF_A_WEBHOOK = tuple(
-    changed
-    for name in SETTINGS
-    for changed in {
-        "BROADLY_URL": ("BROADLY_PROFILE", name),
-        "BROADLY_API_KEY": ("BROADLY_WEBHOOK_SECRET",),
-    }.get(name, (name,))
-)
-"""The same where the practice Broadly is an automation."""
+"""The settings that are printed where the servers have them, in the order in which `init` asks for
+them; for the last one it does not ask."""
 WORDS = {
     None: "handed over",
     "opted_out": "not handed over: BroadlyOptOut is checked on the contact",
@@ -258,10 +251,13 @@ def _print_settings(servers: Sandbox) -> None:
     who = "Practice Clio and automation" if is_webhook else "Practice Clio and Broadly"
     say(f"{who} are up; Ctrl-C ends them.", err=True)
     if sys.stdout.isatty():
-        say(_what_to_do(is_webhook=is_webhook))
+        say(
+            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
+            "with these, top down (SYNC_STATE is not asked for):\n"
+        )
     state = "practice-state/state.db"
     settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
-    for name in OF_A_WEBHOOK if is_webhook else SETTINGS:
+    for name in filter(settings.__contains__, SETTINGS):
         click.echo(f"{name}={settings[name]}")
     # Two lines, because one that is folded would be half a comment and half a setting.
     click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
@@ -270,15 +266,6 @@ def _print_settings(servers: Sandbox) -> None:
         "\nThen come `login`, `check` and `sync`. The first `sync` notes where to start; after it, "
         "close matters here, three with each Enter, and `sync` again.",
         err=True,
-    )
-
-
-def _what_to_do(*, is_webhook: bool) -> str:
-    if is_webhook:  # `init` does not ask for all of these
-        return "In another terminal, in an empty folder, write these into a file `config.env`:\n"
-    return (
-        "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
-        "with these, top down (SYNC_STATE is not asked for):\n"
     )
 
 

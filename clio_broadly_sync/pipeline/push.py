@@ -112,9 +112,9 @@ class Push:
         context.progress.closings_due(due)
         self._candidates = self._read_contacts()
         self._queue, self._at_end, self._further = [], False, 0
-        while not self._lost and (size := self._batch_size()) > 0 and self._await_turn():
+        while not self._lost and context.seconds_left() > 0 and (size := self._batch_size()) > 0:
             self._fill_queue(size)
-            if not self._queue:
+            if not self._queue or not self._await_turn():
                 return False
             if self._is_outdated(fields):
                 return True
@@ -135,7 +135,7 @@ class Push:
         return most if context.limit is None else min(most, context.limit - context.report.to_send)
 
     def _await_turn(self) -> bool:
-        """Wait until the next POST may begin, before anybody is claimed for it.
+        """Wait until the next POST may begin by the pace, before anybody is claimed for it.
 
         Return whether the run has the time.
         """

@@ -144,6 +144,7 @@ class Sandbox:
             signed = {} if secret is None else {"BROADLY_WEBHOOK_SECRET": secret}
             return {"BROADLY_PROFILE": "webhook", **signed}
         return {
+            "BROADLY_PROFILE": "batch",
             "BROADLY_API_KEY": self.broadly.key,
             "BROADLY_AUTH_HEADER": self.broadly.auth_header,
             "BROADLY_DEDUPES": "true" if self.broadly.dedupes else "false",

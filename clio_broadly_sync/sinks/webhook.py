@@ -131,10 +131,13 @@ class Webhook:
         """Return the error as it is told where no key is set, which then cannot be a wrong one."""
         if self._headers:
             return denied
+        also = ""
+        if self._key is not None:
+            also = " Where it looks at signatures, BROADLY_WEBHOOK_SECRET must be the secret there."
         sentence = (
             f"Broadly wants a key for this address (status {denied.status}): set BROADLY_API_KEY, "
             "and BROADLY_AUTH_HEADER to the header that it reads; or put the right address into "
-            "BROADLY_URL."
+            f"BROADLY_URL.{also}"
         )
         return DeniedError(sentence, status=denied.status)
 

@@ -19,6 +19,7 @@ import requests
 
 from clio_broadly_sync.domain.errors import (
     Cause,
+    StoppedError,
     SyncError,
     TooLateError,
     UnavailableError,
@@ -27,7 +28,14 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.transport import failures
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
-from clio_broadly_sync.transport.session import Headers, beginning, open_session, trusted
+from clio_broadly_sync.transport.session import (
+    Headers,
+    ReachedError,
+    beginning,
+    open_connecting_session,
+    open_session,
+    trusted,
+)
 from clio_broadly_sync.transport.signals import Stop, time_limit
 
 log = logging.getLogger("clio_broadly_sync.transport")
@@ -113,8 +121,8 @@ class Transport:
         self._session.close()
 
     def ready_in(self) -> float:
-        """Return in how many seconds the next request may begin, by rate limit and pace."""
-        return max(0.0, self._rate_limit.seconds())
+        """Return in how many seconds the next request may begin by the pace."""
+        return max(0.0, self._rate_limit.pace_seconds())
 
     def wait(self, seconds: float) -> None:
         """Sleep as long as the other side wants it, and count the seconds as waited."""
@@ -179,6 +187,30 @@ class Transport:
         self._log_end(method, f"http_{answer.status}")
         return answer
 
+    def reach(self, url: str) -> None:
+        """Connect to the host of an address, as a request to it would, and send nothing.
+
+        Raise ConfigError or UnavailableError where that cannot be, StoppedError at a signal.
+        """
+        host = host_of(url)
+        proxies, certificates = self._way_to(host)
+        asked = requests.Request("GET", f"{host}/", auth=Headers(self.peer, {}))
+        with open_connecting_session() as session, self._stop.at_once():
+            try:
+                with time_limit(self._whole_call):
+                    session.get_adapter(host).send(
+                        session.prepare_request(asked),
+                        timeout=CONNECT_SECONDS,
+                        verify=certificates,
+                        proxies=proxies,
+                    )
+            except ReachedError:
+                log.info("%s: reached, and sent nothing", self.peer)
+            except StoppedError:
+                raise
+            except Exception as error:  # noqa: BLE001  (as of a request)
+                raise failures.of_exception(self.peer, error) from None
+
     def _answered_by(self, request: requests.Request, query: str) -> Answer:
         try:
             prepared = self._session.prepare_request(request)
@@ -198,7 +230,9 @@ class Transport:
         log.info(line, self.peer, method, self.requests, what, seconds)
 
     def _await_turn(self, limit: Callable[[], float]) -> None:
-        """Wait for the rate limit; raise where that or `limit` leaves no time, or a signal came."""
+        """Wait for the rate limit and the pace; raise where they or `limit` leave no time, or a
+        signal came."""
+        self._await_pace(limit)
         wait = self._rate_limit.seconds()
         if wait > 0 and wait > min(self._may_wait(), limit()):
             error = UnavailableError(
@@ -213,11 +247,26 @@ class Transport:
             self.wait(wait)
         self._stop.check()
         if limit() <= 0:
-            raise TooLateError(
-                f"What was to be sent to {self.peer} has grown old; the next run reads it again."
-            )
+            raise self._too_late()
         self._rate_limit.count_request()
         self.began = self.clock()
+
+    def _await_pace(self, limit: Callable[[], float]) -> None:
+        """Wait for the turn that the pace gives; raise TooLateError where there is no time for it.
+
+        The other side is not to blame for that, and the request is one of a later run.
+        """
+        wait = self.ready_in()
+        if wait > 0 and wait > min(self._may_wait(), limit()):
+            raise self._too_late()
+        if wait > 0:
+            self._waiting(f"the turn at {self.peer}", wait)
+            self.wait(wait)
+
+    def _too_late(self) -> TooLateError:
+        return TooLateError(
+            f"What was to be sent to {self.peer} has grown old; the next run reads it again."
+        )
 
     def _may_wait(self) -> float:
         return max(self._patience(), self._answered + self._grace - self.clock())

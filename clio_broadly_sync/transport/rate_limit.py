@@ -33,14 +33,15 @@ class RateLimit:
         """How many seconds the other side's clock is ahead of `monotonic`."""
 
     def seconds(self) -> float:
-        """Return how many seconds to wait before the next request."""
-        return max(self._of_window(), self._began + self._between - self._monotonic())
-
-    def _of_window(self) -> float:
+        """Return how many seconds to wait for the next window, where this one is used up."""
         if self._remaining is None or self._remaining > 0:
             return 0.0
         # It is one second more, because `Reset` is in whole seconds.
         return max(0.0, self._reset + 1 - self._ahead - self._monotonic())
+
+    def pace_seconds(self) -> float:
+        """Return how many seconds the pace has the next request wait; not above zero: none."""
+        return self._began + self._between - self._monotonic()
 
     def count_request(self) -> None:
         """Count a request when it begins, because its answer may be lost."""

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import tenacity
 
-from clio_broadly_sync.domain.errors import UnavailableError
+from clio_broadly_sync.domain.errors import TooLateError, UnavailableError
 
 T = TypeVar("T")
 
@@ -41,7 +41,11 @@ def again(
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, UnavailableError) and repeat(error)
+            lambda error: (
+                isinstance(error, UnavailableError)
+                and not isinstance(error, TooLateError)  # which was not begun, for want of time
+                and repeat(error)
+            )
         ),
         wait=_wait,
         stop=spent,

@@ -9,13 +9,13 @@ import re
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from clio_broadly_sync import __version__
@@ -101,21 +101,52 @@ class _Pool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _Connection
 
 
+class ReachedError(Exception):
+    """A connection to the other side was made, and nothing was sent over it."""
+
+
+class _OnlyConnecting(HTTPConnection):
+    """A connection over which nothing goes, because to some addresses any request is an event."""
+
+    def request(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Connect where that was not done yet; raise ReachedError."""
+        if self.is_closed:
+            self.connect()
+        raise ReachedError
+
+
+class _OnlyConnectingByTls(_OnlyConnecting, _Connection):
+    pass
+
+
+class _OnlyConnectingPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _OnlyConnecting
+
+
+class _OnlyConnectingPoolByTls(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _OnlyConnectingByTls
+
+
 class _Adapter(HTTPAdapter):
     """Connects to https by `_Connection`.
 
     Over plain http it need not, because a failure to connect has a class of its own there.
     """
 
+    pools: ClassVar[Mapping[str, Any]] = {"https": _Pool}
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _use_pool(self.poolmanager)
+        self._use_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
         if isinstance(manager, urllib3.ProxyManager):
-            _use_pool(manager)
+            self._use_pools(manager)
         return manager
+
+    def _use_pools(self, manager: urllib3.PoolManager) -> None:
+        manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, **self.pools}
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
@@ -129,8 +160,11 @@ class _Adapter(HTTPAdapter):
             raise UnusableProxyError from error
 
 
-def _use_pool(manager: urllib3.PoolManager) -> None:
-    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _Pool}
+class _OnlyConnectingAdapter(_Adapter):
+    pools: ClassVar[Mapping[str, Any]] = {
+        "http": _OnlyConnectingPool,
+        "https": _OnlyConnectingPoolByTls,
+    }
 
 
 def open_session() -> requests.Session:
@@ -138,6 +172,14 @@ def open_session() -> requests.Session:
     session = requests.Session()
     session.headers["User-Agent"] = f"clio-broadly-sync/{__version__}"
     session.mount("https://", _Adapter())
+    return session
+
+
+def open_connecting_session() -> requests.Session:
+    """Return a session that sends nothing: ReachedError is raised once a connection is made."""
+    session = open_session()
+    session.mount("https://", _OnlyConnectingAdapter())
+    session.mount("http://", _OnlyConnectingAdapter())
     return session
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -210,6 +211,12 @@ def test_refused_key(status: int) -> None:
     assert "wants a key" in str(Hook(status).fails(DeniedError, 7))
 
 
+def test_refused_signature_is_thought_of() -> None:
+    """Only where there is one."""
+    assert "BROADLY_WEBHOOK_SECRET" in str(Hook(401, secret=WHOLE).fails(DeniedError, 7))
+    assert "BROADLY_WEBHOOK_SECRET" not in str(Hook(401).fails(DeniedError, 7))
+
+
 @pytest.mark.parametrize("answer", [(429, "", {"Retry-After": "7"}), CLOSED_PORT])
 def test_what_cannot_have_arrived_is_sent_again(answer: Any) -> None:
     hook = Hook(answer).send(7)
@@ -263,3 +270,19 @@ def test_repeats_keep_the_pace() -> None:
     hook = Hook(CLOSED_PORT, CLOSED_PORT, per_minute=1).send(7)
     assert hook.clock.seconds >= 1000 + 120
     assert len(hook.posts) == 3
+
+
+def test_turn_that_comes_too_late_is_nobodys_fault() -> None:
+    """The request is one of a later run; it is not tried over and over meanwhile."""
+    hook = Hook(CLOSED_PORT, per_minute=1)
+    with pytest.raises(TooLateError):
+        list(hook.sink.send([review_request(7)], lambda: 1030 - hook.clock.now()))
+    assert (len(hook.posts), hook.outcomes) == (1, {})
+
+
+def test_rate_limit_of_its_own_is_another_thing() -> None:
+    """It is waited for, or makes the receiver busy, as with every other one."""
+    later = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 7200)}
+    hook = Hook((200, "", later), per_minute=6000).send(7)
+    assert hook.sink.ready_in() <= 0.01
+    assert hook.fails(UnavailableError, 8).cause == "rate_limit"

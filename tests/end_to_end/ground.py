@@ -26,7 +26,10 @@ class Ground:
         self._key = f"broadly-{secrets.token_hex(20)}"
 
     def sandbox(self, profile: str = "batch") -> Sandbox:
-        """Return a sandbox with an empty firm, which from outside looks like every other one."""
+        """Return a sandbox with an empty firm, which from outside looks like every other one.
+
+        With the `profile` "webhook" an automation stands in Broadly's place.
+        """
         firm = Firm(contacts=0, matters=0)
         firm.clock.set(self._noon)
         return Sandbox(

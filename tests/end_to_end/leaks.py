@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import cache
 from urllib.parse import quote
 
-from rig import Sandbox
+from rig import Sandbox, Webhook
 
 
 class Kind(StrEnum):
@@ -56,6 +56,8 @@ def of(sandbox: Sandbox, keys: set[str]) -> dict[Kind, set[str]]:
     people = {word for word in sandbox.people() if len(word) >= SHORTEST}
     channels = {word for word in people if "@" in word or any(c.isdigit() for c in word)}
     keys = keys | {sandbox.clio.token, sandbox.broadly.key, oauth.client_secret} | oauth.codes
+    if isinstance(sandbox.broadly, Webhook) and sandbox.broadly.secret:
+        keys = keys | {sandbox.broadly.secret}
     return {
         Kind.NAME: people - channels,
         Kind.CHANNEL: channels,

@@ -9,16 +9,16 @@ import pytest
 from terminal import on_terminal
 from world import Ran, World
 
-from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.settings import Settings, load_settings
 
 KEY, SECRET, TOKEN = "broadly-key-'\"#$\\-1", "clio-secret-$HOME`2", "clio-token-\\n-3"
 URL = "https://broadly.test/v1/customers?firm=7&x=$y"
 QUESTIONS = (
-    "CLIO_REGION", "SYNC_RULE", "CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET", "BROADLY_URL",
-    "BROADLY_API_KEY", "SYNC_SETTLE_HOURS",
+    "CLIO_REGION", "SYNC_RULE", "CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET", "BROADLY_PROFILE",
+    "BROADLY_URL", "BROADLY_API_KEY", "SYNC_SETTLE_HOURS",
 )  # fmt: skip
-ANSWERS = ("ca", "opt-in", "my-app", SECRET, URL, KEY, "36")
+ANSWERS = ("ca", "opt-in", "my-app", SECRET, "batch", URL, KEY, "36")
 
 
 def init(world: World, *answers: str, options: tuple[str, ...] = (), **settings: str) -> Ran:
@@ -57,6 +57,7 @@ def test_file_teaches_and_holds_every_other_setting_as_it_was(fresh: World) -> N
     before, after = example.read_text().splitlines(), text(fresh).splitlines()
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert sorted(line.split("=")[0] for line in changed) == sorted(QUESTIONS)
+    assert "\nBROADLY_PROFILE=batch\n" in text(fresh)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -71,19 +72,19 @@ def test_only_its_owner_may_read_it(fresh: World, umask: int) -> None:
 
 def test_enter_takes_what_is_recommended(fresh: World) -> None:
     """The region us, and a day of rest."""
-    init(fresh, "", "both", "my-app", SECRET, URL, KEY, "")
+    init(fresh, "", "both", "my-app", SECRET, "", URL, KEY, "")
     assert (written(fresh).clio_region, written(fresh).sync_settle_hours) == ("us", 24)
 
 
 def test_without_an_app_a_token_is_asked_for(fresh: World) -> None:
-    init(fresh, "us", "both", "", TOKEN, URL, KEY, "24")
+    init(fresh, "us", "both", "", TOKEN, "", URL, KEY, "24")
     token = written(fresh).clio_access_token
     assert token is not None
     assert token.reveal() == TOKEN
 
 
 def test_neither_app_nor_token_is_left_for_later(fresh: World) -> None:
-    init(fresh, "us", "both", "", "", URL, KEY, "24")
+    init(fresh, "us", "both", "", "", "", URL, KEY, "24")
     assert written(fresh).clio_access_token is None
 
 
@@ -93,8 +94,43 @@ def test_practice_address_stands_for_the_region(fresh: World) -> None:
     assert written(fresh).clio_region == "us"
 
 
+@pytest.mark.parametrize(
+    ("answers", "profile", "url", "signed"),
+    [
+        (("webhook", URL, KEY * 2), Profile.WEBHOOK, URL, True),
+        (("webhook", URL, ""), Profile.WEBHOOK, URL, False),
+        (("Webhook", URL, ""), Profile.WEBHOOK, URL, False),
+        (("smoke", "csv"), Profile.CSV, "", False),
+    ],
+)
+def test_other_destinations_have_questions_of_their_own(
+    fresh: World, answers: tuple[str, ...], profile: Profile, url: str, signed: bool
+) -> None:
+    """A webhook has a secret, if it looks at one, and a file has no address."""
+    assert init(fresh, *ANSWERS[:4], *answers, "36").code == 0
+    settings = written(fresh)
+    assert (settings.broadly_profile, settings.broadly_url) == (profile, url)
+    assert (settings.broadly_webhook_secret is not None, settings.broadly_api_key) == (signed, None)
+
+
+def test_destination_of_the_environment_counts(fresh: World) -> None:
+    assert init(fresh, *ANSWERS[:4], "36", BROADLY_PROFILE="csv").code == 0
+    assert (
+        init(
+            fresh,
+            *ANSWERS[:4],
+            URL,
+            KEY,
+            "36",
+            options=("--config", "b.env"),
+            BROADLY_PROFILE="smoke",
+        ).code
+        == 0
+    )  # which `check` will call wrong
+
+
 def test_what_the_environment_sets_is_not_written(fresh: World) -> None:
-    init(fresh, *ANSWERS[:4], URL, "36", BROADLY_API_KEY=KEY)
+    init(fresh, *ANSWERS[:5], URL, "36", BROADLY_API_KEY=KEY)
     assert "\nBROADLY_API_KEY=\n" in text(fresh)
 
 

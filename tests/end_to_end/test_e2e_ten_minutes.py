@@ -51,7 +51,7 @@ def _init(world: World) -> Ran:
     app = world.clio.oauth
     answers = (
         world.clio.url, "both", app.client_id, app.client_secret,
-        world.broadly.endpoint, world.broadly.key, "0",
+        "batch", world.broadly.endpoint, world.broadly.key, "0",
     )  # fmt: skip
     child = world.start(["init"], {}, stdin=subprocess.PIPE)
     return world.finish(child, typed="".join(f"{answer}\n" for answer in answers))

@@ -203,11 +203,20 @@ def test_kill_at_a_post_leaves_one_client_in_doubt(world: World, hook: str) -> N
 
 
 def test_check_sends_nothing(world: World) -> None:
-    """To many such addresses any request is an event."""
-    world.check()
+    """To many such addresses any request is an event; so it only connects."""
+    assert f"{world.broadly.url} can be reached; nothing was sent there" in " ".join(
+        world.check().out.split()
+    )
     world.check("--json", "-v")
     world.check("--accept")
     assert world.broadly.history == []
+
+
+def test_check_finds_that_nobody_is_there(world: World) -> None:
+    with world.broadly.outage():
+        ran = world.check("--json")
+    (found,) = [f for f in ran.json["findings"] if f["about"] == "Broadly"]
+    assert (ran.code, found["level"], found["exit_code"]) == (69, "failed", 69)
 
 
 def test_address_is_shown_nowhere(world: World) -> None:
@@ -281,6 +290,42 @@ def test_sample_is_asked_about(world: World) -> None:
 
 def test_no_sample_where_nothing_is_sent(world: World) -> None:
     """With csv there is no receiver."""
-    ran = world.check("--send-sample", "--yes", BROADLY_PROFILE="csv", BROADLY_URL=None)
-    assert ran.code == 2
+    for more in ([], ["--json"]):
+        ran = world.check("--send-sample", "--yes", *more, BROADLY_PROFILE="csv", BROADLY_URL=None)
+        assert (ran.code, ran.out) == (2, "")
+        assert "BROADLY_PROFILE=csv" in ran.err
     assert world.broadly.posts == []
+
+
+@pytest.mark.parametrize("options", [["--yes"], ["--send-sample", "--accept", "--yes"]])
+def test_options_that_do_not_go_together(world: World, options: list[str]) -> None:
+    assert world.check(*options).code == 2
+    assert world.broadly.history == []
+
+
+SAMPLE_ENDS = {
+    "refused": (faults.answer(422), 65, "refuses the made-up client (http_422)"),
+    "lost": (faults.lose_answer(), 65, "it may have arrived"),
+    "no key": (faults.answer(401), 77, "wants a key"),
+    "gone": (faults.answer(410), 78, "address is gone"),
+    "busy": (faults.answer(429, headers=LATER), 69, "is busy"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLE_ENDS)
+def test_sample_ends_as_a_run_would(world: World, name: str) -> None:
+    """One POST and no repeat, and nothing is recorded."""
+    fault, code, says = SAMPLE_ENDS[name]
+    before = world.files()
+    world.broadly.faults.add(fault)
+    ran = world.check("--send-sample", "--yes")
+    assert ran.code == code
+    assert says in " ".join(ran.out.split())
+    assert (len(world.broadly.posts), world.files()) == (1, before)
+
+
+def test_sample_needs_no_state(world: World) -> None:
+    """It may be the first thing that is tried."""
+    ran = world.check("--send-sample", "--yes", SYNC_STATE=str(world.folder / "new" / "state.db"))
+    assert ran.code == 0
+    assert not (world.folder / "new").exists()

@@ -16,10 +16,10 @@ from clio_broadly_sync.store import locked
 
 KEY, SECRET, TOKEN = "broadly-key-1", "clio-secret-2", "clio-token-3"
 URL = "https://broadly.test/v1/customers"
-ANSWERS = ("ca", "opt-in", "my-app", SECRET, URL, KEY, "36")
+ANSWERS = ("ca", "opt-in", "my-app", SECRET, "batch", URL, KEY, "36")
 WRONG = (
     ("uk", "ca"), ("all", "both"), ("my app", "my-app"), ("a secret", SECRET),
-    ("http://broadly.test", URL), ("", KEY), ("720", "24"),
+    ("zapier", "batch"), ("http://broadly.test", URL), ("", KEY), ("720", "24"),
 )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_first_ten_minutes(
     office.settings = {}
     _init(
         done, office, office.clio.url, "both", app.client_id, app.client_secret,
-        office.broadly.endpoint, office.broadly.key, "0",
+        "", office.broadly.endpoint, office.broadly.key, "0",
     )  # fmt: skip
     office.settings = {"CLIO_REDIRECT_URI": uri, "TZ": "UTC"}  # a port that is free
     browser.login()
@@ -92,8 +92,13 @@ def test_init(office: World, done: Transcript, golden: Golden) -> None:
     _init(done, office, *(answer for pair in WRONG for answer in pair))
     done.note("Once more, into other files.")
     _init(done, office, *ANSWERS)
-    _init(done, office, "", "both", "", TOKEN, URL, KEY, "", options=("--config", "a token.env"))
-    _init(done, office, "", "both", "", "", URL, KEY, "", options=("--config", "later.env"))
+    for name, answers in {
+        "a token.env": ("", "both", "", TOKEN, "", URL, KEY, ""),
+        "later.env": ("", "both", "", "", "", URL, KEY, ""),
+        "hook.env": (*ANSWERS[:4], "webhook", URL, SECRET * 2, ""),
+        "file.env": (*ANSWERS[:4], "csv", ""),
+    }.items():
+        _init(done, office, *answers, options=("--config", name))
     _init(done, office, *ANSWERS, options=("--config", "none/config.env"))
     _init(done, office, *ANSWERS[:2], options=("--config", "half.env"))
     done.note("The environment sets the key.")
@@ -102,8 +107,8 @@ def test_init(office: World, done: Transcript, golden: Golden) -> None:
         dict.fromkeys(office.settings) | {"BROADLY_API_KEY": KEY},
         stdin=subprocess.PIPE,
     )
-    answers = "\n".join([*ANSWERS[:4], URL, "36", ""])
-    done.add(office.finish(child, typed=answers), "--config", "key.env", "init")
+    typed = "\n".join([*ANSWERS[:5], URL, "36", ""])
+    done.add(office.finish(child, typed=typed), "--config", "key.env", "init")
     golden("init", done.text)
 
 
@@ -171,7 +176,7 @@ def test_practice_servers(office: World, done: Transcript, golden: Golden) -> No
     done.run("demo")
     child = office.start(["sandbox", "--port", str(signing.free_port())], {})
     assert child.stdout is not None
-    printed = [next(child.stdout) for _ in range(9)]
+    printed = [next(child.stdout) for _ in range(10)]
     child.send_signal(signal.SIGINT)
     ran = office.finish(child)
     done.add(Ran(ran.code, "".join(printed) + ran.out, ran.err), "sandbox", "--port", "8711")

@@ -382,8 +382,9 @@ def matter_of(item: Any) -> int:
 
 def customers(body: bytes) -> list[dict[str, Any]]:
     """Return the items in the body of a POST to Broadly."""
-    found: list[dict[str, Any]] = json.loads(body)["customers"]
-    return found
+    found: dict[str, Any] = json.loads(body)
+    items: list[dict[str, Any]] = found.get("customers", [found])  # a webhook gets one, bare
+    return items
 
 
 def on_post(act: Callable[[], object], *, number: int = 1) -> Callable[..., None]:

@@ -18,7 +18,7 @@ import books
 from books import Books, Row
 from circumstances import Circumstances, Hours
 from readings import CHECKED, UNCHECKED, Noes, Reading, Readings, addresses
-from rig import Exchange
+from rig import Exchange, Webhook
 from world import Ran, World, customers, matter_of
 
 from clio_broadly_sync.sandbox import Accepted
@@ -62,6 +62,7 @@ def check(world: World, told: Circumstances) -> None:
     check_nobody_dropped_is_asked(world, told)
     check_pause_after_a_doubt(world, told)
     check_hours(world, told)
+    check_each_event(world)
     check_nothing_leaks(world)
     if world.state.exists():
         found = books.read(world.state)
@@ -281,7 +282,12 @@ def check_pause_after_a_doubt(world: World, told: Circumstances) -> None:
 
 
 def check_hours(world: World, told: Circumstances) -> None:
-    """Check that no POST comes outside of the sending hours, but for what was claimed before."""
+    """Check that no POST comes outside of the sending hours, but for what was claimed before.
+
+    A file knows no hours.
+    """
+    if world.settings.get("BROADLY_PROFILE") == "csv":
+        return
     zone = ZoneInfo(world.firm.account.time_zone)
     for number, post in enumerate(world.broadly.posts):
         since = [hours for hours in told.hours if hours.posts <= number]
@@ -301,6 +307,21 @@ def is_within(hours: Hours, shown: datetime) -> bool:
         if begun and evening.weekday() in hours.days:
             return True
     return False
+
+
+def check_each_event(world: World) -> None:
+    """Check that a webhook's address got nothing but signed POSTs, each of a client of the firm.
+
+    Such a receiver knows a repeat by its id.
+    """
+    if not isinstance(world.broadly, Webhook):
+        return
+    for exchange in world.broadly.history:
+        assert exchange.method == "POST", f"a {exchange.method} went to the webhook"
+        assert world.broadly.holds(exchange.request), "a POST was not signed as it must be"
+        (item,) = customers(exchange.body)
+        assert exchange.headers["webhook-id"] == item["transactionId"], "a repeat cannot be told"
+        assert item["test"] is False, "a client was called a made-up one"
 
 
 def check_nobody_is_lost(world: World, found: Books, told: Circumstances) -> None:

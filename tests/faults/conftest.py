@@ -40,18 +40,24 @@ def first_state(
 def make_drill(ground: Ground, forks: ForkServer, first_state: Path, tmp_path: Path) -> MakeDrill:
     """Return a function that opens one world after the other, each as a context.
 
-    A world begins one minute after a first sync, or without a state where it is `fresh`.
+    A world begins one minute after a first sync, or without a state where it is `fresh`. Where the
+    `profile` is "webhook", an automation stands in Broadly's place.
     """
 
     @contextmanager
-    def make(*, fresh: bool = False, dedupes: bool = False) -> Iterator[Drill]:
-        drill = Drill(ground, forks, tmp_path / "drill")
+    def make(
+        *, fresh: bool = False, dedupes: bool = False, profile: str = "batch"
+    ) -> Iterator[Drill]:
+        drill = Drill(ground, forks, tmp_path / "drill", profile)
         drill.dedupes(dedupes)
         if not fresh:
             shutil.copytree(first_state, drill.state.parent)
             drill.later(minutes=1)
         try:
             with drill.sandbox:
+                if profile == "webhook":
+                    drill.settings["BROADLY_PER_MINUTE"] = "6000"
+                    assert fresh or drill.check("--accept").code == 0
                 yield drill
         finally:
             shutil.rmtree(drill.folder)

@@ -37,9 +37,11 @@ MAX_RUNS = 3
 class Drill(World):
     """A world that may alter its runs, and in which the checker judges each of them."""
 
-    def __init__(self, ground: Ground, forks: ForkServer, folder: Path) -> None:
+    def __init__(
+        self, ground: Ground, forks: ForkServer, folder: Path, profile: str = "batch"
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(ground.sandbox(), folder, ground.bytecode)
+        super().__init__(ground.sandbox(profile), folder, ground.bytecode)
         self.clio.keep_answers = True
         self.variant: str | None = None
         """The name of the wrong program (`altered/variants.py`) that runs instead of ours."""

@@ -15,9 +15,10 @@ import pytest
 from circumstances import Hours
 from drill import Drill, MakeDrill
 from planting import opened, sql
-from rig import Exchange
+from rig import Exchange, Webhook
 
 from clio_broadly_sync.domain.reasons import OF_STATE, State
+from clio_broadly_sync.sandbox import Request
 
 Falsify = Callable[[Drill], object]
 Show = Callable[[dict[str, Any]], object]
@@ -401,6 +402,53 @@ def test_what_is_not_idle_is_found(drill: Drill) -> None:
         checker.check_idle(drill, drill.sync)
     with pytest.raises(AssertionError, match="the second run ended with 78"):
         checker.check_idle(drill, lambda: drill.sync(SYNC_RULE="opt-in"))
+
+
+# What a webhook's address got
+
+
+def _first_event(**changes: Any) -> Falsify:
+    """Let the first POST have been another one, signed as it must be."""
+
+    def falsify(drill: Drill) -> None:
+        event = drill.broadly.posts[0].request
+        id_ = changes.pop("webhook_id", event.headers["webhook-id"])
+        body = json.dumps(event.json() | changes).encode()
+        assert isinstance(drill.broadly, Webhook)
+        signed = drill.broadly.signature_of(id_, "0", body)
+        headers = {"webhook-id": id_, "webhook-timestamp": "0", "webhook-signature": signed}
+        _replace_first(drill, replace(event, headers=headers, body=body))
+
+    return falsify
+
+
+def _replace_first(drill: Drill, request: Request) -> None:
+    drill.broadly.history[0] = replace(drill.broadly.history[0], request=request)
+
+
+def _touched(drill: Drill) -> None:
+    event = drill.broadly.posts[0].request
+    _replace_first(drill, replace(event, body=event.body.replace(b"@", b"@x")))
+
+
+EVENTS: dict[str, Falsify] = {
+    "a GET went to the webhook": lambda drill: _replace_first(
+        drill, replace(drill.broadly.history[0].request, method="GET")
+    ),
+    "a POST was not signed as it must be": _touched,
+    "a repeat cannot be told": _first_event(webhook_id="clio:matter:1:2026-11-20"),
+    "a client was called a made-up one": _first_event(test=True),
+}
+
+
+@pytest.mark.parametrize("sentence", EVENTS)
+def test_wrong_event_is_found(make_drill: MakeDrill, sentence: str) -> None:
+    with make_drill(profile="webhook") as drill:
+        drill.closings(2)
+        assert drill.sync().code == 0
+        EVENTS[sentence](drill)
+        with pytest.raises(AssertionError, match=sentence):
+            checker.check_each_event(drill)
 
 
 NEVER_WRITTEN: dict[str, Falsify] = {

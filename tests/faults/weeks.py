@@ -79,7 +79,7 @@ class Weeks(RuleBasedStateMachine):
         reask=st.sampled_from(["180", "2", "0"]),
         page=st.sampled_from([2, 200]),
         batch=st.sampled_from(["1", "2", "50"]),
-        into_files=st.sampled_from([False, False, True]),
+        profile=st.sampled_from(["batch", "batch", "webhook", "csv"]),
         untouched=st.sampled_from(["skip", "skip", "send"]),
         texts=st.sampled_from(["", TEXTS]),
         hours=st.sampled_from(HOURS),
@@ -92,16 +92,17 @@ class Weeks(RuleBasedStateMachine):
         reask: str,
         page: int,
         batch: str,
-        into_files: bool,
+        profile: str,
         untouched: str,
         texts: str,
         hours: tuple[str, str],
     ) -> None:
         """Open a world with these settings, and let its first sync run."""
-        self.into_files = into_files
-        dedupes = dedupes and not into_files
-        self._begun = self._opened.enter_context(type(self).make(dedupes=dedupes))
-        if into_files:
+        self.into_files = profile == "csv"
+        dedupes = dedupes and profile == "batch"
+        world = type(self).make(dedupes=dedupes, profile=profile)
+        self._begun = self._opened.enter_context(world)
+        if self.into_files:
             self.drill.write_files()
             self.drill.removes_files = False  # a run that was killed looks at it first
             self.drill.limits |= {"SMALL_FILES": "4", "FILES": "yes"}

@@ -192,7 +192,12 @@ class Rigged(Server):
         kept = processed
         if processed is not None and not self.keep_answers:
             kept = replace(processed, body=b"")
-        self.history.append(Exchange(request, status, answer, kept, fault, not delivery.cut))
+        whole = self.is_whole(delivery)
+        self.history.append(Exchange(request, status, answer, kept, fault, whole))
+
+    def is_whole(self, delivery: Delivery) -> bool:
+        """Tell whether an answer comes to its end, as far as it matters to whoever reads it."""
+        return not delivery.cut
 
 
 class Clio(Rigged, sandbox.Clio):
@@ -221,6 +226,14 @@ class Broadly(Rigged, sandbox.Broadly):
 
 class Webhook(Broadly, sandbox.Webhook):
     """The sandbox's automation, with all that `Rigged` adds."""
+
+    def is_whole(self, delivery: Delivery) -> bool:
+        """Tell whether an answer comes to its end.
+
+        Nobody reads what it says, so where nothing promises more, an end is an end.
+        """
+        promised = delivery.chunked or delivery.length is not None
+        return not delivery.cut or (delivery.response is not None and not promised)
 
 
 class Sandbox(sandbox.Sandbox):

@@ -58,6 +58,8 @@ def check(options: Options, accept: bool, send_sample: bool, yes: bool, as_json:
     """
     if accept and send_sample:
         raise click.UsageError("--accept and --send-sample do not go together: first the one.")
+    if yes and not send_sample:
+        raise click.UsageError("--yes belongs to --send-sample: nothing else is asked.")
 
     def find(call: app.Call) -> Iterator[Finding]:
         looks = _Check(options, call.stop, accept=accept)
@@ -105,14 +107,16 @@ class _Check:
             yield findings.untested("last run", "the state comes first.")
 
     def sample(self, *, yes: bool) -> Iterator[Finding]:
-        """Send Broadly a made-up client, and yield what came of it; record nothing."""
+        """Send Broadly a made-up client, and return what comes of it; record nothing.
+
+        Raise UsageError at once where that cannot be, so that no half of a JSON object is printed.
+        """
         try:
             settings = app.read_settings(self._options)
         except ConfigError as error:
-            yield from findings.failures("settings", error)
-            return
-        clients = self._connected(settings)
-        yield from sample.findings_of(settings, clients, self._stop, yes=yes)
+            return findings.failures("settings", error)
+        sample.check_usage(settings, yes=yes)
+        return sample.findings_of(settings, self._connected(settings), self._stop, yes=yes)
 
     def _clio(self, settings: Settings, known: Known | None) -> Iterator[Finding]:
         clients = self._connected(settings)

@@ -263,8 +263,8 @@ def _has_room(path: Path, folder: Path) -> bool:
 
 
 # Nothing may be sent to Broadly's address or to the monitor's: a batch would ask a client, and a
-# ping would count as a sign of life. So one GET each has to show what it can, and the findings also
-# say what it cannot show.
+# ping would count as a sign of life. So one GET each has to show what it can, to a webhook a mere
+# connection, and the findings also say what that cannot show.
 
 _NOT_THERE: Final = (404, 410)
 _UNKNOWN: Final = (
@@ -287,11 +287,7 @@ def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
         )
         return
     if settings.broadly_profile is Profile.WEBHOOK:
-        yield findings.ok(
-            about,
-            f"{host} gets a POST for each client; nothing was sent there now, because any request "
-            "may start the automation. `check --send-sample` sends a made-up client.",
-        )
+        yield from _reached(about, host, transport)
         return
     try:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())
@@ -305,6 +301,21 @@ def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
         yield from findings.failures(about, error)
     else:
         yield _answered(about, host, status)
+
+
+def _reached(about: str, host: str, transport: "Transport") -> Iterator[Finding]:
+    try:
+        transport.reach(host)
+    except StoppedError:
+        raise
+    except SyncError as error:
+        yield from findings.failures(about, error)
+    else:
+        yield findings.ok(
+            about,
+            f"{host} can be reached; nothing was sent there, because any request may start the "
+            "automation. To try the address itself, `check --send-sample` sends a made-up client.",
+        )
 
 
 def ping(settings: Settings, stop: Stop) -> Finding:

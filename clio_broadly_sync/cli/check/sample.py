@@ -31,26 +31,27 @@ _NOT_ARRIVED: Final = {
 }
 
 
-def findings_of(
-    settings: Settings, clients: "Clients", stop: Stop, *, yes: bool
-) -> Iterator[Finding]:
-    """Ask, send the made-up client, and yield what came of it.
-
-    Raise UsageError where there is no receiver, or nobody to ask.
-    """
-    host = host_of(settings.broadly_url)
+def check_usage(settings: Settings, *, yes: bool) -> None:
+    """Raise UsageError where there is no receiver, or nobody to ask."""
     if settings.broadly_profile is Profile.CSV:
         raise click.UsageError(
             "With BROADLY_PROFILE=csv nothing is sent, and so no sample: leave --send-sample out."
         )
     if not yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask on: add --yes.")
+
+
+def findings_of(
+    settings: Settings, clients: "Clients", stop: Stop, *, yes: bool
+) -> Iterator[Finding]:
+    """Ask, send the made-up client, and yield what came of it."""
+    host = host_of(settings.broadly_url)
     if not yes and not _agreed(host, stop):
         yield findings.ok(_ABOUT, "Nothing was sent.")
         return
     request = _made_up(settings)
     try:
-        receipts = _sent(request, clients)
+        receipts = _sent(request, clients, dedupes=settings.broadly_dedupes)
     except StoppedError:
         raise
     except SyncError as error:
@@ -85,10 +86,19 @@ def _made_up(settings: Settings) -> ReviewRequest:
     )
 
 
-def _sent(request: ReviewRequest, clients: "Clients") -> list[Receipt]:
-    """Send it; return its receipts, of which the last one counts."""
-    sink = clients.sink(dry_run=False)
-    receipts = [receipt for some in sink.send([request], lambda: math.inf) for receipt in some]
+def _sent(request: ReviewRequest, clients: "Clients", *, dedupes: bool) -> list[Receipt]:
+    """Send it; return its receipts, of which the last one counts.
+
+    Raise SyncError where there is none, or where the receiver dedupes, so that the same can simply
+    be tried again.
+    """
+    sink, receipts = clients.sink(dry_run=False), list[Receipt]()
+    try:
+        for some in sink.send([request], lambda: math.inf):
+            receipts += some
+    except SyncError:
+        if dedupes or not receipts:
+            raise
     return receipts + sink.close()
 
 

@@ -84,7 +84,9 @@ def _watch_requests(points: _Points) -> None:
     asked = [""]
 
     def putrequest(self: Any, method: str, url: str, *more: Any, **named: Any) -> None:
-        asked[0] = f"{method} {url.partition('?')[0]}"
+        path = url.partition("?")[0]
+        secret = path.startswith("/hooks/")  # the rest of such a path is written nowhere
+        asked[0] = f"{method} {'/hooks' if secret else path}"
         points.reach(f"{asked[0]}: unsent")
         begin(self, method, url, *more, **named)
 

@@ -17,6 +17,7 @@ from clio_broadly_sync.clio import records
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.exports import Fate
 from clio_broadly_sync.domain.model import (
     Box,
@@ -33,6 +34,7 @@ from clio_broadly_sync.pipeline import daily_look, run
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import Push
 from clio_broadly_sync.sinks.csv_file import CsvFile
+from clio_broadly_sync.sinks.webhook import Webhook
 from clio_broadly_sync.store import Store, database, leftovers
 from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.noes import Noes
@@ -198,12 +200,35 @@ def objections_forgotten() -> None:
     Objections.record = lambda self, connection, identities, at: None  # type: ignore[method-assign]
 
 
+def unsigned() -> None:
+    """Let a POST to a webhook go without its signature."""
+    begin = Webhook.__init__
+
+    def beginning(self: Webhook, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named | {"secret": None})
+
+    Webhook.__init__ = beginning  # type: ignore[method-assign]
+
+
+def event_repeated() -> None:
+    """Let a POST to a webhook be repeated whatever became of it."""
+    deliver = Webhook._deliver
+
+    def again(self: Webhook, *arguments: Any) -> Receipt:
+        try:
+            return deliver(self, *arguments)
+        except UnavailableError:
+            return deliver(self, *arguments)
+
+    Webhook._deliver = again  # type: ignore[method-assign]
+
+
 NAMED: dict[str, Callable[[], None]] = {
     variant.__name__: variant
     for variant in (
         watermark_of_edits, offset_paging, no_overlap, settle_first, send_again, contacts_kept,
         no_fence, monotonic_only, noes_forgotten, no_look, file_never_made, file_always_made,
         file_kept_for_a_day, texts_ignored, silence_of_any_kind, no_date_needed, never_looks,
-        objections_forgotten, at_any_hour,
+        objections_forgotten, at_any_hour, unsigned, event_repeated,
     )
 }  # fmt: skip
