@@ -112,7 +112,7 @@ class Weeks(RuleBasedStateMachine):
             "BROADLY_BATCH_SIZE": batch, "SYNC_OPT_IN_UNTOUCHED": untouched,
             "SYNC_TEXT_FIELD": texts,
         }  # fmt: skip
-        self.drill.set_hours(*(AT_ANY_HOUR if into_files else hours))  # a file knows none
+        self.drill.set_hours(*hours)
         self.drill.clio.cap_pages("matter", page)
         assert self.drill.run("check", "--accept").code == 0
         self.wait(timedelta(days=20))  # so that there are close dates since the start day
