@@ -8,7 +8,7 @@ from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import exports, output
 from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
 from clio_broadly_sync.domain.model import Closing, Command, Verdict
-from clio_broadly_sync.domain.reasons import ABOUT
+from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report, decision_of
 from clio_broadly_sync.store import SurgeFigures
@@ -194,11 +194,11 @@ def table(closings: Iterable[Closing]) -> Iterator[str]:
 
 
 def kept_back_of(context: RunContext) -> tuple[str, ...]:
-    """Return what a run says of the closings that it kept back; nothing where it kept back none."""
-    if context.report.kept_back is None or not context.report.waiting:
+    """Return what a run says of the closings that wait for the sending hours, if any do."""
+    if context.report.kept_back is not Reason.OUTSIDE_HOURS or not context.report.waiting:
         return ()
     opens = context.policy.hours.next_open(context.source.now(), context.zone)
-    why = ABOUT[context.report.kept_back].why.format(opens=output.moment(opens, context.zone))
+    why = ABOUT[Reason.OUTSIDE_HOURS].why.format(opens=output.moment(opens, context.zone))
     again = ": run the same backfill again from then on"
     is_backfill = context.policy.command is Command.BACKFILL
     return (f"{why[0].upper()}{why[1:]}{again if is_backfill else ''}.",)

@@ -185,12 +185,6 @@ def as_url(text: str) -> str:
     return _fit(text, lambda _: private and well_made and parts.port != 0)
 
 
-def host_of(url: str) -> str:
-    """Return scheme and host of an address, without the parts that may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def as_origin(text: str) -> str:
     """Return scheme and host, in one spelling, of an address that has no path and no query."""
     parts = urlsplit(_fit(as_url(text), lambda t: "?" not in t))

@@ -1,6 +1,6 @@
 """A file for Broadly's import wizard, as a sink: a row for each client, receipts once it is there.
 
-Its columns and how a cell is spelled are those of "CSV: a file for an import wizard" in the README.
+Its columns, and how a cell is spelled, are those of “A file for Broadly's import” in the README.
 How a file comes to its name is in `sinks/new_files.py`.
 """
 

@@ -86,7 +86,8 @@ _NOTICE: Final = f"""
     WHERE {{condition}} ORDER BY {_OWN}
 """
 _CLIENTS: Final = """
-    INSERT OR IGNORE INTO due_clients (client) SELECT client FROM due_noticed ORDER BY place
+    INSERT INTO due_clients (client) SELECT client FROM due_noticed WHERE true ORDER BY place
+    ON CONFLICT DO NOTHING
 """
 _PUT: Final = """
     INSERT INTO due (closing)

@@ -26,6 +26,7 @@ from clio_broadly_sync.domain.errors import (
     because,
 )
 from clio_broadly_sync.transport import failures
+from clio_broadly_sync.transport.addresses import host_of
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.rate_limit import RateLimit
 from clio_broadly_sync.transport.session import (
@@ -336,11 +337,6 @@ class Transport:
     def _say_wait(self, seconds: float) -> None:
         log.info("%s: trying again in %.1f s", self.peer, seconds)
         self._waiting(self.peer, seconds)
-
-
-def host_of(url: str) -> str:
-    """Return the scheme, the host and the port of a URL, as they are written there."""
-    return "/".join(url.split("/", 3)[:3])
 
 
 def query_of(params: Iterable[tuple[str, str]]) -> str:

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from clio_broadly_sync.domain.model import Outcome, Receipt
 from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.webhook import Webhook
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "where-it-can-send.md"
 URL = "https://automations.example/hooks/s3cret-of-the-hook"
 ALL = frozenset({"first_name", "last_name", "company_name", "email", "phone"})
 WHOLE = "whsec_" + base64.b64encode(b"a key of two dozen bytes").decode()
@@ -124,6 +127,14 @@ def test_one_client_in_each_post_always_with_the_same_keys() -> None:
         "test": False,
     }
     assert list(second) == list(first)
+
+
+def test_the_documents_show_what_is_sent() -> None:
+    """The example in the document on receivers has the very keys, in their order."""
+    shown = re.search(r'```json\n(\{"event".*?)```', DOCUMENT.read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    (body,) = Hook().send(7).bodies
+    assert list(json.loads(shown[1])) == list(body)
 
 
 def test_what_the_settings_leave_out_has_no_key() -> None:

@@ -45,6 +45,16 @@ def test_plain_sync_only_notes(firm: World) -> None:
     assert firm.sync().out == ""
 
 
+@pytest.mark.parametrize("command", ["sync", "backfill"])
+def test_on_a_terminal_it_says_once_what_waits(firm: World, command: str) -> None:
+    """For a file, and for nothing else: there are no hours at which it would go by itself."""
+    firm.closing()
+    range_ = ("--from", str(firm.day()), "--to", str(firm.day())) if command == "backfill" else ()
+    said = " ".join(on_terminal(firm, command, *range_).out.split())
+    assert said.count("a file for Broadly's import") == 1
+    assert "from then on" not in said
+
+
 def test_a_file(firm: World) -> None:
     """Read again, decided again, for its owner alone, and settled."""
     may, out = firm.closing(), firm.closing()

@@ -36,11 +36,11 @@ from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.domain.reasons import EXPORT_BY
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
-from clio_broadly_sync.settings.values import host_of
 from clio_broadly_sync.store import integrity
 from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.overview import PastRun
+from clio_broadly_sync.transport.addresses import host_of
 from clio_broadly_sync.transport.signals import Stop
 
 ROOM_BYTES: Final = 1 << 20

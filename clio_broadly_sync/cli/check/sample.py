@@ -17,7 +17,7 @@ from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.domain.errors import ATTENTION, StoppedError, SyncError
 from clio_broadly_sync.domain.model import Key, Outcome, Profile, Receipt, ReviewRequest
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.settings.values import host_of
+from clio_broadly_sync.transport.addresses import host_of
 from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
