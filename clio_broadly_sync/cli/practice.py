@@ -213,19 +213,7 @@ def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> 
     Example: clio-broadly-sync sandbox
     """
     firm = Firm(seed, contacts, matters)
-    servers = Sandbox(
-        firm,
-        access_token=TOKEN,
-        api_key="practice-key",
-        dedupes=False,
-        clio_port=port,
-        broadly_port=port + 1,
-        profile=profile,
-        webhook_secret=WEBHOOK_SECRET,
-    )
-    if isinstance(servers.broadly, Webhook):
-        servers.broadly.arrived = _say_what_arrived
-    servers.clio.oauth.client_secret = "practice-secret"  # noqa: S105  (the practice Clio's own)
+    servers = _practice_servers(firm, port, profile)
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -244,6 +232,23 @@ def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> 
         stopped.wait()
     finally:
         servers.stop()
+
+
+def _practice_servers(firm: Firm, port: int, profile: str) -> Sandbox:
+    servers = Sandbox(
+        firm,
+        access_token=TOKEN,
+        api_key="practice-key",
+        dedupes=False,
+        clio_port=port,
+        broadly_port=port + 1,
+        profile=profile,
+        webhook_secret=WEBHOOK_SECRET,
+    )
+    if isinstance(servers.broadly, Webhook):
+        servers.broadly.arrived = _say_what_arrived
+    servers.clio.oauth.client_secret = "practice-secret"  # noqa: S105  (the practice Clio's own)
+    return servers
 
 
 def _print_settings(servers: Sandbox) -> None:

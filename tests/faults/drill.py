@@ -17,7 +17,7 @@ from books import Books
 from circumstances import ON_TIME, Circumstances, Hours, Reader, Walked
 from forkserver import ForkServer
 from ground import Ground
-from world import ALTERED, PACKAGE, SHIFTED, Ran, World
+from world import ALTERED, PACKAGE, SHIFTED, Closing, Ran, World
 
 from clio_broadly_sync.sandbox import Request
 
@@ -67,6 +67,25 @@ class Drill(World):
     def lock(self) -> Path:
         """Return the file by whose lock two runs keep out of each other's way."""
         return self.state.with_name(f"{self.state.name}.lock")
+
+    def crowd(self, clients: int, on: Any) -> list[Closing]:
+        """Close matters of so many clients on a day, and return those.
+
+        Beside them, those of one who opted out and of their other card, of one without the
+        thank-you box, and a second one of the first client.
+        """
+        closings = [self.closing(on) for _ in range(clients)]
+        no = self.closing(on, opt_out=True).contact
+        self.closing(on, email=self.firm.contacts.get(no).email)
+        self.closing(on, thank_you=False)
+        self.matter(closings[0].contact, on)
+        return closings
+
+    def meanwhile(self, closings: Sequence[Closing]) -> None:
+        """Let what was read before a kill grow old, and be no longer true of the last two."""
+        self.later(minutes=20)
+        self.firm.set_opt_out(closings[-1].contact)
+        self.firm.reopen(closings[-2].matter)
 
     def write_files(self) -> None:
         """Let clients go into files from now on, each of which a person imports when it is there.

@@ -44,24 +44,16 @@ def _backfill(drill: Drill) -> Sequence[str]:
 
 
 def _crowd(drill: Drill, command: Command) -> list[Closing]:
-    """Close matters on three pages: of clients for four batches, of one who opted out and of their
-    other card, of one without the thank-you box, and a second one of the first client."""
+    """Close matters on three pages, of clients for four batches (`Drill.crowd`)."""
     drill.clio.cap_pages("matter", PAGE)
     drill.settings["BROADLY_BATCH_SIZE"] = str(BATCH)
     on = _close_date(drill, command)
-    closings = [drill.closing(on) for _ in range(CLIENTS)]
-    no = drill.closing(on, opt_out=True).contact
-    drill.closing(on, email=drill.firm.contacts.get(no).email)
-    drill.closing(on, thank_you=False)
-    drill.matter(closings[0].contact, on)
-    return closings
+    return drill.crowd(CLIENTS, on)
 
 
 def _meanwhile(drill: Drill, command: Command, closings: Sequence[Closing]) -> None:
     """What was read before the kill is old, and no longer true of the last three."""
-    drill.later(minutes=20)
-    drill.firm.set_opt_out(closings[-1].contact)
-    drill.firm.reopen(closings[-2].matter)
+    drill.meanwhile(closings)
     phone = drill.firm.contacts.get(closings[-3].contact).phone
     drill.closing(_close_date(drill, command), opt_out=True, phone=phone)
 

@@ -31,25 +31,12 @@ def _backfill(drill: Drill) -> Sequence[str]:
 
 
 def _crowd(drill: Drill, command: Command) -> list[Closing]:
-    """Close matters of clients for three files, of one who opted out and of their other card, of
-    one without the thank-you box, and a second one of the first client."""
+    """Close matters of clients for three files (`Drill.crowd`)."""
     drill.write_files()
     drill.settings |= {"FILES": "yes", "SMALL_FILES": "4"}
     drill.clio.cap_pages("matter", PAGE)
     on = "today" if command is _sync else drill.day(3)
-    closings = [drill.closing(on) for _ in range(CLIENTS)]
-    no = drill.closing(on, opt_out=True).contact
-    drill.closing(on, email=drill.firm.contacts.get(no).email)
-    drill.closing(on, thank_you=False)
-    drill.matter(closings[0].contact, on)
-    return closings
-
-
-def _meanwhile(drill: Drill, closings: Sequence[Closing]) -> None:
-    """What was read before the kill is old, and no longer true of the last two."""
-    drill.later(minutes=20)
-    drill.firm.set_opt_out(closings[-1].contact)
-    drill.firm.reopen(closings[-2].matter)
+    return drill.crowd(CLIENTS, on)
 
 
 def _rest(drill: Drill, command: Command) -> None:
@@ -105,7 +92,7 @@ def test_killed_at_every_point(make_drill: MakeDrill, command: Command, share: i
             closings = _crowd(drill, command)
             drill.removes_files = number % 2 == 0
             assert drill.kill(number, *command(drill)), "it was not killed"
-            _meanwhile(drill, closings)
+            drill.meanwhile(closings)
             if number % 3:
                 assert drill.run("sync").code in (0, 65)
                 _check_nothing_nameless(drill)
@@ -125,7 +112,7 @@ def test_killed_twice(make_drill: MakeDrill, share: int) -> None:
             closings = _crowd(drill, _sync)
             drill.removes_files = False
             assert drill.kill(first, *_sync(drill)), "it was not killed"
-            _meanwhile(drill, closings)
+            drill.meanwhile(closings)
             drill.kill(second, *(["sync"] if first % 2 else _sync(drill)))
             drill.later(minutes=20)
             _rest(drill, _sync)

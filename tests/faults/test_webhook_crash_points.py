@@ -28,23 +28,10 @@ def _backfill(drill: Drill) -> Sequence[str]:
 
 
 def _crowd(drill: Drill, command: Command) -> list[Closing]:
-    """Close matters of clients, of one who opted out and of their other card, of one without the
-    thank-you box, and a second one of the first client."""
+    """Close matters on more than one page (`Drill.crowd`)."""
     drill.clio.cap_pages("matter", PAGE)
     on = "today" if command is _sync else drill.day(3)
-    closings = [drill.closing(on) for _ in range(CLIENTS)]
-    no = drill.closing(on, opt_out=True).contact
-    drill.closing(on, email=drill.firm.contacts.get(no).email)
-    drill.closing(on, thank_you=False)
-    drill.matter(closings[0].contact, on)
-    return closings
-
-
-def _meanwhile(drill: Drill, closings: Sequence[Closing]) -> None:
-    """What was read before the kill is old, and no longer true of the last two."""
-    drill.later(minutes=20)
-    drill.firm.set_opt_out(closings[-1].contact)
-    drill.firm.reopen(closings[-2].matter)
+    return drill.crowd(CLIENTS, on)
 
 
 def _check_end(drill: Drill, closings: Sequence[Closing], *, kills: int, refused: int = 0) -> None:
@@ -76,7 +63,7 @@ def test_killed_at_every_point(make_drill: MakeDrill, command: Command, share: i
         with told(trial), make_drill(profile="webhook") as drill:
             closings = _crowd(drill, command)
             assert drill.kill(number, *command(drill)), "it was not killed"
-            _meanwhile(drill, closings)
+            drill.meanwhile(closings)
             drill.rest(*command(drill))
             _check_end(drill, closings, kills=1)
 
@@ -92,7 +79,7 @@ def test_killed_twice(make_drill: MakeDrill, share: int) -> None:
         with told(trial), make_drill(profile="webhook") as drill:
             closings = _crowd(drill, _sync)
             assert drill.kill(first, "sync"), "it was not killed"
-            _meanwhile(drill, closings)
+            drill.meanwhile(closings)
             kills = 1 + drill.kill(second, "sync")
             drill.later(minutes=20)
             drill.rest("sync")
@@ -118,6 +105,6 @@ def test_killed_while_refusals_are_kept_back(make_drill: MakeDrill, share: int) 
         with told(trial), make_drill(profile="webhook") as drill:
             closings = begin(drill)
             assert drill.kill(number, "sync"), "it was not killed"
-            _meanwhile(drill, closings)
+            drill.meanwhile(closings)
             drill.rest("sync")
             _check_end(drill, closings, kills=1, refused=2)
