@@ -17,7 +17,7 @@ CLIENTS = 8
 PAGE = 4
 SHARES = 4
 """Each test takes every fourth point, so that all cores have work."""
-PAIRS = 80
+PAIRS = 40
 Command = Callable[[Drill], Sequence[str]]
 
 

@@ -11,11 +11,11 @@ import pytest
 from drill import Drill, MakeDrill, told
 from world import Closing, matter_of
 
-CLIENTS = 6
+CLIENTS = 4
 PAGE = 4
 SHARES = 4
 """Each test takes every fourth point, so that all cores have work."""
-PAIRS = 60
+PAIRS = 30
 Command = Callable[[Drill], Sequence[str]]
 
 
