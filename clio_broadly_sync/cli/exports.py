@@ -75,11 +75,11 @@ class File:
 
     def check_place(self) -> None:
         """Raise ExportError where no file can be made under this name."""
-        from clio_broadly_sync.sinks import new_files
-
         if self.is_stdout and sys.__stdout__ is None:
             raise ExportError("Standard output is closed: name a file.")
         if self.name is not None and not self.is_stdout:
+            from clio_broadly_sync.sinks import new_files
+
             new_files.check_place(Path.cwd() / self.name)
 
     def target(self, store: Store, stop: Stop) -> "Target":
