@@ -5,7 +5,7 @@ transaction that lasts (`store/database.py`), but keeps the order: what is left 
 the log. While the machine is off a client opts out and a matter is reopened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import exported
@@ -57,14 +57,34 @@ def _cut(drill: Drill, length: int) -> None:
     drill.state.with_name(f"{drill.state.name}-shm").unlink()
 
 
-def _points(make_drill: MakeDrill) -> list[str]:
+def _fail_everywhere(
+    make_drill: MakeDrill,
+    share: int,
+    steps: tuple[str, ...],
+    begin: Callable[[Drill], tuple[int, int]],
+    command: Callable[[Drill], Sequence[str]],
+    recover: Callable[[Drill], None],
+) -> None:
+    """Fail after each of the steps, leaving each log that may be left, and let it recover."""
     with make_drill() as drill:
-        _crowd(drill)
-        return drill.points("sync")
-
-
-STEPS = ("commit: done", "link: done", "unlink: done", "fsync: done")
-"""After these steps on the way of a file, what lies on the disk is another than before."""
+        begin(drill)
+        names = drill.points(*command(drill))
+    points = [number for number, name in enumerate(names, 1) if name.endswith(steps)]
+    assert points, names
+    for point in points[share::SHARES]:
+        tried, cuts = 0, 1
+        while tried < cuts:
+            with told(f"cut {tried} at {names[point - 1]} ({point})"), make_drill() as drill:
+                client, matter = begin(drill)
+                assert drill.kill(point, *command(drill)), "it was not killed"
+                lengths = _cuts(_log(drill).read_bytes(), drill.lasting())
+                _cut(drill, lengths[tried])
+                drill.judge()
+                drill.later(minutes=20)
+                drill.firm.set_opt_out(client)
+                drill.firm.reopen(matter)
+                recover(drill)
+            tried, cuts = tried + 1, len(lengths)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
@@ -77,47 +97,24 @@ def test_log_cut_beside_a_file(make_drill: MakeDrill, share: int) -> None:
         drill.removes_files = False
         return _crowd(drill)
 
-    with make_drill() as drill:
-        begin(drill)
-        names = drill.points(*drill.export())
-    points = [number for number, name in enumerate(names, 1) if name in STEPS]
-    for point in points[share::SHARES]:
-        tried, cuts = 0, 1
-        while tried < cuts:
-            with told(f"cut {tried} at {names[point - 1]} ({point})"), make_drill() as drill:
-                client, matter = begin(drill)
-                assert drill.kill(point, *drill.export()), "it was not killed"
-                lengths = _cuts(_log(drill).read_bytes(), drill.lasting())
-                _cut(drill, lengths[tried])
-                drill.judge()
-                drill.later(minutes=20)
-                drill.firm.set_opt_out(client)
-                drill.firm.reopen(matter)
-                assert drill.run(*drill.export()).code in (0, 65)
-                drill.rest("sync")
-                assert not [row for row in drill.rows() if row.state == "held"]
-                assert all(name.endswith(".csv") for name in exported.names(drill))
-            tried, cuts = tried + 1, len(lengths)
+    def recover(drill: Drill) -> None:
+        assert drill.run(*drill.export()).code in (0, 65)
+        drill.rest("sync")
+        assert not [row for row in drill.rows() if row.state == "held"]
+        assert all(name.endswith(".csv") for name in exported.names(drill))
+
+    steps = ("commit: done", "link: done", "unlink: done", "fsync: done")
+    _fail_everywhere(make_drill, share, steps, begin, Drill.export, recover)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_log_cut_wherever_it_may_be(make_drill: MakeDrill, share: int) -> None:
     """Nobody is asked twice, nobody is lost, and at most one batch is in doubt."""
-    names = _points(make_drill)
-    points = [n for n, name in enumerate(names, 1) if name.endswith(("commit: done", ": unread"))]
-    for point in points[share::SHARES]:
-        tried, cuts = 0, 1
-        while tried < cuts:
-            with told(f"cut {tried} at {names[point - 1]} ({point})"), make_drill() as drill:
-                client, matter = _crowd(drill)
-                assert drill.kill(point, "sync"), "it was not killed"
-                lengths = _cuts(_log(drill).read_bytes(), drill.lasting())
-                _cut(drill, lengths[tried])
-                drill.judge()
-                drill.later(minutes=20)
-                drill.firm.set_opt_out(client)
-                drill.firm.reopen(matter)
-                drill.rest("sync")
-                held = [row for row in drill.rows() if row.state == "held"]
-                assert len(held) <= BATCH, f"{held} are held"
-            tried, cuts = tried + 1, len(lengths)
+
+    def recover(drill: Drill) -> None:
+        drill.rest("sync")
+        held = [row for row in drill.rows() if row.state == "held"]
+        assert len(held) <= BATCH, f"{held} are held"
+
+    steps = ("commit: done", ": unread")
+    _fail_everywhere(make_drill, share, steps, _crowd, lambda drill: ["sync"], recover)
