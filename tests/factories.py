@@ -63,7 +63,7 @@ def make_policy(**changes: Any) -> Policy:
         fields=ALL_FIELDS,
         dedupes=False,
     )
-    return replace(policy, **changes)
+    return policy._replace(**changes)
 
 
 def for_backfill(**changes: Any) -> Policy:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,7 +131,7 @@ class Runs:
         self.broadly.begin()
         self.progress.told.clear()
         definitions = Fields(self.clio, changes.pop("wanted", WANTED))
-        self.context = replace(self._context(policy, definitions), **changes)
+        self.context = self._context(policy, definitions)._replace(**changes)
         self.store.begin_run(policy.command, "r", self.clock.now)
         return self.context
 

@@ -11,11 +11,10 @@ import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import ATTENTION, OK, BusyError, UnavailableError
 
@@ -29,8 +28,7 @@ LARGEST_BYTES: Final = 1_000_000
 would take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What went wrong in a run; two with the same `key` are the same trouble.
 
     One with the code OK is a note: it ends no run, and no success ends it.
@@ -60,8 +58,7 @@ SURGE: Final = Trouble(ATTENTION, "surge")
 """The trouble of every surge, whatever its figures are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is remembered of a trouble. Its moments are aware."""
 
     since: datetime
@@ -74,8 +71,7 @@ Memory = Mapping[str, Entry]
 """The entries of the troubles that last, by their keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """Whether and how a run says what there is to say."""
 
     aloud: bool
@@ -100,7 +96,7 @@ def tell(memory: Memory, trouble: Trouble, now: datetime) -> tuple[bool, Memory]
         due = now - before.told >= A_DAY
     else:
         due = trouble.code != UnavailableError.exit_code or now - before.since >= PATIENCE
-    return due, {**memory, trouble.key: replace(before, told=now) if due else before}
+    return due, {**memory, trouble.key: before._replace(told=now) if due else before}
 
 
 def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success: bool) -> Memory:

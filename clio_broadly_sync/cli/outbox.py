@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -141,7 +141,7 @@ def _told(settings: Settings, store: Store, chosen: Selection) -> Iterator[Liste
     """
     policy, now = app.policy(settings, Command.SYNC, store), app.our_clock()
     zone, is_told = app.firm_zone(settings, store), chosen.reason in TOLD
-    for listed in store.outbox.listed(replace(chosen, reason=None) if is_told else chosen):
+    for listed in store.outbox.listed(chosen._replace(reason=None) if is_told else chosen):
         closing = rules.as_told(listed.closing, policy, now, zone)
         if not is_told or closing.reason is chosen.reason:
             yield listed._replace(closing=closing)
@@ -329,7 +329,7 @@ class _Task:
             if held and self._remedy is RESEND and not self._asks:
                 self._say(_UNSEEN)
             elif self._agreed(dedupes):
-                mine = replace(self._chosen, states=self._chosen.states & self._remedy.states)
+                mine = self._chosen._replace(states=self._chosen.states & self._remedy.states)
                 self._changed = store.outbox.change(mine, self._remedy.after, app.our_clock())
             self._call.code = ATTENTION if held else OK
         except StoppedError as error:

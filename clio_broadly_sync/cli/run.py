@@ -11,7 +11,6 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -329,7 +328,7 @@ class Run:
             left = self.command is Command.BACKFILL and self.report.kept_back is not None
             told = self.dry_run or self.report.first_run or left
             return Alert(told or self.report.news or has_reader)
-        return replace(alert, aloud=alert.aloud or self.report.news)
+        return alert._replace(aloud=alert.aloud or self.report.news)
 
     def _has_to_show(self, bug: Exception, code: int) -> bool:
         """Tell the monitor of a bug, and return whether the bug is to be shown.

@@ -4,17 +4,15 @@ Days and hours are those on the clocks of a zone, so they follow its daylight sa
 an hour that the clocks leave out is none, and one that they show twice counts twice.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 
 _HOUR: Final = timedelta(hours=1)
 _STEP: Final = timedelta(minutes=15)
 """In every zone an hour begins, and the clocks are set, at a quarter of an hour of UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendingHours:
+class SendingHours(NamedTuple):
     """Sending hours; without anything given, they never end."""
 
     days: frozenset[int] = frozenset(range(7))

@@ -231,8 +231,7 @@ class Candidate:
     """When its matter or its contact was read, whichever was earlier."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the ledger knows about what was sent before, seen from one closing."""
 
     person_at: datetime | None = None
@@ -351,8 +350,7 @@ class Destination(NamedTuple):
     because whoever knows the address can post to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pins:
+class Pins(NamedTuple):
     """What a state was made with (see `pipeline/pins.py`)."""
 
     host: str
@@ -365,8 +363,7 @@ class Pins:
     untouched: Untouched = Untouched.SKIP
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What the rules may see of the settings and of the state."""
 
     command: Command

@@ -1,8 +1,8 @@
 """What one run works with: Clio and Broadly, the state, the settings that count, its limits."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.lifecycle import Moment
@@ -13,8 +13,7 @@ from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(NamedTuple):
     """What one run works with, from its beginning to its end."""
 
     source: Source
@@ -128,7 +127,7 @@ class RunContext:
             return
         found = self.definitions.read(known.fields)
         if found != known.fields:
-            self.store.pin(replace(known, fields=found))
+            self.store.pin(known._replace(fields=found))
 
     def record_decisions(self, pairs: Sequence[tuple[Closing | None, Closing]]) -> None:
         """Write decisions down in the ledger, and count them in the report.

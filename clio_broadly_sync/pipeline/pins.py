@@ -9,8 +9,8 @@ import hashlib
 import hmac
 import logging
 import secrets
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain import checkboxes, rules
@@ -23,8 +23,7 @@ from clio_broadly_sync.pipeline.ports import Definitions
 log = logging.getLogger("clio_broadly_sync.pins")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What the settings name, to be compared with the pins."""
 
     host: str
@@ -203,7 +202,7 @@ def with_account(pins: Pins, account: Account | None) -> Pins:
     """Return the pins with this account, where they had none yet."""
     if pins.account is not None or account is None:
         return pins
-    return replace(pins, account=account.id)
+    return pins._replace(account=account.id)
 
 
 class Fields:

@@ -4,7 +4,7 @@ The daily look decides by it, and `verify` lists by it what would go now.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from clio_broadly_sync.domain import daily_look, lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import Moment
@@ -19,8 +19,7 @@ Pair = tuple[Closing, Closing]
 """A closing as it was and as it is to be."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondLook:
+class SecondLook(NamedTuple):
     """What it takes to decide anew on closings that were skipped, by all rules."""
 
     source: Source

@@ -6,7 +6,6 @@ This module only reads.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -125,7 +124,7 @@ class History:
         with database.transaction(self._connection) as connection:
             asked = self._people.before(connection, person)[key].asked
             stopped = self._noes.stopping(connection, [candidate])
-        return replace(asked, no_of=stopped.get(key))
+        return asked._replace(no_of=stopped.get(key))
 
     def _stories(self, condition: str, sought: Mapping[str, int]) -> list[Story]:
         values = {"firm": self._firm, **sought}

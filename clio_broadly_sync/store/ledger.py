@@ -6,7 +6,6 @@ decides what becomes of a closing (`domain/lifecycle.py`), and here that is made
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -296,7 +295,7 @@ class Ledger:
         """Return what speaks against each: what was sent before, and the noes of other contacts."""
         asked = {key: before.asked for key, before in known.items()}
         for key, no_of in self.noes.stopping(connection, candidates).items():
-            asked[key] = replace(asked[key], no_of=no_of)
+            asked[key] = asked[key]._replace(no_of=no_of)
         return asked
 
     def _claimed(self, candidate: Candidate, at: datetime) -> Closing:

@@ -6,7 +6,6 @@ The counts that `status` shows are in `store/overview.py`.
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -21,8 +20,7 @@ from clio_broadly_sync.store.writer import Writer
 OUTBOX: Final = frozenset({State.PENDING, State.HELD, State.DEAD})
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which rows of the outbox are meant: those that fit all of this.
 
     None fits every row, and so does an empty `matters`.

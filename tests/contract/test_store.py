@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -209,7 +208,7 @@ def test_full_disk_leaves_nothing_half_done(made: Path) -> None:
 
 
 def replace_pins() -> Pins:
-    return replace(PINS, rule=SyncRule.OPT_IN)
+    return PINS._replace(rule=SyncRule.OPT_IN)
 
 
 def test_failed_first_opening_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,10 +363,10 @@ def test_doubts_survive(path: Path) -> None:
     "pins",
     [
         PINS,
-        replace(PINS, account=None),
-        replace(PINS, account=1, fields=FieldIds(1, 2)),
-        replace(PINS, fields=FieldIds(11, None), rule=SyncRule.OPT_OUT),
-        replace(PINS, fields=FieldIds(None, 22), rule=SyncRule.OPT_IN),
+        PINS._replace(account=None),
+        PINS._replace(account=1, fields=FieldIds(1, 2)),
+        PINS._replace(fields=FieldIds(11, None), rule=SyncRule.OPT_OUT),
+        PINS._replace(fields=FieldIds(None, 22), rule=SyncRule.OPT_IN),
     ],
 )
 def test_pins_come_back_as_they_were(path: Path, pins: Pins) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def test_a_run_that_hangs_is_told_once_a_day(file: Path) -> None:
     assert not _hear(file, START, Trouble(75, "Another run is at work."))
     assert _hear(file, START, HUNG)
     assert not _hear(file, START + QUARTER, HUNG)
-    assert _hear(file, START + QUARTER, replace(HUNG, sentence="`login` has held this state."))
+    assert _hear(file, START + QUARTER, HUNG._replace(sentence="`login` has held this state."))
     assert not _hear(file, START + 2 * QUARTER, HUNG)
 
 

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,14 +71,12 @@ def make_wanted(rule: SyncRule = SyncRule.BOTH, **changes: Any) -> pins.Wanted:
         opt_out_name="BroadlyOptOut",
         opt_in_name="SendBroadlyThankYou",
     )
-    return replace(wanted, **changes)
+    return wanted._replace(**changes)
 
 
 def make_pins(**changes: Any) -> Pins:
-    return replace(
-        Pins("https://app.clio.com", 7, DESTINATION, SyncRule.BOTH, PINNED),
-        **changes,
-    )
+    made = Pins("https://app.clio.com", 7, DESTINATION, SyncRule.BOTH, PINNED)
+    return made._replace(**changes)
 
 
 def read(
@@ -287,7 +284,7 @@ def test_definitions_are_read_in_one_request() -> None:
 def test_changed_setting(changed: dict[str, Any], word: str) -> None:
     """Each pinned setting that changed ends the run and is named."""
     with pytest.raises(ConfigError, match=word):
-        pins.check_settings(make_pins(), replace(make_wanted(), **changed))
+        pins.check_settings(make_pins(), make_wanted()._replace(**changed))
 
 
 @pytest.mark.parametrize("destination", [DESTINATION, HOOK, FILE])
@@ -471,7 +468,7 @@ def test_a_state_is_anothers_only_if_it_says_so(
 ) -> None:
     """By another host or another account; one that does not say whose it is may be the firm's."""
     ours = Pins("https://clio.test", 7, DESTINATION, SyncRule.BOTH, PINNED)
-    other = None if known is None else replace(ours, host=known[0], account=known[1])
+    other = None if known is None else ours._replace(host=known[0], account=known[1])
     assert pins.may_be_same(other, ours) is same
-    untold = replace(ours, account=None)
+    untold = ours._replace(account=None)
     assert pins.may_be_same(other, untold) is (other is None or other.host == ours.host)

@@ -1,6 +1,5 @@
 """Which boxes let a client be asked, and by what: the box for texts, and boxes nobody touched."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,7 @@ from clio_broadly_sync.store import Store
 SKIPPED, SENT = State.SKIPPED, State.SENT
 PHONE = "+14155550123"
 ASKS = make_policy(text_box=True)
-WITH_TEXTS = replace(WANTED, text_name=TEXTS.name)
+WITH_TEXTS = WANTED._replace(text_name=TEXTS.name)
 SILENCE = make_policy(untouched=Untouched.SEND)
 NOT_CHECKED = [Box.UNCHECKED, Box.UNTOUCHED, Box.UNREADABLE]
 
@@ -29,7 +28,7 @@ def texting(runs: Runs) -> Runs:
     runs.clio.boxes = [OPT_OUT, OPT_IN, TEXTS]
     known = runs.store.pins()
     assert known is not None
-    runs.store.pin(replace(known, fields=FieldIds(OPT_OUT.id, OPT_IN.id, TEXTS.id)))
+    runs.store.pin(known._replace(fields=FieldIds(OPT_OUT.id, OPT_IN.id, TEXTS.id)))
     return runs
 
 
@@ -85,7 +84,7 @@ def test_cause_of_no_channel(
 ) -> None:
     """The box is the cause where only it keeps back a number that may be sent otherwise."""
     closed(texting, 1, Box.UNTOUCHED, **contact)
-    policy = replace(ASKS, fields=frozenset(fields.split()))
+    policy = ASKS._replace(fields=frozenset(fields.split()))
     texting.sync(policy, wanted=WITH_TEXTS)
     assert (texting.row(1).reason, texting.row(1).cause) == (Reason.NO_CHANNEL, cause)
 
@@ -139,7 +138,7 @@ def test_no_is_known_by_the_phone_that_stays(texting: Runs, texts: Box) -> None:
 
 def test_box_that_was_unchecked_while_it_waited(texting: Runs) -> None:
     """What counts is the last reading; and what was sent is that of the last claim."""
-    policy = replace(ASKS, dedupes=True)
+    policy = ASKS._replace(dedupes=True)
     closed(texting, 1, Box.CHECKED)
     texting.broadly.answers = [Outcome.UNKNOWN]
     with pytest.raises(Exception, match="no result that can be read"):
@@ -164,7 +163,7 @@ def test_first_run_pins_the_box(new: Runs) -> None:
     ("wanted", "policy"),
     [
         (WITH_TEXTS, ASKS),
-        (replace(WANTED, untouched=Untouched.SEND), SILENCE),
+        (WANTED._replace(untouched=Untouched.SEND), SILENCE),
     ],
     ids=["SYNC_TEXT_FIELD", "SYNC_OPT_IN_UNTOUCHED"],
 )
@@ -211,12 +210,12 @@ def test_silence_that_counts_as_a_yes(runs: Runs) -> None:
     """Untouched goes; unchecked, unreadable and opted out do not."""
     known = runs.store.pins()
     assert known is not None
-    runs.store.pin(replace(known, untouched=Untouched.SEND))
+    runs.store.pin(known._replace(untouched=Untouched.SEND))
     for matter, box in enumerate(Box, 1):
         runs.close(matter, opted_in=box)
     runs.close(9, opted_in=Box.UNTOUCHED)
     runs.client(1009, opted_out=Box.CHECKED)
-    runs.sync(SILENCE, wanted=replace(WANTED, untouched=Untouched.SEND))
+    runs.sync(SILENCE, wanted=WANTED._replace(untouched=Untouched.SEND))
     went = {matter for matter, state in runs.states.items() if state is SENT}
     boxes = dict(enumerate(Box, 1))
     assert {boxes[matter] for matter in went} == {Box.CHECKED, Box.UNTOUCHED}

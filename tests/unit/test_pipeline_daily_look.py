@@ -1,6 +1,5 @@
 """The daily look: what was skipped and may be put right, and who opted out after being sent."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -669,10 +668,10 @@ def test_box_that_nobody_reads(runs: Runs) -> None:
     sent(runs, 1)
     pins = runs.store.pins()
     assert pins is not None
-    runs.store.pin(replace(pins, rule=SyncRule.OPT_IN, fields=pins.fields._replace(opt_out=None)))
+    runs.store.pin(pins._replace(rule=SyncRule.OPT_IN, fields=pins.fields._replace(opt_out=None)))
     runs.clio.boxes = [OPT_IN]
     policy = make_policy(rule=SyncRule.OPT_IN)
-    look(runs, policy=policy, wanted=replace(WANTED, rule=SyncRule.OPT_IN))
+    look(runs, policy=policy, wanted=WANTED._replace(rule=SyncRule.OPT_IN))
     assert runs.clio.requests == [PAGE]
     assert runs.store.looked(Part.SENT).done_at == runs.clock.now
 

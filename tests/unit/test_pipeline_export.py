@@ -1,6 +1,5 @@
 """A push into a file, between two ends in memory: who is in which, and what becomes of them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +137,7 @@ def test_second_closing_of_a_client(exports: Exports) -> None:
 def test_second_closing_that_may_go(exports: Exports) -> None:
     """No file has two rows of one client."""
     exports.runs.close(1, 2, client_id=1001)
-    exports.sync(replace(INTO_FILES, reask_days=0))
+    exports.sync(INTO_FILES._replace(reask_days=0))
     assert exports.files == {"f.csv": [1], "f-2.csv": [2]}
 
 

@@ -1,6 +1,5 @@
 """What is read again before it is handed over, and how old it may be."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -165,7 +164,7 @@ def test_checkboxes_are_looked_at_again_after_a_quarter_of_an_hour(runs: Runs) -
 
 def test_box_for_opting_out_that_turns_up_counts_from_then_on(new: Runs) -> None:
     """Under `opt-in` it is optional: whoever was read without it is read again before a POST."""
-    alone: dict[str, Any] = {"wanted": replace(WANTED, rule=SyncRule.OPT_IN)}
+    alone: dict[str, Any] = {"wanted": WANTED._replace(rule=SyncRule.OPT_IN)}
     policy = make_policy(rule=SyncRule.OPT_IN)
     new.clio.boxes = [OPT_IN]
     new.sync(policy, **alone)

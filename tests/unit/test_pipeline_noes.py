@@ -1,7 +1,5 @@
 """The no belongs to the person: what is checked on one card counts for another one of theirs."""
 
-from dataclasses import replace
-
 import pytest
 from ends import OPT_IN
 from factories import make_candidate, make_closing, make_policy
@@ -133,14 +131,14 @@ def test_box_that_is_not_read_says_nothing(runs: Runs) -> None:
     pins = runs.store.pins()
     assert pins is not None
     fields = pins.fields._replace(opt_out=None)
-    runs.store.pin(replace(pins, rule=SyncRule.OPT_IN, fields=fields))
+    runs.store.pin(pins._replace(rule=SyncRule.OPT_IN, fields=fields))
     runs.clio.boxes = [OPT_IN]
     runs.clock.tick(hours=1)
     runs.close(3, client_id=NO)
     runs.client(NO, email="new@example.com", opted_out=Box.CHECKED)
     runs.sync(
         make_policy(rule=SyncRule.OPT_IN, reask_days=0),
-        wanted=replace(WANTED, rule=SyncRule.OPT_IN),
+        wanted=WANTED._replace(rule=SyncRule.OPT_IN),
     )
     assert runs.store.history.asked(make_candidate(make_closing(9), email=SHARED)).no_of == NO
 

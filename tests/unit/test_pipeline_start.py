@@ -1,7 +1,6 @@
 """How a run begins: what the state is made with, where it starts, what was left in doubt."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -126,7 +125,7 @@ def test_changed_setting_ends_the_run_before_anything_is_asked(
     """What the state was made with is held against the settings first."""
     runs.close(1)
     with pytest.raises(ConfigError, match="changed"):
-        runs.sync(wanted=replace(WANTED, **change))
+        runs.sync(wanted=WANTED._replace(**change))
     assert (runs.clio.requests, runs.states) == ([], {})
 
 
@@ -158,7 +157,7 @@ def test_account_that_was_not_known_is_pinned_when_clio_says_it(new: Runs) -> No
     """From then on another one is refused."""
     new.clio.owner = Account(None, None)
     new.sync()
-    assert new.store.pins() == replace(PINNED, account=None)
+    assert new.store.pins() == PINNED._replace(account=None)
     new.clio.owner = Account(1, None)
     new.sync(token=lambda: "renewed")
     assert new.store.pins() == PINNED

@@ -7,7 +7,6 @@ found at Clio in `cli/check/clio.py`.
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -225,5 +224,5 @@ def _changes(before: Pins, now: Pins) -> Iterator[str]:
         yield f"Taken over: SYNC_TEXT_FIELD, {which}; {left}"
     if before.fields[:2] != now.fields[:2]:
         yield "Taken over: the custom fields as they now are in Clio."
-    if before == replace(now, account=before.account):
+    if before == now._replace(account=before.account):
         yield "Nothing has changed: there was nothing to take over."
