@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from databases import Database, server
 from golden_files import golden
 from hypothesis import HealthCheck, settings
 from quiet import pytest_runtest_makereport
@@ -23,6 +24,8 @@ from surroundings import (
     none_outlives_its_test,
     sessions_of_their_own,
 )
+
+from clio_broadly_sync.store import FilePlace, Place
 
 __all__ = [
     "environment_of_their_own",
@@ -85,3 +88,23 @@ def _no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", _connect)
         yield
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Database]:
+    """Yield the database of this process of tests."""
+    own = tmp_path_factory.getbasetemp()
+    with server(own if worker_id == "master" else own.parent) as address:
+        made = Database(address, f"clio_broadly_sync_{worker_id}_{os.getpid()}")
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return where a state is to be: a file that is not there yet, or a firm without rows."""
+    if request.param == "file":
+        return FilePlace(tmp_path / "state" / "state.db")
+    from clio_broadly_sync.store.firm import FirmPlace
+
+    return FirmPlace(request.getfixturevalue("database").emptied(), 1)

@@ -19,7 +19,7 @@ _STEPS = """
     WITH steps (step, state) AS (VALUES (1, 'pending'), (2, 'sending'))
     INSERT INTO changes (firm, closing, run, position, at, from_state, to_state, batch)
     SELECT firm, number, claimed_in_run, position + step - 3, changed_at,
-        iif(step = 2, 'pending', NULL), steps.state, iif(step = 2, batch, NULL)
+        CASE WHEN step = 2 THEN 'pending' END, steps.state, CASE WHEN step = 2 THEN batch END
     FROM steps JOIN closings ON steps.state <> closings.state
     WHERE number > ? AND claimed_in_run > 0
 """
@@ -28,7 +28,7 @@ _NOTE = """
         (firm, closing, run, position, at, from_state, to_state, reason, cause, code, batch)
     SELECT firm, number, changed_in_run, position, changed_at, CASE
             WHEN state = 'sending' THEN 'pending' WHEN claimed_in_run > 0 THEN 'sending' END,
-        state, reason, cause, code, iif(state = 'sending', batch, NULL)
+        state, reason, cause, code, CASE WHEN state = 'sending' THEN batch END
     FROM closings WHERE number > ?
 """
 """What is noted of closings that were claimed and are planted: the steps, and where they led."""

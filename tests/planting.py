@@ -2,15 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from clio_broadly_sync.store import Store
+import psycopg
+
+from clio_broadly_sync.store import FilePlace, Place, Store
+from clio_broadly_sync.store.firm import FirmPlace
 
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
-def connection_of(store: Store) -> sqlite3.Connection:
+def connection_of(store: Store) -> Any:
     """Return a store's own connection, for what the program has no word for."""
     return store._connection
 
@@ -27,8 +31,14 @@ def unguarded(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def untriggered(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def untriggered(connection: Any) -> Iterator[Any]:
     """Let no trigger write or forbid anything inside; the conditions are checked."""
+    if not isinstance(connection, sqlite3.Connection):
+        connection.execute("SET session_replication_role = replica")
+        yield connection
+        with connection.transaction():
+            connection.execute("SET session_replication_role = DEFAULT")
+        return
     triggers = [tuple(row) for row in connection.execute(_TRIGGERS)]
     for name, _ in triggers:
         connection.execute(f"DROP TRIGGER {name}")
@@ -48,8 +58,18 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         connection.commit()
 
 
-def sql(path: Path, statement: str, *more: str) -> None:
-    """Execute statements on a state that no run has open, unguarded; each must change a row."""
-    with opened(path) as connection:
+def sql(state: Path | Place, statement: str, *more: str) -> None:
+    """Execute statements on a state that no run has open, unguarded; each must change a row.
+
+    PostgreSQL checks its conditions all the same, and raises psycopg.IntegrityError.
+    """
+    with _opened(state) as connection:
         for each in (statement, *more):
             assert connection.execute(each).rowcount != 0, each
+
+
+def _opened(state: Path | Place) -> AbstractContextManager[Any]:
+    if isinstance(state, FirmPlace):
+        replica = "-c session_replication_role=replica"  # no trigger writes or forbids
+        return psycopg.connect(state._address, options=replica)
+    return opened(state.path if isinstance(state, FilePlace) else Path(str(state)))

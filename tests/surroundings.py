@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV",
-        "HISTORIES", "SHORTEN", "CLIO_BROADLY_SYNC_BROWSER_TESTS")  # fmt: skip
+        "HISTORIES", "SHORTEN", "CLIO_BROADLY_SYNC_BROWSER_TESTS",
+        "CLIO_BROADLY_SYNC_FLEET_TESTS", "FLEET_TEST_DATABASE")  # fmt: skip
 KEPT_KINDS = ("PY", "COV", "HYPOTHESIS_", "MUTANT_")
 """By which Python and what it needs are found, and by which the tests themselves are steered."""
 BUSY_SECONDS = 30

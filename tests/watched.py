@@ -10,6 +10,11 @@ import pytest
 
 from clio_broadly_sync.store import Store
 
+ON_A_FILE = pytest.mark.parametrize("place", ["file"], indirect=True)
+"""A test of what only SQLite does."""
+IN_POSTGRESQL = pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+"""A test of what only PostgreSQL does."""
+
 
 class Watched(sqlite3.Connection):
     """A connection that keeps what was executed on it."""

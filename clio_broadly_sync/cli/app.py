@@ -28,7 +28,7 @@ from clio_broadly_sync.settings import (
     salvage_settings,
     state_beside,
 )
-from clio_broadly_sync.store import Store, leftovers
+from clio_broadly_sync.store import FilePlace, Place, Store
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
 
@@ -96,16 +96,22 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
     lock, and StorageError where the state cannot be opened.
     """
     if writes:
-        with locked(settings), Store.open(settings.sync_state) as store:
+        place = place_of(settings)
+        with place.locked(called()), place.open() as store:
             yield store
     else:
-        with Store.snapshot(settings.sync_state) as store:
+        with place_of(settings).snapshot() as store:
             yield store
+
+
+def place_of(settings: Settings) -> Place:
+    """Return where the state is that the settings name."""
+    return FilePlace(settings.sync_state)
 
 
 def locked(settings: Settings) -> AbstractContextManager[None]:
     """Hold the state for the command that was called, whose name the lock then bears."""
-    return leftovers.locked(settings.sync_state, called())
+    return place_of(settings).locked(called())
 
 
 def called() -> str:
@@ -136,7 +142,7 @@ def another_state(options: Options, settings: Settings) -> Path | None:
 def may_be_same(other: Path, wanted: Pins) -> bool:
     """Tell whether another state may be of the same Clio account; one that does not say may be."""
     try:
-        with Store.snapshot(other) as store:
+        with FilePlace(other).snapshot() as store:
             return pins.may_be_same(store.pins(), wanted)
     except StorageError:
         return True
@@ -170,9 +176,15 @@ def connect(
     """
     from clio_broadly_sync.cli.clients import Clients
 
-    clock = clock or Clock()
     return Clients(
-        settings, stop, patience, waiting, our_clock, clock, makes_progress=makes_progress
+        settings,
+        stop,
+        patience,
+        waiting,
+        our_clock,
+        clock or Clock(),
+        place_of(settings).sign_in(),
+        makes_progress=makes_progress,
     )
 
 

@@ -19,7 +19,7 @@ from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.sinks.batches import Receiver, RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
-from clio_broadly_sync.store import Store, TokenStore
+from clio_broadly_sync.store import SignIn, Store
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
@@ -43,6 +43,7 @@ class Clients:
         waiting: Callable[[str, float], object],
         our_clock: Callable[[], datetime],
         clock: Clock,
+        sign_in: SignIn,
         *,
         makes_progress: bool,
     ) -> None:
@@ -63,8 +64,7 @@ class Clients:
         )
         """The requests to Broadly."""
         self.oauth = OAuth(self.clio, _app(settings), settings.clio_base_url, now=our_clock)
-        token_store = TokenStore(settings.sync_state)
-        self.login_token = LoginToken(token_store, self.oauth, stop, now=our_clock)
+        self.login_token = LoginToken(sign_in, self.oauth, stop, now=our_clock)
         """The token that `login` stored, whether or not it is the one that is used."""
         given = settings.clio_access_token
         self.tokens: AccessTokens = self.login_token if given is None else GivenToken(given)

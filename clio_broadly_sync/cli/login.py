@@ -32,7 +32,6 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, TokenStore
 from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class _LogIn:
     def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._sign_in = TokenStore(settings.sync_state)
+        self._sign_in = app.place_of(settings).sign_in()
         self._clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
         self._state = secrets.token_urlsafe(32)
         self._url = self._clients.oauth.authorize_url(self._state)
@@ -128,7 +127,7 @@ class _LogIn:
 
         Raise ConfigError where the settings name another host.
         """
-        with Store.snapshot(self._settings.sync_state) as store:
+        with app.place_of(self._settings).snapshot() as store:
             known = store.pins()
         if known is not None:
             pins.check_host(known, app.wanted(self._settings))
@@ -233,7 +232,7 @@ def _code(reply: Reply) -> str:
 
 
 def _log_out(settings: Settings, stop: Stop) -> None:
-    sign_in = TokenStore(settings.sync_state)
+    sign_in = app.place_of(settings).sign_in()
     if sign_in.read() is None:
         say("Not signed in to Clio: there was nothing to forget.")
     else:

@@ -41,7 +41,7 @@ from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, lock, look_beside
+from clio_broadly_sync.store import Place, Store
 from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Run:
         self._clock = Clock()
         self._seconds = math.inf
         """The run's time, in seconds from its start."""
-        self._held: Path | None = None
+        self._held: Place | None = None
         """The state that the run holds; None for a dry run, which holds none."""
         self._clients: Clients | None = None
         """What speaks to both sides; None until the settings and the state are in order."""
@@ -138,7 +138,7 @@ class Run:
             exports.check_settings(self._file.name, settings)
             self._monitor.started()
             if self.dry_run:
-                look_beside(settings.sync_state)
+                app.place_of(settings).look_beside()
             with app.opened(settings, writes=not self.dry_run) as store:
                 return self._walk(settings, store, walk)
         except SyncError as error:
@@ -218,7 +218,7 @@ class Run:
         self._clients = app.connect(
             settings, self._stop, self._patience, self._waiting, clock=self._clock
         )
-        self._held = None if self.dry_run else settings.sync_state
+        self._held = None if self.dry_run else app.place_of(settings)
         source = self._clients.source(store.time_zone)
         return RunContext(
             source=source,
@@ -288,7 +288,7 @@ class Run:
 
     def _waiting(self, what: str, seconds: float) -> None:
         if self._held is not None:  # a backfill waits for hours in all, and does not hang
-            lock.touch(self._held)
+            self._held.touch()
         self._progress.waiting(what, seconds)
 
     def _wait(self, seconds: float) -> None:

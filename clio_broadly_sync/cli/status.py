@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, outcome_o
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Holder, Store, lock
+from clio_broadly_sync.store import Holder, Store
 from clio_broadly_sync.store.objections import Objection
 from clio_broadly_sync.store.overview import Group, PastRun
 
@@ -169,7 +169,7 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         last_sync=overview.last_sync(),
         runs=last_runs,
         at_work=store.at_work is not None,
-        running=lock.holder(settings.sync_state),
+        running=app.place_of(settings).holder(),
         waiting=waiting,
         sending=overview.sending(),
         held=overview.held(),

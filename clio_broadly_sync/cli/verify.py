@@ -40,7 +40,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, integrity
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.transport.signals import Stop
 
@@ -105,7 +105,7 @@ class _Verification:
     def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing | WouldGo]:
         settings = app.settings_of(self._options)
         try:
-            flaws = integrity.files(settings.sync_state)
+            flaws = app.place_of(settings).flaws()
             yield from map(findings.of_flaw, flaws)
             with app.opened(settings, writes=False) as store:
                 within = store.flaws(app.our_clock())

@@ -3,13 +3,13 @@
 This module only reads.
 """
 
-import sqlite3
 from datetime import date, datetime
 from typing import Any, Final
 
 from clio_broadly_sync.domain.model import Closing, Policy
 from clio_broadly_sync.domain.reasons import LOOKED_AT_DAILY, State
 from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import SKIPPED, quoted
 
@@ -39,7 +39,7 @@ class DailyLook:
     fewer are the last ones.
     """
 
-    def __init__(self, connection: sqlite3.Connection, firm: int) -> None:
+    def __init__(self, connection: Connection, firm: int) -> None:
         self._connection = connection
         self._firm = firm
 

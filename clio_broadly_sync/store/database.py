@@ -9,15 +9,21 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
 from clio_broadly_sync.store import schema
 
-Transaction = AbstractContextManager[sqlite3.Connection]
+if TYPE_CHECKING:
+    from clio_broadly_sync.store import postgresql
+
+Connection: TypeAlias = "sqlite3.Connection | postgresql.Session"
+"""What the store asks: a file, or the rows of one of many firms."""
+Row: TypeAlias = "sqlite3.Row | postgresql.Row"
+Transaction: TypeAlias = "AbstractContextManager[Connection]"
 T = TypeVar("T")
 _Generation: TypeAlias = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
 
@@ -107,16 +113,20 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def transaction(
-    connection: sqlite3.Connection, *, lasting: bool = True
-) -> Iterator[sqlite3.Connection]:
+def transaction(connection: Connection, *, lasting: bool = True) -> Transaction:
     """Do what is inside as one transaction, either all of it or nothing.
 
     What is `lasting` outlives a power cut from the end of the transaction on, and so does all that
     was written before it. The rest outlives a kill, and a power cut from the next lasting one on.
     Raise StorageError where the state could not be read or written.
     """
+    if isinstance(connection, sqlite3.Connection):
+        return _transaction(connection, lasting=lasting)
+    return connection.transaction()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, *, lasting: bool) -> Iterator[sqlite3.Connection]:
     with storage_errors():
         connection.execute(_SYNCHRONOUS[lasting]).close()
         # A deferred transaction that first reads and then writes would fail beside another one.
@@ -136,13 +146,40 @@ _SYNCHRONOUS: Final = ("PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL
 
 
 @contextmanager
-def patience(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let transactions inside wait for `PATIENT_SECONDS`."""
+def patience(connection: Connection) -> Iterator[None]:
+    """Let transactions inside wait for `PATIENT_SECONDS`; those of a session always do."""
+    if not isinstance(connection, sqlite3.Connection):
+        yield
+        return
     connection.execute(f"PRAGMA busy_timeout = {PATIENT_SECONDS * 1000}").close()
     try:
         yield
     finally:
         connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}").close()
+
+
+def kept(connection: Connection, statement: str) -> str:
+    """Return a selection whose rows nobody else may change until the transaction ends.
+
+    SQLite lets nobody else write meanwhile.
+    """
+    return statement if isinstance(connection, sqlite3.Connection) else f"{statement} FOR UPDATE"
+
+
+def each(connection: Connection, statement: str, values: Any) -> Iterable[Any]:
+    """Return the rows of a selection that may be long, of which only some are in memory."""
+    if isinstance(connection, sqlite3.Connection):
+        return connection.execute(statement, values)
+    return connection.stream(statement, values)
+
+
+def close(connection: Connection) -> None:
+    """Close what was opened for a store."""
+    if isinstance(connection, sqlite3.Connection):
+        # Where another program reads the state, closing it would leave the -wal as it is.
+        with suppress(sqlite3.Error, StorageError):
+            take_in(connection)
+    connection.close()
 
 
 def _connect(name: str) -> sqlite3.Connection:
@@ -160,8 +197,6 @@ def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
     connection.execute(WRITE_AHEAD).close()
     with transaction(connection):
         schema.migrate(connection)
-        for statement in schema.DUE:
-            connection.execute(statement)
 
 
 def exists(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """The facts about a state, by name: which there must be, and whether they can be read."""
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Final
@@ -11,6 +10,7 @@ from clio_broadly_sync.domain.errors import ATTENTION, OK, DamagedError
 from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import exports
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.schema import RESTORE
 
 Facts = Mapping[str, str]
@@ -42,14 +42,14 @@ _BEGUN: Final = f"""
 there was a run at all."""
 
 
-def read(connection: sqlite3.Connection, firm: int) -> dict[str, str]:
+def read(connection: Connection, firm: int) -> dict[str, str]:
     """Return all facts about a firm's state, by name."""
     statement = "SELECT name, value FROM facts WHERE firm = :firm"
     rows = connection.execute(statement, {"firm": firm})
     return {row["name"]: row["value"] for row in rows}
 
 
-def _needed(connection: sqlite3.Connection, firm: int, facts: Facts) -> frozenset[str]:
+def _needed(connection: Connection, firm: int, facts: Facts) -> frozenset[str]:
     """Return the facts that a state with these facts, and with its rows, must have.
 
     Each run takes its number first. The pins come before the first row, and the start in the first
@@ -64,7 +64,7 @@ def _needed(connection: sqlite3.Connection, firm: int, facts: Facts) -> frozense
     return (_BEFORE_ROWS if has_rows or PINNED & facts.keys() else frozenset()) | number
 
 
-def check(connection: sqlite3.Connection, firm: int, facts: Facts) -> None:
+def check(connection: Connection, firm: int, facts: Facts) -> None:
     """Raise DamagedError for facts that no run could have written, before anything uses them."""
     needed = _needed(connection, firm, facts)
     unreadable = {name for name, read in _READERS.items() if not _can_be_read(facts, name, read)}

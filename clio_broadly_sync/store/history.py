@@ -3,7 +3,6 @@
 This module only reads.
 """
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Contact
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.people import CLAIMED, People
@@ -82,7 +82,7 @@ _OF_PERSON: Final = f"""closings.number IN (
 class History:
     """One firm's past. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: int, key: bytes) -> None:
+    def __init__(self, connection: Connection, firm: int, key: bytes) -> None:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
@@ -138,9 +138,7 @@ class History:
         ]
 
 
-def _steps(
-    connection: sqlite3.Connection, condition: str, values: dict[str, Any]
-) -> dict[int, list[Step]]:
+def _steps(connection: Connection, condition: str, values: dict[str, Any]) -> dict[int, list[Step]]:
     """Return the changes of the closings that meet the condition, by the closing's number."""
     found: dict[int, list[Step]] = defaultdict(list)
     for row in connection.execute(_STEPS.format(condition=condition), values):

@@ -5,7 +5,6 @@ restored copy may break shows in facts and rows that no run could have written.
 """
 
 import os
-import sqlite3
 from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, schema
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.facts import PINNED, STARTED, Facts
 from clio_broadly_sync.store.rows import OWN_CHANGES, among
 from clio_broadly_sync.store.tables import ASKED, IN_DOUBT
@@ -45,7 +45,7 @@ class Integrity:
     StorageError.
     """
 
-    def __init__(self, connection: sqlite3.Connection, firm: int, known: Facts) -> None:
+    def __init__(self, connection: Connection, firm: int, known: Facts) -> None:
         self._connection = connection
         self._firm = firm
         self._facts = known
@@ -90,7 +90,7 @@ class Integrity:
         with self._transaction() as connection:
             return int(connection.execute(statement, values).fetchone()[0])
 
-    def _broken_by(self, connection: sqlite3.Connection, invariant: "Invariant") -> Iterator[Flaw]:
+    def _broken_by(self, connection: Connection, invariant: "Invariant") -> Iterator[Flaw]:
         broken = f"FROM {invariant.rows} WHERE firm = :firm AND ({invariant.is_broken})"
         values = {"firm": self._firm}
         (number,) = connection.execute(f"SELECT count(*) {broken}", values).fetchone()
@@ -100,7 +100,7 @@ class Integrity:
             matters = tuple(matter for matter in named if matter is not None)
             yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
 
-    def _gaps(self, connection: sqlite3.Connection) -> Iterator[Flaw]:
+    def _gaps(self, connection: Connection) -> Iterator[Flaw]:
         statement = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = :firm"
         found = tuple(connection.execute(statement, {"firm": self._firm}).fetchone())
         last = last_run(connection, self._firm)
@@ -108,7 +108,7 @@ class Integrity:
         if found != ((last, 1, last) if last else (0, None, None)) or moved_in > last:
             yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
 
-    def _count(self, connection: sqlite3.Connection, table: str) -> int:
+    def _count(self, connection: Connection, table: str) -> int:
         statement = f"SELECT count(*) FROM {table} WHERE firm = :firm"
         return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
@@ -146,17 +146,13 @@ def _of_file(file: Path) -> Iterator[Flaw]:
         yield Flaw("mode", f"Others may {can} {file.name}; make it private: chmod 600 on it.")
 
 
-def _broken(connection: sqlite3.Connection) -> Flaw | None:
-    """Return the flaw where SQLite finds the database broken, else None.
+def _broken(connection: Connection) -> Flaw | None:
+    """Return the flaw where the database is found broken, else None.
 
     The flaw repeats what SQLite says, for that names tables, indexes and pages, but never a value.
     """
-    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if said == "ok" and schema.is_as_made(connection):
-        return None
-    if said == "ok":
-        said = "its tables are not as this program makes them"
-    return Flaw("database", f"The database is broken ({said.splitlines()[-1]}). {MEND}")
+    said = schema.broken(connection)
+    return None if said is None else Flaw("database", f"The database is broken ({said}). {MEND}")
 
 
 # The facts: none may contradict another one, or the clock.

@@ -4,7 +4,6 @@ Its verbs are record, claim, settle, release and recover; each is one transactio
 decides what becomes of a closing (`domain/lifecycle.py`), and here that is made durable.
 """
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -21,6 +20,7 @@ from clio_broadly_sync.domain.model import (
 )
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.noes import Noes
 from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.people import Before, People
@@ -50,9 +50,7 @@ class Ledger:
     A method is one transaction, unless it says that each chunk is one.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, firm: int, key: bytes, writer: Writer
-    ) -> None:
+    def __init__(self, connection: Connection, firm: int, key: bytes, writer: Writer) -> None:
         self._connection = connection
         self._firm = firm
         self._people = People(firm, key)
@@ -253,14 +251,14 @@ class Ledger:
         values["recovered"] = self._recovered
         with self._transaction() as connection:
             for statement in (_DECIDED, _AWAITING):
-                yield from map(rows.closing_of, connection.execute(statement, values))
+                yield from map(rows.closing_of, database.each(connection, statement, values))
             if kept_back is not None:
                 values |= self._parameters(kept_back)
-                yield from map(rows.closing_of, connection.execute(_KEPT_BACK, values))
+                yield from map(rows.closing_of, database.each(connection, _KEPT_BACK, values))
 
     def _sorted(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         candidates: Sequence[Candidate],
         persons: Mapping[Key, frozenset[int]],
         size: int,
@@ -288,7 +286,7 @@ class Ledger:
 
     def _asked(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         candidates: Sequence[Candidate],
         known: Mapping[Key, Before],
     ) -> dict[Key, Asked]:
@@ -321,7 +319,7 @@ class Ledger:
         with self._transaction() as connection:
             return [rows.closing_of(row) for row in connection.execute(statement, values)]
 
-    def _found(self, connection: sqlite3.Connection, condition: str) -> list[Closing]:
+    def _found(self, connection: Connection, condition: str) -> list[Closing]:
         statement = _FOUND.format(condition=condition)
         found = connection.execute(statement, {"firm": self._firm})
         return [rows.closing_of(row) for row in found]

@@ -24,7 +24,7 @@ LONGEST_LINE: Final = 1000
 HANGS_AFTER: Final = timedelta(hours=2)
 """Nothing is written for so long only under a lock whose holder hangs. A question waits ten minutes
 for its answer, and no single wait for Clio or Broadly is longer than an hour."""
-_BUSY: Final = "Another run is at work on this state; it was left alone."
+BUSY: Final = "Another run is at work on this state; it was left alone."
 _NO_LOCK: Final = (
     "The file system on which the state lies gives no lock ({cause}), and without one two runs "
     "could work at once: move the state to a disk of this machine, and name it with SYNC_STATE."
@@ -88,7 +88,7 @@ def locked(path: Path, command: str | None = None) -> Iterator[None]:
     """
     # Whoever only looks holds the lock for an instant, so it is asked for twice.
     lock = take_lock(
-        f"{path}.lock", _BUSY, command=command, written=_files(path), patience=POLL_SECONDS
+        f"{path}.lock", BUSY, command=command, written=_files(path), patience=POLL_SECONDS
     )
     try:
         yield

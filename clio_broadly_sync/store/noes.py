@@ -4,13 +4,13 @@ A no is known by the keyed hashes of the e-mail address and the phone number tha
 when it was read with the box checked.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from clio_broadly_sync.domain.model import Box, Candidate, Contact, Key
 from clio_broadly_sync.store import database
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.objections import Objections
 from clio_broadly_sync.store.people import People
 from clio_broadly_sync.store.rows import among, seconds
@@ -27,7 +27,7 @@ class Noes:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         firm: int,
         people: People,
         writer: Writer,
@@ -95,9 +95,7 @@ class Noes:
         limit = seconds(moment)
         return sorted({id_ for hash_, id_, at in found if at < limit and id_ != sought[hash_]})
 
-    def stopping(
-        self, connection: sqlite3.Connection, candidates: Iterable[Candidate]
-    ) -> dict[Key, int]:
+    def stopping(self, connection: Connection, candidates: Iterable[Candidate]) -> dict[Key, int]:
         """Return which of these closings are stopped by the no of another contact, and by whose."""
         reached = {
             candidate.closing.key: (candidate.contact.id, self._reached_at(candidate.contact))
@@ -114,9 +112,7 @@ class Noes:
     def _reached_at(self, contact: Contact) -> frozenset[int]:
         return self._people.reached_at(contact.email, contact.phone)
 
-    def _found(
-        self, connection: sqlite3.Connection, sought: Collection[int]
-    ) -> list[tuple[int, int, int]]:
+    def _found(self, connection: Connection, sought: Collection[int]) -> list[tuple[int, int, int]]:
         listed, values = among("sought", sought)
         found = connection.execute(f"{_FOUND}{listed}", {"firm": self._firm, **values})
         return [tuple(row) for row in found]

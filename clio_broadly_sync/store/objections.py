@@ -4,7 +4,6 @@ An objection belongs to the closing that was sent. It stands until its contact i
 unchecked, while no other card of the same person says no.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import Final, NamedTuple
@@ -12,6 +11,7 @@ from typing import Final, NamedTuple
 from clio_broadly_sync.domain.daily_look import OBJECTS
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.people import CLAIMED
 from clio_broadly_sync.store.rows import among
 from clio_broadly_sync.store.writer import Writer
@@ -65,16 +65,14 @@ _LISTED: Final = """
 class Objections:
     """The objections of one firm. Every method may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: int, writer: Writer) -> None:
+    def __init__(self, connection: Connection, firm: int, writer: Writer) -> None:
         self._connection = connection
         self._firm = firm
         self._writer = writer
         self._exist: bool | None = None
         """Whether there is any; None as long as nobody has asked."""
 
-    def record(
-        self, connection: sqlite3.Connection, identities: Collection[int], at: datetime
-    ) -> None:
+    def record(self, connection: Connection, identities: Collection[int], at: datetime) -> None:
         """Record the noes of these people, read just now (`at`), who have been sent before.
 
         What was recorded before stays as it is. The caller opens the transaction.
@@ -87,7 +85,7 @@ class Objections:
         if connection.execute(statement, {"firm": self._firm, **values}).rowcount > 0:
             self._exist = True
 
-    def withdraw(self, connection: sqlite3.Connection, identities: Collection[int]) -> None:
+    def withdraw(self, connection: Connection, identities: Collection[int]) -> None:
         """Forget the objections of these people; the caller opens the transaction."""
         listed, values = among("identity", identities)
         connection.execute(_WITHDRAW.format(identities=listed), {"firm": self._firm, **values})
@@ -118,7 +116,7 @@ class Objections:
             return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
 
-def _objections(found: Iterable[sqlite3.Row]) -> Iterable[Objection]:
+def _objections(found: Iterable[Row]) -> Iterable[Objection]:
     for row in found:
         yield Objection(
             matter_id=row["matter_id"],

@@ -3,7 +3,6 @@
 The counts that `status` shows are in `store/overview.py`.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from clio_broadly_sync.domain.model import Closing, Command, Due, Key
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.overview import SurgeFigures, surge_figures
 from clio_broadly_sync.store.rows import OF_FIRM, among
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING
@@ -48,7 +48,7 @@ class Listed(NamedTuple):
 class Outbox:
     """One firm's outbox. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: int, writer: Writer) -> None:
+    def __init__(self, connection: Connection, firm: int, writer: Writer) -> None:
         self._connection = connection
         self._firm = firm
         self._writer = writer
@@ -60,7 +60,7 @@ class Outbox:
         condition, values = self._chosen(chosen)
         statement = _LISTED.format(condition=condition)
         with self._transaction() as connection:
-            for row in connection.execute(statement, values):
+            for row in database.each(connection, statement, values):
                 closing = rows.closing_of(row)
                 waits = closing.state is State.PENDING
                 since_when = closing.noticed_at if waits else rows.moment(row["changed_at"])
@@ -100,7 +100,7 @@ class Outbox:
         """Yield what `change` changed last, and not what the recovery of the run changed."""
         values = {"firm": self._firm, "run": self._writer.run, "before": self._before}
         with self._transaction() as connection:
-            yield from map(rows.key_of, connection.execute(_CHANGED, values))
+            yield from map(rows.key_of, database.each(connection, _CHANGED, values))
 
     def surge_figures(self, wanted: Due) -> SurgeFigures:
         """Return the figures of what is due and waits for a person's approval."""

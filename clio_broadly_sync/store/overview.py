@@ -4,7 +4,6 @@ This module only reads. Each count goes by an index, so that a ledger of many ye
 fast as a new one.
 """
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -14,6 +13,7 @@ from clio_broadly_sync.domain.model import Approval, Command
 from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason, State
 from clio_broadly_sync.domain.told import told
 from clio_broadly_sync.store import database, queue, rows
+from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING, SENDING, quoted
 
@@ -48,7 +48,7 @@ _GROUPS: Final = f"""
     FROM closings
     WHERE {OF_FIRM} AND {{condition}}
     GROUP BY command, reason
-    ORDER BY number DESC, command, reason
+    ORDER BY number DESC, command, reason NULLS FIRST
 """
 _WAITING: Final = f"""
     SELECT command, reason, settling, count(*) AS number, min(noticed_at) AS oldest
@@ -73,7 +73,7 @@ _OLDEST: Final = f"""
     AND in_doubt = 0 AND coalesce(reason NOT IN {quoted(FAULTS)}, true)
 """
 _STOPPED_BY: Final = f"""
-    SELECT CAST(substr(cause, :first) AS INTEGER) AS contact, count(*) AS number
+    SELECT CAST(substr(cause, {len(OF_CONTACT) + 1}) AS INTEGER) AS contact, count(*) AS number
     FROM closings
     WHERE {OF_FIRM} AND cause IS NOT NULL AND cause LIKE :like
     GROUP BY contact
@@ -85,7 +85,7 @@ _OF_CAUSE: Final = f"SELECT count(*) FROM closings WHERE {OF_FIRM} AND cause = :
 class Overview:
     """The counts of one firm. Every method is one transaction and may raise StorageError."""
 
-    def __init__(self, connection: sqlite3.Connection, firm: int) -> None:
+    def __init__(self, connection: Connection, firm: int) -> None:
         self._connection = connection
         self._firm = firm
 
@@ -140,7 +140,7 @@ class Overview:
 
         The contact that stops most comes first.
         """
-        values = {"firm": self._firm, "first": len(OF_CONTACT) + 1, "like": f"{OF_CONTACT}%"}
+        values = {"firm": self._firm, "like": f"{OF_CONTACT}%"}
         with database.transaction(self._connection) as connection:
             return [tuple(row) for row in connection.execute(_STOPPED_BY, values)]
 
@@ -159,7 +159,7 @@ class Overview:
         with database.transaction(self._connection) as connection:
             return [self._handed_over(connection, first, end) for first, end in pairwise(moments)]
 
-    def _handed_over(self, connection: sqlite3.Connection, first: int, end: int) -> int:
+    def _handed_over(self, connection: Connection, first: int, end: int) -> int:
         values = {"firm": self._firm, "first": first, "end": end}
         return int(connection.execute(_HANDED_OVER, values).fetchone()[0])
 
@@ -175,7 +175,7 @@ class Overview:
             return [_past_run(row) for row in found]
 
 
-def _group(row: sqlite3.Row) -> Group:
+def _group(row: Row) -> Group:
     reason = Reason(row["reason"]) if row["reason"] else None
     return Group(Command(row["command"]), reason, row["number"], rows.moment(row["oldest"]))
 
@@ -185,7 +185,7 @@ def _together(one: Group, other: Group) -> Group:
     return one._replace(closings=one.closings + other.closings, oldest=oldest)
 
 
-def _past_run(row: sqlite3.Row) -> PastRun:
+def _past_run(row: Row) -> PastRun:
     finished = row["finished_at"]
     return PastRun(
         run=row["run"],
@@ -254,7 +254,7 @@ _MOST_EDITED_TOGETHER: Final = f"""
 """Of all windows that begin with an edit, this finds the one that holds the most edits."""
 
 
-def surge_figures(connection: sqlite3.Connection, values: Mapping[str, Any]) -> SurgeFigures:
+def surge_figures(connection: Connection, values: Mapping[str, Any]) -> SurgeFigures:
     """Return the figures of what is due and waits for approval.
 
     `values` says what is due; it comes from `queue.parameters`.

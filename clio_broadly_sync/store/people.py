@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Contact, Key
 from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.rows import among, key_of, moment, seconds
 from clio_broadly_sync.store.tables import ASKED, IDENTITY_BYTES, IN_DOUBT
 
@@ -90,7 +90,7 @@ class People:
         return frozenset([self._hash(text) for text in texts])
 
     def before(
-        self, connection: sqlite3.Connection, persons: Mapping[Key, Collection[int]]
+        self, connection: Connection, persons: Mapping[Key, Collection[int]]
     ) -> dict[Key, Before]:
         """Return what is known of the person and the matter of each closing.
 
@@ -109,7 +109,7 @@ class People:
 
     def remember(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         claimed: Mapping[int, Collection[int]],
         at: datetime,
     ) -> None:
@@ -132,7 +132,7 @@ class People:
         hash_.update(text.encode())
         return int.from_bytes(hash_.digest()[:IDENTITY_BYTES], "big", signed=True)
 
-    def _found(self, connection: sqlite3.Connection, statement: str, sought: set[Any]) -> "Found":
+    def _found(self, connection: Connection, statement: str, sought: set[Any]) -> "Found":
         found: Found = defaultdict(_Seen)
         listed, values = among("sought", sought)
         for row in connection.execute(f"{statement}{listed}", {"firm": self._firm, **values}):
@@ -152,7 +152,7 @@ class _Seen:
     sending: set[Key] = field(default_factory=set)
     """Those that are being sent at this moment."""
 
-    def add(self, row: sqlite3.Row) -> None:
+    def add(self, row: Row) -> None:
         key = key_of(row)
         if row["state"] == State.SENDING.value:
             self.sending.add(key)

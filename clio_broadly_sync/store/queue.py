@@ -4,13 +4,13 @@ Closings are put in order once and then read a chunk at a time. A client's place
 first closing, and all their closings stand together.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
 from clio_broadly_sync.domain.model import Approval, Closing, Due
 from clio_broadly_sync.domain.reasons import FAULTS, TRIED
-from clio_broadly_sync.store import rows
+from clio_broadly_sync.store import rows, schema
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.rows import OF_FIRM
 from clio_broadly_sync.store.tables import ASKED, PENDING, quoted
 
@@ -105,11 +105,13 @@ _CHUNK: Final = f"""
 """
 
 
-def put(connection: sqlite3.Connection, condition: str, values: Mapping[str, Any]) -> int:
+def put(connection: Connection, condition: str, values: Mapping[str, Any]) -> int:
     """Put the closings that meet the condition in order; return how many there are.
 
     They take the place of those that were put in order before.
     """
+    for table in schema.DUE:
+        connection.execute(table)
     for table in ("due", "due_clients", "due_noticed"):
         connection.execute(f"DELETE FROM {table}")
     connection.execute(_NOTICE.format(condition=condition), values)
@@ -117,9 +119,7 @@ def put(connection: sqlite3.Connection, condition: str, values: Mapping[str, Any
     return connection.execute(_PUT).rowcount
 
 
-def chunk(
-    connection: sqlite3.Connection, firm: int, after: int
-) -> tuple[list[Closing], int | None]:
+def chunk(connection: Connection, firm: int, after: int) -> tuple[list[Closing], int | None]:
     """Return the closings that come next after the place `after`, and the place of the last one.
 
     In place of the last, None says that no more follow.

@@ -1,6 +1,5 @@
 """How closings become rows and rows become closings, and how a statement names a list."""
 
-import sqlite3
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -11,6 +10,7 @@ from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.store.database import Row
 
 E = TypeVar("E", bound=Enum)
 
@@ -162,7 +162,7 @@ _COMMANDS, _RULES, _CHANNELS = _by_value(Command), _by_value(SyncRule), _by_valu
 _day = lru_cache(date.fromisoformat)
 
 
-def key_of(row: sqlite3.Row) -> Key:
+def key_of(row: Row) -> Key:
     return _key(row["matter_id"], row["closed_on"])
 
 

@@ -18,14 +18,16 @@ OF_ANY_VERSION: Final = "firm IN (:firm, 'default')"
 file was called `default`."""
 
 DUE: Final = (
-    "CREATE TEMPORARY TABLE due (place INTEGER PRIMARY KEY, closing INTEGER NOT NULL)",
-    "CREATE TEMPORARY TABLE due_noticed (place INTEGER PRIMARY KEY, closing INTEGER, "
-    "client INTEGER)",
-    "CREATE TEMPORARY TABLE due_clients (place INTEGER PRIMARY KEY, client INTEGER UNIQUE)",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS due (place INTEGER PRIMARY KEY, "
+    "closing INTEGER NOT NULL)",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS due_noticed (place INTEGER PRIMARY KEY, "
+    "closing INTEGER, client INTEGER)",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS due_clients (place INTEGER PRIMARY KEY, "
+    "client INTEGER UNIQUE)",
 )
 """The closings of a push in the order of sending, and what that is made of: the order in which they
-were noticed, and that of their clients. The tables are temporary, so they live outside the state
-file."""
+were noticed, and that of their clients. The tables are temporary, so they live outside the state,
+and a run makes them only where something is due."""
 
 
 def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
@@ -67,6 +69,16 @@ def migrate(connection: sqlite3.Connection) -> None:
                 f"{RESTORE}"
             ) from None
         connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
+
+
+def broken(connection: sqlite3.Connection | object) -> str | None:
+    """Return what SQLite finds broken, in its own words; None where all is whole."""
+    if not isinstance(connection, sqlite3.Connection):
+        return None  # no query tells that of PostgreSQL, which stops where it reads a broken page
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if said != "ok":
+        return str(said).splitlines()[-1]
+    return None if is_as_made(connection) else "its tables are not as this program makes them"
 
 
 def is_as_made(connection: sqlite3.Connection) -> bool:

@@ -8,7 +8,6 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +29,7 @@ from clio_broadly_sync.domain.model import (
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.daily_look import DailyLook
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.half_restored import LAST_RUNS, NO_RUN, Base, base_of, half_restored
 from clio_broadly_sync.store.history import History
@@ -45,10 +45,9 @@ from clio_broadly_sync.store.writer import Writer, last_run
 MAX_AHEAD: Final = timedelta(hours=48)
 """No two clocks with which a run begins may be further apart (`MAX_SKEW` in `clio/api.py`)."""
 
-_UNFINISHED: Final = f"""
+_UNFINISHED: Final = """
     SELECT command, run FROM runs
-    WHERE {OF_ANY_VERSION} AND finished_at IS NULL
-    AND run = (SELECT max(run) FROM runs WHERE {OF_ANY_VERSION})
+    WHERE {0} AND finished_at IS NULL AND run = (SELECT max(run) FROM runs WHERE {0})
 """
 _BEGIN_RUN: Final = """
     INSERT INTO runs
@@ -80,7 +79,7 @@ class Store:
     The first to open a state makes its key, with which people and tokens are hashed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, firm: int = FIRM) -> None:
+    def __init__(self, connection: Connection, firm: int = FIRM) -> None:
         self._connection = connection
         self._firm = firm
         self._run = 0
@@ -124,11 +123,27 @@ class Store:
             if base is None or lock.holder(path) is not None:
                 raise
             raise DamagedError(half_restored(path)) from None
-        store.exports = Exports(store._facts, store._save, looks_only=True)
-        store.at_work = store._at_work_as_copied(path)
+        store.look_only(
+            lambda: lock.holder(path) is not None,
+            lambda: database.read_snapshot(path, _unfinished_of_any_version),
+        )
         if base is not None:
             store._beside = path, base
         return store
+
+    def look_only(
+        self, is_held: Callable[[], bool], now: Callable[[], tuple[object, ...] | None]
+    ) -> None:
+        """Take this for a copy: touch no file, and learn which run was at work as it was made.
+
+        `is_held` tells whether somebody holds the state, and `now` returns what is `unfinished` in
+        it. A run that has ended since then holds nothing either, but is not what it was.
+        """
+        self.exports = Exports(self._facts, self._save, looks_only=True)
+        with database.storage_errors():
+            last = unfinished(self._connection, self._firm)
+            if last is not None and (is_held() or now() != last):
+                self.at_work = str(last[0])
 
     def __enter__(self) -> Self:
         return self
@@ -139,10 +154,7 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Where another program reads the state, closing it would leave the -wal as it is.
-        with suppress(sqlite3.Error, StorageError):
-            database.take_in(self._connection)
-        self._connection.close()
+        database.close(self._connection)
 
     def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.
@@ -198,7 +210,7 @@ class Store:
         values = {
             "clio_host": pins.host,
             "clio_account": str(pins.account or ""),
-            "broadly_profile": pins.destination.profile,
+            "broadly_profile": str(pins.destination.profile),
             "broadly_url": pins.destination.address,
             "sync_rule": str(pins.rule),
             "opt_in_untouched": str(pins.untouched),
@@ -333,24 +345,6 @@ class Store:
         with database.transaction(self._connection) as connection:
             connection.execute(_FINISH_RUN, values)
 
-    def _at_work_as_copied(self, path: Path) -> str | None:
-        """Return the command of the run that had not ended in this copy, unless it was cut short.
-
-        One that has ended since then holds no lock either; but in the state it is not what it was.
-        """
-        with database.storage_errors():
-            last = self._unfinished(self._connection)
-            if last is None:
-                return None
-            is_alive = lock.holder(path) is not None
-            goes_on = is_alive or database.read_snapshot(path, self._unfinished) != last
-        return str(last[0]) if goes_on else None
-
-    def _unfinished(self, connection: sqlite3.Connection) -> tuple[object, ...] | None:
-        """Return the last run where it has not ended: its command and its number."""
-        found = connection.execute(_UNFINISHED, {"firm": self._firm}).fetchone()
-        return None if found is None else tuple(found)
-
     def _moment(self, name: str) -> datetime | None:
         value = self._facts.get(name)
         return datetime.fromisoformat(value).astimezone(UTC) if value else None
@@ -364,7 +358,7 @@ class Store:
                 connection.execute(_NOTE_PINS, self._pins_of_run(pins))
         self._facts.update(values)
 
-    def _write(self, connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
+    def _write(self, connection: Connection, values: Mapping[str, str]) -> None:
         rows = [{"firm": self._firm, "name": n, "value": value} for n, value in values.items()]
         connection.executemany(_WRITE, rows)
 
@@ -378,3 +372,15 @@ class Store:
             "opt_in_untouched": None if pins is None else pins.untouched.value,
             **{f"{name}_field": value for name, value in fields._asdict().items()},
         }
+
+
+def unfinished(
+    connection: Connection, firm: int, of_firm: str = "firm = :firm"
+) -> tuple[object, ...] | None:
+    """Return the last run where it has not ended: its command and its number."""
+    found = connection.execute(_UNFINISHED.format(of_firm), {"firm": firm}).fetchone()
+    return None if found is None else tuple(found)
+
+
+def _unfinished_of_any_version(connection: sqlite3.Connection) -> tuple[object, ...] | None:
+    return unfinished(connection, FIRM, OF_ANY_VERSION)

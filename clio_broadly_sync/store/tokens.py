@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import StorageError
@@ -23,6 +24,7 @@ from clio_broadly_sync.store.tables import FIRM
 
 ALONE_SECONDS = 90.0
 """One process waits so long for another: longer than a refresh takes that is answered late."""
+BUSY = "Another run has been renewing the sign-in to Clio for too long; the next run tries again."
 _PATIENT = "PRAGMA busy_timeout = 60000"
 """It waits long, because a busy state must not lose what Clio gave for a spent refresh token."""
 
@@ -32,11 +34,11 @@ _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
     "sign_in_refresh_token",
     "sign_in_expires_at",
 )
-_LISTED, _NAMED = among("name", NAMES)
-_OURS = f"{OF_ANY_VERSION} AND name IN {_LISTED}"
+LISTED, NAMED = among("name", NAMES)
+_OURS = f"{OF_ANY_VERSION} AND name IN {LISTED}"
 _READ = f"SELECT name, value FROM facts WHERE {_OURS}"
 _DELETE = f"DELETE FROM facts WHERE {_OURS}"
-_WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
+WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
 
 
 class TokenStore:
@@ -45,7 +47,7 @@ class TokenStore:
     def __init__(self, path: Path, firm: int = FIRM) -> None:
         self._path = path
         self._firm = firm
-        self._ours = {"firm": firm, **_NAMED}
+        self._ours = {"firm": firm, **NAMED}
 
     def read(self) -> Grant | None:
         """Return what the state now holds; None where nobody has signed in. Write nothing."""
@@ -53,27 +55,16 @@ class TokenStore:
             if not database.exists(self._path):
                 return None
             database.check_private(self._path)
-            return _grant(database.read_snapshot(self._path, self._rows))
+            return grant_of(database.read_snapshot(self._path, self._rows))
 
     def save(self, grant: Grant) -> None:
         """Keep this grant instead of the one before; make the state where there is none."""
-        values = {
-            _HOST: grant.host,
-            _ACCESS: grant.access_token,
-            _REFRESH: grant.refresh_token,
-            _EXPIRES: grant.expires_at.isoformat(),
-        }
-        rows = [
-            {"firm": self._firm, "name": name, "value": value}
-            for name, value in values.items()
-            if value is not None
-        ]
         with database.storage_errors():
             if not database.exists(self._path):
                 database.open_file(self._path).close()
             with self._opened() as connection, database.transaction(connection):
                 connection.execute(_DELETE, self._ours)
-                connection.executemany(_WRITE, rows)
+                connection.executemany(WRITE, rows_of(grant, self._firm))
 
     def erase(self) -> None:
         """Erase the tokens, so that no byte of them is left in the state's files or the -wal.
@@ -98,11 +89,7 @@ class TokenStore:
         Raise BusyError where another process has not finished within `ALONE_SECONDS`, and
         DamagedError where the state must not be written to (`look_beside`).
         """
-        busy = (
-            "Another run has been renewing the sign-in to Clio for too long; "
-            "the next run tries again."
-        )
-        held = lock.take_lock(f"{self._path}.sign-in.lock", busy, patience=ALONE_SECONDS)
+        held = lock.take_lock(f"{self._path}.sign-in.lock", BUSY, patience=ALONE_SECONDS)
         try:
             look_beside(self._path)
             yield
@@ -123,7 +110,20 @@ class TokenStore:
             yield connection
 
 
-def _grant(found: dict[str, str]) -> Grant | None:
+def rows_of(grant: Grant, firm: int) -> list[dict[str, Any]]:
+    """Return what is kept of a grant, as the parameters of `WRITE`."""
+    values = {
+        _HOST: grant.host,
+        _ACCESS: grant.access_token,
+        _REFRESH: grant.refresh_token,
+        _EXPIRES: grant.expires_at.isoformat(),
+    }
+    kept = {name: value for name, value in values.items() if value is not None}
+    return [{"firm": firm, "name": name, "value": value} for name, value in kept.items()]
+
+
+def grant_of(found: dict[str, str]) -> Grant | None:
+    """Return the grant of these facts, None without one; raise StorageError for half of one."""
     if _ACCESS not in found:
         return None
     try:

@@ -3,7 +3,6 @@
 The list of changes is written by the database's own triggers (`store/tables.py`).
 """
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, Key
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.schema import RESTORE
 
 Pair = tuple[Closing | None, Closing]
@@ -35,9 +35,7 @@ class Writer:
         self._firm = firm
 
     @contextmanager
-    def transaction(
-        self, connection: sqlite3.Connection, *, lasting: bool = True
-    ) -> Iterator[sqlite3.Connection]:
+    def transaction(self, connection: Connection, *, lasting: bool = True) -> Iterator[Connection]:
         """Do what is inside as one transaction of this run (`database.transaction`).
 
         Raise BusyError where another run has begun since this one did: the lock did not lock, and
@@ -54,7 +52,7 @@ class Writer:
 
     def write(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         pairs: Sequence[Pair],
         at: datetime,
         *,
@@ -80,9 +78,7 @@ class Writer:
         for columns, several in changed.items():
             _change(connection, _changing(columns), several)
 
-    def claim(
-        self, connection: sqlite3.Connection, closings: Sequence[Closing], at: datetime
-    ) -> None:
+    def claim(self, connection: Connection, closings: Sequence[Closing], at: datetime) -> None:
         """Write that these closings, as they are now, are being sent."""
         claimed_at = rows.seconds(at)
         claimed = [
@@ -102,7 +98,7 @@ class Writer:
 
     def accept(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         closings: Sequence[Closing],
         at: datetime,
         codes: Mapping[Key, str | None],
@@ -118,9 +114,12 @@ class Writer:
         return (at, self.run, self.position, code)
 
 
-def last_run(connection: sqlite3.Connection, firm: int) -> int:
-    """Return the number of the run that began last; 0 where none has begun yet."""
-    found = connection.execute(_LAST_RUN, {"firm": firm}).fetchone()
+def last_run(connection: Connection, firm: int) -> int:
+    """Return the number of the run that began last; 0 where none has begun yet.
+
+    None begins until the transaction ends.
+    """
+    found = connection.execute(database.kept(connection, _LAST_RUN), {"firm": firm}).fetchone()
     return 0 if found is None else int(found[0])
 
 
@@ -149,7 +148,7 @@ _CLAIM: Final = _changing(
 _ACCEPT: Final = _changing((), f", state = '{State.SENT.value}', resent = 0")
 
 
-def _change(connection: sqlite3.Connection, statement: str, several: Sequence[Values]) -> None:
+def _change(connection: Connection, statement: str, several: Sequence[Values]) -> None:
     """Change these rows; raise StorageError where one of them is not there."""
     if connection.executemany(statement, several).rowcount != len(several):
         raise StorageError(f"The state is damaged: a closing is gone from it. {RESTORE}")

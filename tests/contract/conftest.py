@@ -16,7 +16,7 @@ from watched import watch
 from whole import make as make_whole
 
 from clio_broadly_sync.sandbox import Firm
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import FilePlace, Place, Store
 from clio_broadly_sync.transport.signals import Stop
 
 __all__ = ["requests_fit_clios_contract"]
@@ -34,10 +34,10 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Yield a state in which a run has begun; what it tells SQLite is kept (`watched.py`)."""
     watch(monkeypatch)
-    with Store.open(tmp_path / "state" / "state.db") as opened:
+    with place.open() as opened:
         opened.begin_run("sync", "r1", NOW)
         yield opened
 
@@ -46,7 +46,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a state that has everything (`whole.py`), for others to copy."""
     path = tmp_path_factory.mktemp("whole") / "state.db"
-    make_whole(path)
+    make_whole(FilePlace(path))
     return path
 
 
@@ -57,6 +57,16 @@ def path(whole: Path, tmp_path: Path) -> Path:
     path.parent.mkdir(mode=0o700)
     shutil.copy(whole, path)
     return path
+
+
+@pytest.fixture
+def state(place: Place, request: pytest.FixtureRequest) -> Place:
+    """Return the place of such a state, to be broken, a file or a firm."""
+    if isinstance(place, FilePlace):
+        request.getfixturevalue("path")
+    else:
+        make_whole(place)
+    return place
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import DamagedError
 from clio_broadly_sync.domain.exports import Fate
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Place, Store
+from clio_broadly_sync.store.database import transaction
 from clio_broadly_sync.store.exports import Begun, Exports
 
 Left = Callable[[Path, Path], object]
@@ -243,10 +244,9 @@ def test_paths(store: Store, path: str) -> None:
         '["a", "b", 1, null]',
     ],
 )
-def test_fact_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+def test_fact_that_cannot_be_read(place: Place, text: str) -> None:
     """The state is damaged then."""
-    path = tmp_path / "state.db"
-    with Store.open(path) as store, connection_of(store) as connection:
+    with place.open() as store, transaction(connection_of(store)) as connection:
         connection.execute("INSERT INTO facts VALUES (1, 'export', ?)", (text,))
     with pytest.raises(DamagedError, match="export"):
-        Store.open(path)
+        place.open()

@@ -2,7 +2,6 @@
 
 import itertools
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from factories import (
@@ -19,7 +18,7 @@ from planting import connection_of
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Asked, Command, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Selection, Store
+from clio_broadly_sync.store import Place, Selection, Store
 from clio_broadly_sync.store.overview import Group, PastRun
 
 LATER = NOW + timedelta(minutes=15)
@@ -113,14 +112,13 @@ def test_closings_of_a_contacts_matters(store: Store) -> None:
     assert store.history.of_matters_of(6) == []
 
 
-def test_story_goes_on_from_run_to_run(tmp_path: Path) -> None:
+def test_story_goes_on_from_run_to_run(place: Place) -> None:
     """In the order of the runs, each of which counts its changes from the beginning."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         start(store)
         put(store, make_closing(76), make_closing(77))
         hand_over(store, make_closing(77), Outcome.REJECTED)
-    with Store.open(path) as store:
+    with place.open() as store:
         store.begin_run("outbox", "r2", LATER)
         store.outbox.change(Selection(), lifecycle.resent, LATER)
         (story,) = store.history.of_matter(77)

@@ -8,78 +8,78 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 
+import psycopg
 import pytest
 from factories import NOW, PINS, make_closing
 from golden_files import Golden
 from ledgers import firm, put
 from planting import sql
+from watched import IN_POSTGRESQL, ON_A_FILE
 from whole import LATER, REJECTED, WAITS
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Selection, Store, integrity
+from clio_broadly_sync.store import FilePlace, Place, Selection, Store, integrity
 from clio_broadly_sync.store.facts import PINNED, STARTED
 from clio_broadly_sync.store.integrity import Flaw
 
 
-def flaws(path: Path, now: datetime = LATER) -> list[Flaw]:
-    with Store.snapshot(path) as store:
+def flaws(state: Place, now: datetime = LATER) -> list[Flaw]:
+    with state.snapshot() as store:
         return store.flaws(now)
 
 
-def names(path: Path, now: datetime = LATER) -> set[str]:
-    return {flaw.name for flaw in flaws(path, now)}
+def names(state: Place, now: datetime = LATER) -> set[str]:
+    return {flaw.name for flaw in flaws(state, now)}
 
 
-def test_what_runs_leave_is_sound(path: Path) -> None:
+def test_what_runs_leave_is_sound(state: Place) -> None:
     """Every end of a closing, and rows still on their way."""
-    assert flaws(path) == []
-    with Store.snapshot(path) as store:
+    assert flaws(state) == []
+    with state.snapshot() as store:
         states = {c.state for several in store.ledger.known(range(10)).values() for c in several}
         assert states == set(State)
         assert store.integrity.sizes() == (9, 24, 2)
 
 
-def test_new_state_is_sound(tmp_path: Path) -> None:
+def test_new_state_is_sound(place: Place) -> None:
     """One without any run."""
-    new = tmp_path / "new" / "state.db"
-    with Store.open(new):
+    with place.open():
         pass
-    assert flaws(new) == []
+    assert flaws(place) == []
 
 
-def test_closing_without_a_client_or_a_close_date_is_sound(path: Path) -> None:
+def test_closing_without_a_client_or_a_close_date_is_sound(state: Place) -> None:
     """Clio has such matters, and the ledger their skips."""
     skipped = {"contact_id": None, "state": State.SKIPPED, "reason": Reason.NO_CLIENT}
-    with Store.open(path) as store:
+    with state.open() as store:
         store.begin_run("sync", "r3", LATER)
         put(store, make_closing(10, None, **skipped))
-    assert flaws(path) == []
+    assert flaws(state) == []
 
 
-def test_what_goes_on_in_another_run_is_sound(path: Path) -> None:
+def test_what_goes_on_in_another_run_is_sound(state: Place) -> None:
     """Each run counts its changes from the beginning; the last one is that of the last run."""
-    with Store.open(path) as store:
+    with state.open() as store:
         store.begin_run("outbox", "r3", LATER)
         store.outbox.change(Selection(matters=[REJECTED]), lifecycle.resent, LATER)
-    assert flaws(path) == []
+    assert flaws(state) == []
 
 
-def test_closing_of_a_state_without_runs(tmp_path: Path) -> None:
+def test_closing_of_a_state_without_runs(place: Place) -> None:
     """No run can have read it."""
-    path = tmp_path / "other" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         store.pin(PINS)
         put(store, make_closing())
-    assert "run" in names(path)
+    assert "run" in names(place)
 
 
-def test_firms_do_not_answer_for_each_other(path: Path) -> None:
+def test_firms_do_not_answer_for_each_other(state: Place) -> None:
     """What is broken in the ledger of one is not told of another."""
-    sql(path, "UPDATE closings SET read_in_run = 9", "DELETE FROM runs WHERE run = 1")
-    with Store.open(path) as store:
+    sql(state, "UPDATE closings SET read_in_run = 9", "DELETE FROM runs WHERE run = 1")
+    with state.open() as store:
         other = firm(store)
         other.pin(PINS)
         put(other, make_closing())
@@ -146,6 +146,10 @@ BROKEN = {
 }
 
 
+REFUSED = set(BROKEN["database"])
+"""Of these, what no hand can write to PostgreSQL, which checks its conditions at each change."""
+
+
 def test_every_invariant_is_broken_here() -> None:
     assert {invariant.name for invariant in integrity.INVARIANTS} <= BROKEN.keys()
 
@@ -157,24 +161,39 @@ def test_each_break_is_found(path: Path, tmp_path: Path, golden: Golden) -> None
         broken = tmp_path / str(number) / "state.db"
         shutil.copytree(path.parent, broken.parent)
         sql(broken, statement)
-        found = flaws(broken)
+        found = flaws(FilePlace(broken))
         assert name in {flaw.name for flaw in found if flaw.grave}
         said.append("\n".join([statement, *(f"  {flaw.sentence}" for flaw in found)]))
     golden("flaws_of_a_state", "\n".join(said))
 
 
-def test_matters_are_named_a_few_of_many(path: Path) -> None:
+@IN_POSTGRESQL
+@pytest.mark.parametrize(
+    ("name", "statement"), [(name, one) for name, several in BROKEN.items() for one in several]
+)
+def test_each_break_in_a_firm_is_found(state: Place, name: str, statement: str) -> None:
+    """By the same name, unless the conditions of the tables let nobody make it."""
+    try:
+        sql(state, statement)
+    except psycopg.errors.CheckViolation:
+        assert statement in REFUSED
+    else:
+        assert statement not in REFUSED
+        assert name in {flaw.name for flaw in flaws(state) if flaw.grave}
+
+
+def test_matters_are_named_a_few_of_many(state: Place) -> None:
     """The first ones, and how many there are."""
-    sql(path, "UPDATE closings SET read_in_run = 9")
-    (flaw,) = [flaw for flaw in flaws(path) if flaw.name == "run"]
+    sql(state, "UPDATE closings SET read_in_run = 9")
+    (flaw,) = [flaw for flaw in flaws(state) if flaw.name == "run"]
     assert flaw.matters == (1, 2, 3, 4, 5)
     assert "9 in all" in flaw.sentence
 
 
-def test_matter_with_several_faults_of_a_kind_is_named_once(path: Path) -> None:
+def test_matter_with_several_faults_of_a_kind_is_named_once(state: Place) -> None:
     """Each fault is counted."""
-    sql(path, "UPDATE changes SET from_state = 'dead' WHERE closing = 6 AND to_state = 'pending'")
-    (flaw,) = [flaw for flaw in flaws(path) if flaw.name == "chain"]
+    sql(state, "UPDATE changes SET from_state = 'dead' WHERE closing = 6 AND to_state = 'pending'")
+    (flaw,) = [flaw for flaw in flaws(state) if flaw.name == "chain"]
     assert flaw.matters == (6,)
     assert "2 in all" in flaw.sentence
 
@@ -190,28 +209,28 @@ def test_a_page_that_is_broken_is_all_that_is_told(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\x0a" + b"\xff" * (size - 1))
-    (flaw,) = flaws(path)
+    (flaw,) = flaws(FilePlace(path))
     assert flaw.name == "database"
     assert re.fullmatch(
         r"The database is broken \((Page|Tree \d+ page) \d+: .+\)\. Restore .+", flaw.sentence
     )
 
 
-def test_a_watermark_a_moment_ahead_passes_over_nobody(path: Path) -> None:
+def test_a_watermark_a_moment_ahead_passes_over_nobody(state: Place) -> None:
     """Clocks are never quite the same; the overlap covers so much."""
-    assert flaws(path, NOW - timedelta(minutes=4)) == []
-    assert flaws(path, NOW - timedelta(minutes=5)) == []
-    assert names(path, NOW - timedelta(minutes=5, seconds=1)) == {"watermark"}
+    assert flaws(state, NOW - timedelta(minutes=4)) == []
+    assert flaws(state, NOW - timedelta(minutes=5)) == []
+    assert names(state, NOW - timedelta(minutes=5, seconds=1)) == {"watermark"}
 
 
 @pytest.mark.parametrize(
     ("days", "is_sound"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
 )
-def test_a_start_day_may_be_a_day_off(path: Path, days: int, is_sound: bool) -> None:
+def test_a_start_day_may_be_a_day_off(state: Place, days: int, is_sound: bool) -> None:
     """No firm's zone is further than a day from ours."""
     day = (NOW + timedelta(days=days)).date()
-    sql(path, f"UPDATE facts SET value = '{day}' WHERE name = 'start_day'")  # noqa: S608
-    assert names(path) == (set() if is_sound else {"start_day"})
+    sql(state, f"UPDATE facts SET value = '{day}' WHERE name = 'start_day'")  # noqa: S608
+    assert names(state) == (set() if is_sound else {"start_day"})
 
 
 UNREADABLE = {
@@ -231,20 +250,20 @@ UNREADABLE = {
 @pytest.mark.parametrize(
     ("name", "value"), [(name, one) for name, several in UNREADABLE.items() for one in several]
 )
-def test_facts_that_cannot_be_read(path: Path, name: str, value: str) -> None:
+def test_facts_that_cannot_be_read(state: Place, name: str, value: str) -> None:
     """The state is not opened, for a run neither, and the value is not repeated."""
-    sql(path, f"UPDATE facts SET value = '{value}' WHERE name = '{name}'")  # noqa: S608
-    for opening in (Store.open, Store.snapshot):
+    sql(state, f"UPDATE facts SET value = '{value}' WHERE name = '{name}'")  # noqa: S608
+    for opening in (state.open, state.snapshot):
         with pytest.raises(StorageError, match=name) as caught:
-            opening(path)
+            opening()
         assert not value or value not in str(caught.value).replace(name, "")
 
 
 FACTS = sorted(PINNED | STARTED | {"hash_key"})
 
 
-def lose(path: Path, *names: str) -> None:
-    sql(path, f"DELETE FROM facts WHERE name IN ({', '.join(map(repr, names))})")  # noqa: S608
+def lose(state: Place, *names: str) -> None:
+    sql(state, f"DELETE FROM facts WHERE name IN ({', '.join(map(repr, names))})")  # noqa: S608
 
 
 @pytest.mark.parametrize("number", range(1, len(FACTS) + 1))
@@ -256,7 +275,7 @@ def test_facts_that_are_gone(path: Path, number: int) -> None:
             connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM facts")
             connection.execute("INSERT OR REPLACE INTO facts SELECT * FROM kept")
             connection.commit()
-        lose(path, *gone)
+        lose(FilePlace(path), *gone)
         for opening in (Store.open, Store.snapshot) if number in (1, len(FACTS)) else (Store.open,):
             with pytest.raises(StorageError) as caught:
                 opening(path)
@@ -272,75 +291,73 @@ ALONE = {
 
 
 @pytest.mark.parametrize("left", ALONE)
-def test_rows_without_any_fact(path: Path, left: str) -> None:
+def test_rows_without_any_fact(state: Place, left: str) -> None:
     """Rows of one kind are enough: no run writes them before it has pinned what they are of."""
-    sql(path, *(f"DELETE FROM {table}" for table in ALONE[left]), "DELETE FROM facts")  # noqa: S608
+    sql(state, *(f"DELETE FROM {table}" for table in ALONE[left]), "DELETE FROM facts")  # noqa: S608
     with pytest.raises(StorageError, match="clio_host"):
-        Store.open(path)
+        state.open()
 
 
-def test_a_no_without_any_fact(tmp_path: Path) -> None:
+def test_a_no_without_any_fact(place: Place) -> None:
     """Who said it could not be recognised any more."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path):
+    with place.open():
         pass
     lost = "INSERT INTO noes VALUES (1, random(), 1201, 1700000000)"
-    sql(path, "DELETE FROM facts", lost)
+    sql(place, "DELETE FROM facts", lost)
     with pytest.raises(StorageError, match="hash_key"):
-        Store.open(path)
+        place.open()
 
 
 @pytest.mark.parametrize("exit_code", [0, 65])
-def test_start_that_is_gone_after_a_sync_that_came_through(path: Path, exit_code: int) -> None:
+def test_start_that_is_gone_after_a_sync_that_came_through(state: Place, exit_code: int) -> None:
     """Also where that run noticed nobody, and the pins are still there."""
-    sql(path, "DELETE FROM changes", "DELETE FROM people", "DELETE FROM closings")
-    sql(path, f"UPDATE runs SET exit_code = {exit_code} WHERE run = 1")  # noqa: S608
-    lose(path, *STARTED)
+    sql(state, "DELETE FROM changes", "DELETE FROM people", "DELETE FROM closings")
+    sql(state, f"UPDATE runs SET exit_code = {exit_code} WHERE run = 1")  # noqa: S608
+    lose(state, *STARTED)
     with pytest.raises(StorageError, match="watermark"):
-        Store.open(path)
+        state.open()
 
 
-def test_start_that_is_gone_after_a_sync_that_was_killed(path: Path) -> None:
+def test_start_that_is_gone_after_a_sync_that_was_killed(state: Place) -> None:
     """What it decided says that it had begun."""
-    sql(path, "UPDATE runs SET exit_code = NULL, finished_at = NULL")
-    lose(path, *STARTED)
+    sql(state, "UPDATE runs SET exit_code = NULL, finished_at = NULL")
+    lose(state, *STARTED)
     with pytest.raises(StorageError, match="start_day"):
-        Store.open(path)
+        state.open()
 
 
 @pytest.mark.parametrize("exit_code", [69, 78, 143, None])
-def test_runs_that_came_to_nothing_are_no_start(tmp_path: Path, exit_code: int | None) -> None:
+def test_runs_that_came_to_nothing_are_no_start(place: Place, exit_code: int | None) -> None:
     """A `sync` that was refused, or killed before it pinned anything: the next is the first."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         store.begin_run("sync", "r1", NOW)
         if exit_code is not None:
             store.finish_run(exit_code, NOW)
-    assert flaws(path) == []
-    with Store.open(path) as store:
+    assert flaws(place) == []
+    with place.open() as store:
         assert (store.pins(), store.watermark) == (None, None)
 
 
-def test_backfill_before_the_first_sync_is_sound(tmp_path: Path) -> None:
+def test_backfill_before_the_first_sync_is_sound(place: Place) -> None:
     """It sets the pins only, and its closings are rows without a start."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         store.begin_run("backfill", "r1", NOW)
         store.pin(PINS)
         store.ledger.record([(None, make_closing(command=Command.BACKFILL))], NOW)
         store.finish_run(0, NOW)
         store.begin_run("sync", "r2", NOW)
         store.finish_run(78, NOW)
-    assert flaws(path) == []
+    assert flaws(place) == []
 
 
+@ON_A_FILE
 @pytest.mark.parametrize("column", ["state", "reason", "command", "rule", "closed_on", "read_at"])
-def test_a_row_that_cannot_be_read_is_no_bug(path: Path, column: str) -> None:
+def test_a_row_that_cannot_be_read_is_no_bug(state: Place, column: str) -> None:
     """74 for whoever meets it, instead of a traceback."""
     value = 2**62 if column == "read_at" else "'2026-02-30'"
-    sql(path, f"UPDATE closings SET {column} = {value} WHERE matter_id = 1")  # noqa: S608
+    sql(state, f"UPDATE closings SET {column} = {value} WHERE matter_id = 1")  # noqa: S608
     words = "a closing in it cannot be read; `clio-broadly-sync verify` tells more."
-    with Store.snapshot(path) as store, pytest.raises(StorageError, match=words):
+    with state.snapshot() as store, pytest.raises(StorageError, match=words):
         store.ledger.known([WAITS])
 
 

@@ -7,17 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 from factories import NOW, make_closing
 from ledgers import put, row
-from planting import sql, untriggered
+from planting import connection_of, sql, untriggered
+from watched import IN_POSTGRESQL
 from whole import HELD, LATER, SENDING, SENT, SKIPPED, WAITS
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Key
 from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
 from clio_broadly_sync.domain.transitions import TRANSITIONS
-from clio_broadly_sync.store import Store, tables
+from clio_broadly_sync.store import Place, Store, tables
+from clio_broadly_sync.store.database import transaction
 
 EVERY_REASON: Final = (None, *Reason)
 
@@ -94,7 +97,7 @@ CLOSINGS: Final[Mapping[str, tuple[Broken, ...]]] = {
     "the reason of a state": ((WAITS, "reason = 'perhaps'"), (SKIPPED, "reason = NULL")),
     "a command": ((WAITS, "command = 'check'"),),
     "a rule": ((WAITS, "rule = 'never'"),),
-    "a yes or no": ((HELD, "in_doubt = 2"), (WAITS, "resent = -1")),
+    "a yes or no": ((SENT, "in_doubt = 2"), (WAITS, "resent = -1")),
     "an approval": ((WAITS, "approval = 7"), (WAITS, "approval = -1")),
     "an id": ((WAITS, "matter_id = -1"), (WAITS, "contact_id = -1")),
     "a close date": ((WAITS, "closed_on = '2026-02-30'"), (WAITS, "closed_on = 'today'")),
@@ -158,6 +161,41 @@ def test_row_that_cannot_be(path: Path, name: str, statement: str) -> None:
         connection.execute(statement)
     sql(path, statement)
     assert flaws(path) == {"database"}
+
+
+@IN_POSTGRESQL
+@pytest.mark.parametrize(("name", "statement"), STATEMENTS)
+def test_row_that_cannot_be_in_a_firm(state: Place, name: str, statement: str) -> None:
+    """It is refused by the same name, and nobody can plant it."""
+    with pytest.raises(psycopg.errors.CheckViolation, match=f'check constraint "{name}"'):
+        sql(state, statement)
+
+
+@IN_POSTGRESQL
+@pytest.mark.parametrize("change", TYPES[::2])
+def test_value_of_another_type_in_a_firm(state: Place, change: str) -> None:
+    """What must be there is, and a word is no number."""
+    with pytest.raises(psycopg.Error, match=r"invalid input|not-null"):
+        sql(state, UPDATE["closings"].format(change, WAITS))
+
+
+@IN_POSTGRESQL
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("UPDATE changes SET at = at + 1", "changes"),
+        ("DELETE FROM changes WHERE closing = 1", "changes"),
+        ("DELETE FROM closings WHERE number = 1", "closings"),
+    ],
+)
+def test_nothing_is_taken_back_of_a_firm(state: Place, statement: str, name: str) -> None:
+    """Whoever tries hears it as of any row that cannot be."""
+    with (
+        state.open() as store,
+        pytest.raises(StorageError, match=f"{name} are kept as they are"),
+        transaction(connection_of(store)) as connection,
+    ):
+        connection.execute(statement)
 
 
 @pytest.mark.parametrize("change", TYPES)

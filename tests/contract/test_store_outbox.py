@@ -2,7 +2,6 @@
 
 import tracemalloc
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, make_due, start
@@ -11,7 +10,7 @@ from ledgers import claim, firm, hand_over, next_run, put, recover, row, rows
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Selection, Store, SurgeFigures
+from clio_broadly_sync.store import Place, Selection, Store, SurgeFigures
 from clio_broadly_sync.store.queue import CHUNK
 
 PENDING, HELD, DEAD = State.PENDING, State.HELD, State.DEAD
@@ -93,14 +92,13 @@ def test_listed_by_matter_and_date_where_noticed_at_once(store: Store) -> None:
     assert found == [Key(1, days[1]), Key(1, days[0]), make_closing(2).key]
 
 
-def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
+def test_listed_with_the_last_answer_of_several(place: Place) -> None:
     """Of the last run, which counts its changes from the beginning."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         start(store)
         put(store, *(make_closing(number) for number in range(1, 9)))
         hand_over(store, make_closing(8), Outcome.REJECTED, "bad_email")
-    with Store.open(path) as store:
+    with place.open() as store:
         next_run(store)
         store.outbox.change(Selection(matters=(8,)), lifecycle.resent, LATER)
         hand_over(store, make_closing(8), Outcome.REJECTED, "bad_phone", LATER)
@@ -108,10 +106,9 @@ def test_listed_with_the_last_answer_of_several(tmp_path: Path) -> None:
     assert (dead.code, dead.since) == ("bad_phone", LATER)
 
 
-def test_listing_left_half_way(tmp_path: Path) -> None:
+def test_listing_left_half_way(place: Place) -> None:
     """It ends without a word, before the state is closed and after it; the state goes on."""
-    path = tmp_path / "state" / "state.db"
-    with Store.open(path) as store:
+    with place.open() as store:
         start(store)
         put(store, make_closing(1), make_closing(2))
         for _ in range(2):
@@ -121,7 +118,7 @@ def test_listing_left_half_way(tmp_path: Path) -> None:
         listed = store.outbox.listed(Selection())
         next(listed)
     listed.close()
-    with Store.open(path) as store:
+    with place.open() as store:
         assert chosen(store, Selection()) == [1, 2]
 
 

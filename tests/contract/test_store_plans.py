@@ -16,7 +16,7 @@ from factories import (
 )
 from ledgers import claim, next_run, put, recover, release, row, settle
 from planting import connection_of
-from watched import plans
+from watched import ON_A_FILE, plans
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Box, Closing, Command, Outcome
@@ -25,6 +25,7 @@ from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.outbox import OUTBOX
 from clio_broadly_sync.store.queue import CHUNK
 
+pytestmark = ON_A_FILE
 SETTLED = 400
 NO = Box.CHECKED
 WAITS, IN_DOUBT = SETTLED + 1, SETTLED + 2
@@ -56,6 +57,11 @@ def approve(closing: Closing) -> Closing:
 
 def chosen(store: Store, *states: State, **others: object) -> object:
     return list(store.outbox.listed(Selection(frozenset(states), **others)))  # type: ignore[arg-type]
+
+
+def lined_up(store: Store) -> object:
+    store.ledger.line_up(make_due(), approved_only=False)
+    return list(store.ledger.lined_up())
 
 
 WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
@@ -90,7 +96,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
         ),
         {"closings_pending"},
     ),
-    "lined up": (lambda store: list(store.ledger.lined_up()), {ROW}),
+    "lined up": (lined_up, {"closings_pending", ROW}),
     "approve": (
         lambda store: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),
         {"closings_pending", ROW},

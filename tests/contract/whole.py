@@ -1,7 +1,6 @@
 """A state in which a closing has come to every end that there is, and others are on their way."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from factories import NOW, make_candidate, make_closing, start
@@ -11,7 +10,7 @@ from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.model import Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.store import Selection, Store
+from clio_broadly_sync.store import Place, Selection, Store
 
 LATER: Final = NOW + timedelta(hours=1)
 WAITS, SENT, SUPPRESSED, REJECTED, HELD, RESENT, DROPPED, SKIPPED, SENDING = range(1, 10)
@@ -26,8 +25,8 @@ _ENDS: Final = {
 }
 
 
-def make(path: Path) -> None:
-    with Store.open(path) as store:
+def make(place: Place) -> None:
+    with place.open() as store:
         start(store)
         store.note_doubt(NOW)
         for part in Part:

@@ -1,18 +1,17 @@
 """Runs of the pipeline over a new state, and over one that already has its start day."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from runs import Runs
 
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Place
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Iterator[Runs]:
+def new(place: Place) -> Iterator[Runs]:
     """Yield `Runs` over a state in which no run was made yet."""
-    with Store.open(tmp_path / "state" / "state.db") as store:
+    with place.open() as store:
         yield Runs(store)
 
 

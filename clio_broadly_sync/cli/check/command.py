@@ -22,7 +22,7 @@ from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Store, TokenStore
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.signals import Stop
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _end_of_token(settings: Settings, known: Known | None) -> str | None:
     """
     if settings.clio_access_token is not None or known is None:
         return None
-    grant = TokenStore(settings.sync_state).read()
+    grant = app.place_of(settings).sign_in().read()
     return output.moment(grant.expires_at, known.status.zone) if grant is not None else None
 
 

@@ -36,7 +36,6 @@ from clio_broadly_sync.domain.model import Pins, Profile
 from clio_broadly_sync.domain.reasons import EXPORT_BY
 from clio_broadly_sync.monitor import transport_to_monitor
 from clio_broadly_sync.settings import Settings, near_names, settings_path
-from clio_broadly_sync.store import integrity
 from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.overview import PastRun
@@ -92,7 +91,7 @@ def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
     could not use the state: where it could not be read or written.
     """
     path, now = settings.sync_state, app.our_clock()
-    flaws = integrity.files(path) if path.exists() else []
+    flaws = app.place_of(settings).flaws() if path.exists() else []
     with app.opened(settings, writes=False) as store:
         store.check_watermark(now)
         flaws += store.flaws(None)

@@ -1,0 +1,147 @@
+"""PostgreSQL for tests: one server for all that run, and a database for each process of them.
+
+Where FLEET_TEST_DATABASE is set, the databases are made there, by a role that may make them and
+turn triggers off. Else a server is started in a folder of its own, by the first who needs it, as a
+user that is not root, and stopped by the last.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from clio_broadly_sync.store import postgresql, postgresql_schema
+from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
+
+GIVEN: Final = "FLEET_TEST_DATABASE"
+"""The environment variable with the address of a server that runs already."""
+MUST_RUN: Final = "CLIO_BROADLY_SYNC_FLEET_TESTS"
+"""The environment variable that turns a missing server into a failure."""
+IN_MEMORY: Final = ("fsync", "full_page_writes", "synchronous_commit")
+"""What keeps a database whole in a power cut is off: nobody cuts the power of this server."""
+_PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/local/opt/postgresql*/bin")
+_USERS: Final = ("postgres", "nobody")
+
+
+class Database:
+    """A database with the tables of any number of firms, and none of their rows at first."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self.address = make_conninfo(address, dbname=name)
+        _remake(address, name)
+        with closing(postgresql.connect(self.address, "tests", idle=timedelta(days=1))) as session:
+            postgresql_schema.make(session)
+        self._connection = psycopg.connect(self.address, autocommit=True)
+        self._connection.execute("SET session_replication_role = replica")
+
+    def emptied(self) -> str:
+        """Take all rows away, number the next closing 1, and return the address."""
+        for table in TABLES:
+            if table is not SCHEMA_VERSION:
+                rows = sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name))
+                self._connection.execute(rows)
+        self._connection.execute("ALTER TABLE closings ALTER number RESTART")
+        return self.address
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _remake(address: str, name: str) -> None:
+    with closing(psycopg.connect(address, autocommit=True)) as connection:
+        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+@contextmanager
+def server(shared: Path) -> Iterator[str]:
+    """Yield the address of a server; `shared` is a folder that all processes of tests know."""
+    if GIVEN in os.environ:
+        yield os.environ[GIVEN]
+        return
+    programs = _programs()
+    with _told(shared) as users:
+        folder = Path(users.pop(0)) if users else _started(programs)
+        _tell(shared, [str(folder), *users, str(os.getpid())])
+    try:
+        yield make_conninfo(host=str(folder), user="postgres", dbname="postgres")
+    finally:
+        with _told(shared) as users:
+            left = [user for user in users[1:] if user != str(os.getpid())]
+            _tell(shared, [str(folder), *left] if left else [])
+            if not left:
+                _control(programs, folder, "stop", "-m", "immediate")
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _told(shared: Path) -> Iterator[list[str]]:
+    """Yield the server's folder and who uses it, while nobody else changes that."""
+    with open(shared / "postgresql.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = shared / "postgresql"
+        yield told.read_text().split() if told.exists() else []
+
+
+def _tell(shared: Path, users: list[str]) -> None:
+    (shared / "postgresql").write_text("\n".join(users))
+
+
+def _programs() -> Path:
+    """Return the folder of PostgreSQL's programs; skip the test where there is none."""
+    if (found := shutil.which("initdb")) is not None:
+        return Path(found).parent
+    for pattern in _PLACES:
+        for folder in sorted(Path("/").glob(pattern[1:]), reverse=True):
+            if (folder / "initdb").exists():
+                return folder
+    missing = "PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set"
+    if MUST_RUN in os.environ:
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def _started(programs: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    user = _user()
+    if user:
+        shutil.chown(folder, user["user"])
+    made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    _run([str(programs / "initdb"), "--pgdata", str(folder / "data"), *made], user)
+    settings = {"listen_addresses": "''", "unix_socket_directories": str(folder)}
+    settings |= dict.fromkeys(IN_MEMORY, "off")
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    _control(programs, folder, "start", "-w", "-l", str(folder / "log"), "-o", options)
+    return folder
+
+
+def _control(programs: Path, folder: Path, *arguments: str) -> None:
+    _run([str(programs / "pg_ctl"), "--pgdata", str(folder / "data"), *arguments], _user())
+
+
+def _run(command: list[str], user: Mapping[str, Any]) -> None:
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run(command, check=True, cwd="/", timeout=60, **quiet, **user)
+
+
+def _user() -> Mapping[str, Any]:
+    """Return as whom PostgreSQL's programs run: it refuses to be root's."""
+    if os.geteuid() != 0:
+        return {}
+    for name in _USERS:
+        with suppress(KeyError):
+            found = pwd.getpwnam(name)
+            return {"user": found.pw_name, "group": found.pw_gid, "extra_groups": []}
+    pytest.skip("PostgreSQL does not run as root, and there is no other user")
