@@ -128,6 +128,7 @@ def connect(address: str, name: str, *, idle: timedelta) -> Session:
     # A pooler that hands one session to several runs refuses options, and so these cannot work
     # behind one: their locks would be each other's.
     options = " ".join(f"-c {setting}={seconds}s" for setting, seconds in ends.items())
+    options += " -c timezone=UTC"
     with storage_errors():
         given = conninfo_to_dict(address)
         both = f"{given.get('options', '')} {options}".strip()
@@ -225,7 +226,7 @@ def wait_for_lock(session: Session, kind: int, firm: int, seconds: float) -> boo
     """Wait so long for this lock of a firm; tell whether it was taken, as `try_lock` does."""
     try:
         with session.transaction():
-            session.execute(f"SET LOCAL lock_timeout = '{int(seconds)}s'")
+            session.execute(f"SET LOCAL lock_timeout = '{max(1, int(seconds * 1000))}ms'")
             session.execute(_LOCK, {"kind": kind, "firm": firm})
     except HeldError:
         return False

@@ -6,6 +6,13 @@ from world import NOBODY, World, customers
 
 from clio_broadly_sync.sandbox import Box
 
+OF_A_FILE = {
+    "daily_look", "database", "exports", "facts", "half_restored", "history", "integrity",
+    "ledger", "leftovers", "lock", "noes", "objections", "outbox", "overview", "people", "queue",
+    "rows", "schema", "state", "tables", "tokens", "writer",
+}  # fmt: skip
+"""The modules of the store that a state in a file needs; those of many firms are none of them."""
+
 
 def test_sync_twice_sends_once(world: World) -> None:
     """The second run asks Clio one thing, posts nothing, and prints nothing off a terminal."""
@@ -32,9 +39,11 @@ def test_idle_run_loads_nothing_that_it_does_not_need(world: World) -> None:
     world.sync()
     idle = world.finish(world.start(["sync"], told))
     assert idle.code == 0
-    loaded = set(re.findall(r"\| +(\w+)$", idle.err, re.MULTILINE))
+    loaded = set(re.findall(r"\| +([\w.]+)$", idle.err, re.MULTILINE))
     assert {"requests", "sqlite3"} <= loaded
-    assert not loaded & {"tenacity", "difflib", "phonenumbers", "email_validator"}
+    assert not loaded & {"tenacity", "difflib", "phonenumbers", "email_validator", "psycopg"}
+    store = "clio_broadly_sync.store."
+    assert {name.removeprefix(store) for name in loaded if name.startswith(store)} == OF_A_FILE
 
 
 def test_settings_reach_the_run(world: World) -> None:
