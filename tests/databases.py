@@ -31,6 +31,11 @@ MUST_RUN: Final = "CLIO_BROADLY_SYNC_FLEET_TESTS"
 """The environment variable that turns a missing server into a failure."""
 IN_MEMORY: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """What keeps a database whole in a power cut is off: nobody cuts the power of this server."""
+_OF_FIRMS: Final = tuple(table for table in TABLES if table is not SCHEMA_VERSION)
+_NUMBER_ON: Final = """
+    SELECT setval(pg_get_serial_sequence('closings', 'number'), max(number))
+    FROM closings HAVING max(number) IS NOT NULL
+"""
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/local/opt/postgresql*/bin")
 _USERS: Final = ("postgres", "nobody")
 
@@ -46,12 +51,41 @@ class Database:
         self._connection = psycopg.connect(self.address, autocommit=True)
         self._connection.execute("SET session_replication_role = replica")
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions of the program there are at this moment."""
+        name = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
+        named = f"{name} AND datname = current_database()"
+        return int(self._connection.execute(named, ("clio-broadly-sync %",)).fetchone()[0])
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Return all rows, by table."""
+        found = {}
+        for table in _OF_FIRMS:
+            rows = sql.SQL("SELECT * FROM {} ORDER BY 1, 2, 3").format(sql.Identifier(table.name))
+            found[table.name] = [list(row) for row in self._connection.execute(rows)]
+        return found
+
+    def put(self, rows: Mapping[str, list[Any]]) -> None:
+        """Let these rows be all that there are, as `rows` returned them."""
+        self.emptied()
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            for name, several in rows.items():
+                if several:
+                    values = sql.SQL(", ").join([sql.Placeholder()] * len(several[0]))
+                    insert = sql.SQL("INSERT INTO {} VALUES ({})")
+                    cursor.executemany(insert.format(sql.Identifier(name), values), several)
+            cursor.execute(_NUMBER_ON)
+
+    def read(self) -> psycopg.Connection[Any]:
+        """Return the connection by which the tests see what is committed."""
+        return self._connection
+
     def emptied(self) -> str:
         """Take all rows away, number the next closing 1, and return the address."""
-        for table in TABLES:
-            if table is not SCHEMA_VERSION:
-                rows = sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name))
-                self._connection.execute(rows)
+        for table in _OF_FIRMS:
+            rows = sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name))
+            self._connection.execute(rows)
         self._connection.execute("ALTER TABLE closings ALTER number RESTART")
         return self.address
 

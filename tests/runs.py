@@ -123,8 +123,8 @@ class Runs:
     @property
     def states(self) -> dict[int, State]:
         """Return the state of each matter's closing, by matter id; of several, that of the last."""
-        known = self.store.ledger.known(range(1, 5000))
-        return {id_: closing.state for id_, several in known.items() for closing in several}
+        known = sorted(self.store.ledger.known(range(1, 5000)).items())
+        return {id_: closing.state for id_, several in known for closing in several}
 
     def _begin(self, policy: Policy, changes: dict[str, Any]) -> RunContext:
         self.clio.begin()

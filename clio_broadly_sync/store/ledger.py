@@ -74,7 +74,10 @@ class Ledger:
         self._batches = 0
 
     def known(self, matter_ids: Iterable[int]) -> dict[int, list[Closing]]:
-        """Return the closings of these matters that the ledger has, by matter id."""
+        """Return the closings of these matters that the ledger has, by matter id.
+
+        Those of one matter are in the order of their close dates.
+        """
         listed, values = among("matter", list(matter_ids))
         statement = _FOUND.format(condition=f"closings.matter_id IN {listed}")
         found: dict[int, list[Closing]] = {}
@@ -82,6 +85,9 @@ class Ledger:
             for row in connection.execute(statement, {"firm": self._firm, **values}):
                 closing = rows.closing_of(row)
                 found.setdefault(closing.key.matter_id, []).append(closing)
+        for several in found.values():
+            if len(several) > 1:
+                several.sort(key=lambda closing: rows.day(closing.key.closed_on))
         return found
 
     def record(self, pairs: Sequence[Pair], at: datetime) -> None:
@@ -320,9 +326,10 @@ class Ledger:
             return [rows.closing_of(row) for row in connection.execute(statement, values)]
 
     def _found(self, connection: Connection, condition: str) -> list[Closing]:
+        """Return the closings that meet the condition in the order in which they were noticed."""
         statement = _FOUND.format(condition=condition)
         found = connection.execute(statement, {"firm": self._firm})
-        return [rows.closing_of(row) for row in found]
+        return sorted(map(rows.closing_of, found), key=lambda closing: closing.number)
 
     def _writing(self, *, lasting: bool = True) -> database.Transaction:
         return self._writer.transaction(self._connection, lasting=lasting)

@@ -95,9 +95,12 @@ class Forked:
 
 
 class ForkServer:
-    """The end of the socket that gives orders; it starts the other end, and stops it."""
+    """The end of the socket that gives orders; it starts the other end, and stops it.
 
-    def __init__(self, package: Path) -> None:
+    The other end also imports the modules that are `needed` beside `NEEDED`.
+    """
+
+    def __init__(self, package: Path, *needed: str) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {
             "PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(package),
@@ -105,7 +108,7 @@ class ForkServer:
         }  # fmt: skip
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, __file__], stdin=theirs, env=environment
+                [sys.executable, __file__, *needed], stdin=theirs, env=environment
             )
 
     def start(
@@ -191,7 +194,7 @@ def _alter(python_path: str) -> None:
 
 def _warm_up() -> None:
     """Import what runs import, so that the children need not do it."""
-    for name in NEEDED:
+    for name in (*NEEDED, *sys.argv[1:]):
         importlib.import_module(name)
 
 

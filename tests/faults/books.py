@@ -6,7 +6,9 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from firm_state import FirmState
 
 
 class Row(NamedTuple):
@@ -70,13 +72,18 @@ _ORPHANS = """
 """
 
 
-def read(state: Path) -> Books:
+def read(state: Path | FirmState) -> Books:
     """Read a copy of the state, with what a killed run left beside it; the state is left alone."""
+    if isinstance(state, FirmState):
+        return _read(state.database.read(), [])
     with tempfile.TemporaryDirectory() as folder:
         for file in state.parent.glob(f"{state.name}*"):
             shutil.copy(file, folder)
         with closing(sqlite3.connect(Path(folder) / state.name)) as database:
-            return _read(database)
+            # What rows may hold is the checker's to know, and not the tables' of the program.
+            database.execute("PRAGMA ignore_check_constraints = ON")
+            checks = [str(found) for (found,) in database.execute("PRAGMA integrity_check")]
+            return _read(database, [found for found in checks if found != "ok"])
 
 
 def read_if_sound(state: Path) -> Books | None:
@@ -88,13 +95,9 @@ def read_if_sound(state: Path) -> Books | None:
     return None if found.problems else found
 
 
-def _read(database: sqlite3.Connection) -> Books:
-    # What rows may hold is the checker's to know, and not the tables' that the program made.
-    database.execute("PRAGMA ignore_check_constraints = ON")
-    checks = [*database.execute("PRAGMA integrity_check")]
+def _read(database: Any, problems: list[str]) -> Books:
     orphans = [*database.execute(_ORPHANS)]
-    problems = [str(found) for (found,) in checks if found != "ok"]
-    problems += [f"{table} of no closing {number}" for table, number in orphans]
+    problems = problems + [f"{table} of no closing {number}" for table, number in orphans]
     rows = database.execute(
         "SELECT matter_id, closed_on, contact_id, state, reason, in_doubt, cause"
         " FROM closings"

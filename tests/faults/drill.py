@@ -1,5 +1,6 @@
 """A world whose runs may be killed at a point, or altered, and are checked one by one."""
 
+import json
 import shutil
 import signal
 import uuid
@@ -15,9 +16,11 @@ import exported
 import requests
 from books import Books
 from circumstances import ON_TIME, Circumstances, Hours, Reader, Walked
+from databases import Database
+from firm_state import FirmState
 from forkserver import ForkServer
 from ground import Ground
-from world import ALTERED, PACKAGE, SHIFTED, Closing, Ran, World
+from world import ALTERED, PACKAGE, SHIFTED, Closing, Ran, Row, World
 
 from clio_broadly_sync.sandbox import Request
 
@@ -63,10 +66,27 @@ class Drill(World):
         self._watermark = ""
         """The watermark at the last check."""
 
+    is_in_files = True
+    """Whether the state lies in files, of which a copy of one can be put beside the others."""
+
     @property
     def lock(self) -> Path:
         """Return the file by whose lock two runs keep out of each other's way."""
         return self.state.with_name(f"{self.state.name}.lock")
+
+    def unlock(self) -> None:
+        """Let two runs no longer keep out of each other's way."""
+        self.lock.unlink()
+
+    def copy(self, folder: Path) -> Path:
+        """Copy the state with its folder, and return the copy."""
+        shutil.copytree(self.state.parent, folder)
+        return folder
+
+    def put(self, copy: Path) -> None:
+        """Let the state be that of a copy."""
+        shutil.rmtree(self.state.parent, ignore_errors=True)
+        shutil.copytree(copy, self.state.parent)
 
     def crowd(self, clients: int, on: Any) -> list[Closing]:
         """Close matters of so many clients on a day, and return those.
@@ -209,8 +229,7 @@ class Drill(World):
 
         `told` are the circumstances at that time.
         """
-        shutil.rmtree(self.state.parent)
-        shutil.copytree(copy, self.state.parent)
+        self.put(copy)
         self.note_put_back(told, accepted)
 
     def note_put_back(self, told: Circumstances, accepted: int) -> None:
@@ -276,6 +295,53 @@ class Drill(World):
         more |= {"CLOCK_AHEAD": str(ahead.total_seconds())}
         more |= {"PYTHONPATH": f"{ALTERED}:{SHIFTED}:{PACKAGE}"}
         return environment | more | self.limits
+
+
+class FirmDrill(Drill):
+    """The same of a firm in PostgreSQL."""
+
+    is_in_files = False
+
+    def __init__(
+        self,
+        ground: Ground,
+        forks: ForkServer,
+        folder: Path,
+        profile: str = "batch",
+        *,
+        database: Database,
+    ) -> None:
+        super().__init__(ground, forks, folder, profile)
+        self.state.parent.mkdir(mode=0o700)
+        self.settings["FIRM_ADDRESS"] = database.emptied()
+        self.state: Any = FirmState(self.state.parent, database)
+
+    def unlock(self) -> None:
+        """As behind a pooler that hands one session to several runs."""
+        self.limits["NO_LOCK"] = "yes"
+
+    def copy(self, folder: Path) -> Path:
+        super().copy(folder)
+        self.state.save(folder)
+        return folder
+
+    def put(self, copy: Path) -> None:
+        super().put(copy)
+        self.state.put(copy)
+
+    def beside(self, *arguments: str, **settings: str | None) -> Ran:
+        sessions = self.state.database.sessions
+        ran = super().beside(*arguments, **settings)
+        self.state.wait(sessions)
+        return ran
+
+    def rows(self) -> list[Row]:
+        found = books.read(self.state).rows
+        return [Row(one.matter, one.closed_on, one.state, one.reason) for one in found]
+
+    def files(self) -> dict[str, str]:
+        """Return a digest of every file in the state's folder, and the rows as one of them."""
+        return super().files() | {"rows": json.dumps(self.state.database.rows())}
 
 
 def mark() -> int:

@@ -143,7 +143,7 @@ class History(Weeks):
     def copy(self) -> None:
         folder = self.drill.folder / "copy"
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.drill.state.parent, folder)
+        self.drill.copy(folder)
         told = deepcopy(self.drill.circumstances)
         self._copy = Copy(folder, told, len(self.drill.broadly.accepted))
 
@@ -164,6 +164,7 @@ class History(Weeks):
             self._drop_what_broadly_has()
 
     @precondition(lambda self: self._copy and self._copy.is_whole and not self._broken)
+    @precondition(lambda self: self.drill.is_in_files)
     @rule(command=commands, work=work, point=points)
     def put_half_back(self, command: str, work: int, point: int) -> None:
         """Put the state's file of the copy beside what a killed run left, and then all of the copy.

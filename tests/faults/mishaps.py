@@ -186,7 +186,7 @@ def _overtake(*arguments: str, hook: str = "before") -> Mishap:
         def run(drill: Drill, number: int) -> None:
             if hook == "after":
                 _newest_opt_out(drill)
-            drill.lock.unlink()
+            drill.unlock()
             drill.beside(*arguments)
             left.append(books.read(drill.state))
 

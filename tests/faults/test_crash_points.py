@@ -9,6 +9,7 @@ reopened.
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,6 +30,12 @@ PAGE = 4
 PAIRS = 100
 SHARES = 4
 """Each test takes every fourth point, so that all cores have work."""
+A_SHARE_ON_BOTH = pytest.mark.parametrize(
+    ("where", "share"),
+    [*product(["file"], range(SHARES)), ("postgresql", 0)],
+    indirect=["where"],
+)
+"""A test of a state in a file, and a quarter of it of one that is a firm in PostgreSQL."""
 SLEEP = "the machine is suspended for half an hour"
 LEAST_REQUESTS = {"matters": 3, "contacts": 1, "custom_fields": 1, "batch": CLIENTS // BATCH}
 
@@ -74,9 +81,15 @@ def _check_end(drill: Drill, closings: Sequence[Closing], *, kills: int, dedupes
     assert unchanged <= sent | held, f"{unchanged - sent - held} were never handed over"
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("dedupes", [True, False])
-@pytest.mark.parametrize("command", [_sync, _backfill])
+@pytest.mark.parametrize(
+    ("where", "command", "dedupes", "share"),
+    [
+        *product(["file"], [_sync, _backfill], [True, False], range(SHARES)),
+        *product(["postgresql"], [_sync], [False], range(SHARES)),
+        ("postgresql", _backfill, True, 0),
+    ],
+    indirect=["where"],
+)
 def test_killed_at_every_point(
     make_drill: MakeDrill, command: Command, dedupes: bool, share: int
 ) -> None:
@@ -92,7 +105,7 @@ def test_killed_at_every_point(
             _check_end(drill, closings, kills=1, dedupes=dedupes)
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@A_SHARE_ON_BOTH
 def test_killed_twice(make_drill: MakeDrill, share: int) -> None:
     """A sample of all pairs of points: the recovery is killed as well."""
     for command, dedupes, first, second in _pairs(make_drill)[share::SHARES]:
@@ -131,6 +144,7 @@ def test_killed_after_a_sleep(make_drill: MakeDrill, share: int) -> None:
             _check_end(drill, closings, kills=1, dedupes=dedupes)
 
 
+@pytest.mark.parametrize("where", ["file", "postgresql"], indirect=True)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_when_it_has_overtaken_another_run(make_drill: MakeDrill, share: int) -> None:
     """A sync beside one whose lock file was removed, at each of its points; the other goes on."""
@@ -209,7 +223,7 @@ def _skipped_and_sent(drill: Drill) -> tuple[set[int], set[int]]:
     return goes, {sent[0].matter}
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@A_SHARE_ON_BOTH
 def test_daily_look_killed_at_every_point(make_drill: MakeDrill, share: int) -> None:
     """What was put right goes, and who opted out after being sent is told, by a later run."""
     with make_drill() as drill:
@@ -233,6 +247,7 @@ def test_daily_look_killed_at_every_point(make_drill: MakeDrill, share: int) -> 
             assert None not in found.values(), "nobody was told"
 
 
+@pytest.mark.parametrize("where", ["file", "postgresql"], indirect=True)
 def test_first_sync_killed_at_every_point(make_drill: MakeDrill) -> None:
     """It is done again, and still hands over nobody; what closes afterwards is handed over."""
     with make_drill(fresh=True) as drill:
@@ -264,7 +279,7 @@ def _overtaken(drill: Drill, number: int | str) -> tuple[list[str], bool]:
     left: list[tuple[list[str], bool, Books]] = []
 
     def overtake() -> None:
-        drill.lock.unlink()
+        drill.unlock()
         drill.kill_at = number
         killed = drill.beside("sync").code == KILLED
         drill.kill_at = ""

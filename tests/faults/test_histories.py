@@ -1,10 +1,12 @@
-"""Histories that chance makes: each test a chunk of them, the same ones every time.
+"""Histories that chance makes: each test a chunk of them, the same ones every time; a tenth of them
+befalls a firm in PostgreSQL.
 
 `HISTORIES=10000 pytest tests/faults/test_histories.py` makes more. A failure prints the steps of
 its history, and the command that repeats it and looks for a shorter one that fails as well.
 """
 
 import os
+from itertools import product
 
 import pytest
 from drill import MakeDrill, told
@@ -15,9 +17,13 @@ STEPS = 30
 CHUNKS = -(-int(os.environ.get("HISTORIES", "200")) // CHUNK)
 
 
-@pytest.mark.parametrize("number", range(CHUNKS))
-def test_histories(make_drill: MakeDrill, number: int) -> None:
-    test = f"tests/faults/test_histories.py::test_histories[{number}]"
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [*product(["file"], range(CHUNKS)), *product(["postgresql"], range(-(-CHUNKS // 10)))],
+    indirect=["where"],
+)
+def test_histories(make_drill: MakeDrill, where: str, number: int) -> None:
+    test = f"tests/faults/test_histories.py::test_histories[{where}-{number}]"
     again = f"SHORTEN=yes HISTORIES={(number + 1) * CHUNK} pytest -n 0 '{test}'"
     shorten = "SHORTEN" in os.environ
     with told(f"again: {again}"):

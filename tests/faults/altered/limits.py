@@ -1,4 +1,7 @@
-"""What can be taken from a child: the time of waits, room on the disk, time for an answer."""
+"""What can be taken from a child: the time of waits, room on the disk, an answer's time, its lock.
+
+And it can be told where its state is.
+"""
 
 import resource
 import time
@@ -6,6 +9,22 @@ import time
 from clio_broadly_sync.transport.client import Transport
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop
+
+
+def in_a_firm(address: str) -> None:
+    """Let the state be the rows of the first firm in the database at this address."""
+    from clio_broadly_sync.cli import app
+    from clio_broadly_sync.store.firm import FirmPlace
+
+    place = FirmPlace(address, 1)
+    app.place_of = lambda settings: place
+
+
+def no_lock() -> None:
+    """Let every run believe that it holds the firm."""
+    from clio_broadly_sync.store import postgresql
+
+    postgresql.try_lock = lambda session, kind, firm: True
 
 
 def no_waits() -> None:

@@ -101,6 +101,42 @@ def _watch_requests(points: _Points) -> None:
     connection.getresponse = getresponse  # type: ignore[method-assign]
 
 
+def _watch_sessions(points: _Points) -> None:
+    """Let the commits of PostgreSQL be points, except where nothing was written."""
+    from clio_broadly_sync.store.postgresql import Session
+
+    session = Session.__init__, Session.execute, Session.executemany
+    writing = set()
+
+    def watch(self: Any, raw: Any, **more: Any) -> None:
+        session[0](self, raw, **more)
+        commit = raw.commit
+
+        def committing() -> None:
+            wrote = raw in writing
+            writing.discard(raw)
+            if wrote:
+                points.reach("commit: undone")
+            commit()
+            if wrote:
+                points.reach("commit: done")
+
+        if "commit" not in vars(raw):
+            raw.commit = committing
+
+    def execute(self: Any, statement: str, *values: Any) -> Any:
+        if not statement.lstrip().startswith(("SELECT", "SET")):
+            writing.add(self.raw)
+        return session[1](self, statement, *values)
+
+    def executemany(self: Any, statement: str, rows: Any) -> Any:
+        if rows:
+            writing.add(self.raw)
+        return session[2](self, statement, rows)
+
+    Session.__init__, Session.execute, Session.executemany = watch, execute, executemany
+
+
 def _watch_commits(points: _Points) -> None:
     class Connection(sqlite3.Connection):
         """A connection whose commits are points, except where nothing was written."""
@@ -118,6 +154,8 @@ def _watch_commits(points: _Points) -> None:
                 points.note_lasting(self.execute("PRAGMA database_list").fetchone()[2])
             points.reach("commit: done")
 
+    if "FIRM_ADDRESS" in os.environ:
+        _watch_sessions(points)
     connect = sqlite3.connect
 
     def connecting(*arguments: Any, **named: Any) -> sqlite3.Connection:

@@ -9,6 +9,14 @@ if "POINTS" in os.environ:
     import points
 
     points.watch(os.environ["POINTS"], kill_at=os.environ["KILL_AT"])
+if "FIRM_ADDRESS" in os.environ:
+    import limits
+
+    limits.in_a_firm(os.environ["FIRM_ADDRESS"])
+if "NO_LOCK" in os.environ:
+    import limits
+
+    limits.no_lock()
 if "NO_WAITS" in os.environ:
     import limits
 
