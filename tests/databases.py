@@ -36,6 +36,10 @@ _NUMBER_ON: Final = """
     SELECT setval(pg_get_serial_sequence('closings', 'number'), max(number))
     FROM closings HAVING max(number) IS NOT NULL
 """
+_SESSIONS: Final = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'clio-broadly-sync %'
+"""
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/local/opt/postgresql*/bin")
 _USERS: Final = ("postgres", "nobody")
 
@@ -52,11 +56,14 @@ class Database:
         self._connection.execute("SET session_replication_role = replica")
 
     @property
-    def sessions(self) -> int:
-        """How many sessions of the program there are at this moment."""
-        name = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
-        named = f"{name} AND datname = current_database()"
-        return int(self._connection.execute(named, ("clio-broadly-sync %",)).fetchone()[0])
+    def sessions(self) -> list[int]:
+        """The process of each session of the program at this moment."""
+        return [pid for (pid,) in self._connection.execute(_SESSIONS)]
+
+    def cut(self) -> None:
+        """End every session of the program, as when a host or the network goes away."""
+        for pid in self.sessions:
+            self._connection.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
 
     def rows(self) -> dict[str, list[Any]]:
         """Return all rows, by table."""

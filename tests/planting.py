@@ -36,8 +36,7 @@ def untriggered(connection: Any) -> Iterator[Any]:
     if not isinstance(connection, sqlite3.Connection):
         connection.execute("SET session_replication_role = replica")
         yield connection
-        with connection.transaction():
-            connection.execute("SET session_replication_role = DEFAULT")
+        connection.execute("SET session_replication_role = DEFAULT")
         return
     triggers = [tuple(row) for row in connection.execute(_TRIGGERS)]
     for name, _ in triggers:
@@ -71,5 +70,5 @@ def sql(state: Path | Place, statement: str, *more: str) -> None:
 def _opened(state: Path | Place) -> AbstractContextManager[Any]:
     if isinstance(state, FirmPlace):
         replica = "-c session_replication_role=replica"  # no trigger writes or forbids
-        return psycopg.connect(state._address, options=replica)
+        return psycopg.connect(state.address, options=replica)
     return opened(state.path if isinstance(state, FilePlace) else Path(str(state)))

@@ -16,6 +16,8 @@ from clio_broadly_sync.store.lock import BUSY, HANGS_AFTER, Holder
 from clio_broadly_sync.store.postgresql import RUN, SIGN_IN, Row, Session
 from clio_broadly_sync.store.state import Store, unfinished
 
+PATIENCE_SECONDS: Final = 0.25
+"""So long after a run was killed the server may still believe that it holds its firm."""
 _HOST: Final = "the database's server"
 _HOLDER: Final = """
     SELECT activity.application_name AS name, activity.pid, activity.backend_start AS since,
@@ -37,7 +39,7 @@ class FirmPlace:
     """
 
     def __init__(self, address: str, firm: int, *, idle: timedelta = HANGS_AFTER) -> None:
-        self._address = address
+        self.address = address
         self.firm = firm
         self._idle = idle
         self._held: Session | None = None
@@ -76,20 +78,27 @@ class FirmPlace:
         Raise BusyError at once where another run holds it (HungError where that one hangs).
         """
         with closing(self._connect(command)) as session:
-            if not postgresql.try_lock(session, RUN, self.firm):
+            if not self._is_taken(session):
                 raise _refusal(self.holder())
             self._held = session
             try:
                 yield
             finally:
                 self._held = None
+                postgresql.unlock(session, RUN, self.firm)
+
+    def _is_taken(self, session: Session) -> bool:
+        """Take the firm if it is free, or will be once the server knows that a run was killed."""
+        return postgresql.try_lock(session, RUN, self.firm) or postgresql.wait_for_lock(
+            session, RUN, self.firm, PATIENCE_SECONDS
+        )
 
     def look_beside(self) -> None:
         """Nothing lies beside a database: what a killed run left there was rolled back."""
 
     def holder(self) -> Holder | None:
         """Return who holds the state at this moment, None where nobody does."""
-        with closing(self._session()) as session, session.transaction():
+        with closing(self._session()) as session, postgresql.storage_errors():
             found = session.execute(_HOLDER, {"kind": RUN, "firm": self.firm}).fetchone()
         return None if found is None else _holder(found)
 
@@ -99,7 +108,7 @@ class FirmPlace:
         Raise StorageError where it has lost the state.
         """
         if self._held is not None:
-            with self._held.transaction():
+            with postgresql.storage_errors():
                 self._held.execute("SELECT 1")
 
     def sign_in(self) -> "FirmSignIn":
@@ -132,7 +141,7 @@ class FirmPlace:
 
     def _connect(self, command: str | None) -> Session:
         name = f"clio-broadly-sync {self.firm}{f' {command}' if command else ''}"
-        return postgresql.connect(self._address, name, idle=self._idle)
+        return postgresql.connect(self.address, name, idle=self._idle)
 
     def _unfinished(self) -> tuple[object, ...] | None:
         with self.asked() as session:

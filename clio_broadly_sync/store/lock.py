@@ -8,6 +8,7 @@ long as the lock is held. Nothing but the lock itself decides whether somebody h
 import fcntl
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import BusyError, HungError, StorageError, shown
-from clio_broadly_sync.store.database import make_folder, storage_errors
+from clio_broadly_sync.store.database import Connection, make_folder, storage_errors
 
 POLL_SECONDS: Final = 0.05
 LONGEST_LINE: Final = 1000
@@ -143,6 +144,13 @@ def touch(path: Path) -> None:
     """Let it be seen that whoever holds the state goes on, while it waits and writes nothing."""
     with suppress(OSError):
         os.utime(f"{path}.lock")
+
+
+def why_unlocked(connection: Connection) -> str:
+    """Return the question that is asked where the lock did not keep out another run."""
+    if isinstance(connection, sqlite3.Connection):
+        return "Does the state lie on a network folder, or was its lock file removed?"
+    return "Does a pooler before the database hand one session to several runs?"
 
 
 def _files(path: Path) -> Sequence[str]:

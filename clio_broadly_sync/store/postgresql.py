@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
 from clio_broadly_sync.domain.errors import StorageError
@@ -67,7 +68,7 @@ class Answer(Protocol):
 
 
 class Session:
-    """A session, which is in a transaction only inside `transaction`."""
+    """A session. A statement outside of `transaction` is one by itself."""
 
     def __init__(self, raw: psycopg.Connection[Row], *, is_lent: bool = False) -> None:
         self.raw = raw
@@ -101,6 +102,9 @@ class Session:
         the session is lost or the server refuses something.
         """
         with storage_errors():
+            if self.raw.info.transaction_status is TransactionStatus.INTRANS:
+                raise psycopg.ProgrammingError  # its end would be that of the other one as well
+            self.raw.execute("BEGIN")
             try:
                 yield self
                 self.raw.commit()
@@ -133,7 +137,7 @@ def connect(address: str, name: str, *, idle: timedelta) -> Session:
         given = conninfo_to_dict(address)
         both = f"{given.get('options', '')} {options}".strip()
         more = {**KEEPALIVES, "application_name": name[:63], "options": both}
-        raw = psycopg.connect(address, row_factory=_row_factory, **more)
+        raw = psycopg.connect(address, autocommit=True, row_factory=_row_factory, **more)
         raw.adapters.register_dumper(int, Int8Dumper)  # so that a statement is planned once
     return Session(raw)
 
@@ -217,9 +221,18 @@ SIGN_IN: Final = RUN + 1
 
 def try_lock(session: Session, kind: int, firm: int) -> bool:
     """Take this lock of a firm for as long as the session lasts; tell whether it was free."""
-    with session.transaction():
+    with storage_errors():
         (taken,) = session.execute(_TRY_LOCK, {"kind": kind, "firm": firm}).fetchone()
     return bool(taken)
+
+
+def unlock(session: Session, kind: int, firm: int) -> None:
+    """Let go of this lock of a firm: when a session ends, its server needs a moment to see it.
+
+    A session that is lost has let go of it already.
+    """
+    with suppress(psycopg.Error):
+        session.execute(_UNLOCK, {"kind": kind, "firm": firm})
 
 
 def wait_for_lock(session: Session, kind: int, firm: int, seconds: float) -> bool:
@@ -235,3 +248,4 @@ def wait_for_lock(session: Session, kind: int, firm: int, seconds: float) -> boo
 
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))"
 _LOCK: Final = "SELECT pg_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))"
+_UNLOCK: Final = "SELECT pg_advisory_unlock(CAST(:kind AS INT), CAST(:firm AS INT))"

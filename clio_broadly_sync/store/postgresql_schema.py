@@ -11,7 +11,7 @@ from psycopg import sql
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import tables
-from clio_broadly_sync.store.postgresql import Session
+from clio_broadly_sync.store.postgresql import Session, storage_errors
 from clio_broadly_sync.store.schema import VERSION, index
 from clio_broadly_sync.store.tables import Column, Condition, Day, Table
 
@@ -55,7 +55,7 @@ def make(session: Session) -> None:
 
 def check(session: Session) -> None:
     """Raise StorageError unless the tables are of this program's version."""
-    with session.transaction():
+    with storage_errors():
         found = [version for (version,) in session.execute(_VERSION)]
     if found != [VERSION]:
         raise StorageError(
@@ -133,6 +133,8 @@ def copy(session: Session, firm: int) -> None:
     """
     with session.transaction():
         session.raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # Whoever reads a long list on a terminal holds up nobody.
+        session.raw.execute("SET idle_in_transaction_session_timeout = 0")
         (schema,) = session.execute("SELECT current_schema()").fetchone()
         for described in tables.TABLES:
             _copy(session, described, sql.Identifier(schema, described.name), firm)

@@ -140,8 +140,9 @@ class Store:
         it. A run that has ended since then holds nothing either, but is not what it was.
         """
         self.exports = Exports(self._facts, self._save, looks_only=True)
+        with database.transaction(self._connection) as connection:
+            last = unfinished(connection, self._firm)
         with database.storage_errors():
-            last = unfinished(self._connection, self._firm)
             if last is not None and (is_held() or now() != last):
                 self.at_work = str(last[0])
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, Key
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.store import database, rows
+from clio_broadly_sync.store import database, lock, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.schema import RESTORE
 
@@ -45,8 +45,7 @@ class Writer:
             if self.run and last_run(connection, self._firm) != self.run:
                 raise BusyError(
                     "Another run has begun on this state although this one was still at work, so "
-                    "this one wrote nothing more. Does the state lie on a network folder, or was "
-                    "its lock file removed?"
+                    f"this one wrote nothing more. {lock.why_unlocked(connection)}"
                 )
             yield connection
 

@@ -53,4 +53,4 @@ def another(place: Place) -> Place:
     from clio_broadly_sync.store.firm import FirmPlace
 
     assert isinstance(place, FirmPlace)
-    return FirmPlace(place._address, place.firm)
+    return FirmPlace(place.address, place.firm)

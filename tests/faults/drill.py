@@ -320,6 +320,10 @@ class FirmDrill(Drill):
         """As behind a pooler that hands one session to several runs."""
         self.limits["NO_LOCK"] = "yes"
 
+    def cut(self) -> None:
+        """End the sessions of every run that is at work."""
+        self.state.database.cut()
+
     def copy(self, folder: Path) -> Path:
         super().copy(folder)
         self.state.save(folder)
@@ -330,7 +334,7 @@ class FirmDrill(Drill):
         self.state.put(copy)
 
     def beside(self, *arguments: str, **settings: str | None) -> Ran:
-        sessions = self.state.database.sessions
+        sessions = len(self.state.database.sessions)
         ran = super().beside(*arguments, **settings)
         self.state.wait(sessions)
         return ran

@@ -38,5 +38,5 @@ class FirmState:
     def wait(self, sessions: int) -> None:
         """Return when the server has ended the session of a run that was killed."""
         end = time.monotonic() + BUSY_SECONDS
-        while self.database.sessions > sessions:
+        while len(self.database.sessions) > sessions:
             assert time.monotonic() < end, "a session outlives its run"

@@ -18,7 +18,7 @@ from drill import DONE, KILLED, MakeDrill
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
-from mishaps import MISHAPS, armed
+from mishaps import MISHAPS, OF_A_FIRM, armed
 from weeks import Weeks, numbers
 
 AT_REST = 8
@@ -36,7 +36,13 @@ commands = st.sampled_from(["sync", "sync", "backfill"])
 
 
 def play(
-    make_drill: MakeDrill, number: int, *, histories: int, steps: int, shorten: bool = False
+    make_drill: MakeDrill,
+    number: int,
+    *,
+    histories: int,
+    steps: int,
+    of_a_firm: bool = False,
+    shorten: bool = False,
 ) -> list[int]:
     """Play histories, and return how many clients Broadly accepted in each.
 
@@ -44,7 +50,8 @@ def play(
     fails.
     """
     finished: list[int] = []
-    kind = type("History", (History,), {"make": staticmethod(make_drill), "finished": finished})
+    history = FirmHistory if of_a_firm else History
+    kind = type("History", (history,), {"make": staticmethod(make_drill), "finished": finished})
     limits = settings(
         max_examples=histories,
         stateful_step_count=steps,
@@ -246,3 +253,11 @@ class History(Weeks):
             else:
                 dropped = Dropped(name, len(accepted), drill.firm.clock.now())
                 drill.circumstances.dropped.append(dropped)
+
+
+class FirmHistory(History):
+    """The same of a firm in PostgreSQL, from which a run may be cut off."""
+
+    @rule(command=commands, work=work, name=st.sampled_from(sorted(OF_A_FIRM)), number=numbers)
+    def run_cut_off(self, command: str, work: int, name: str, number: int) -> None:
+        self._run_in_trouble(name, number, *self._with_work(command, work))

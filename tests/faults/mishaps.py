@@ -26,7 +26,7 @@ OPT_OUTS = 3
 CHANNELS = ("email", "phone")
 GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
 """The limit with which a run gives up soon."""
-UNAVAILABLE, BUSY, DENIED, CONFIG = 69, 75, 77, 78
+UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 69, 74, 75, 77, 78
 
 
 class Mishap(NamedTuple):
@@ -199,7 +199,7 @@ def _overtake(*arguments: str, hook: str = "before") -> Mishap:
 @contextmanager
 def armed(drill: Drill, name: str, number: int) -> Iterator[Mishap]:
     """Let this go wrong with what is run inside, at the request with this number."""
-    mishap, limits = MISHAPS[name], dict(drill.limits)
+    mishap, limits = (MISHAPS | OF_A_FIRM)[name], dict(drill.limits)
     end = mishap.arm(drill, number)
     try:
         yield mishap
@@ -289,3 +289,11 @@ MISHAPS: dict[str, Mishap] = {
     "a backfill overtakes it": _overtake(*_BACKFILL),
     "a person drops all beside it": _run_beside("outbox", "drop", "--all", "--yes"),
 }
+CUT = "its sessions are cut"
+OF_A_FIRM: dict[str, Mishap] = {
+    CUT: _meanwhile(lambda drill, number: drill.cut(), STORAGE),
+    f"{CUT} when it is answered": _meanwhile(
+        lambda drill, number: drill.cut(), STORAGE, hook="after"
+    ),
+}
+"""What may go wrong where the state is a firm in PostgreSQL."""

@@ -19,7 +19,7 @@ import checker
 import pytest
 from books import Books
 from drill import DONE, KILLED, Drill, MakeDrill, told
-from mishaps import BUSY, armed
+from mishaps import BUSY, OF_A_FIRM, armed
 from world import Closing, on_post
 
 from clio_broadly_sync.sandbox.firm import OPT_OUT, THANK_YOU
@@ -160,6 +160,24 @@ def test_killed_when_it_has_overtaken_another_run(make_drill: MakeDrill, share: 
             _meanwhile(drill, _sync, closings)
             drill.rest("sync")
             _check_end(drill, closings, kills=2, dedupes=dedupes)
+
+
+@pytest.mark.parametrize("where", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", OF_A_FIRM)
+def test_cut_off_at_every_request(make_drill: MakeDrill, how: str) -> None:
+    """A run that loses its sessions has lost the firm with them, and writes nothing more; what
+    became of the POST that was on its way is unknown."""
+    names = _points(make_drill, _sync, dedupes=False)
+    for number in range(sum(name.endswith("answered") for name in names)):
+        dedupes = number % 2 == 0
+        with told(f"cut off at request {number}"), make_drill(dedupes=dedupes) as drill:
+            closings = _crowd(drill, _sync)
+            with armed(drill, how, number) as mishap:
+                ran = drill.run("sync")
+            assert (ran.code,) == mishap.codes, ran.err
+            _meanwhile(drill, _sync, closings)
+            drill.rest("sync")
+            _check_end(drill, closings, kills=1, dedupes=dedupes)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
