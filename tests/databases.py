@@ -36,6 +36,7 @@ _NUMBER_ON: Final = """
     SELECT setval(pg_get_serial_sequence('closings', 'number'), max(number))
     FROM closings HAVING max(number) IS NOT NULL
 """
+_NUMBER_FROM_1: Final = "SELECT setval(pg_get_serial_sequence('closings', 'number'), 1, false)"
 _SESSIONS: Final = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'clio-broadly-sync %'
@@ -90,10 +91,9 @@ class Database:
 
     def emptied(self) -> str:
         """Take all rows away, number the next closing 1, and return the address."""
-        for table in _OF_FIRMS:
-            rows = sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name))
-            self._connection.execute(rows)
-        self._connection.execute("ALTER TABLE closings ALTER number RESTART")
+        delete = sql.SQL("DELETE FROM {}")
+        emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
+        self._connection.execute(sql.SQL("; ").join([*emptied, sql.SQL(_NUMBER_FROM_1)]))
         return self.address
 
     def close(self) -> None:

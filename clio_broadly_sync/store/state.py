@@ -6,7 +6,6 @@ The tokens themselves are read and written in `store/tokens.py`.
 import hashlib
 import hmac
 import secrets
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -383,5 +382,5 @@ def unfinished(
     return None if found is None else tuple(found)
 
 
-def _unfinished_of_any_version(connection: sqlite3.Connection) -> tuple[object, ...] | None:
+def _unfinished_of_any_version(connection: Connection) -> tuple[object, ...] | None:
     return unfinished(connection, FIRM, OF_ANY_VERSION)

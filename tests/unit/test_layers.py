@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
+HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity", "psycopg"}
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip
@@ -108,15 +108,30 @@ def test_decisions_are_pure(path: Path) -> None:
     assert ".today(" not in source
 
 
-def test_database_is_known_to_the_store_alone() -> None:
-    """Nobody else speaks SQL."""
+@pytest.mark.parametrize(
+    ("library", "files"),
+    [
+        ("sqlite3", {"database", "half_restored", "lock", "schema", "tokens"}),
+        ("psycopg", {"postgresql", "postgresql_schema"}),
+    ],
+)
+def test_databases_are_known_to_few_files_of_the_store(library: str, files: set[str]) -> None:
+    """Nobody else speaks SQL; and of the store, hardly a file knows which database it asks."""
     knowing = {
-        room
-        for room in rooms()
-        for path in files_of(room)
-        if any(imported.split(".")[0] == "sqlite3" for imported in imports(path))
+        path
+        for path in ROOT.rglob("*.py")
+        if any(imported.split(".")[0] == library for imported in imports(path))
     }
-    assert knowing == {"store"}
+    assert knowing == {ROOT / "store" / f"{name}.py" for name in files}
+
+
+def test_one_firm_does_without_the_modules_of_many() -> None:
+    """No file leads to them but their own, and one that only names a type of theirs."""
+    of_many = {
+        ROOT / "store" / f"{name}.py" for name in ("firm", "postgresql", "postgresql_schema")
+    }
+    leading = {path for path in ROOT.rglob("*.py") if files_imported_by(path) & of_many}
+    assert leading - of_many == {ROOT / "store" / "database.py"}
 
 
 def test_no_file_is_too_long_to_be_read() -> None:
