@@ -11,6 +11,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
@@ -21,6 +22,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -60,6 +62,12 @@ class Database:
     def sessions(self) -> list[int]:
         """The process of each session of the program at this moment."""
         return [pid for (pid,) in self._connection.execute(_SESSIONS)]
+
+    def wait(self, sessions: int = 0) -> None:
+        """Return when there are no more sessions than these: one that was left ends in a moment."""
+        end = time.monotonic() + BUSY_SECONDS
+        while len(self.sessions) > sessions:
+            assert time.monotonic() < end, "a session outlives its run"
 
     def cut(self) -> None:
         """End every session of the program, as when a host or the network goes away."""

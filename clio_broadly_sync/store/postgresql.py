@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import DamagedError, StorageError
+from clio_broadly_sync.store.schema import RESTORE
 
 Values = Mapping[str, Any] | Sequence[Any]
 
@@ -187,13 +188,17 @@ _NOT_USED: Final = "The database could not be used ({cause}); what was recorded 
 _CHECK: Final = "See that PostgreSQL is there, and that its address and the role in it are right."
 _NO_TABLES: Final = "Its tables are not as this program makes them."
 _HELD: Final = "Something else holds what this has to write: end that, and try again."
+_NO_ROOM: Final = "Its server lacks room on its disk, memory, or sessions: see to that."
+_SLOW: Final = "A statement took too long: see what keeps its server busy."
 _WORDS: Final[Mapping[str, str]] = {
-    "3D": _CHECK,
     "40": _HELD,
     "42": _NO_TABLES,
+    "42501": _CHECK,
+    "53": _NO_ROOM,
     "55": _HELD,
+    "57014": _SLOW,
 }
-"""What helps, by the class of PostgreSQL's code."""
+"""What helps, by PostgreSQL's code or its class. Source: PostgreSQL's documentation, appendix A."""
 
 
 def _error_of(error: psycopg.Error) -> StorageError:
@@ -209,7 +214,10 @@ def _error_of(error: psycopg.Error) -> StorageError:
         )
     kind = HeldError if isinstance(error, psycopg.errors.LockNotAvailable) else StorageError
     cause = f"{type(error).__name__} {code}".strip()
-    return kind(_NOT_USED.format(cause=cause) + _WORDS.get(code[:2], _CHECK))
+    if code.startswith("XX"):
+        return DamagedError(f"The database is damaged ({cause}). {RESTORE}")
+    helps = _WORDS.get(code) or _WORDS.get(code[:2], _CHECK)
+    return kind(_NOT_USED.format(cause=cause) + helps)
 
 
 # Locks, which are the session's: they end with it, however it ends, and the server's clock counts.

@@ -261,7 +261,7 @@ def test_place_without_tables(database: Database) -> None:
     for opening in (place.open, place.snapshot):
         with pytest.raises(StorageError, match="tables are not as this program makes them"):
             opening()
-    assert database.sessions == []
+    database.wait()
 
 
 # A copy.
@@ -348,6 +348,31 @@ def test_server_that_is_not_there(address: str, changed: dict[str, str], said: s
         f"The database could not be used {said}; what was recorded before is kept. See that "
         "PostgreSQL is there, and that its address and the role in it are right."
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        ("42501", "See that PostgreSQL is there"),
+        ("42P01", "Its tables are not as this program makes them"),
+        ("53100", "lacks room on its disk"),
+        ("57014", "took too long"),
+        ("40P01", "Something else holds"),
+        ("XX001", "Restore a sound copy"),
+        ("22003", "See that PostgreSQL is there"),
+    ],
+)
+def test_what_helps(address: str, code: str, helps: str) -> None:
+    """By what PostgreSQL means; what it says may be a client's."""
+    fails = f"DO $$ BEGIN RAISE EXCEPTION 'Ada' USING ERRCODE = '{code}'; END $$"
+    with (
+        closing(postgresql.connect(address, "test", idle=timedelta(hours=1))) as session,
+        pytest.raises(StorageError, match=helps) as caught,
+        session.transaction(),
+    ):
+        session.raw.execute(fails.encode())
+    assert code in str(caught.value)
+    assert "Ada" not in str(caught.value)
 
 
 def test_address_that_is_none() -> None:

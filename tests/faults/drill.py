@@ -336,7 +336,7 @@ class FirmDrill(Drill):
     def beside(self, *arguments: str, **settings: str | None) -> Ran:
         sessions = len(self.state.database.sessions)
         ran = super().beside(*arguments, **settings)
-        self.state.wait(sessions)
+        self.state.database.wait(sessions)
         return ran
 
     def rows(self) -> list[Row]:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Final
 
 from databases import Database
-from surroundings import BUSY_SECONDS
 
 ROWS: Final = "rows.json"
 """The name of a copy of the rows, in a folder with whatever else was copied."""
@@ -34,9 +32,3 @@ class FirmState:
     def put(self, folder: Path) -> None:
         """Let the rows be those of a copy."""
         self.database.put(json.loads((folder / ROWS).read_text()))
-
-    def wait(self, sessions: int) -> None:
-        """Return when the server has ended the session of a run that was killed."""
-        end = time.monotonic() + BUSY_SECONDS
-        while len(self.database.sessions) > sessions:
-            assert time.monotonic() < end, "a session outlives its run"
