@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 import pytest
@@ -52,7 +52,8 @@ class Database:
 
     def __init__(self, address: str, name: str) -> None:
         self.address = make_conninfo(address, dbname=name)
-        _remake(address, name)
+        self._server, self._name = address, name
+        _on(address, "CREATE DATABASE {}", name)
         with closing(postgresql.connect(self.address, "tests", idle=timedelta(days=1))) as session:
             postgresql_schema.make(session)
         self._connection = psycopg.connect(self.address, autocommit=True)
@@ -105,13 +106,14 @@ class Database:
         return self.address
 
     def close(self) -> None:
+        """Take the database away."""
         self._connection.close()
+        _on(self._server, "DROP DATABASE {} WITH (FORCE)", self._name)
 
 
-def _remake(address: str, name: str) -> None:
+def _on(address: str, statement: LiteralString, name: str) -> None:
     with closing(psycopg.connect(address, autocommit=True)) as connection:
-        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class FirmPlace:
 
         Whoever has lost the lock has lost the session, and so can write nothing more.
         """
-        session = self._session()
+        session = self.session()
         try:
             postgresql_schema.check(session)
             return Store(session, self.firm)
@@ -60,7 +60,7 @@ class FirmPlace:
 
     def snapshot(self) -> Store:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        session = self._connect("copy")
+        session = self.connect("copy")
         try:
             postgresql_schema.check(session)
             postgresql_schema.copy(session, self.firm)
@@ -77,7 +77,7 @@ class FirmPlace:
 
         Raise BusyError at once where another run holds it (HungError where that one hangs).
         """
-        with closing(self._connect(command)) as session:
+        with closing(self.connect(command)) as session:
             if not self._is_taken(session):
                 raise _refusal(self.holder())
             self._held = session
@@ -98,7 +98,7 @@ class FirmPlace:
 
     def holder(self) -> Holder | None:
         """Return who holds the state at this moment, None where nobody does."""
-        with closing(self._session()) as session, postgresql.storage_errors():
+        with closing(self.session()) as session, postgresql.storage_errors():
             found = session.execute(_HOLDER, {"kind": RUN, "firm": self.firm}).fetchone()
         return None if found is None else _holder(found)
 
@@ -118,38 +118,26 @@ class FirmPlace:
         """Return what does not hold of the files: there are none."""
         return []
 
-    # What the firm's sign-in needs as well.
-
-    @contextmanager
-    def asked(self) -> Iterator[Session]:
-        """Ask the state something, in a transaction of its own."""
-        with closing(self._session()) as session, session.transaction():
-            yield session
-
-    @contextmanager
-    def signing_in(self, seconds: float) -> Iterator[bool]:
-        """Wait so long for the lock of the sign-in, and hold it; yield whether it was to be had.
-
-        It has a session of its own, which ends it: the one that holds the state goes on.
-        """
-        with closing(self._connect("sign-in")) as session:
-            yield postgresql.wait_for_lock(session, SIGN_IN, self.firm, seconds)
-
-    def _session(self) -> Session:
+    def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
-        return self._held.lent() if self._held is not None else self._connect(None)
+        return self._held.lent() if self._held is not None else self.connect()
 
-    def _connect(self, command: str | None) -> Session:
+    def connect(self, command: str | None = None) -> Session:
+        """Begin a session that bears the name of the firm, and of a command."""
         name = f"clio-broadly-sync {self.firm}{f' {command}' if command else ''}"
         return postgresql.connect(self.address, name, idle=self._idle)
 
     def _unfinished(self) -> tuple[object, ...] | None:
-        with self.asked() as session:
+        with closing(self.session()) as session, postgresql.storage_errors():
             return unfinished(session, self.firm)
 
 
 class FirmSignIn:
-    """One firm's sign-in. Every method is one transaction and may raise StorageError."""
+    """One firm's sign-in. Every method is one transaction and may raise StorageError.
+
+    What changes it has a session of its own: the one that holds the state may be lost, and what
+    Clio gave for a spent refresh token must not be lost with it.
+    """
 
     def __init__(self, place: FirmPlace) -> None:
         self._place = place
@@ -157,18 +145,18 @@ class FirmSignIn:
 
     def read(self) -> Grant | None:
         """Return what the state now holds; None where nobody has signed in. Write nothing."""
-        with self._place.asked() as session:
+        with closing(self._place.session()) as session, postgresql.storage_errors():
             return tokens.grant_of(dict(session.execute(_READ, self._ours).fetchall()))
 
     def save(self, grant: Grant) -> None:
         """Keep this grant instead of the one before."""
-        with self._place.asked() as session:
+        with self._changing() as session:
             session.execute(_DELETE, self._ours)
             session.executemany(tokens.WRITE, tokens.rows_of(grant, self._place.firm))
 
     def erase(self) -> None:
         """Erase the tokens; what the server keeps of its past is the server's."""
-        with self._place.asked() as session:
+        with self._changing() as session:
             session.execute(_DELETE, self._ours)
 
     @contextmanager
@@ -177,10 +165,19 @@ class FirmSignIn:
 
         Raise BusyError where another one has not finished within `tokens.ALONE_SECONDS`.
         """
-        with self._place.signing_in(tokens.ALONE_SECONDS) as is_alone:
-            if not is_alone:
+        firm, seconds = self._place.firm, tokens.ALONE_SECONDS
+        with closing(self._place.connect("sign-in")) as session:
+            if not postgresql.wait_for_lock(session, SIGN_IN, firm, seconds):
                 raise BusyError(tokens.BUSY)
-            yield
+            try:
+                yield
+            finally:
+                postgresql.unlock(session, SIGN_IN, firm)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Session]:
+        with closing(self._place.connect("sign-in")) as session, session.transaction():
+            yield session
 
 
 def _holder(found: Row) -> Holder:

@@ -404,6 +404,17 @@ def test_what_is_saved_is_read(firm: FirmPlace, address: str) -> None:
     assert sign_in.read() is None
 
 
+def test_lost_session_takes_no_sign_in_with_it(firm: FirmPlace, database: Database) -> None:
+    """What Clio gave for a spent refresh token is kept, although the run can write nothing more."""
+    with firm.locked("sync"), firm.open() as store:
+        with firm.sign_in().alone():
+            database.cut()
+            firm.sign_in().save(GRANT)
+        with pytest.raises(StorageError):
+            store.note_doubt(NOW)
+    assert firm.sign_in().read() == GRANT
+
+
 def test_damaged_sign_in(firm: FirmPlace) -> None:
     """74 and not a bug; a new one takes its place."""
     firm.sign_in().save(GRANT)
