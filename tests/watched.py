@@ -1,7 +1,7 @@
-"""A connection to SQLite that remembers its statements, for tests of how the store asks."""
+"""A connection that remembers its statements, for tests of how the store asks."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import planting
 import pytest
 
 from clio_broadly_sync.store import Store
+from clio_broadly_sync.store.postgresql import Session
 
 ON_A_FILE = pytest.mark.parametrize("place", ["file"], indirect=True)
 """A test of what only SQLite does."""
@@ -49,6 +50,40 @@ def connection_of(store: Store) -> Watched:
     connection = planting.connection_of(store)
     assert isinstance(connection, Watched)
     return connection
+
+
+def plans_of_a_firm(store: Store, work: Callable[[], object]) -> list[dict[str, Any]]:
+    """Return the steps of PostgreSQL's plans of every statement that some work executes."""
+    session, told = planting.connection_of(store), []
+
+    def execute(statement: str, values: Any = ()) -> Any:
+        told.append((statement.strip(), values))
+        return Session.execute(session, statement, values)
+
+    def executemany(statement: str, rows: Sequence[Any]) -> Any:
+        told.extend((statement.strip(), row) for row in rows[:1])
+        return Session.executemany(session, statement, rows)
+
+    def stream(statement: str, values: Any) -> Any:
+        told.append((statement.strip(), values))
+        return Session.stream(session, statement, values)
+
+    session.execute, session.executemany, session.stream = execute, executemany, stream
+    work()
+    del session.execute, session.executemany, session.stream
+    steps: list[dict[str, Any]] = []
+    for statement, values in told:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+            (plan,) = session.execute(f"EXPLAIN (FORMAT JSON) {statement}", values).fetchone()
+            steps += nodes(plan[0]["Plan"])
+    return steps
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all steps of a plan of PostgreSQL."""
+    yield plan
+    for step in plan.get("Plans", ()):
+        yield from nodes(step)
 
 
 def plans(store: Store, work: Callable[[], object]) -> str:

@@ -1,4 +1,4 @@
-"""How SQLite finds the rows: by an index each time, never through the whole ledger."""
+"""How the rows are found: by an index each time, never through the whole ledger."""
 
 import re
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from factories import (
     make_policy,
 )
 from ledgers import claim, next_run, put, recover, release, row, settle
-from planting import connection_of
-from watched import ON_A_FILE, plans
+from planting import connection_of, untriggered
+from watched import IN_POSTGRESQL, ON_A_FILE, plans, plans_of_a_firm
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Box, Closing, Command, Outcome
@@ -24,13 +24,25 @@ from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.outbox import OUTBOX
 from clio_broadly_sync.store.queue import CHUNK
+from clio_broadly_sync.store.tables import CLOSINGS, INDEXES
 
-pytestmark = ON_A_FILE
 SETTLED = 400
 NO = Box.CHECKED
 WAITS, IN_DOUBT = SETTLED + 1, SETTLED + 2
 """Two matters that wait; of one it is not known whether it was sent."""
 DEAD, SENDING = SETTLED + 10, SETTLED + 11
+PARTIAL = {index.name for index in INDEXES if index.condition}
+LARGE = ("closings", "people", "changes")
+OF_A_RUN = ("known", "recover", "claim", "settle", "count due", "line up", "note noes")
+_COPIED = ", ".join(c.name for c in CLOSINGS.columns if c.name not in ("number", "matter_id"))
+_MANY = f"""
+    INSERT INTO closings (matter_id, {_COPIED})
+    SELECT more, {_COPIED} FROM closings, generate_series(10000, 15000) AS more WHERE matter_id = 1
+"""  # noqa: S608  (names of columns)
+_THEIR_PEOPLE = """
+    INSERT INTO people (firm, identity, closing, claimed_at)
+    SELECT firm, matter_id * 7919, number, claimed_at FROM closings WHERE matter_id >= 10000
+"""
 ROW, KEY = "INTEGER", "sqlite_autoindex_closings_1"
 """How SQLite calls a search by a closing's number, and one by matter and close date."""
 
@@ -38,17 +50,21 @@ ROW, KEY = "INTEGER", "sqlite_autoindex_closings_1"
 @pytest.fixture(params=[False, True], ids=["without statistics", "with statistics"])
 def ledger(request: pytest.FixtureRequest, store: Store) -> Store:
     """A ledger of mostly settled closings, a few of each kind that waits."""
-    put(store, *(make_closing(n, contact_id=n, state=State.SENT) for n in range(1, SETTLED)))
+    fill(store, SETTLED)
+    if request.param:
+        connection_of(store).execute("ANALYZE")
+    return store
+
+
+def fill(store: Store, settled: int) -> None:
+    put(store, *(make_closing(n, contact_id=n, state=State.SENT) for n in range(1, settled)))
     old = CLOSED_ON - timedelta(days=100)
-    put(store, *(make_closing(n, old, state=State.SKIPPED) for n in range(1000, 1400)))
+    put(store, *(make_closing(n, old, state=State.SKIPPED) for n in range(1000, 1000 + settled)))
     waiting = (make_closing(n, contact_id=n, in_doubt=n == IN_DOUBT) for n in range(WAITS, DEAD))
     put(store, *waiting, make_closing(DEAD, state=State.DEAD))
     next_run(store)
     put(store, make_closing(SENDING))
     claim(store, [make_candidate(make_closing(SENDING))])
-    if request.param:
-        connection_of(store).execute("ANALYZE")
-    return store
 
 
 def approve(closing: Closing) -> Closing:
@@ -139,6 +155,7 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
 }
 
 
+@ON_A_FILE
 @pytest.mark.parametrize("work", WORK)
 def test_rows_are_found_by_an_index(ledger: Store, work: str) -> None:
     """Each statement uses the index that is meant for it, and more of it than the firm."""
@@ -150,6 +167,23 @@ def test_rows_are_found_by_an_index(ledger: Store, work: str) -> None:
     assert not re.search(r"SEARCH (closings|people|changes|noes) .*\(firm=\?\)", steps)
 
 
+@IN_POSTGRESQL
+@pytest.mark.parametrize("work", OF_A_RUN)
+def test_rows_of_a_firm_are_found_by_an_index(store: Store, work: str) -> None:
+    """What every run asks, beside 5,000 closings that were sent."""
+    fill(store, 3)
+    with untriggered(connection_of(store)) as session:
+        for statement in (_MANY, _THEIR_PEOPLE, "ANALYZE"):
+            session.execute(statement)
+    for step in plans_of_a_firm(store, lambda: WORK[work][0](store)):
+        if step.get("Relation Name", "closings") not in LARGE:
+            continue  # the order of sending is read as a whole
+        assert step["Node Type"] != "Seq Scan", step
+        if step.get("Index Name", "closings_pending") not in PARTIAL:
+            assert not re.fullmatch(r"|\(firm = [^()]*\)", step.get("Index Cond", "")), step
+
+
+@ON_A_FILE
 def test_approval_goes_on_from_where_it_was(ledger: Store) -> None:
     """The second chunk of a surge is not looked for from the start."""
     steps = plans(
@@ -158,6 +192,7 @@ def test_approval_goes_on_from_where_it_was(ledger: Store) -> None:
     assert "(noticed_at,matter_id,closed_on)>(?,?,?)" in steps
 
 
+@ON_A_FILE
 def test_chunks_of_a_change_go_on_from_where_it_was(store: Store) -> None:
     """The ledger is gone through once, however many rows are changed."""
     put(store, *(make_closing(n) for n in range(1, 3 * CHUNK)))
