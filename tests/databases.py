@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NoReturn
 
 import psycopg
 import pytest
@@ -158,10 +158,14 @@ def _programs() -> Path:
         for folder in sorted(Path("/").glob(pattern[1:]), reverse=True):
             if (folder / "initdb").exists():
                 return folder
-    missing = "PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set"
+    return _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
+
+
+def _do_without(reason: str) -> NoReturn:
+    """Skip the test for this reason, or fail it where it must run."""
     if MUST_RUN in os.environ:
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _started(programs: Path) -> Path:
@@ -195,4 +199,4 @@ def _user() -> Mapping[str, Any]:
         with suppress(KeyError):
             found = pwd.getpwnam(name)
             return {"user": found.pw_name, "group": found.pw_gid, "extra_groups": []}
-    pytest.skip("PostgreSQL does not run as root, and there is no other user")
+    _do_without("PostgreSQL does not run as root, and there is no other user")
