@@ -152,13 +152,11 @@ def _tell(shared: Path, users: list[str]) -> None:
 
 def _programs() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test where there is none."""
-    if (found := shutil.which("initdb")) is not None:
-        return Path(found).parent
-    for pattern in _PLACES:
-        for folder in sorted(Path("/").glob(pattern[1:]), reverse=True):
-            if (folder / "initdb").exists():
-                return folder
-    return _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
+    usual = (folder for pattern in _PLACES for folder in sorted(Path("/").glob(pattern[1:])))
+    known = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, usual)]))
+    if known is None:
+        _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
+    return Path(known).parent
 
 
 def _do_without(reason: str) -> NoReturn:
