@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "clio": {"domain", "transport"},
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
+    "report": {"domain", "store"},
     "pipeline": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
