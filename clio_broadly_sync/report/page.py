@@ -1,0 +1,138 @@
+"""The report as a page: one file that needs nothing else and asks nothing of the network.
+
+The template and its style travel with the program, in `templates`. The page may apply this one
+style and nothing more: its `Content-Security-Policy` names it by its hash.
+"""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.resources import files
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from clio_broadly_sync.domain.funnel import Step
+from clio_broadly_sync.report import charts, days, sentences
+from clio_broadly_sync.report.alike import WHY, Alike
+from clio_broadly_sync.report.figures import DayState, Figures, Waiting
+
+_STEPS: Final = {
+    Step.CLOSED: ("Closed", "fill-step"),
+    Step.IN_SCOPE: ("In scope", "fill-step"),
+    Step.COULD_BE_ASKED: ("Could be asked", "fill-step"),
+    Step.TRIED: ("Sent", "fill-sent"),
+    Step.ACCEPTED: ("Accepted", "fill-sent"),
+}
+_STATES: Final = {
+    DayState.RAN: "ran",
+    DayState.FAILED: "failed",
+    DayState.SILENT: "silent",
+    DayState.NOT_YET: "not yet",
+}
+_NARROWEST_REASON: Final = 100
+"""A bar of the table of reasons has at least so many pixels."""
+
+
+def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
+    """Return the page, as the text of an HTML file.
+
+    `alike` says by which groups it is compared how many were asked; it is left out where empty.
+    """
+    environment = Environment(
+        loader=PackageLoader("clio_broadly_sync.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code"] = _code
+    environment.filters["number"] = "{:,}".format
+    environment.filters["percent"] = "{:.5g}%".format
+    environment.globals.update(days=days, say=sentences)
+    style = files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(
+        figures=figures,
+        alike=alike,
+        style=Markup(style),
+        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+        steps=_steps(figures),
+        reasons=_reasons(figures),
+        weeks=charts.columns(figures),
+        strips=charts.strips(figures.days),
+        strip_says=_strip_says(figures),
+        spark=charts.sparkline(figures),
+        waiting=_together(figures.for_a_person.listed),
+        why_alike=WHY,
+    )
+
+
+def _code(text: str) -> Markup:
+    """Return a sentence in which what stood between two backticks is marked as code."""
+    parts = [escape(part) for part in text.split("`")]
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)
+
+
+class _StepRow(NamedTuple):
+    name: str
+    number: int
+    chart: charts.Chart
+    says: str
+
+
+def _steps(figures: Figures) -> list[_StepRow]:
+    """Return a row for each step from closed to accepted; none where nothing was closed."""
+    if figures.counts is None or not figures.counts.closed:
+        return []
+    numbers = list(figures.counts)
+    gone = [0, *(before - after for before, after in pairwise(numbers))]
+    named = [(step, number, lost) for step, number, lost in zip(Step, numbers, gone, strict=True)]
+    bars = [charts.Bar(number, lost, _STEPS[step][1]) for step, number, lost in named]
+    drawn = charts.bars(bars, charts.LARGE_DIGIT, 34, charts.NARROW)
+    return [
+        _StepRow(_STEPS[step][0], number, chart, sentences.step_words(figures, step))
+        for (step, number, _), chart in zip(named, drawn, strict=True)
+    ]
+
+
+def _reasons(figures: Figures) -> list[tuple[sentences.Why, charts.Chart]]:
+    """Return the rows of the table of reasons, each with its bar."""
+    rows = sentences.reasons(figures)
+    kinds = ("fill-not", "fill-waits")
+    bars = [charts.Bar(row.closings, 0, kinds[row.waits]) for row in rows]
+    return list(zip(rows, charts.bars(bars, charts.DIGIT, 24, _NARROWEST_REASON), strict=True))
+
+
+class _Together(NamedTuple):
+    """Closings for which a person has to do the same."""
+
+    word: str
+    to_do: str
+    matters: Sequence[Waiting]
+
+
+def _together(listed: Sequence[Waiting]) -> list[_Together]:
+    """Bring those together for whom the same is to be done, so that it is said once.
+
+    A command that names one of several closings then names `MATTER`.
+    """
+    found = dict[tuple[str, str], list[Waiting]]()
+    for waiting in listed:
+        any_of_them = waiting.to_do.replace(str(waiting.matter_id), "MATTER")
+        found.setdefault((waiting.word, any_of_them), []).append(waiting)
+    return [
+        _Together(word, to_do if len(them) > 1 else them[0].to_do, them)
+        for (word, to_do), them in found.items()
+    ]
+
+
+def _strip_says(figures: Figures) -> str:
+    """Return in words what the strip of days shows."""
+    counted = Counter(day.state for day in figures.days)
+    some = (f"{counted[state]:,} {words}" for state, words in _STATES.items() if counted[state])
+    return f"{sentences.count(len(figures.days), 'day')}: {', '.join(some)}"
