@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
     "pipeline": {"domain", "store"},
+    "report": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
     "__main__": {"cli"},
