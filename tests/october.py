@@ -1,4 +1,4 @@
-"""A firm's figures, as the report page is tested with them: a good month, an empty one, and others."""
+"""A firm's figures, with which the report page is tested: a good month, a bad one, and others."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -116,7 +116,8 @@ ASKED = DropOut(
     "asked within the last 180 days", "Nothing to do: nobody is asked twice in that time.",
 )  # fmt: skip
 NO_CHANNEL = DropOut(
-    Step.COULD_BE_ASKED, State.SKIPPED, Reason.NO_CHANNEL, 2, False, "with neither e-mail nor phone",
+    Step.COULD_BE_ASKED, State.SKIPPED, Reason.NO_CHANNEL, 2, False,
+    "with neither e-mail nor phone",
     "Add one to the contact in Clio. The program looks again every day.",
 )  # fmt: skip
 
@@ -191,26 +192,22 @@ def one() -> Figures:
             week._replace(known=week.first >= date(2026, 10, 12))
             for week in weeks((0, 0, 0), (0, 0, 0), (1, 1, 0), (0, 0, 0), (0, 0, 0))
         ],
-        days=[
-            day if day.on.day >= 12 else Day(day.on, DayState.NOT_YET, 0, 0) for day in days()
-        ],
+        days=[day if day.on.day >= 12 else Day(day.on, DayState.NOT_YET, 0, 0) for day in days()],
     )
 
 
 def trouble() -> Figures:
     """Return a month in which the program fell silent, and three clients are held."""
     to_do = (
-        "Broadly's answer was lost, so they may have been asked or not, and nobody is asked twice by "
-        "guess. Open the matter for the client's name and look it up in Broadly. Asked already: "
+        "Broadly's answer was lost, so they may have been asked or not, and nobody is asked twice "
+        "by guess. Open the matter for the client's name and look it up in Broadly. Asked already: "
         "`outbox drop {matter}`. Not asked: `outbox resend {matter}`."
     )
     held = [
         waiting(matter, 27, "held", to_do, state=State.HELD, since=_at(10, 27, 18))
         for matter in (1744171102, 1744171140, 1744171219)
     ]
-    silent = {
-        f"day_{on}": Day(date(2026, 10, on), DayState.SILENT, 0, 0) for on in range(28, 32)
-    }
+    silent = {f"day_{on}": Day(date(2026, 10, on), DayState.SILENT, 0, 0) for on in range(28, 32)}
     error = "Broadly answered with an error (503) after 3 clients were sent."
     return october()._replace(
         known=Period(OCTOBER.first, date(2026, 10, 27)),

@@ -1,12 +1,14 @@
 """Where the parts of a chart lie: x in percent of its width, y in pixels from its top.
 
-So a chart is as wide as the page lets it, and its text keeps its size. As nobody knows here how wide
-that is, a text that fits at two widths only is shown at those (`wide`, `narrow`): a narrow page, or a
-column of the printed one, has at least `NARROW` pixels for a chart, and a wide one `WIDE`.
+So a chart is as wide as the page lets it, and its text keeps its size. Nobody knows here how wide
+that is: a text that does not fit at each width bears the class of the one at which it does. On a
+`narrow` page, or in a column of the printed one, a chart has at least `NARROW` pixels, and on a
+`wide` one `WIDE`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
+from math import ceil
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.report import days
@@ -83,13 +85,18 @@ def bars(of: Sequence[Bar], digit: float, height: int, narrowest: int) -> list[C
 def _bar(bar: Bar, scale: float, height: int) -> Chart:
     thick = height * 0.76
     top = (height - thick) / 2
-    full, dropped = bar.number * scale, bar.dropped * scale
+    full, dropped = _seen(bar.number * scale), _seen(bar.dropped * scale)
     boxes = [
         Box(0, top, full, thick, bar.kind),
         Box(full, top, dropped, thick, "fill-dropped"),
     ]
     label = Label(full + dropped, height / 2, f"{bar.number:,}", "middle", dx=8)
     return Chart(height, [box for box in boxes if box.width], [label])
+
+
+def _seen(width: float) -> float:
+    """Return a width, in percent, that can be seen where it is not none."""
+    return max(width, 1.0) if width else 0.0
 
 
 # Columns.
@@ -106,6 +113,7 @@ _FIGURE_FROM: Final = 18
 """A slice is at least so high where its figure is written in it."""
 _WIDEST: Final = 3.0
 """The place of a week in the period is at most so many times as wide as that of one before it."""
+_ROUNDING: Final = 1e-6
 _PART: Final = 0.72
 """The part of its place that a column fills."""
 
@@ -204,13 +212,23 @@ def _totals(places: Sequence[_Place], scale: float) -> Iterator[Label]:
     for in_period in (False, True):
         some = [place for place in places if place.week.in_period is in_period]
         longest = max((len(_total(place.week)) for place in some), default=0)
-        for place, width, reach in _shown(some, longest * (DIGIT if in_period else _LIGHT)):
+        needed = longest * (DIGIT if in_period else _LIGHT)
+        for place, width, reach in _shown(some, needed):
+            if reach and not _lies_in(some, place, needed, width):
+                continue
             at = places.index(place)
             beside = places[max(0, at - reach) : at + reach + 1]
             y = _BASE - max(_top(one.week, scale) for one in beside) - 6
             strong = "strong" if in_period else "soft"
             yield Label(place.middle, y, _total(place.week), f"centre {strong}{width}")
     yield from _sent([place for place in places if place.week.in_period], scale)
+
+
+def _lies_in(some: Sequence[_Place], place: _Place, needed: float, width: str) -> bool:
+    """Tell whether a label in the middle of a place does not reach beyond all of these places."""
+    half = 100 * needed / _PIXELS[width.strip()] / 2
+    first, last = some[0], some[-1]
+    return first.x <= place.middle - half and place.middle + half <= last.x + last.width
 
 
 def _top(week: Week, scale: float) -> float:
@@ -265,7 +283,7 @@ def _shown(places: Sequence[_Place], needed: float) -> Iterator[tuple[_Place, st
     if not places:
         return
     steps = {
-        width: max(1, -int(-needed // (places[0].width * pixels / 100)))
+        width: max(1, ceil(needed / (places[0].width * pixels / 100) - _ROUNDING))
         for width, pixels in _PIXELS.items()
     }
     if set(steps.values()) == {1}:
@@ -327,9 +345,7 @@ def _year_row(year: int, months: Iterable[Sequence[Day]]) -> Chart:
 
 def _row(name: str, cells: Iterable[tuple[int, Sequence[Day]]], width: float) -> Chart:
     boxes = [
-        box
-        for at, them in cells
-        for box in _cell(_NAME_PART + at * width, width, _LOW_CELL, them)
+        box for at, them in cells for box in _cell(_NAME_PART + at * width, width, _LOW_CELL, them)
     ]
     return Chart(_LOW_CELL, boxes, [Label(0, _LOW_CELL / 2, name, "soft middle")])
 
@@ -368,4 +384,4 @@ def sparkline(figures: Figures) -> list[Line]:
     step = 100 / (len(rates) - 1)
     least, reach = min(rates), max(0.4, max(rates) - min(rates))
     points = [(at * step, 16 - 14 * (rate - least) / reach) for at, rate in enumerate(rates)]
-    return [Line(*one, *other) for one, other in zip(points, points[1:], strict=False)]
+    return [Line(*one, *other) for one, other in pairwise(points)]

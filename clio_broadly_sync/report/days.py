@@ -9,8 +9,9 @@ from typing import Final
 from clio_broadly_sync.report.figures import Period
 
 _MONTHS: Final = (
-    "January February March April May June July August September October November December"
-).split()
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 WEEK_DAYS: Final = 7
 
 

@@ -19,6 +19,7 @@ from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report import charts, days, sentences
 from clio_broadly_sync.report.alike import WHY, Alike
 from clio_broadly_sync.report.figures import DayState, Figures, Waiting
+from clio_broadly_sync.report.words import share
 
 _STEPS: Final = {
     Step.CLOSED: ("Closed", "fill-step"),
@@ -33,6 +34,7 @@ _STATES: Final = {
     DayState.SILENT: "silent",
     DayState.NOT_YET: "not yet",
 }
+_WHOLE: Final = 24
 _NARROWEST_REASON: Final = 100
 """A bar of the table of reasons has at least so many pixels."""
 
@@ -53,12 +55,14 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
     environment.filters["code"] = _code
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = "{:.5g}%".format
-    environment.globals.update(days=days, say=sentences)
-    style = files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    environment.globals.update(days=days, say=sentences, share=share)
+    style = (
+        files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    )
     return environment.get_template("page.html").render(
         figures=figures,
         alike=alike,
-        style=Markup(style),
+        style=style,
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         steps=_steps(figures),
         reasons=_reasons(figures),
@@ -74,8 +78,17 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
 def _code(text: str) -> Markup:
     """Return a sentence in which what stood between two backticks is marked as code."""
     parts = [escape(part) for part in text.split("`")]
-    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    parts[1::2] = [Markup("<code>{}</code>").format(_whole(part)) for part in parts[1::2]]
     return Markup("").join(parts)
+
+
+def _whole(command: str) -> Markup:
+    """Keep the hyphens of a command from ending a line, as they would be taken for another's."""
+    words = (
+        Markup('<span class="whole">{}</span>').format(word) if "-" in word[:_WHOLE] else word
+        for word in command.split(" ")
+    )
+    return Markup(" ").join(words)
 
 
 class _StepRow(NamedTuple):
@@ -93,7 +106,7 @@ def _steps(figures: Figures) -> list[_StepRow]:
     gone = [0, *(before - after for before, after in pairwise(numbers))]
     named = [(step, number, lost) for step, number, lost in zip(Step, numbers, gone, strict=True)]
     bars = [charts.Bar(number, lost, _STEPS[step][1]) for step, number, lost in named]
-    drawn = charts.bars(bars, charts.LARGE_DIGIT, 34, charts.NARROW)
+    drawn = charts.bars(bars, charts.LARGE_DIGIT, 32, charts.NARROW)
     return [
         _StepRow(_STEPS[step][0], number, chart, sentences.step_words(figures, step))
         for (step, number, _), chart in zip(named, drawn, strict=True)
@@ -105,7 +118,7 @@ def _reasons(figures: Figures) -> list[tuple[sentences.Why, charts.Chart]]:
     rows = sentences.reasons(figures)
     kinds = ("fill-not", "fill-waits")
     bars = [charts.Bar(row.closings, 0, kinds[row.waits]) for row in rows]
-    return list(zip(rows, charts.bars(bars, charts.DIGIT, 24, _NARROWEST_REASON), strict=True))
+    return list(zip(rows, charts.bars(bars, charts.DIGIT, 22, _NARROWEST_REASON), strict=True))
 
 
 class _Together(NamedTuple):

@@ -19,13 +19,18 @@ from clio_broadly_sync.report.figures import (
     Figures,
     Period,
 )
+from clio_broadly_sync.report.words import FEWEST, NOTHING, share
 
-FEWEST: Final = 5
-"""Of fewer clients no share is told in percent."""
 BAD_DAYS: Final = 6
 """At most so many lines say on which days runs failed."""
 _ASKS_AFTER: Final = timedelta(hours=72)
 """After so long a silence, what closed meanwhile waits for a person (SYNC_MAX_NEW)."""
+
+
+_FIRST_STEPS: Final = (
+    "Run `clio-broadly-sync sync` once; it notes where to start.",
+    "Let cron run it from then on: `clio-broadly-sync schedule cron` prints the line.",
+)
 
 
 class Piece(NamedTuple):
@@ -59,16 +64,6 @@ def count(number: int, one: str, more: str = "") -> str:
 def upper(text: str) -> str:
     """Return the text with a capital at its beginning, unless a command stands there."""
     return text[:1].upper() + text[1:]
-
-
-def share(part: int, whole: int) -> str:
-    """Return “76%”, or “3 of 4” of few. Only nobody is 0%, and only everybody is 100%."""
-    if whole < FEWEST:
-        return f"{part} of {whole}"
-    percent = round(100 * part / whole)
-    if percent == 0 and part:
-        return "<1%"
-    return ">99%" if percent == 100 and part < whole else f"{percent}%"
 
 
 # The first screen.
@@ -117,6 +112,8 @@ def _share_asked(figures: Figures) -> str:
     if not counts.could_be_asked:
         return f"No client could be asked{earlier}."
     could = counts.could_be_asked
+    if could == 1:
+        return f"The one client who could be asked was{'' if counts.tried else ' not'}{earlier}."
     if could < FEWEST:
         were = "none was" if not counts.tried else count(counts.tried, "was", "were")
         return f"Of {count(could, 'client')} who could be asked, {were}{earlier}."
@@ -134,7 +131,7 @@ def _true_zero(figures: Figures) -> str:
 def _unknown(figures: Figures) -> str:
     until, known = figures.known_until, figures.known
     if until is None:
-        return "The program has not run yet."
+        return "A report needs a first run."
     if known is None or known.last < figures.period.last:
         there = until.astimezone(figures.zone)
         when = f"{days.full_day(there)}, {days.hour(until, figures.zone)}"
@@ -151,12 +148,14 @@ def before_words(figures: Figures) -> str:
 def verdict(figures: Figures) -> Verdict:
     """Say whether something is wrong, somebody has to do something, or all is well."""
     waiting = figures.for_a_person.closings
-    see = f"See the {waiting:,}" if waiting > 1 else "See who"
+    see = f"See the {waiting:,}" if waiting > 1 else "See who" if waiting else ""
     them = count(waiting, "client waits", "clients wait") + " for a person"
     if wrong := _wrong(figures):
         also = f", and {them}" if waiting else ""
-        steps = tuple(_steps(figures))
-        return Verdict("wrong", f"Something is wrong: {wrong}{also}.", "", steps, see * (waiting > 0))
+        bold = f"Something is wrong: {wrong}{also}."
+        return Verdict("wrong", bold, steps=[*_steps(figures)], see=see)
+    if figures.known_until is None:
+        return Verdict("waits", "The program has not run yet.", steps=_FIRST_STEPS, see=see)
     if waiting:
         ran = f"Otherwise all is well{_every_day(figures)}."
         return Verdict("waits", f"{them}.", ran, see=see)
@@ -169,13 +168,11 @@ def _wrong(figures: Figures) -> str:
         hours = int(silent / timedelta(hours=1))
         long = count(silent.days, "day") if silent.days else count(hours, "hour")
         return f"the program has been silent for {long}"
-    if figures.known_until is None:
-        return "the program has not run yet"
     return "the last run failed" if figures.last_failure else ""
 
 
 def _steps(figures: Figures) -> Iterator[str]:
-    if figures.silent_since is not None or figures.known_until is None:
+    if figures.silent_since is not None:
         yield (
             "Start it again. On the computer it runs on, `clio-broadly-sync status` says what it "
             "knows; `clio-broadly-sync schedule cron` shows the line that should be in the crontab."
@@ -239,7 +236,7 @@ class Why(NamedTuple):
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return self.helps.startswith("Nothing to do")
+        return self.helps.startswith(NOTHING)
 
 
 def reasons(figures: Figures) -> list[Why]:
@@ -319,6 +316,8 @@ def _cut(figures: Figures) -> Iterator[str]:
 def _gaps(figures: Figures) -> Iterator[str]:
     unknown = [week for week in figures.weeks if week.in_period and not week.known]
     start = figures.known_from
+    if figures.known_until is None:
+        return
     if start is not None and any(week.last < start for week in unknown):
         yield (
             f"Of what closed before {days.full_day(start)}, the day of the first run, only what a "
@@ -379,7 +378,7 @@ def _bad(group: Sequence[Day]) -> BadDays:
 def rule_words(figures: Figures) -> str:
     """Say which of the two boxes decides."""
     return {
-        SyncRule.OPT_OUT: f"who is not opted out (`{figures.opt_out}`)",
-        SyncRule.OPT_IN: f"who is opted in (`{figures.opt_in}`)",
-        SyncRule.BOTH: "both boxes",
+        SyncRule.OPT_OUT: f"all but those with `{figures.opt_out}` checked",
+        SyncRule.OPT_IN: f"those with `{figures.opt_in}` checked",
+        SyncRule.BOTH: f"those with `{figures.opt_in}` checked and `{figures.opt_out}` not",
     }[figures.rule]
