@@ -12,7 +12,8 @@ _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
-WEEK_DAYS: Final = 7
+WEEK: Final = 7
+"""So many days has a week."""
 
 
 def day(on: date) -> str:
@@ -26,8 +27,8 @@ def full_day(on: date) -> str:
 
 
 def month(on: date) -> str:
-    """Return the month of a day, such as “Oct”."""
-    return _MONTHS[on.month - 1][:3]
+    """Return the month of a day, such as “Oct”; of a day in January its year, such as “2026”."""
+    return str(on.year) if on.month == 1 else _MONTHS[on.month - 1][:3]
 
 
 def hour(at: datetime, zone: tzinfo | None) -> str:

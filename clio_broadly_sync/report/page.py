@@ -16,18 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from clio_broadly_sync.domain.funnel import Step
-from clio_broadly_sync.report import charts, days, sentences
+from clio_broadly_sync.report import charts, columns, days, sentences
 from clio_broadly_sync.report.alike import WHY, Alike
-from clio_broadly_sync.report.figures import DayState, Figures, Waiting
+from clio_broadly_sync.report.figures import DayState, Figures, Period, Waiting
+from clio_broadly_sync.report.table import STEPS
 from clio_broadly_sync.report.words import share
 
-_STEPS: Final = {
-    Step.CLOSED: ("Closed", "fill-step"),
-    Step.IN_SCOPE: ("In scope", "fill-step"),
-    Step.COULD_BE_ASKED: ("Could be asked", "fill-step"),
-    Step.TRIED: ("Sent", "fill-sent"),
-    Step.ACCEPTED: ("Accepted", "fill-sent"),
-}
 _STATES: Final = {
     DayState.RAN: "ran",
     DayState.FAILED: "failed",
@@ -55,7 +49,7 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
     environment.filters["code"] = _code
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = "{:.5g}%".format
-    environment.globals.update(days=days, say=sentences, share=share)
+    environment.globals.update(days=days, period=Period, say=sentences, share=share)
     style = (
         files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     )
@@ -66,7 +60,9 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         steps=_steps(figures),
         reasons=_reasons(figures),
-        weeks=charts.columns(figures),
+        weeks=columns.parts(figures),
+        by_month=columns.by_month(figures),
+        columns=columns.columns(figures),
         strips=charts.strips(figures.days),
         strip_says=_strip_says(figures),
         spark=charts.sparkline(figures),
@@ -105,10 +101,13 @@ def _steps(figures: Figures) -> list[_StepRow]:
     numbers = list(figures.counts)
     gone = [0, *(before - after for before, after in pairwise(numbers))]
     named = [(step, number, lost) for step, number, lost in zip(Step, numbers, gone, strict=True)]
-    bars = [charts.Bar(number, lost, _STEPS[step][1]) for step, number, lost in named]
+    bars = [
+        charts.Bar(number, lost, "fill-sent" if step >= Step.TRIED else "fill-step")
+        for step, number, lost in named
+    ]
     drawn = charts.bars(bars, charts.LARGE_DIGIT, 32, charts.NARROW)
     return [
-        _StepRow(_STEPS[step][0], number, chart, sentences.step_words(figures, step))
+        _StepRow(STEPS[step], number, chart, sentences.step_words(figures, step))
         for (step, number, _), chart in zip(named, drawn, strict=True)
     ]
 

@@ -294,7 +294,7 @@ def _full_weeks(figures: Figures, *, in_period: bool) -> list[int]:
         for week in figures.weeks
         if week.in_period is in_period
         and week.known
-        and (week.last - week.first).days + 1 == days.WEEK_DAYS
+        and (week.last - week.first).days + 1 == days.WEEK
     ]
 
 
