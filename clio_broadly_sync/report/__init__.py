@@ -1,1 +1,1 @@
-"""The figures of a period, as people read them: who was asked, who was not, and why."""
+"""What a firm's partners read: whom it asked in a period, whom not, and why."""
