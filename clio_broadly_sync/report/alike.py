@@ -5,10 +5,10 @@ them were. Which clients those are, the report's figures say; whose they are, Cl
 """
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from math import exp, lgamma, sqrt
 from typing import Final, NamedTuple
 
+from clio_broadly_sync.domain.grouping import By as By
 from clio_broadly_sync.domain.model import SyncRule
 
 SMALLEST: Final = 5
@@ -27,24 +27,6 @@ _Z: Final = 1.959963984540054
 """So many standard deviations to either side hold 95 % of a normal distribution."""
 _ROUNDING: Final = 1e-7
 """Two tables that are equally likely may differ by so much in floating point."""
-
-
-class By(StrEnum):
-    """By what clients are grouped."""
-
-    ATTORNEY = "attorney"
-    """By the matter's responsible attorney."""
-    PRACTICE_AREA = "practice-area"
-    """By the matter's practice area."""
-
-    @property
-    def none(self) -> str:
-        """What the group is called whose matters have none."""
-        return f"no {self.words}"
-
-    @property
-    def words(self) -> str:
-        return self.value.replace("-", " ")
 
 
 class Share(NamedTuple):
