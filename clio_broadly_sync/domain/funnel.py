@@ -1,9 +1,14 @@
 """How far closings come on the way from closed to accepted: the five steps that are counted.
 
-At which step a reason takes a closing out is said in its row of `domain/reasons.py`.
+This is the one place that says what “in scope”, “could be asked”, “tried” and “accepted” mean. What
+a reason does to a closing follows from its kind in `domain/reasons.py`.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
+
+from clio_broadly_sync.domain.reasons import ABOUT, TRIED, Kind, Reason, State
 
 
 class Step(IntEnum):
@@ -25,3 +30,26 @@ class Step(IntEnum):
     def word(self) -> str:
         """The step's word in JSON, such as `in_scope`."""
         return self.name.lower()
+
+
+_BOXES: Final = frozenset({Reason.NOT_OPTED_IN, Reason.OPTED_OUT})
+_MISSED: Final[Mapping[Kind, Step]] = {
+    Kind.MATTER: Step.IN_SCOPE,
+    Kind.CONTACT: Step.COULD_BE_ASKED,
+    Kind.FINAL: Step.COULD_BE_ASKED,
+}
+
+
+def missed(state: State, reason: Reason | None, *, in_doubt: bool) -> Step | None:
+    """Return the first step that a closing does not reach; None where it has reached them all.
+
+    The state comes before the reason: what is held for an opt-out, say, may have been asked.
+    `reason` may be one that is only told (`domain/told.py`).
+    """
+    if state is State.SENT:
+        return None
+    if state is not State.SKIPPED and (state is not State.PENDING or in_doubt or reason in TRIED):
+        return Step.ACCEPTED
+    if reason is None or reason in _BOXES:
+        return Step.TRIED
+    return _MISSED.get(ABOUT[reason].kind, Step.TRIED)

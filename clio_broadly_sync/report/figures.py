@@ -11,7 +11,7 @@ noticed.
 from collections.abc import Sequence
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
@@ -52,8 +52,8 @@ class DropOut(NamedTuple):
     """The first step that they do not reach."""
     state: State
     reason: Reason | None
-    """None where they have none: they wait for the next run, are on their way, or were rejected. Of
-    what waits it is the one that is told at this moment (`domain/told.py`)."""
+    """None where they wait for the next run, are on their way, are held, or were rejected. Of what
+    waits it is the one that is told at this moment (`domain/told.py`)."""
     closings: int
     needs_a_person: bool
     """Whether they are among `ForAPerson`; they then go no further by themselves."""
@@ -116,7 +116,7 @@ class Day(NamedTuple):
     failed: int
     """How many of them failed or were cut short."""
     failures: Sequence[Failure] = ()
-    """Why, the most frequent first."""
+    """Why, the most frequent first, and at most `CAUSES`."""
 
 
 class Waiting(NamedTuple):
@@ -170,8 +170,12 @@ class OptOuts(NamedTuple):
     """At most `LISTED` of the period, the first noticed first."""
 
 
-LISTED = 20
+LISTED: Final = 20
 """At most so many closings are listed; `report --list` has all."""
+CAUSES: Final = 3
+"""At most so many reasons are told why runs of a day failed."""
+WEEKS_BEFORE: Final = 12
+"""So many weeks before the period are told, to compare it with."""
 
 
 class Figures(NamedTuple):
@@ -199,8 +203,8 @@ class Figures(NamedTuple):
     """The part of the period that is counted: up to the day of `known_until`. None where that lies
     before the period, or no run has been yet."""
     known_from: date | None
-    """The start day. Of days before it, only what a backfill brought, or somebody edited later, is
-    known. None where no `sync` has run yet, which is then so of all days."""
+    """The day of the first `sync`. Of days before it, only what a backfill brought, or somebody
+    edited later, is known. None where no `sync` has run yet, which is then so of all days."""
     known_until: datetime | None
     """Up to this moment all that closed is known; None where no run has been yet."""
     later: int

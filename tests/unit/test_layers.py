@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "monitor": {"domain", "transport"},
     "report": {"domain", "store"},
     "pipeline": {"domain", "store"},
+    "report": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
     "__main__": {"cli"},

@@ -1,0 +1,178 @@
+"""`report`: reads the settings and the state, and asks nobody.
+
+What the figures mean is said in `domain/funnel.py`; they are read in `report/reading.py`.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from clio_broadly_sync import __version__
+from clio_broadly_sync.cli import app, exports, output
+from clio_broadly_sync.cli.options import DAY, Options, common, json_option
+from clio_broadly_sync.cli.report import as_json as objects
+from clio_broadly_sync.cli.report import files, rows
+from clio_broadly_sync.cli.status import Status, read_status
+from clio_broadly_sync.domain.attention import Attention
+from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.report import reading, runs, table
+from clio_broadly_sync.report.figures import Figures, Period
+from clio_broadly_sync.report.reading import Given
+from clio_broadly_sync.report.words import Names
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store
+
+LONGEST: Final = timedelta(days=3660)
+"""A report goes back so far at most."""
+
+
+class Wanted(NamedTuple):
+    """What was asked for."""
+
+    first: date | None
+    """The first day; None: the usual period."""
+    last: date | None
+    """The last day; None: today."""
+    csv: Path | None
+    """The file for the closings; None where none was named."""
+    listed: bool
+    """Whether the closings are to be listed, instead of the figures."""
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether standard output gets the lines of the file."""
+        return self.csv == exports.STDOUT
+
+
+@click.command()
+@click.option("--from", "first", type=DAY, metavar="DATE", help="The first day, e.g. 2026-01-01.")
+@click.option("--to", "last", type=DAY, metavar="DATE", help="The last day; without it, today.")
+@click.option("--list", "listed", is_flag=True, help="One line for each closing instead.")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write that list into this new file; - is standard output.",
+)
+@json_option
+@common
+def report(
+    options: Options,
+    first: datetime | None,
+    last: datetime | None,
+    listed: bool,
+    csv: Path | None,
+    as_json: bool,
+) -> None:
+    """Say whom the firm asked, whom not, and why.
+
+    Of last month or, in the month of the first run, of this month so far; or from DATE to DATE. A
+    matter counts on its close date; without one, on the day it was noticed. What no run has seen
+    yet is said to be not known. Asks nobody, changes nothing, and shows ids, never names.
+
+    Example: clio-broadly-sync report --from 2026-07-01 --to 2026-09-30
+    """
+    wanted = Wanted(first and first.date(), last and last.date(), csv, listed)
+    _check(wanted, as_json=as_json)
+    app.carry_out(partial(_find, options, wanted), str, objects.object_of, as_json=as_json)
+
+
+def _check(wanted: Wanted, *, as_json: bool) -> None:
+    """Raise UsageError where the options do not go together."""
+    exports.check_usage(wanted.csv, as_json=as_json)
+    if wanted.listed and wanted.csv is not None:
+        raise click.UsageError("--list prints what --csv writes: leave one of them out.")
+    if wanted.first is None:
+        if wanted.last is not None:
+            raise click.UsageError("--to wants --from: say with which day to begin.")
+        return
+    if wanted.last is not None and wanted.first > wanted.last:
+        raise click.UsageError("--from is later than --to: swap the two dates.")
+    today = app.our_clock().date()
+    # It is tomorrow already in some zone.
+    if wanted.first > today + timedelta(days=1):
+        raise click.UsageError("--from lies in the future: name a day up to today.")
+    if wanted.first < today - LONGEST:
+        raise click.UsageError("--from lies more than ten years ago: name a later day.")
+
+
+def _find(options: Options, wanted: Wanted, call: app.Call) -> Iterator[Any]:
+    """Yield lines for a person, or what JSON is made of; write the file that was named."""
+    settings = app.settings_of(options)
+    if wanted.csv is not None and not wanted.to_stdout:
+        files.check_place(wanted.csv, settings)
+    now = app.our_clock()
+    with app.opened(settings, writes=False) as store:
+        store.check_watermark(now)
+        given = given_by(settings, store, read_status(settings, store, now))
+        period = _period(wanted, store, given)
+        if wanted.listed or wanted.to_stdout:
+            yield from _closings(wanted, store, period, given, call)
+            return
+        if wanted.csv is not None:
+            lines = rows.csv_lines(reading.closings(store, period, given), given)
+            files.write(wanted.csv, lines, call.stop)
+        yield from _figures(wanted, reading.read(store, period, given), call)
+
+
+def given_by(settings: Settings, store: Store, status: Status) -> Given:
+    """Return what a report says beside the closings, at the moment of `status`."""
+    known, last, export = store.pins(), status.last_sync, status.export
+    at_work = status.runs[0].run if status.at_work else None
+    return Given(
+        now=status.now,
+        zone=status.zone,
+        zone_name=None if status.zone is None else str(status.zone),
+        version=__version__,
+        host=settings.clio_base_url if known is None else known.host,
+        rule=status.rule,
+        names=Names(
+            opt_in=settings.sync_opt_in_field,
+            opt_out=settings.sync_opt_out_field,
+            reask_days=settings.sync_reask_days,
+            max_age_days=settings.sync_max_age_days,
+        ),
+        policy=app.policy(settings, Command.SYNC, store),
+        attention=Attention(
+            backfill_left=store.at_work != Command.BACKFILL,
+            export_due=export is not None and export.is_due,
+        ),
+        at_work=at_work,
+        last_failure=None if last is None or last.run == at_work else runs.failure(last),
+        silent_since=last.started_at if last and status.cron_seems_to_run is False else None,
+    )
+
+
+def _period(wanted: Wanted, store: Store, given: Given) -> Period:
+    if wanted.first is None:
+        return reading.usual_period(store, given)
+    last = given.today if wanted.last is None else min(wanted.last, given.today)
+    return Period(min(wanted.first, last), last)
+
+
+def _closings(
+    wanted: Wanted, store: Store, period: Period, given: Given, call: app.Call
+) -> Iterator[Any]:
+    found = reading.closings(store, period, given)
+    if call.as_json:
+        yield objects.Listing(period, reading.known(store, given.zone).of(period))
+        yield from (rows.row_of(one, given) for one in found)
+    elif wanted.to_stdout:
+        yield from (line.decode().rstrip("\r\n") for line in rows.csv_lines(found, given))
+    else:
+        yield from rows.table_lines(found, given)
+
+
+def _figures(wanted: Wanted, figures: Figures, call: app.Call) -> Iterator[Any]:
+    if call.as_json:
+        yield figures
+    elif wanted.csv is None:
+        yield output.folded("\n".join(table.lines(figures)))
+    elif sys.stdout.isatty():
+        closed = 0 if figures.counts is None else figures.counts.closed
+        yield output.folded(f"{wanted.csv}: {output.count(closed, 'closing')}.")
