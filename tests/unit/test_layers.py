@@ -21,7 +21,6 @@ ALLOWED: dict[str, set[str]] = {
     "clio": {"domain", "transport"},
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
-    "report": {"domain", "store"},
     "pipeline": {"domain", "store"},
     "report": {"domain", "store"},
     "sandbox": set(),
