@@ -6,15 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clio_broadly_sync.domain.grouping import By
+from clio_broadly_sync.domain.grouping import Belonging, By, Named
 from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.report import alike_table
 from clio_broadly_sync.report.alike import (
     CHANCE,
     JUDGED_FROM,
     SMALLEST,
+    WHY,
     Alike,
+    CouldBeAsked,
     Counted,
     Share,
+    alike,
     compare,
     fisher,
     total,
@@ -219,3 +223,83 @@ def test_questions(by: By, name: str | None, tried: int, rule: SyncRule, questio
     found = _compared((name, Share(tried, 20)), ("X", Share(1100, 1200)), by=by, rule=rule)
     assert found.groups[1].question == question
     assert found.groups[1].name == (name or by.none)
+
+
+# As a table
+
+
+@given(st.lists(st.tuples(st.text(max_size=80), shares()), max_size=8), shares())
+def test_no_line_is_too_wide(counted: list[Counted], unknown: Share) -> None:
+    """But for the sentences, which are folded on a terminal."""
+    found = compare(By.PRACTICE_AREA, counted, unknown, SyncRule.OPT_IN)
+    sentences = {f"A question, not a finding: {each}" for each in found.questions}
+    for line in alike_table.lines([found]):
+        assert len(line) <= 80 or line in sentences or line.endswith(WHY)
+        assert line.isprintable() or line in sentences
+
+
+@pytest.mark.parametrize(
+    ("sizes", "label"),
+    [
+        ([12, 4, 3], "2 others, few clients each"),
+        ([12, 3], "2 groups, too few to tell apart"),
+        ([3], "1 group, too few to tell apart"),
+    ],
+)
+def test_fold_has_no_names(sizes: list[int], label: str) -> None:
+    counted = [(f"Attorney{n}", Share(1, size)) for n, size in enumerate(sizes)]
+    found = [*alike_table.lines([_compared(*counted)])]
+    assert any(label in line for line in found)
+    assert sum("Attorney" in line for line in found) == len(sizes) - int(label[0])
+
+
+def test_shares_as_a_person_reads_them() -> None:
+    """Whole percentages, and none of fewer than 5; with the marks, and why it matters."""
+    found = compare(
+        By.ATTORNEY, [("A", Share(1, 12)), ("B", Share(190, 191))], Share(1, 2), SyncRule.BOTH
+    )
+    assert [line.split() for line in alike_table.lines([found])][1:6] == [
+        ["By", "attorney", "could", "be", "asked", "sent", "share"],
+        ["B", "191", "190", "99%", "?"],
+        ["A", "12", "1", "8%", "?"],
+        ["not", "known:", "Clio", "does", "not", "say", "2", "1"],
+        ["the", "firm", "205", "192", "94%"],
+    ]
+
+
+# From the closings
+
+
+A, SAME_NAME = Named(1, "A"), Named(2, "A")
+
+
+def test_each_closing_counts_for_its_matters_group() -> None:
+    """Two of a matter count twice, two attorneys of one name are two, and none is a group."""
+    closings = [
+        *(CouldBeAsked(matter, tried=True) for matter in (7, 7, 8, 8, 8)),
+        *(CouldBeAsked(9, tried=False) for _ in range(6)),
+        *(CouldBeAsked(10, tried=n < 2) for n in range(7)),
+        CouldBeAsked(11, tried=True),
+        CouldBeAsked(12, tried=False),
+    ]
+    belonging: dict[int, Belonging] = {
+        7: {By.ATTORNEY: A},
+        8: {By.ATTORNEY: Named(1, "A.")},
+        9: {By.ATTORNEY: SAME_NAME},
+        10: {By.ATTORNEY: None},
+        12: {},
+    }
+    found = alike(By.ATTORNEY, closings, belonging, SyncRule.OPT_IN)
+    assert [(group.name, group.share) for group in found.groups] == [
+        ("no attorney", Share(2, 7)),
+        ("A", Share(0, 6)),
+        ("A.", Share(5, 5)),
+    ]
+    assert (found.unknown, found.firm) == (Share(1, 2), Share(8, 20))
+
+
+def test_name_is_fit_for_a_terminal() -> None:
+    closings = [CouldBeAsked(7, tried=True)] * 5
+    evil = {7: {By.ATTORNEY: Named(1, "Eve\x1b[2J\nX")}}
+    (group,) = alike(By.ATTORNEY, closings, evil, SyncRule.BOTH).groups
+    assert group.name == "Eve X"

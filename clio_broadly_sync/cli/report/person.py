@@ -133,7 +133,7 @@ def _closing_lines(person: Person, kept: ClosingKept) -> Iterator[str]:
 def _about(person: Person, kept: ClosingKept) -> Iterator[str]:
     closing, objected_at = kept.story.closing, kept.story.objected_at
     if closing.contact_id != person.dossier.contact_id:
-        yield f"It was sent for this contact; the matter's client is {closing.contact_id} by now."
+        yield f"It was tried for this contact; the matter's client is {closing.contact_id} by now."
     yield f"Noticed {person.at(closing.noticed_at)}"
     read = f"Last read {person.at(closing.read_at)} (run {closing.read_in_run})"
     edited = closing.updated_at
