@@ -4,11 +4,15 @@ These are pure functions of counts: how many clients could be asked in each grou
 them were. Which clients those are, the report's figures say; whose they are, Clio says.
 """
 
-from collections.abc import Iterable, Sequence
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from math import exp, lgamma, sqrt
 from typing import Final, NamedTuple
 
+from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.domain.grouping import Belonging
+from clio_broadly_sync.domain.grouping import By as By
 from clio_broadly_sync.domain.model import SyncRule
 
 SMALLEST: Final = 5
@@ -29,24 +33,6 @@ _ROUNDING: Final = 1e-7
 """Two tables that are equally likely may differ by so much in floating point."""
 
 
-class By(StrEnum):
-    """By what clients are grouped."""
-
-    ATTORNEY = "attorney"
-    """By the matter's responsible attorney."""
-    PRACTICE_AREA = "practice-area"
-    """By the matter's practice area."""
-
-    @property
-    def none(self) -> str:
-        """What the group is called whose matters have none."""
-        return f"no {self.words}"
-
-    @property
-    def words(self) -> str:
-        return self.value.replace("-", " ")
-
-
 class Share(NamedTuple):
     """How many clients could be asked, and how many of them were."""
 
@@ -55,8 +41,14 @@ class Share(NamedTuple):
     could: int
     """How many could be asked."""
 
+    def more(self, other: "Share") -> "Share":
+        return Share(self.tried + other.tried, self.could + other.could)
+
     def less(self, other: "Share") -> "Share":
         return Share(self.tried - other.tried, self.could - other.could)
+
+
+NOBODY: Final = Share(0, 0)
 
 
 class Span(NamedTuple):
@@ -103,8 +95,39 @@ class Alike(NamedTuple):
         return tuple(group.question for group in self.groups if group.question)
 
 
+class CouldBeAsked(NamedTuple):
+    """A closing whose client could be asked."""
+
+    matter_id: int
+    tried: bool
+    """Whether it was given to Broadly, whatever it answered."""
+
+
 Counted = tuple[str | None, Share]
 """A group's name in Clio, None where the matters have none, and its clients."""
+
+
+def alike(
+    by: By,
+    closings: Iterable[CouldBeAsked],
+    belonging: Mapping[int, Belonging],
+    rule: SyncRule,
+) -> Alike:
+    """Compare the groups of these closings; `belonging` says whose each matter is."""
+    names: dict[int | None, str | None] = {}
+    sums: defaultdict[int | None, Share] = defaultdict(lambda: NOBODY)
+    unknown = NOBODY
+    for closing in closings:
+        one = Share(int(closing.tried), 1)
+        of_matter = belonging.get(closing.matter_id, {})
+        if by not in of_matter:
+            unknown = unknown.more(one)
+            continue
+        named = of_matter[by]
+        id_ = None if named is None else named.id
+        names[id_] = None if named is None else shown(named.name)
+        sums[id_] = sums[id_].more(one)
+    return compare(by, ((names[id_], share) for id_, share in sums.items()), unknown, rule)
 
 
 def compare(by: By, counted: Iterable[Counted], unknown: Share, rule: SyncRule) -> Alike:
@@ -118,8 +141,7 @@ def compare(by: By, counted: Iterable[Counted], unknown: Share, rule: SyncRule) 
 
 def total(shares: Iterable[Share]) -> Share:
     """Return the clients of all of these together."""
-    them = list(shares)
-    return Share(sum(share.tried for share in them), sum(share.could for share in them))
+    return reduce(Share.more, shares, NOBODY)
 
 
 def _rank(by: By, counted: Counted) -> tuple[int, str]:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.report.alike import Alike
 
 
 class Period(NamedTuple):
@@ -228,3 +229,5 @@ class Figures(NamedTuple):
     silent_since: datetime | None
     """When the last `sync` began, where none has for so long that cron does not seem to run it;
     None where one has, or where there never was any."""
+    alike: Sequence[Alike] = ()
+    """Whether everybody is asked alike, for each way of grouping that was asked for (`--by`)."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from clio_broadly_sync.domain.errors import day, moment
 from clio_broadly_sync.domain.funnel import Step
+from clio_broadly_sync.report import alike_table
 from clio_broadly_sync.report.figures import (
     WEEKS_BEFORE,
     Counts,
@@ -43,6 +44,7 @@ def lines(figures: Figures) -> Iterator[str]:
     yield from _runs(figures.days, figures)
     yield from _for_a_person(figures)
     yield from _opted_out(figures, figures.counts)
+    yield from alike_table.lines(figures.alike)
 
 
 def spoken(period: Period) -> str:

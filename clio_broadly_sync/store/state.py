@@ -43,6 +43,7 @@ from clio_broadly_sync.store.tables import FIRM
 from clio_broadly_sync.store.writer import Writer, last_run
 
 if TYPE_CHECKING:
+    from clio_broadly_sync.store.dossier import Dossiers
     from clio_broadly_sync.store.periods import Periods
 
 MAX_AHEAD: Final = timedelta(hours=48)
@@ -153,6 +154,13 @@ class Store:
         from clio_broadly_sync.store.periods import Periods
 
         return Periods(self._connection, self._firm)
+
+    @property
+    def dossiers(self) -> "Dossiers":
+        """What is stored about single clients, loaded here as well."""
+        from clio_broadly_sync.store.dossier import Dossiers
+
+        return Dossiers(self._connection, self._firm, self.history)
 
     def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.

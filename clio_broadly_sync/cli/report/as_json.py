@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from clio_broadly_sync.cli.app import Call
+from clio_broadly_sync.report.alike import Alike, Share
 from clio_broadly_sync.report.figures import Counts, DropOut, Figures, Period, Week
 
 
@@ -56,7 +57,33 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "opted_out": opted_out._asdict() | {"listed": [one._asdict() for one in opted_out.listed]},
         "last_failure": figures.last_failure,
         "silent_since": figures.silent_since,
+        "alike": [*map(_alike, figures.alike)] or None,
     }
+
+
+def _alike(one: Alike) -> dict[str, Any]:
+    """Return a way of grouping; of a fold the names are not told, nor is it judged."""
+    fold = one.fold
+    return {
+        "by": one.by,
+        "firm": _share(one.firm),
+        "groups": [
+            {
+                "name": group.name,
+                **_share(group.share),
+                "range": [*group.span],
+                "p": group.chance,
+                "question": group.question,
+            }
+            for group in one.groups
+        ],
+        "fold": fold and {"groups": fold.groups, **_share(fold.share), "range": [*fold.span]},
+        "unknown": _share(one.unknown),
+    }
+
+
+def _share(share: Share) -> dict[str, int]:
+    return {"could_be_asked": share.could, "tried": share.tried}
 
 
 def _days(period: Period | None) -> dict[str, Any] | None:

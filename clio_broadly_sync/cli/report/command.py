@@ -1,14 +1,14 @@
-"""`report`: reads the settings and the state, and asks nobody.
+"""`report`: reads the settings and the state, and asks nobody; but with `--by`, it asks Clio.
 
 What the figures mean is said in `domain/funnel.py`; they are read in `report/reading.py`.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
@@ -19,7 +19,8 @@ from clio_broadly_sync.cli.report import as_json as objects
 from clio_broadly_sync.cli.report import files, rows
 from clio_broadly_sync.cli.status import Status, read_status
 from clio_broadly_sync.domain.attention import Attention
-from clio_broadly_sync.domain.model import Command
+from clio_broadly_sync.domain.grouping import By
+from clio_broadly_sync.domain.model import MAX_ID, Command
 from clio_broadly_sync.report import reading, runs, table
 from clio_broadly_sync.report.figures import Figures, Period
 from clio_broadly_sync.report.reading import Given
@@ -42,6 +43,10 @@ class Wanted(NamedTuple):
     """The file for the closings; None where none was named."""
     listed: bool
     """Whether the closings are to be listed, instead of the figures."""
+    by: Sequence[By] = ()
+    """By what it is to be compared how many were asked."""
+    yes: bool = False
+    """Whether Clio may be asked for any number of closings."""
 
     @property
     def to_stdout(self) -> bool:
@@ -59,6 +64,20 @@ class Wanted(NamedTuple):
     metavar="FILE",
     help="Write that list into this new file; - is standard output.",
 )
+@click.option(
+    "--by",
+    type=click.Choice([one.value for one in By]),
+    multiple=True,
+    help="Compare how many were asked by attorney, by practice-area, or both. Reads the names from "
+    "Clio, which are personnel data: mind who gets the report.",
+)
+@click.option("--yes", is_flag=True, help="With --by: look up over 2,000 closings, do not ask.")
+@click.option(
+    "--person",
+    type=int,
+    metavar="ID",
+    help="All that is stored about this contact instead, for a complaint or a privacy request.",
+)
 @json_option
 @common
 def report(
@@ -67,24 +86,46 @@ def report(
     last: datetime | None,
     listed: bool,
     csv: Path | None,
+    by: Sequence[str],
+    yes: bool,
+    person: int | None,
     as_json: bool,
 ) -> None:
     """Say whom the firm asked, whom not, and why.
 
     Of last month or, in the month of the first run, of this month so far; or from DATE to DATE. A
     matter counts on its close date; without one, on the day it was noticed. What no run has seen
-    yet is said to be not known. Asks nobody, changes nothing, and shows ids, never names.
+    yet is said to be not known. Changes nothing, and shows ids, never clients' names. Without --by,
+    nobody is asked.
 
     Example: clio-broadly-sync report --from 2026-07-01 --to 2026-09-30
     """
-    wanted = Wanted(first and first.date(), last and last.date(), csv, listed)
-    _check(wanted, as_json=as_json)
+    groups = [By(one) for one in dict.fromkeys(by)]
+    days = first and first.date(), last and last.date()
+    wanted = Wanted(*days, csv, listed, groups, yes)
+    exports.check_usage(csv, as_json=as_json)
+    if person is not None:
+        _tell_of(person, options, wanted, as_json=as_json)
+    _check(wanted)
     app.carry_out(partial(_find, options, wanted), str, objects.object_of, as_json=as_json)
 
 
-def _check(wanted: Wanted, *, as_json: bool) -> None:
+def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -> NoReturn:
+    """Say what is stored about a contact; raise UsageError where a period is wanted as well."""
+    if wanted.first or wanted.last or wanted.listed or wanted.by:
+        raise click.UsageError("--person tells all there is of one contact: name no days or list.")
+    if not 0 < contact <= MAX_ID:
+        raise click.UsageError("--person wants the contact's id, a number.")
+    from clio_broadly_sync.cli.report import person
+
+    find = partial(person.find, options, contact, wanted.csv)
+    app.carry_out(find, str, person.object_of, as_json=as_json)
+
+
+def _check(wanted: Wanted) -> None:
     """Raise UsageError where the options do not go together."""
-    exports.check_usage(wanted.csv, as_json=as_json)
+    if wanted.by and (wanted.listed or wanted.csv):
+        raise click.UsageError("--by compares groups, and a list has none: leave one of them out.")
     if wanted.listed and wanted.csv is not None:
         raise click.UsageError("--list prints what --csv writes: leave one of them out.")
     if wanted.first is None:
@@ -117,7 +158,17 @@ def _find(options: Options, wanted: Wanted, call: app.Call) -> Iterator[Any]:
         if wanted.csv is not None:
             lines = rows.csv_lines(reading.closings(store, period, given), given)
             files.write(wanted.csv, lines, call.stop)
-        yield from _figures(wanted, reading.read(store, period, given), call)
+        figures = reading.read(store, period, given)
+        if wanted.by:
+            from clio_broadly_sync.cli.report import alike
+
+            could = alike.could_be_asked(reading.closings(store, period, given))
+            if not alike.agree(len(could), call.stop, yes=wanted.yes):
+                output.say("Clio was not asked, and nothing is reported.", err=True)
+                return
+            found = alike.of(could, wanted.by, settings, store, call.stop)
+            figures = figures._replace(alike=found)
+        yield from _figures(wanted, figures, call)
 
 
 def given_by(settings: Settings, store: Store, status: Status) -> Given:

@@ -62,10 +62,10 @@ def row_of(told: Told, given: Given) -> dict[str, Any]:
 
 def csv_lines(found: Iterator[Told], given: Given) -> Iterator[bytes]:
     """Yield the lines of a file, the titles first; a moment becomes its day in the firm's zone."""
-    yield _spelled([*_CSV.values()]).encode("utf-8")
+    yield spelled([*_CSV.values()]).encode("utf-8")
     for told in found:
         row = row_of(told, given)
-        yield _spelled([_cell(row[name], given) for name in _CSV]).encode("utf-8")
+        yield spelled([_cell(row[name], given) for name in _CSV]).encode("utf-8")
 
 
 def _cell(value: Any, given: Given) -> str:
@@ -74,7 +74,8 @@ def _cell(value: Any, given: Given) -> str:
     return "" if value is None else str(value)
 
 
-def _spelled(cells: Sequence[str]) -> str:
+def spelled(cells: Sequence[str]) -> str:
+    """Return a line of a CSV file."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)
     return line.getvalue()

@@ -1,0 +1,50 @@
+"""Whether everybody is asked alike, as plain lines, none of which has more than 80 columns but for
+the sentences, which may be folded."""
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.report.alike import WHY, Alike, Fold, Share
+from clio_broadly_sync.report.words import FEWEST, share
+
+_NAME: Final = 40
+"""A longer name is cut."""
+
+
+def lines(found: Collection[Alike]) -> Iterator[str]:
+    """Yield a table for each way of grouping; then the questions, and why it matters."""
+    for one in found:
+        yield ""
+        yield from _table(one)
+    for question in (question for one in found for question in one.questions):
+        yield from ("", f"A question, not a finding: {question}")
+    if any(one.firm.could for one in found):
+        yield from ("", f"Why this matters: {WHY}")
+
+
+def _table(one: Alike) -> Iterator[str]:
+    if not one.firm.could:
+        yield f"By {one.by.words}: nobody could be asked."
+        return
+    yield f"{f'By {one.by.words}':<{_NAME + 2}}{'could be asked':>16}{'sent':>8}{'share':>7}"
+    for group in one.groups:
+        yield _line(group.name, group.share) + ("  ?" if group.question else "")
+    if one.fold is not None:
+        yield _line(folded(one.fold, alone=not one.groups), one.fold.share)
+    if one.unknown.could:
+        yield _line("not known: Clio does not say", one.unknown)
+    yield _line("the firm", one.firm)
+
+
+def folded(fold: Fold, *, alone: bool) -> str:
+    """Return what stands for the names of the folded groups; `alone`: no other is shown."""
+    if alone:
+        return f"{fold.groups} group{'' if fold.groups == 1 else 's'}, too few to tell apart"
+    return f"{fold.groups} others, few clients each"
+
+
+def _line(name: str, of: Share) -> str:
+    """Return a line; a share is told of 5 clients or more, as everywhere."""
+    rate = f"{share(of.tried, of.could):>7}" if of.could >= FEWEST else ""
+    return f"  {shown(name, _NAME):<{_NAME}}{of.could:>16,}{of.tried:>8,}{rate}"
