@@ -123,7 +123,7 @@ NO_CHANNEL = DropOut(
 
 
 def october() -> Figures:
-    """Return a month in which most went well, and three clients wait for a person."""
+    """Return a month in which most went well, and three clients wait for a person; compared."""
     return Figures(
         made_at=MADE_AT,
         version="1.4.0",
@@ -163,6 +163,7 @@ def october() -> Figures:
         ),
         last_failure=None,
         silent_since=None,
+        alike=alike(),
     )  # fmt: skip
 
 
@@ -175,6 +176,7 @@ def empty() -> Figures:
         days=days(),
         for_a_person=ForAPerson(0, 0, 0, []),
         opted_out=OptOuts(0, 0, []),
+        alike=[],
     )
 
 
@@ -224,6 +226,7 @@ def trouble() -> Figures:
         for_a_person=ForAPerson(3, 3, 0, held),
         opted_out=OptOuts(0, 2, []),
         last_failure=error,
+        alike=[],
         silent_since=_at(10, 27, 18),
     )
 
@@ -239,11 +242,20 @@ def never() -> Figures:
 
 def huge() -> Figures:
     """Return half a year of a great firm, in which much waits and much went wrong."""
-    period = Period(date(2026, 5, 4), date(2026, 10, 31))
-    first, some = date(2026, 2, 9), list[Week]()
+    return _of_a_great_firm(Period(date(2026, 5, 4), date(2026, 10, 31)))
+
+
+def years() -> Figures:
+    """Return three years of it, up to the end of one."""
+    return _of_a_great_firm(Period(date(2024, 1, 1), date(2026, 12, 31)))
+
+
+def _of_a_great_firm(period: Period) -> Figures:
+    first, some = period.first - timedelta(weeks=12), list[Week]()
     while first <= period.last:
-        last = min(first + timedelta(days=6), period.last)
-        number = 2_400 + 37 * len(some)
+        month = (first.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        last = min(first + timedelta(days=6 - first.weekday()), month, period.last)
+        number = (340 + 5 * len(some)) * ((last - first).days + 1)
         week = Week(first, last, first >= period.first, True, _counts(number, number // 2), 0)
         some.append(week)
         first = last + timedelta(days=1)
@@ -305,4 +317,5 @@ ALL = {
     "trouble": trouble,
     "never": never,
     "huge": huge,
+    "years": years,
 }

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from clio_broadly_sync.report import days
 from clio_broadly_sync.report.figures import Day, DayState, Figures
 
-NARROW: Final = 288
+NARROW: Final = 272
 DIGIT: Final = 9.1
 """So many pixels a strong character of a label takes, at most; on a narrow page text is smaller."""
 LARGE_DIGIT: Final = 12.6
@@ -41,7 +41,8 @@ class Label(NamedTuple):
 
 
 class Chart(NamedTuple):
-    height: int
+    height: int | None
+    """None where the style gives it; y is in percent of it then."""
     boxes: Sequence[Box]
     labels: Sequence[Label]
 
@@ -66,27 +67,25 @@ class Bar(NamedTuple):
     kind: str
 
 
-def bars(of: Sequence[Bar], digit: float, height: int, narrowest: int) -> list[Chart]:
+def bars(of: Sequence[Bar], digit: float, narrowest: int) -> list[Chart]:
     """Return a chart for each bar. All have one scale, which leaves room for the longest figure.
 
-    `narrowest` is the least width of such a chart, in pixels.
+    `digit` is the width of a character of it, and `narrowest` that of such a chart, in pixels.
     """
     longest = max((bar.number + bar.dropped for bar in of), default=0) or 1
     room = 100 * (digit * len(f"{longest:,}") + 12) / narrowest
     scale = (100 - room) / longest
-    return [_bar(bar, scale, height) for bar in of]
+    return [_bar(bar, scale) for bar in of]
 
 
-def _bar(bar: Bar, scale: float, height: int) -> Chart:
-    thick = height * 0.76
-    top = (height - thick) / 2
+def _bar(bar: Bar, scale: float) -> Chart:
     full, dropped = _seen(bar.number * scale), _seen(bar.dropped * scale)
     boxes = [
-        Box(0, top, full, thick, bar.kind),
-        Box(full, top, dropped, thick, "fill-dropped"),
+        Box(0, 12, full, 76, bar.kind),
+        Box(full, 12, dropped, 76, "fill-dropped"),
     ]
-    label = Label(full + dropped, height / 2, f"{bar.number:,}", "middle", dx=8)
-    return Chart(height, [box for box in boxes if box.width], [label])
+    label = Label(full + dropped, 50, f"{bar.number:,}", "middle", dx=8)
+    return Chart(None, [box for box in boxes if box.width], [label])
 
 
 def _seen(width: float) -> float:
@@ -97,7 +96,7 @@ def _seen(width: float) -> float:
 # The strip of days.
 
 _CELL: Final = 28
-_LOW_CELL: Final = 16
+_LOW_CELL: Final = 15
 _WORST_FIRST: Final = (DayState.SILENT, DayState.FAILED, DayState.RAN, DayState.NOT_YET)
 _MONTH: Final = 31
 _YEAR: Final = 12

@@ -19,12 +19,12 @@ _PIXELS: Final = {"narrow": NARROW / 0.92, "wide": _WIDE}
 """As many pixels of a wide page's text each width is worth; on a narrow one, text is smaller."""
 _LIGHT: Final = 8.3
 """So many pixels a character of a label takes, at most, that is not strong."""
-_BASE: Final = 168
+_BASE: Final = 160
 """On this line the columns stand."""
-_ROOM: Final = 46
+_ROOM: Final = 44
 """So much is left above the highest one, for its total and the period's name."""
 _DATES: Final = _BASE + 16
-_HEIGHT: Final = 188
+_HEIGHT: Final = 180
 _LEAST_WAITING: Final = 4
 _FIGURE_FROM: Final = 18
 """A slice is at least so high where its figure is written in it."""

@@ -103,4 +103,13 @@ def short(first: date, last: date) -> str:
         return known
     if first == last:
         return day(first)
+    if first.year != last.year:
+        return f"{day(first)}, {first.year}–{day(last)}, {last.year}"
     return f"{day(first)}–{last.day if first.month == last.month else day(last)}"
+
+
+def dated(first: date, last: date) -> str:
+    """Return the same with its year, as in “Oct 2026” or “Oct 5–11, 2026”."""
+    if name(Period(first, last)):
+        return f"{_MONTHS[first.month - 1][:3]} {first.year}"
+    return f"{short(first, last)}, {first.year}"

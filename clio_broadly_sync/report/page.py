@@ -17,8 +17,9 @@ from markupsafe import Markup, escape
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report import charts, columns, days, sentences
-from clio_broadly_sync.report.alike import WHY, Alike
-from clio_broadly_sync.report.figures import DayState, Figures, Period, Waiting
+from clio_broadly_sync.report.alike import WHY
+from clio_broadly_sync.report.alike_table import folded
+from clio_broadly_sync.report.figures import DayState, Figures, Waiting
 from clio_broadly_sync.report.table import STEPS
 from clio_broadly_sync.report.words import share
 
@@ -28,16 +29,16 @@ _STATES: Final = {
     DayState.SILENT: "silent",
     DayState.NOT_YET: "not yet",
 }
+_MANY: Final = 8
+"""Where more closings are listed, print is smaller."""
 _WHOLE: Final = 24
+"""A longer word of a command may be broken."""
 _NARROWEST_REASON: Final = 100
 """A bar of the table of reasons has at least so many pixels."""
 
 
-def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
-    """Return the page, as the text of an HTML file.
-
-    `alike` says by which groups it is compared how many were asked; it is left out where empty.
-    """
+def page(figures: Figures) -> str:
+    """Return the page, as the text of an HTML file."""
     environment = Environment(
         loader=PackageLoader("clio_broadly_sync.report"),
         autoescape=True,
@@ -49,17 +50,17 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
     environment.filters["code"] = _code
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = "{:.5g}%".format
-    environment.globals.update(days=days, period=Period, say=sentences, share=share)
+    environment.globals.update(days=days, folded=folded, say=sentences, share=share)
     style = (
         files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     )
     return environment.get_template("page.html").render(
         figures=figures,
-        alike=alike,
         style=style,
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         steps=_steps(figures),
         reasons=_reasons(figures),
+        fullness=_fullness(figures),
         weeks=columns.parts(figures),
         by_month=columns.by_month(figures),
         columns=columns.columns(figures),
@@ -69,6 +70,12 @@ def page(figures: Figures, alike: Sequence[Alike] = ()) -> str:
         waiting=_together(figures.for_a_person.listed),
         why_alike=WHY,
     )
+
+
+def _fullness(figures: Figures) -> str:
+    """Return how full the page is, so that it is printed small enough for one sheet."""
+    listed = len(figures.for_a_person.listed) + len(figures.opted_out.listed)
+    return ("", "fuller", "fullest")[bool(figures.alike) + (listed > _MANY)]
 
 
 def _code(text: str) -> Markup:
@@ -105,7 +112,7 @@ def _steps(figures: Figures) -> list[_StepRow]:
         charts.Bar(number, lost, "fill-sent" if step >= Step.TRIED else "fill-step")
         for step, number, lost in named
     ]
-    drawn = charts.bars(bars, charts.LARGE_DIGIT, 32, charts.NARROW)
+    drawn = charts.bars(bars, charts.LARGE_DIGIT, charts.NARROW)
     return [
         _StepRow(STEPS[step], number, chart, sentences.step_words(figures, step))
         for (step, number, _), chart in zip(named, drawn, strict=True)
@@ -117,7 +124,7 @@ def _reasons(figures: Figures) -> list[tuple[sentences.Why, charts.Chart]]:
     rows = sentences.reasons(figures)
     kinds = ("fill-not", "fill-waits")
     bars = [charts.Bar(row.closings, 0, kinds[row.waits]) for row in rows]
-    return list(zip(rows, charts.bars(bars, charts.DIGIT, 22, _NARROWEST_REASON), strict=True))
+    return list(zip(rows, charts.bars(bars, charts.DIGIT, _NARROWEST_REASON), strict=True))
 
 
 class _Together(NamedTuple):

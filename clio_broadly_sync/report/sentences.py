@@ -19,10 +19,9 @@ from clio_broadly_sync.report.figures import (
     Figures,
     Period,
 )
+from clio_broadly_sync.report.table import MOST_DAYS
 from clio_broadly_sync.report.words import FEWEST, NOTHING, share
 
-BAD_DAYS: Final = 6
-"""At most so many lines say on which days runs failed."""
 _ASKS_AFTER: Final = timedelta(hours=72)
 """After so long a silence, what closed meanwhile waits for a person (SYNC_MAX_NEW)."""
 
@@ -141,7 +140,8 @@ def _unknown(figures: Figures) -> str:
 
 def before_words(figures: Figures) -> str:
     """Return “the 12 weeks before”, as many as are known."""
-    weeks = sum(not week.in_period and week.known for week in figures.weeks)
+    before = (week.first for week in figures.weeks if not week.in_period and week.known)
+    weeks = len({on - timedelta(days=on.weekday()) for on in before})
     return f"the {weeks} weeks before" if weeks > 1 else "the week before"
 
 
@@ -350,8 +350,8 @@ def bad_days(figures: Figures) -> tuple[list[BadDays], int]:
     bad = [day for day in figures.days if day.state in (DayState.FAILED, DayState.SILENT)]
     rows = [list(some) for _, some in groupby(enumerate(bad), lambda each: _alike(*each))]
     groups = [[day for _, day in row] for row in rows]
-    left_out = sum(len(group) for group in groups[:-BAD_DAYS])
-    return [_bad(group) for group in groups[-BAD_DAYS:]], left_out
+    left_out = sum(len(group) for group in groups[:-MOST_DAYS])
+    return [_bad(group) for group in groups[-MOST_DAYS:]], left_out
 
 
 def _alike(number: int, day: Day) -> tuple[object, ...]:

@@ -69,7 +69,7 @@ for (const chart of document.querySelectorAll("svg")) {
     const said = `“${text.textContent}”`;
     const ink = numbers(getComputedStyle(text).fill);
     const under = colours(text, boxes[at]);
-    if (boxes[at].left < 0 || boxes[at].right > wide) faults.push(`${said} is cut off`);
+    if (boxes[at].left < -1 || boxes[at].right > wide + 1) faults.push(`${said} is cut off`);
     if (under === null) faults.push(`${said} lies on something hatched`);
     for (const colour of under || []) {
       const told = contrast(ink, colour);
