@@ -79,7 +79,7 @@ def waiting(matter: int, day: int, word: str, to_do: str, **more: object) -> Wai
     closed = date(2026, 10, day)
     state, since = State.PENDING, _at(10, day)
     return Waiting(
-        matter, 7000 + day, closed, state, None, since, True, word, to_do.format(matter=matter)
+        matter, 790000 + day, closed, state, None, since, True, word, to_do.format(matter=matter)
     )._replace(**more)
 
 
@@ -159,7 +159,7 @@ def october() -> Figures:
                 "Open the contact and save it; it is read again within a day."),
         ]),
         opted_out=OptOuts(
-            1, 2, [OptedOut(1744087755, 81, date(2026, 10, 5), _at(10, 6), _at(10, 9))]
+            1, 2, [OptedOut(1744087755, 790081, date(2026, 10, 5), _at(10, 6), _at(10, 9))]
         ),
         last_failure=None,
         silent_since=None,

@@ -27,7 +27,7 @@ _STATES: Final = {
     DayState.RAN: "ran",
     DayState.FAILED: "failed",
     DayState.SILENT: "silent",
-    DayState.NOT_YET: "not yet",
+    DayState.NOT_YET: "without a run yet",
 }
 _MANY: Final = 8
 """Where more closings are listed, print is smaller."""

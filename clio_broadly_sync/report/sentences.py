@@ -134,7 +134,9 @@ def _unknown(figures: Figures) -> str:
     if known is None or known.last < figures.period.last:
         there = until.astimezone(figures.zone)
         when = f"{days.full_day(there)}, {days.hour(until, figures.zone)}"
-        return f"After {when} nothing is known: the program has not run."
+        silent = figures.silent_since is not None
+        why = "the program has not run" if silent else "no later run came to its end"
+        return f"After {when} nothing is known: {why}."
     return ""
 
 
