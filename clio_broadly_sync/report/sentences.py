@@ -121,7 +121,10 @@ def _share_asked(figures: Figures) -> str:
 
 def _true_zero(figures: Figures) -> str:
     ran = sum(day.runs > 0 for day in figures.days)
-    if figures.days and ran == len(figures.days) and figures.known == figures.period:
+    since = figures.known_from
+    if figures.known != figures.period or since is None or since > figures.period.first:
+        return ""
+    if 0 < ran == len(figures.days):
         on = "that day" if ran == 1 else f"all {ran:,} days"
         return f" The program ran on {on}, so this is a true zero."
     return ""
@@ -131,6 +134,9 @@ def _unknown(figures: Figures) -> str:
     until, known = figures.known_until, figures.known
     if until is None:
         return "A report needs a first run."
+    began = figures.known_from
+    if known is None and began is not None and figures.period.last < began:
+        return f"The program began on {days.day(began)}, {began.year}, after that."
     if known is None or known.last < figures.period.last:
         there = until.astimezone(figures.zone)
         when = f"{days.full_day(there)}, {days.hour(until, figures.zone)}"

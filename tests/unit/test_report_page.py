@@ -25,7 +25,7 @@ EVIL = "<script>alert(1)</script>\"'&`"
 
 
 class Reader(HTMLParser):
-    """Reads a page aloud: a line for each paragraph, heading, row or item, and the charts' labels."""
+    """Reads a page aloud, a line for each paragraph, heading, row or item, with charts' labels."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -190,6 +190,16 @@ def test_a_zero_is_not_called_true_where_a_day_is_missing() -> None:
            empty.days]  # fmt: skip
     assert "true zero" in sentences.rate(empty)
     assert "true zero" not in sentences.rate(empty._replace(days=gap))
+    assert "true zero" not in sentences.rate(empty._replace(known_from=date(2026, 10, 2)))
+
+
+def test_a_month_before_the_first_run() -> None:
+    """Of it nothing is known, which is no zero."""
+    late = october.never()._replace(
+        known_from=date(2026, 11, 1), known_until=october.MADE_AT, period=october.OCTOBER
+    )
+    assert sentences.headline(late)[0].text == "In October, nothing is known."
+    assert sentences.rate(late) == "The program began on Nov 1, 2026, after that."
 
 
 @pytest.mark.parametrize(
