@@ -71,9 +71,9 @@ def report(
 ) -> None:
     """Say whom the firm asked, whom not, and why.
 
-    Of last month or, in the month of the first run, of this month so far; or from DATE to DATE. A
-    matter counts on its close date; without one, on the day it was noticed. What no run has seen
-    yet is said to be not known. Asks nobody, changes nothing, and shows ids, never names.
+    Of last month (in the month of the first run: since then), or from DATE to DATE. A matter counts
+    on its close date; without one, on the day it was noticed. What no run has seen yet is said to
+    be not known. Asks nobody, changes nothing, and shows ids, never names.
 
     Example: clio-broadly-sync report --from 2026-07-01 --to 2026-09-30
     """
