@@ -12,7 +12,7 @@ from clio_broadly_sync.store import locked
 
 REST = (
     "status", "check", "verify --against-clio 9", "explain 5002", "outbox list",
-    "outbox resend --state dead --yes", "outbox drop --all --yes",
+    "report", "report --list", "outbox resend --state dead --yes", "outbox drop --all --yes",
 )  # fmt: skip
 
 
