@@ -8,9 +8,7 @@ from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.report.alike import SMALLEST, WHY, Alike, Fold, Share
 from clio_broadly_sync.report.words import FEWEST, share
 
-TOO_FEW: Final = (
-    f"too few to compare; it takes {SMALLEST} clients in a group, and {SMALLEST} in the others."
-)
+TOO_FEW: Final = f"too few to compare (it takes {SMALLEST} in one group, {SMALLEST} in the rest)."
 _NAME: Final = 40
 """A longer name is cut."""
 
@@ -32,6 +30,8 @@ def _table(one: Alike) -> Iterator[str]:
         return
     if not one.groups:
         yield f"By {one.by.words}: {TOO_FEW}"
+        if one.unknown.could:
+            yield f"  Clio does not say whose {one.unknown.could:,} of {one.firm.could:,} are."
         return
     yield f"{f'By {one.by.words}':<{_NAME + 2}}{'could be asked':>16}{'sent':>8}{'share':>7}"
     for group in one.groups:

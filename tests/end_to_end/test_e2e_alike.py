@@ -217,7 +217,7 @@ def test_many_are_asked_about(world: World) -> None:
     assert flat.endswith("Clio was not asked, and nothing is reported.")
     yes = on_terminal(world, *BY, answers={"[y/N]:": "y"})
     assert (yes.code, len(world.paths)) == (0, 21)
-    assert "Clio does not say" in yes.out
+    assert "Clio does not say whose 2,001 of 2,001 are." in yes.out
     world.forget()
     assert world.run(*BY, "--yes").code == 0
     assert len(world.paths) == 21
