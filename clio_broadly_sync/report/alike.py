@@ -134,7 +134,7 @@ def compare(by: By, counted: Iterable[Counted], unknown: Share, rule: SyncRule) 
     """Fold the small groups and judge the others against the rest of those that are known."""
     some = sorted((each for each in counted if each[1].could), key=lambda each: _rank(by, each))
     alone, folded = _fold(some)
-    known = total(share for _, share in some)
+    known = _all(some)
     groups = tuple(_judged(by, each, known.less(each[1]), rule) for each in alone)
     return Alike(by, groups, folded, unknown, total([known, unknown]))
 
@@ -150,19 +150,21 @@ def _rank(by: By, counted: Counted) -> tuple[int, str]:
 
 
 def _fold(largest_first: Sequence[Counted]) -> tuple[Sequence[Counted], Fold | None]:
-    """Fold the groups under 5, and as many more as it takes for a fold to hide whose they are."""
+    """Fold the groups under 5, and as many more as it takes for a fold of 5.
+
+    So a fold is never one group alone, which everybody could name, but where there is only one.
+    """
     kept = sum(share.could >= SMALLEST for _, share in largest_first)
     if kept == len(largest_first):
         return largest_first, None
-    while kept and not _hides(largest_first[kept:]):
+    while kept and _all(largest_first[kept:]).could < SMALLEST:
         kept -= 1
-    share = total(share for _, share in largest_first[kept:])
-    folded = Fold(len(largest_first) - kept, share, wilson(share))
-    return largest_first[:kept], folded
+    share = _all(largest_first[kept:])
+    return largest_first[:kept], Fold(len(largest_first) - kept, share, wilson(share))
 
 
-def _hides(groups: Sequence[Counted]) -> bool:
-    return len(groups) > 1 and total(share for _, share in groups).could >= SMALLEST
+def _all(groups: Iterable[Counted]) -> Share:
+    return total(share for _, share in groups)
 
 
 def _judged(by: By, counted: Counted, rest: Share, rule: SyncRule) -> Group:

@@ -200,8 +200,8 @@ class Figures(NamedTuple):
     period: Period
     """What was asked for; days to come are left out."""
     known: Period | None
-    """The part of the period that is counted: up to the day of `known_until`. None where that lies
-    before the period, or no run has been yet."""
+    """The part of the period that is counted: up to the day of `known_until`. None where nothing is
+    known of it: no run has been yet, or it lies after that, or before `known_from`."""
     known_from: date | None
     """The day of the first `sync`. Of days before it, only what a backfill brought, or somebody
     edited later, is known. None where no `sync` has run yet, which is then so of all days."""

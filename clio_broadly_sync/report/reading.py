@@ -110,15 +110,12 @@ def known(store: Store, zone: tzinfo | None) -> Known:
 
 
 def usual_period(store: Store, given: Given) -> Period:
-    """Return the period of which a report tells unless somebody says another one.
+    """Return the period of which a report tells unless somebody names another one.
 
-    That is the last whole month; in the month of the first `sync`, it is this month so far.
+    That is the last whole month; in the month of the first `sync`, it is the time since then.
     """
-    first = known(store, given.zone).first
-    month = last_month(given.today)
-    if first is not None and first > month.last:
-        return Period(given.today.replace(day=1), given.today)
-    return month
+    first, month = known(store, given.zone).first, last_month(given.today)
+    return month if first is None or first <= month.last else Period(first, given.today)
 
 
 def closings(store: Store, period: Period, given: Given) -> Iterator[Told]:
@@ -138,6 +135,7 @@ def read(store: Store, period: Period, given: Given) -> Figures:
     span = days_of(Period(weeks_before(period).first, period.last), given.zone)
     for alike in store.periods.counted(span, settled):
         tally.add(alike)
+    counts = tally.counts()
     return Figures(
         made_at=given.now,
         version=given.version,
@@ -148,11 +146,11 @@ def read(store: Store, period: Period, given: Given) -> Figures:
         opt_in=given.names.opt_in,
         opt_out=given.names.opt_out,
         period=period,
-        known=knows.of(period),
+        known=None if counts is None else knows.of(period),
         known_from=knows.first,
         known_until=knows.until,
         later=tally.later,
-        counts=tally.counts(),
+        counts=counts,
         dropped=tally.dropped(),
         before=tally.before(),
         weeks=tally.weeks(),
@@ -233,8 +231,14 @@ class _Tally:
         return on < self._period.first and self._knows[self._span_of[on]]
 
     def counts(self) -> Counts | None:
-        """Return the sums of the period, as far as it is counted; None where it is not."""
-        return self._sum(self.is_counted)
+        """Return the sums of the period, as far as it is counted; None where nothing is known.
+
+        A zero is known only where all is known of a day.
+        """
+        counts = self._sum(self.is_counted)
+        spans = zip(self._spans, self._knows, strict=True)
+        is_zero = any(knows and self.is_counted(span.first) for span, knows in spans)
+        return counts if is_zero or (counts is not None and counts.closed) else None
 
     def before(self) -> Counts | None:
         """Return the sums of the weeks before it of which all is known; None: of no week."""
@@ -271,22 +275,22 @@ class _Tally:
 
 
 def _for_a_person(store: Store, tally: _Tally, given: Given) -> ForAPerson:
-    found: Counter[tuple[bool, bool]] = Counter()
+    found: Counter[str] = Counter()
 
     def waiting() -> Iterator[Waiting]:
         for listed in store.outbox.listed(Selection()):
             closing = rules.as_told(listed.closing, given.policy, given.now, given.zone)
             if given.attention.needed(closing.state, closing.reason, closing.command):
-                in_period = tally.is_counted(
-                    given.day_of(closing.key.closed_on, closing.noticed_at)
-                )
+                on = given.day_of(closing.key.closed_on, closing.noticed_at)
+                in_period = tally.is_counted(on)
                 step = missed(closing.state, closing.reason, in_doubt=closing.in_doubt)
-                found[in_period, step is Step.TRIED] += 1
+                found["in_period"] += in_period
+                found["not_tried"] += in_period and step is not Step.ACCEPTED
+                found["closings"] += 1
                 yield _waiting(closing, listed.since, given, in_period=in_period)
 
     first = heapq.nsmallest(LISTED, waiting(), key=lambda one: (not one.in_period, one.since))
-    in_period, not_tried = found[True, True] + found[True, False], found[True, False]
-    return ForAPerson(found.total(), in_period, not_tried, first)
+    return ForAPerson(found["closings"], found["in_period"], found["not_tried"], first)
 
 
 def _waiting(closing: Closing, since: datetime, given: Given, *, in_period: bool) -> Waiting:

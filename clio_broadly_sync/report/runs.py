@@ -6,7 +6,7 @@ from datetime import date, datetime, tzinfo
 from itertools import groupby
 from typing import Final
 
-from clio_broadly_sync.domain.errors import is_failure, outcome_of
+from clio_broadly_sync.domain.errors import is_failure
 from clio_broadly_sync.report.calendar import DAY, day_of, days_of, each_day
 from clio_broadly_sync.report.figures import CAUSES, Day, DayState, Failure, Period
 from clio_broadly_sync.store import Store
@@ -66,4 +66,4 @@ def failure(run: PastRun) -> str | None:
         return CUT_SHORT
     if not is_failure(run.exit_code):
         return None
-    return run.failure or f"It ended with {outcome_of(run.exit_code)} ({run.exit_code})."
+    return run.failure or f"It ended with exit code {run.exit_code}."

@@ -42,7 +42,8 @@ def lines(figures: Figures) -> Iterator[str]:
         yield from _funnel(figures.counts, figures.dropped)
         yield from _weeks([week for week in figures.weeks if week.in_period])
     yield from _runs(figures.days, figures)
-    yield from _for_a_person(figures)
+    if figures.known_until is not None:
+        yield from _for_a_person(figures)
     yield from _opted_out(figures, figures.counts)
     yield from alike_table.lines(figures.alike)
 
@@ -64,7 +65,8 @@ def _headline(figures: Figures) -> Iterator[str]:
         yield f"{spoken(figures.period)}: nothing is known of these days."
         return
     if not counts.closed:
-        yield f"{spoken(known)}: no matter was closed, so nobody was asked."
+        since = known._replace(first=max(known.first, figures.known_from or known.first))
+        yield f"{spoken(since)}: no matter was closed, so nobody was asked."
         return
     closed = count(counts.closed, "matter was closed", "matters were closed")
     sent = count(counts.tried, "client was sent", "clients were sent")
@@ -93,12 +95,14 @@ def _limits(figures: Figures) -> Iterator[str]:
         return
     if figures.known is None or figures.known.last < period.last:
         yield f"Known up to {moment(until, figures.zone)}: no later `sync` came to its end."
-    if first is None or first > period.first:
+    if figures.known is not None and (first is None or first > period.first):
         began = "has not begun yet" if first is None else f"began on {day(first)}"
-        yield f"The program {began}: of the days before, not all closings are known."
+        yield f"The program {began}; of what closed before, not all is known."
     if figures.later:
-        more = count(figures.later, "closing has", "closings have")
-        yield f"{more} a later close date, and is counted once that has come."
+        yield (
+            f"Not counted yet: {count(figures.later, 'closing', 'closings')} with a later close "
+            "date."
+        )
 
 
 def _funnel(counts: Counts, dropped: Sequence[DropOut]) -> Iterator[str]:

@@ -72,22 +72,23 @@ _SKIPPED: Final[Mapping[Reason, Words]] = {
         "without a close date for too long", "Type the close date in Clio."
     ),
 }
-_FILE: Final = "wait for a file for Broadly's import"
+_FILE: Final = "waiting for a file for Broadly's import"
 _WRITE: Final = f"`{_PROGRAM} sync --csv FILE` writes it"
 _FILE_LATER: Final = Words(_FILE, f"{NOTHING}there is time yet; {_WRITE}.")
-_NEXT_RUN: Final = Words("wait for the next run", NOTHING + "they go by themselves.")
+_NEXT_RUN: Final = Words("waiting for the next run", NOTHING + "they go by themselves.")
 _WAITING: Final[Mapping[Reason, Words]] = {
     Reason.SETTLING: Words(
-        "rest after closing", NOTHING + "after `SYNC_SETTLE_HOURS` they go by themselves."
+        "resting after closing", NOTHING + "after `SYNC_SETTLE_HOURS` they go by themselves."
     ),
     Reason.SURGE: Words(
-        "wait for a person's yes",
+        "waiting for a person's yes",
         f"Many closed at once, or the program was silent: look with `{_PROGRAM} sync --dry-run`, "
         f"then say `{_PROGRAM} sync --yes`.",
         "waits for a yes",
     ),
     Reason.UNAVAILABLE: Words(
-        "wait for another try", NOTHING + "Broadly could not be reached; a later run tries again."
+        "waiting for another try",
+        NOTHING + "Broadly could not be reached; a later run tries again.",
     ),
     Reason.RETRY: Words("put off by Broadly", NOTHING + "a later run tries again."),
     Reason.UNKNOWN_OUTCOME: Words("answer lost", NOTHING + "the next run tries again."),
@@ -109,7 +110,9 @@ _WAITING: Final[Mapping[Reason, Words]] = {
         "no close date",
     ),
     Reason.EXPORT: Words(_FILE, f"It is time: {_WRITE}.", "file is due"),
-    Reason.OUTSIDE_HOURS: Words("wait for the sending hours", NOTHING + "they go by themselves."),
+    Reason.OUTSIDE_HOURS: Words(
+        "waiting for the sending hours", NOTHING + "they go by themselves."
+    ),
 }
 _LEFT: Final = Words(
     "left by a backfill",
@@ -119,7 +122,7 @@ _LEFT: Final = Words(
 )
 _ON_THEIR_WAY: Final = Words("on their way", NOTHING + "a run sends them, or the next one looks.")
 _HELD: Final = Words(
-    "held, as they may have been asked",
+    "held: may have been asked",
     "Broadly's answer was lost. Look the client up in Broadly: if they were asked, "
     f"`{_OUTBOX} drop {{matter}}`; if not, `{_OUTBOX} resend {{matter}}`.",
     "held",

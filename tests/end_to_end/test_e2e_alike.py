@@ -67,6 +67,10 @@ def test_who_forgets_the_box_is_a_question(world: World) -> None:
     assert (fold["groups"], fold["tried"], fold["could_be_asked"]) == (2, 3, 5)
     assert found["firm"] == {"could_be_asked": 37, "tried": 23}
     assert found["unknown"] == {"could_be_asked": 0, "tried": 0}
+    of_a_group = {"name", "could_be_asked", "tried", "range", "p", "question"}
+    assert all(group.keys() == of_a_group for group in found["groups"])
+    low, high = fold["range"]
+    assert 0 < low < 3 / 5 < high < 1
 
 
 def test_figures_are_those_of_the_report(world: World) -> None:
@@ -213,7 +217,7 @@ def test_many_are_asked_about(world: World) -> None:
     assert flat.endswith("Clio was not asked, and nothing is reported.")
     yes = on_terminal(world, *BY, answers={"[y/N]:": "y"})
     assert (yes.code, len(world.paths)) == (0, 21)
-    assert "Clio does not say" in yes.out
+    assert "Clio does not say whose 2,001 of 2,001 are." in yes.out
     world.forget()
     assert world.run(*BY, "--yes").code == 0
     assert len(world.paths) == 21

@@ -238,19 +238,29 @@ def test_no_line_is_too_wide(counted: list[Counted], unknown: Share) -> None:
         assert line.isprintable() or line in sentences
 
 
-@pytest.mark.parametrize(
-    ("sizes", "label"),
-    [
-        ([12, 4, 3], "2 others, few clients each"),
-        ([12, 3], "2 groups, too few to tell apart"),
-        ([3], "1 group, too few to tell apart"),
-    ],
-)
-def test_fold_has_no_names(sizes: list[int], label: str) -> None:
-    counted = [(f"Attorney{n}", Share(1, size)) for n, size in enumerate(sizes)]
+def test_fold_has_no_names() -> None:
+    counted = [(f"Attorney{n}", Share(1, size)) for n, size in enumerate([12, 4, 3])]
     found = [*alike_table.lines([_compared(*counted)])]
-    assert any(label in line for line in found)
-    assert sum("Attorney" in line for line in found) == len(sizes) - int(label[0])
+    assert [line.split()[:2] for line in found[2:5]] == [
+        ["Attorney0", "12"], ["2", "others,"], ["the", "firm"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [[12, 3], [9, 2, 2], [3], [4, 4, 4]])
+def test_too_few_to_compare(sizes: list[int]) -> None:
+    """Nor is it then said why it matters."""
+    found = _compared(*((f"A{n}", Share(1, size)) for n, size in enumerate(sizes)))
+    assert [*alike_table.lines([found])] == ["", f"By attorney: {alike_table.TOO_FEW}"]
+
+
+@given(COUNTED)
+def test_it_takes_five_and_five(counted: list[Counted]) -> None:
+    """In a group, and in the others together; where there is but one group, that is shown."""
+    found = _compared(*counted)
+    sizes = [share.could for _, share in counted if share.could]
+    largest = max(sizes, default=0)
+    others = sum(sizes) - largest
+    assert bool(found.groups) == (largest >= SMALLEST and (others >= SMALLEST or not others))
 
 
 def test_shares_as_a_person_reads_them() -> None:

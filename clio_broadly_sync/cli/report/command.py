@@ -93,10 +93,9 @@ def report(
 ) -> None:
     """Say whom the firm asked, whom not, and why.
 
-    Of last month or, in the month of the first run, of this month so far; or from DATE to DATE. A
-    matter counts on its close date; without one, on the day it was noticed. What no run has seen
-    yet is said to be not known. Changes nothing, and shows ids, never clients' names. Without --by,
-    nobody is asked.
+    Of last month (in the month of the first run: since then), or from DATE to DATE. A matter counts
+    on its close date; without one, on the day it was noticed. What no run has seen yet is said to
+    be not known. Changes nothing, and shows ids, never clients' names. Asks nobody, but with --by.
 
     Example: clio-broadly-sync report --from 2026-07-01 --to 2026-09-30
     """

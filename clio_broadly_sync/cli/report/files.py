@@ -3,21 +3,20 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
 from clio_broadly_sync.cli.exports import lies_with
+from clio_broadly_sync.domain.errors import ExportError, shown
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.transport.signals import Stop
 
 
 def check_place(file: Path, settings: Settings) -> None:
-    """Raise UsageError where the file would lie with the state, ExportError where none can be."""
+    """Raise ExportError where no such file can be made, or where it would lie with the state."""
     from clio_broadly_sync.sinks import new_files
 
     if lies_with(settings.sync_state, file):
-        raise click.UsageError(
-            "The file would lie in the folder of the state, which is the program's own: name one "
-            "in another folder."
+        raise ExportError(
+            f"{shown(file.name)} would lie in the folder of the state, which is the program's own: "
+            "name a file in another folder."
         )
     new_files.check_place(Path.cwd() / file)
 
