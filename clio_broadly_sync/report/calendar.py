@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from clio_broadly_sync.report.figures import WEEKS_BEFORE, Period
+from clio_broadly_sync.report.figures import MOST_WEEKS, WEEKS_BEFORE, Period
 from clio_broadly_sync.store.periods import Days
 
 DAY = timedelta(days=1)
@@ -41,6 +41,11 @@ def weeks_before(period: Period) -> Period:
     return Period(_monday(last) - (WEEKS_BEFORE - 1) * WEEK, last)
 
 
+def is_long(period: Period) -> bool:
+    """Tell whether a period has so many weeks that its months tell more."""
+    return period.last - period.first >= MOST_WEEKS * WEEK
+
+
 def cut_into_weeks(period: Period, edges: Collection[date] = ()) -> Iterator[Period]:
     """Yield the weeks of a period, also cut before each of the days `edges`."""
     first = period.first
@@ -49,6 +54,11 @@ def cut_into_weeks(period: Period, edges: Collection[date] = ()) -> Iterator[Per
         last = min(end for end in ends if end > first) - DAY
         yield Period(first, last)
         first = last + DAY
+
+
+def months_of(period: Period) -> Iterator[date]:
+    """Yield the first day of each month that begins in the period."""
+    return (day for day in each_day(period) if day.day == 1)
 
 
 def each_day(period: Period) -> Iterator[date]:

@@ -9,9 +9,9 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.report import days
+from clio_broadly_sync.report.calendar import is_long
 from clio_broadly_sync.report.charts import DIGIT, GAP, NARROW, Box, Chart, Label, short
 from clio_broadly_sync.report.figures import Counts, Figures, Week
-from clio_broadly_sync.report.table import MOST_WEEKS
 
 _WIDE: Final = 784
 """A chart has at least so many pixels on a wide page."""
@@ -47,17 +47,12 @@ class _Place(NamedTuple):
         return self.x + self.width / 2
 
 
-def by_month(figures: Figures) -> bool:
-    """Tell whether the period is so long that its months are drawn, and not its weeks."""
-    return days.length(figures.period) > MOST_WEEKS * days.WEEK
-
-
 def parts(figures: Figures) -> list[Week]:
     """Return what is drawn: the weeks, or the months as the weeks that begin in each of them.
 
     Of a long period the weeks are cut where a month begins.
     """
-    if not by_month(figures):
+    if not is_long(figures.period):
         return list(figures.weeks)
     months = groupby(
         figures.weeks, lambda week: (week.in_period, week.known, week.first.year, week.first.month)
@@ -185,7 +180,7 @@ def _sent(places: Sequence[_Place], scale: float) -> Iterator[Label]:
 
 def _dates(figures: Figures, places: Sequence[_Place]) -> Iterator[Label]:
     """Yield under the columns some first days or months; within one month the days of all."""
-    if by_month(figures):
+    if is_long(figures.period):
         yield from _first_days(places, lambda week: days.month(week.first), "2026")
         return
     past = [place for place in places if not place.week.in_period]

@@ -67,8 +67,9 @@ class DropOut(NamedTuple):
 class Week(NamedTuple):
     """The days of a week (from Monday on) that lie in the period, or before it.
 
-    A week is cut where the period begins and ends, and where the days begin and end of which all
-    is known. So there may be several of one week, and the weeks add up to the period.
+    A week is cut where the period begins and ends, where the days begin and end of which all is
+    known and, where the period has more than `MOST_WEEKS`, where a month begins. So there may be
+    several of one week, and the weeks add up to the period, and to its months.
     """
 
     first: date
@@ -174,6 +175,8 @@ LISTED: Final = 20
 """At most so many closings are listed; `report --list` has all."""
 CAUSES: Final = 3
 """At most so many reasons are told why runs of a day failed."""
+MOST_WEEKS: Final = 26
+"""Of a longer period, its months are drawn."""
 WEEKS_BEFORE: Final = 12
 """So many weeks before the period are told, to compare it with."""
 

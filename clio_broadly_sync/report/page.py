@@ -18,9 +18,11 @@ from markupsafe import Markup, escape
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report import charts, columns, days, sentences
 from clio_broadly_sync.report.alike import WHY
-from clio_broadly_sync.report.alike_table import folded
+from clio_broadly_sync.report.alike_table import TOO_FEW, folded
+from clio_broadly_sync.report.calendar import is_long
 from clio_broadly_sync.report.figures import DayState, Figures, Waiting
 from clio_broadly_sync.report.table import STEPS
+from clio_broadly_sync.report.verdict import verdict
 from clio_broadly_sync.report.words import share
 
 _STATES: Final = {
@@ -60,15 +62,17 @@ def page(figures: Figures) -> str:
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         steps=_steps(figures),
         reasons=_reasons(figures),
+        verdict=verdict(figures),
         fullness=_fullness(figures),
         weeks=columns.parts(figures),
-        by_month=columns.by_month(figures),
+        by_month=is_long(figures.period),
         columns=columns.columns(figures),
         strips=charts.strips(figures.days),
         strip_says=_strip_says(figures),
         spark=charts.sparkline(figures),
         waiting=_together(figures.for_a_person.listed),
         why_alike=WHY,
+        too_few=TOO_FEW,
     )
 
 

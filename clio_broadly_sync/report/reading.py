@@ -19,7 +19,9 @@ from clio_broadly_sync.report.calendar import (
     day_of,
     days_of,
     each_day,
+    is_long,
     last_month,
+    months_of,
     weeks_before,
 )
 from clio_broadly_sync.report.figures import (
@@ -180,10 +182,10 @@ class _Tally:
         self._counted = knows.of(period)
         self._given = given
         self._kept_back = rules.kept_back(given.policy, given.now, given.zone)
-        self._spans = [
-            *cut_into_weeks(weeks_before(period), knows.edges()),
-            *cut_into_weeks(period, knows.edges()),
-        ]
+        before, edges = weeks_before(period), [*knows.edges()]
+        if is_long(period):
+            edges += months_of(Period(before.first, period.last))
+        self._spans = [*cut_into_weeks(before, edges), *cut_into_weeks(period, edges)]
         self._knows = [knows.covers(span) for span in self._spans]
         self._span_of = {day: n for n, span in enumerate(self._spans) for day in each_day(span)}
         self._reached = [[0] * len(Step) for _ in self._spans]

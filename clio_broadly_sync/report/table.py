@@ -9,6 +9,7 @@ from clio_broadly_sync.domain.errors import day, moment
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report import alike_table
 from clio_broadly_sync.report.figures import (
+    MOST_WEEKS,
     WEEKS_BEFORE,
     Counts,
     Day,
@@ -20,8 +21,6 @@ from clio_broadly_sync.report.figures import (
 )
 from clio_broadly_sync.report.words import share
 
-MOST_WEEKS: Final = 26
-"""The weeks of a longer period are left out."""
 MOST_DAYS: Final = 5
 """At most so many days that went wrong are told, the latest."""
 STEPS: Final = {

@@ -13,8 +13,10 @@ from clio_broadly_sync.report.calendar import (
     cut_into_weeks,
     days_of,
     each_day,
+    is_long,
     last_month,
     midnight,
+    months_of,
     weeks_before,
 )
 from clio_broadly_sync.report.figures import Period
@@ -59,6 +61,17 @@ def test_weeks_hold_each_day_once(first: date, days: int, edges: list[date]) -> 
     assert [on for week in weeks for on in each_day(week)] == [*each_day(whole)]
     assert all(week.first.isocalendar()[:2] == week.last.isocalendar()[:2] for week in weeks)
     assert all(later.first - earlier.last == DAY for earlier, later in pairwise(weeks))
+
+
+def test_months_of_a_long_period() -> None:
+    """More than 26 weeks are long, and cut where each month begins."""
+    first = date(2026, 1, 5)
+    assert not is_long(Period(first, first + 181 * DAY))
+    assert is_long(Period(first, first + 182 * DAY))
+    edges = [*months_of(period("2026-01-01", "2026-03-31"))]
+    assert [on.isoformat() for on in edges] == ["2026-01-01", "2026-02-01", "2026-03-01"]
+    weeks = [*cut_into_weeks(period("2026-01-05", "2026-03-31"), edges)]
+    assert all(week.first.month == week.last.month for week in weeks)
 
 
 @pytest.mark.parametrize(

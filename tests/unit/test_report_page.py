@@ -19,6 +19,7 @@ from clio_broadly_sync.report import charts, columns, days, sentences
 from clio_broadly_sync.report.alike import By, Share, compare
 from clio_broadly_sync.report.figures import Counts, DayState, Figures, Period
 from clio_broadly_sync.report.page import page
+from clio_broadly_sync.report.verdict import verdict
 
 BLOCKS = {"p", "h1", "h2", "h3", "li", "tr", "summary"}
 EVIL = "<script>alert(1)</script>\"'&`"
@@ -209,9 +210,9 @@ def test_a_month_before_the_first_run() -> None:
 def test_silence(silent: timedelta, said: str) -> None:
     """After three days, what closed meanwhile waits for a yes; before, it does not."""
     figures = october.empty()._replace(silent_since=october.MADE_AT - silent)
-    verdict = sentences.verdict(figures)
-    assert said in verdict.bold
-    assert not any("--yes" in step for step in verdict.steps)
+    told = verdict(figures)
+    assert said in told.bold
+    assert not any("--yes" in step for step in told.steps)
 
 
 # Days and numbers.
