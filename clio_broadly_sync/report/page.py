@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report import charts, columns, days, sentences
-from clio_broadly_sync.report.alike import WHY
+from clio_broadly_sync.report.alike import WHY, Alike, Group
 from clio_broadly_sync.report.alike_table import TOO_FEW, folded
 from clio_broadly_sync.report.calendar import is_long
-from clio_broadly_sync.report.figures import DayState, Figures, Waiting
+from clio_broadly_sync.report.figures import LISTED, DayState, Figures, Waiting
 from clio_broadly_sync.report.table import STEPS
 from clio_broadly_sync.report.verdict import verdict
 from clio_broadly_sync.report.words import share
@@ -31,8 +31,8 @@ _STATES: Final = {
     DayState.SILENT: "silent",
     DayState.NOT_YET: "without a run yet",
 }
-_MANY: Final = 8
-"""Where more closings are listed, print is smaller."""
+_MANY: Final = 24
+"""Where there are more rows of all kinds, print is smaller."""
 _WHOLE: Final = 24
 """A longer word of a command may be broken."""
 _NARROWEST_REASON: Final = 100
@@ -71,6 +71,7 @@ def page(figures: Figures) -> str:
         strip_says=_strip_says(figures),
         spark=charts.sparkline(figures),
         waiting=_together(figures.for_a_person.listed),
+        compared=[_compared(one) for one in figures.alike],
         why_alike=WHY,
         too_few=TOO_FEW,
     )
@@ -79,7 +80,26 @@ def page(figures: Figures) -> str:
 def _fullness(figures: Figures) -> str:
     """Return how full the page is, so that it is printed small enough for one sheet."""
     listed = len(figures.for_a_person.listed) + len(figures.opted_out.listed)
-    return ("", "fuller", "fullest")[bool(figures.alike) + (listed > _MANY)]
+    bad_days = len(sentences.bad_days(figures)[0])
+    compared = sum(len(one.groups) for one in figures.alike)
+    rows = listed + len(figures.dropped) + bad_days + compared
+    return ("", "fuller", "fullest")[bool(figures.alike) + (rows > _MANY)]
+
+
+class _Compared(NamedTuple):
+    """The groups that are drawn: the largest, and all about which there is a question."""
+
+    alike: Alike
+    groups: Sequence[Group]
+    more: int
+    """How many are left out."""
+
+
+def _compared(alike: Alike) -> _Compared:
+    some = [
+        group for at, group in enumerate(alike.groups) if at < LISTED or group.question is not None
+    ]
+    return _Compared(alike, some, len(alike.groups) - len(some))
 
 
 def _code(text: str) -> Markup:

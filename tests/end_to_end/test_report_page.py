@@ -94,6 +94,21 @@ def test_nothing_is_asked_of_anybody(shown: Figures, browser: Browser) -> None:
 
 
 def test_one_sheet_when_printed(shown: Figures, browser: Browser) -> None:
+    _is_one_sheet(browser)
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_one_sheet_when_there_is_much_of_everything(
+    browser: Browser, tmp_path: Path, compared: bool
+) -> None:
+    figures = october.crowded()
+    file = tmp_path / "report.html"
+    file.write_text(page(figures if compared else figures._replace(alike=())), encoding="utf-8")
+    browser.go(file.as_uri())
+    _is_one_sheet(browser)
+
+
+def _is_one_sheet(browser: Browser) -> None:
     browser.devtools("Emulation.setEmulatedMedia", media="")
     printed = browser.devtools("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
     document = base64.b64decode(printed["data"])
