@@ -1,6 +1,6 @@
 """What the report page says, whatever the figures are, and what it must never hold.
 
-How it looks is tested in a browser (`end_to_end/test_report_page.py`).
+How it looks is tested in a browser (`end_to_end/test_e2e_report_page.py`).
 """
 
 import re
