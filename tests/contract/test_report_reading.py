@@ -311,10 +311,11 @@ def test_weeks_before_of_which_not_all_is_known_do_not_count(store: Store) -> No
         (datetime(2026, 10, 31, 18, tzinfo=UTC), Period(date(2026, 10, 1), date(2026, 10, 31))),
         (datetime(2026, 11, 1, 18, tzinfo=UTC), NOVEMBER),
         (datetime(2026, 11, 9, 18, tzinfo=UTC), NOVEMBER._replace(first=date(2026, 11, 9))),
+        (NOW + timedelta(days=1), NOVEMBER._replace(first=NOVEMBER.last)),
     ],
 )
 def test_usual_period(store: Store, first: datetime, expected: Period) -> None:
-    """Last month; in the month of the first run, the time since then."""
+    """Last month; in the month of the first run, the time since then. Clio's clock may be ahead."""
     begin(store, first=first)
     assert reading.usual_period(store, make_given()) == expected
 
