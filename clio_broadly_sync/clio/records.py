@@ -8,7 +8,6 @@ OpenAPI document and guides.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
@@ -19,7 +18,6 @@ from clio_broadly_sync.clio.time_zones import zone_name
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.errors import UnavailableError
-from clio_broadly_sync.domain.grouping import Belonging, By, Named
 from clio_broadly_sync.domain.model import MAX_ID, Box, Contact, CustomField, FieldIds, Matter
 
 USER_FIELDS: Final = "id,name,time_zone"
@@ -32,11 +30,10 @@ CONTACT_FIELDS: Final = (
 NAME_FIELDS: Final = "id,name"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
-GROUPS: Final = {By.ATTORNEY: "responsible_attorney", By.PRACTICE_AREA: "practice_area"}
-"""By which field of a matter clients are grouped."""
+ATTORNEY, PRACTICE_AREA = "responsible_attorney", "practice_area"
 EVERY_FIELD: Final = (
     ACCOUNT_FIELDS, DEFINITION_FIELDS, NUMBERED_FIELDS, CONTACT_FIELDS, BOX_FIELDS,
-    *GROUPS.values(),
+    ATTORNEY, PRACTICE_AREA,
 )  # fmt: skip
 """All the fields that are asked for, whatever the request."""
 PAGE_ROWS: Final = 200
@@ -85,13 +82,6 @@ def fields_and_box(fields: str, *field_ids: int | None) -> Params:
     """Ask for these fields, and for the boxes with these definition ids, but for None."""
     boxes = [("custom_field_ids[]", str(id_)) for id_ in field_ids if id_ is not None]
     return [*boxes, ("fields", f"{fields},{BOX_FIELDS}" if boxes else fields)]
-
-
-def belonging_to(by: Iterable[By]) -> Params:
-    """Ask for the groups to which a matter belongs, and for nothing else of it."""
-    return fields_and_box(
-        ",".join(["id", *(f"{GROUPS[one]}{{{NAME_FIELDS}}}" for one in by)]), None
-    )
 
 
 def updated_since(after: datetime) -> Params:
@@ -189,7 +179,7 @@ def matter(row: Row, opt_in: int | None, name: str = "") -> Matter:
     readable = status in ("Open", "Pending", "Closed") and etag != "" and is_whole(row)
     try:
         closed_on = _close_date(row["close_date"])
-        client_id = _id_in(row["client"])
+        client_id = _client_id(row["client"])
     except (KeyError, _WrongTypeError):
         readable = False
     return Matter(
@@ -246,15 +236,6 @@ def name(row: Row) -> str | None:
     return _name(row.get("name"))
 
 
-def belonging(row: Row, by: Iterable[By]) -> Belonging:
-    """Return to whom or what a matter belongs; what cannot be read is left out."""
-    found: Belonging = {}
-    for one in by if is_whole(row) else ():
-        with suppress(KeyError, _WrongTypeError):
-            found[one] = _named(row[GROUPS[one]])
-    return found
-
-
 def sample(found: Sequence[Row], *field_ids: int | None) -> Sample:
     """Return what the records show of the boxes with these definition ids, but for None."""
     rows_by_id = {id_of(row): row for row in found}
@@ -297,7 +278,7 @@ def _close_date(value: object) -> date | None:
     raise _WrongTypeError
 
 
-def _id_in(value: object) -> int | None:
+def _client_id(value: object) -> int | None:
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -306,17 +287,6 @@ def _id_in(value: object) -> int | None:
         return record_id(value.get("id"))
     except UnavailableError:
         raise _WrongTypeError from None
-
-
-def _named(value: object) -> Named | None:
-    """Return who or what this is; raise _WrongTypeError where the id or the name is missing."""
-    id_ = _id_in(value)
-    name = _name(value.get("name")) if isinstance(value, dict) else None
-    if id_ is None:
-        return None
-    if name is None:
-        raise _WrongTypeError
-    return Named(id_, name)
 
 
 def _moment(value: object) -> datetime | None:

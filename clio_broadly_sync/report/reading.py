@@ -116,8 +116,10 @@ def usual_period(store: Store, given: Given) -> Period:
 
     That is the last whole month; in the month of the first `sync`, it is the time since then.
     """
-    first, month = known(store, given.zone).first, last_month(given.today)
-    return month if first is None or first <= month.last else Period(first, given.today)
+    first, month, today = known(store, given.zone).first, last_month(given.today), given.today
+    if first is None or first <= month.last:
+        return month
+    return Period(min(first, today), today)  # by Clio's clock, it may have been tomorrow
 
 
 def closings(store: Store, period: Period, given: Given) -> Iterator[Told]:

@@ -123,7 +123,7 @@ def _weeks(weeks: Sequence[Week]) -> Iterator[str]:
     )
     for week in weeks:
         closed, _, could, tried, accepted = week.counts
-        more = "" if week.known else "  not all is known"
+        more = "" if week.known else "  at least"
         if not week.known and not closed:
             yield f"  {_short(week.first, week.last):<22}  not known"
         else:

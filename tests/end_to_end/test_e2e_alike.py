@@ -210,6 +210,7 @@ def test_many_are_asked_about(world: World) -> None:
     ran = world.run(*BY)
     assert (ran.code, world.paths) == (2, [])
     assert f"{says}: add --yes, or name a shorter period." in ran.err
+    assert world.run(*BY, "--json").code == 2
     no = on_terminal(world, *BY, answers={"[y/N]:": "n"})
     assert (no.code, world.paths) == (0, [])
     flat = " ".join(no.out.split())

@@ -87,6 +87,7 @@ def test_as_rows(world: World) -> None:
     assert {row["contact_id"] for row in found} == {str(contact)}
     assert {row["version"] for row in found[1:4]} == {__version__}
     assert (found[0]["channels"], found[0]["destination"]) == ("email,phone", world.broadly.url)
+    assert (found[0]["in_doubt"], found[0]["approval"], found[0]["tries"]) == ("no", "none", "0")
     ran = world.run("report", "--person", str(contact), "--csv", "client.csv")
     assert (ran.code, ran.out) == (0, "")
     file = world.folder / "client.csv"
@@ -96,6 +97,8 @@ def test_as_rows(world: World) -> None:
     assert again.out.strip() == "other.csv: 6 rows."
     taken = world.run("report", "--person", str(contact), "--csv", "client.csv")
     assert taken.code == 74
+    beside = world.run("report", "--person", str(contact), "--csv", "state/x.csv", "--json")
+    assert (beside.code, beside.json.keys()) == (74, {"command", "outcome"})
 
 
 def test_nothing_of_anybody_else(world: World) -> None:
@@ -171,7 +174,6 @@ def test_nobody_is_asked_and_nothing_changed(world: World) -> None:
         (["--person", "1", "--from", "2026-01-01"], "name no days or list"),
         (["--person", "1", "--by", "attorney"], "name no days or list"),
         (["--person", "1", "--json", "--csv", "-"], "both want standard output"),
-        (["--person", "1", "--csv", "state/x.csv"], "in the folder of the state"),
     ],
 )
 def test_wrong_usage(world: World, words: list[str], says: str) -> None:

@@ -1,12 +1,14 @@
 """`report`: whom the firm asked; it asks nobody, and its figures are those of the ledger."""
 
 import csv
+import resource
 import stat
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import planting
 import pytest
 from rig import faults
 from terminal import on_terminal
@@ -243,3 +245,17 @@ def test_usual_period(world: World) -> None:
     world.later(days=40)
     last = world.day().replace(day=1) - timedelta(days=1)
     assert figures(world)["period"] == {"from": str(last.replace(day=1)), "to": str(last)}
+
+
+# A large firm.
+
+
+def test_hundred_thousand_closings_take_seconds(world: World) -> None:
+    """Less than five of CPU, from the start of the program to its end."""
+    with planting.opened(world.state) as database:
+        planting.crowd(database, 100_000, world.firm.clock.now())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ran = world.finish(world.start(["report", "--json", *since(world, 70)], {}))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ran.json["counts"]["closed"] > 99_000
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5

@@ -84,3 +84,9 @@ def test_a_file_that_is_due() -> None:
     assert due.needed(*waits, Command.SYNC)
     assert not due.needed(*waits, Command.BACKFILL)
     assert not NOBODY.needed(*waits, Command.SYNC)
+
+
+def test_words_of_the_steps() -> None:
+    """They are public: JSON and files have them."""
+    words = [step.word for step in Step]
+    assert words == ["closed", "in_scope", "could_be_asked", "tried", "accepted"]

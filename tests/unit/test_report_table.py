@@ -144,6 +144,15 @@ REPORTS: dict[str, dict[str, Any]] = {
         "before": None, "weeks": weeks(DAY_ONE, DAY_ONE.last, Counts(1, 1, 1, 1, 1)),
         "days": days(DAY_ONE),
     },
+    "weeks that are cut, and of which not all is known": {
+        "known_from": date(2026, 10, 7),
+        "weeks": [
+            Week(date(2026, 10, 1), date(2026, 10, 1), True, False, Counts(), 0),
+            Week(date(2026, 10, 2), date(2026, 10, 6), True, False, Counts(2, 2, 1, 1, 1), 0),
+            Week(date(2026, 10, 7), date(2026, 10, 31), True, True, Counts(46, 44, 40, 30, 29), 0),
+            Week(date(2026, 10, 31), date(2026, 11, 2), True, True, Counts(), 0),
+        ],
+    },
     "nobody could be asked": {"counts": Counts(3, 2, 0, 0, 0), "dropped": ()},
     "more than are listed": {
         "for_a_person": ForAPerson(1_234, 0, 0, [WAITING] * LISTED),

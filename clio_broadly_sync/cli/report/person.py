@@ -5,7 +5,7 @@ It is for a complaint to the bar, or for a client who asks what is kept. Nobody 
 
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -267,24 +267,26 @@ def _rules(run: RunKept) -> dict[str, Any]:
 COLUMNS: Final = (
     "what", "at", "contact_id", "matter_id", "closed_on", "from", "to", "reason", "cause", "answer",
     "batch", "channels", "hashes", "run", "command", "version", "rule", "opt_out_field",
-    "opt_in_field", "text_field", "opt_in_untouched", "destination",
+    "opt_in_field", "text_field", "opt_in_untouched", "run_id", "noticed_at", "claimed_at",
+    "claimed_in_run", "updated_at", "etag", "in_doubt", "resent", "approval", "tries",
+    "told_in_run", "destination",
 )  # fmt: skip
 
 
 def rows_of(person: Person) -> Iterator[dict[str, Any]]:
     """Yield a row for each closing as it stands and for each of its changes, then for the rest.
 
-    With a change comes by what its run decided. What has no place in a row is left out of it.
+    With a change comes by what its run decided.
     """
     dossier = person.dossier
     runs = {run.past.run: run for run in dossier.runs}
     for kept in dossier.closings:
         yield _closing_row(person, kept)
         for step in kept.story.steps:
-            yield {**_named(kept), **_step_row(step, runs.get(step.run))}
+            yield _named(kept) | _step_row(step, runs.get(step.run))
         if kept.story.objected_at is not None:
-            at, run = kept.story.objected_at, kept.told_in_run
-            yield {**_named(kept), "what": "opted_out_after_sending", "at": at, "run": run}
+            what = {"what": "opted_out_after_sending", "at": kept.story.objected_at}
+            yield _named(kept) | what | {"told_in_run": kept.told_in_run}
     if dossier.no is not None:
         no = {"at": dossier.no.read_at, "hashes": dossier.no.hashes}
         yield {"what": "opt_out_read", "contact_id": dossier.contact_id, **no}
@@ -294,33 +296,21 @@ def rows_of(person: Person) -> Iterator[dict[str, Any]]:
 
 def _closing_row(person: Person, kept: ClosingKept) -> dict[str, Any]:
     closing = kept.story.closing
-    return {
-        **_named(kept),
-        "what": "closing",
-        "at": closing.read_at,
-        "to": closing.state,
-        "reason": closing.reason,
-        "cause": closing.cause,
-        "batch": batch_of(closing.claimed_in_run, closing.batch),
-        "channels": closing.channels,
-        "hashes": kept.hashes,
-        "run": closing.read_in_run,
-        "rule": closing.rule,
-        "destination": person.host or person.profile,
-    }
+    read = {"at": closing.read_at, "run": closing.read_in_run, "to": closing.state}
+    shown = {name: value for name, value in _closing(kept).items() if name in COLUMNS}
+    destination = person.host or person.profile
+    channels = {"channels": closing.channels}
+    return {"what": "closing", **shown, **read, **channels, "destination": destination}
 
 
-def _named(kept: ClosingKept) -> dict[str, int | date | None]:
+def _named(kept: ClosingKept) -> dict[str, Any]:
     closing = kept.story.closing
     return {**closing.key._asdict(), "contact_id": closing.contact_id}
 
 
 def _step_row(step: Step, run: RunKept | None) -> dict[str, Any]:
-    return {
-        "what": "change",
-        **answer.step_object(step),
-        **({} if run is None else _rules(run)),
-    }
+    by = {} if run is None else {"run_id": run.run_id, **_rules(run)}
+    return {"what": "change", **answer.step_object(step), **by}
 
 
 def _csv_lines(person: Person) -> Iterator[str]:
@@ -333,4 +323,6 @@ def _cell(value: Any) -> str:
     """Return the text of a cell; a moment is in UTC, as in `--json`."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else str(value)
