@@ -25,7 +25,7 @@ class Words(NamedTuple):
     """The words for closings that came no further for one reason."""
 
     why: str
-    """The end of a sentence such as “3 …”; in front of it stands how many they are."""
+    """At most 29 characters, with the usual names; in front of it stands how many they are."""
     helps: str
     word: str = ""
     """Of what waits for a person: one word, or a few, for its state."""
@@ -42,18 +42,18 @@ _BACKFILL: Final = f"only `{_PROGRAM} backfill` asks them."
 
 _SKIPPED: Final[Mapping[Reason, Words]] = {
     Reason.NOT_CLOSED: Words(
-        "opened again, or gone from Clio", NOTHING + "once closed, it is decided anew."
+        "reopened, or gone from Clio", NOTHING + "once closed, it is decided anew."
     ),
     Reason.NO_CLIENT: Words("without a client", "Name the client on the matter in Clio."),
-    Reason.CLOSED_BEFORE_START: Words("closed before the program's start day", NOTHING + _BACKFILL),
+    Reason.CLOSED_BEFORE_START: Words("closed before the start day", NOTHING + _BACKFILL),
     Reason.CLOSED_TOO_LONG_AGO: Words(
-        "noticed more than {max_age_days} days after closing", NOTHING + _BACKFILL
+        "closed too long ago ({max_age_days} days)", NOTHING + _BACKFILL
     ),
-    Reason.NOT_OPTED_IN: Words("box `{opt_in}` not checked", f"Check it in Clio. {_AGAIN}"),
+    Reason.NOT_OPTED_IN: Words("without `{opt_in}`", f"Check it in Clio. {_AGAIN}"),
     Reason.OPTED_OUT: Words("opted out", NOTHING + "`{opt_out}` is checked, and stays respected."),
     Reason.COMPANY: Words("a company", NOTHING + "`SYNC_COMPANIES` leaves companies out."),
     Reason.NO_CHANNEL: Words(
-        "no e-mail or phone that can be used", f"Add one to the contact in Clio. {_AGAIN}"
+        "no usable e-mail or phone", f"Add one to the contact in Clio. {_AGAIN}"
     ),
     Reason.ASKED_RECENTLY: Words("{asked}", NOTHING + "nobody is asked twice in that time."),
     Reason.SUPPRESSED: Words(
@@ -65,14 +65,12 @@ _SKIPPED: Final[Mapping[Reason, Words]] = {
         f"Give the program's Clio user access to the contact; then `{_PROGRAM} backfill`.",
     ),
     Reason.UNREADABLE_FIELD: Words(
-        "record not readable for too long",
+        "not readable for too long",
         f"Open the contact and the matter in Clio and save them; then `{_PROGRAM} backfill`.",
     ),
-    Reason.NO_CLOSE_DATE: Words(
-        "without a close date for too long", "Type the close date in Clio."
-    ),
+    Reason.NO_CLOSE_DATE: Words("without a close date too long", "Type the close date in Clio."),
 }
-_FILE: Final = "waiting for a file for Broadly's import"
+_FILE: Final = "waiting for a file to import"
 _WRITE: Final = f"`{_PROGRAM} sync --csv FILE` writes it"
 _FILE_LATER: Final = Words(_FILE, f"{NOTHING}there is time yet; {_WRITE}.")
 _NEXT_RUN: Final = Words("waiting for the next run", NOTHING + "they go by themselves.")
@@ -99,7 +97,7 @@ _WAITING: Final[Mapping[Reason, Words]] = {
         "hidden",
     ),
     Reason.UNREADABLE_FIELD: Words(
-        "record not readable",
+        "not readable",
         "A box, or another part, could not be read. Open the contact and the matter in Clio and "
         "save them; they are read again within a day.",
         "can't be read",

@@ -245,10 +245,10 @@ def test_a_month_without_closings_is_a_zero(store: Store) -> None:
 def test_days_after_the_last_run_are_not_known(store: Store) -> None:
     """They are a part of a week of their own, and a close date among them counts later."""
     begin(store, until=datetime(2026, 11, 12, 20, tzinfo=UTC))
-    put(store, sent(1, date(2026, 11, 12)), sent(2, date(2026, 11, 13)))
+    put(store, sent(1, date(2026, 11, 12)), *(sent(n, date(2026, 11, 13)) for n in (2, 3)))
     found = read(store)
     assert found.known == NOVEMBER._replace(last=date(2026, 11, 12))
-    assert (counts(found).closed, found.later) == (1, 1)
+    assert (counts(found).closed, found.later) == (1, 2)
     weeks = [(week.first.day, week.last.day, week.known) for week in found.weeks if week.in_period]
     assert weeks == [(1, 1, True), (2, 8, True), (9, 12, True), (13, 15, False), (16, 20, False)]
     assert found.weeks[-2].counts == Counts()

@@ -6,11 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.options import STATES
 from clio_broadly_sync.cli.output import Column, fitting, folded, table_line
 from clio_broadly_sync.domain.funnel import Step, missed
+from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.report import words
 from clio_broadly_sync.report.reading import Given
 from clio_broadly_sync.store.periods import Told
 
@@ -20,11 +24,15 @@ COLUMNS: Final = (
     Column("closed on", 11, 7, lambda row: row["closed_on"]),
     Column("noticed on", 11, 1, lambda row: row["noticed_at"]),
     Column("state", 7, 8, lambda row: row["state"]),
-    Column("reason", 19, 6, lambda row: row["reason"]),
+    Column("why", 29, 6, lambda row: row["why"]),
     Column("sent on", 11, 5, lambda row: row["sent_at"]),
     Column("channels", 11, 2, lambda row: row["channels"]),
     Column("opted out on", 12, 4, lambda row: row["opted_out_at"]),
 )
+_STATES: Final = {state: word for word, state in STATES.items()}
+"""The words of the command line, where it has one for a state."""
+_DAYS: Final = ("closed_on", "noticed_at", "sent_at", "opted_out_at")
+"""What a table shows as days."""
 _CSV: Final = {
     "matter_id": "Matter ID",
     "contact_id": "Contact ID",
@@ -88,7 +96,9 @@ def table_lines(found: Iterator[Told], given: Given) -> Iterator[str]:
     for told in found:
         if not rows:
             yield table_line((column.title, column.width) for column in columns)
-        row = {name: _shown(value, given) for name, value in row_of(told, given).items()}
+        row = row_of(told, given)
+        row |= {name: _shown(row[name], given) for name in _DAYS}
+        row |= {"state": _STATES.get(row["state"], row["state"]), "why": _why(told, given)}
         yield table_line((column.text(row), column.width) for column in columns)
         rows += 1
     if not rows:
@@ -97,7 +107,22 @@ def table_lines(found: Iterator[Told], given: Given) -> Iterator[str]:
         yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
 
 
-def _shown(value: Any, given: Given) -> Any:
-    if isinstance(value, datetime):
-        value = value.astimezone(given.zone).date()
-    return output.day(value) if isinstance(value, date) else value
+def _why(told: Told, given: Given) -> str | None:
+    """Return in words why it came no further; None where it was accepted."""
+    closing = told.closing
+    if closing.state is State.SENT:
+        return None
+    left = given.attention.is_left(closing.state, closing.command)
+    return _in_words(closing.state, closing.reason, given.names, left)
+
+
+@lru_cache
+def _in_words(state: State, reason: Reason | None, names: words.Names, left: bool) -> str:
+    said = words.of(state, reason, names, left=left, needed=False)
+    return said.why.replace("`", "")
+
+
+def _shown(value: date | datetime | None, given: Given) -> str | None:
+    """Return a date, or the day of a moment, as a person reads it."""
+    on = value.astimezone(given.zone).date() if isinstance(value, datetime) else value
+    return None if on is None else output.day(on)
