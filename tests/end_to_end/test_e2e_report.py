@@ -170,7 +170,7 @@ def test_days_to_come_are_left_out(world: World) -> None:
         (["--json", "--html", "-"], "both want standard output"),
         (["--list", "--html", "page.html"], "ask for one"),
         (["--csv", "-", "--html", "page.html"], "ask for one"),
-        (["--person", "1", "--html", "page.html"], "name no days, list or page"),
+        (["--person", "1", "--html", "page.html"], "and no page"),
     ],
 )
 def test_wrong_usage(world: World, options: list[str], why: str) -> None:

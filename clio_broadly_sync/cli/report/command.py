@@ -122,7 +122,7 @@ def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -
     """Say what is stored about a contact; raise UsageError where a period is wanted as well."""
     if wanted.first or wanted.last or wanted.listed or wanted.by or wanted.html:
         raise click.UsageError(
-            "--person tells all there is of one contact: name no days, list or page."
+            "--person tells all there is of one contact: name no days or list, and no page."
         )
     if not 0 < contact <= MAX_ID:
         raise click.UsageError("--person wants the contact's id, a number.")
