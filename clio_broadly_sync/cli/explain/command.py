@@ -18,12 +18,11 @@ from clio_broadly_sync.cli.explain import related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.preview import Preview
 from clio_broadly_sync.cli.explain.related import Causes
-from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import StoppedError, SyncError
-from clio_broadly_sync.domain.model import MAX_ID, Closing, Command, Matter
+from clio_broadly_sync.domain.model import MAX_ID, Closing, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -127,18 +126,8 @@ class _Explaining:
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._history = store.history
         self._question = question
-        zone, self._now = app.firm_zone(settings, store), app.our_clock()
-        policy = app.policy(settings, Command.SYNC, store)
-        self._given = Given(
-            policy=policy,
-            opt_out=settings.sync_opt_out_field,
-            opt_in=settings.sync_opt_in_field,
-            zone=zone,
-            today=self._now.astimezone(zone).date(),
-            opens=policy.hours.next_open(self._now, zone),
-            at_work=store.at_work,
-            text=settings.sync_text_field or "SYNC_TEXT_FIELD",
-        )
+        self._now = app.our_clock()
+        self._given = sentences.given(settings, store, self._now)
         self._preview = Preview(settings, store, self._given, stop)
         self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))
         self._same_address: dict[int | None, Causes] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.consent import Channels, Untouched
@@ -28,6 +28,8 @@ from clio_broadly_sync.domain.reasons import (
     Reason,
     State,
 )
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Step, Story
 
 
@@ -52,6 +54,21 @@ class Given:
     text: str = "SYNC_TEXT_FIELD"
     """The name of the contact's checkbox that allows text messages; where none is read, that of its
     setting."""
+
+
+def given(settings: Settings, store: Store, now: datetime) -> Given:
+    """Return what the sentences need at that moment (aware UTC)."""
+    zone, policy = app.firm_zone(settings, store), app.policy(settings, Command.SYNC, store)
+    return Given(
+        policy=policy,
+        opt_out=settings.sync_opt_out_field,
+        opt_in=settings.sync_opt_in_field,
+        zone=zone,
+        today=now.astimezone(zone).date(),
+        opens=policy.hours.next_open(now, zone),
+        at_work=store.at_work,
+        text=settings.sync_text_field or "SYNC_TEXT_FIELD",
+    )
 
 
 _CHANNELS: Final = {
