@@ -51,13 +51,15 @@ _SKIPPED: Final[Mapping[Reason, Words]] = {
     ),
     Reason.NOT_OPTED_IN: Words("without `{opt_in}`", f"Check it in Clio. {_AGAIN}"),
     Reason.OPTED_OUT: Words("opted out", NOTHING + "`{opt_out}` is checked, and stays respected."),
-    Reason.COMPANY: Words("a company", NOTHING + "`SYNC_COMPANIES` leaves companies out."),
+    Reason.COMPANY: Words(
+        "client is a company", NOTHING + "`SYNC_COMPANIES` leaves companies out."
+    ),
     Reason.NO_CHANNEL: Words(
         "no usable e-mail or phone", f"Add one to the contact in Clio. {_AGAIN}"
     ),
     Reason.ASKED_RECENTLY: Words("{asked}", NOTHING + "nobody is asked twice in that time."),
     Reason.SUPPRESSED: Words(
-        "Broadly leaves them alone", NOTHING + "the client does not want to be asked."
+        "left alone by Broadly", NOTHING + "the client does not want to be asked."
     ),
     Reason.DROPPED: Words("taken out by a person", NOTHING + "that is final."),
     Reason.CONTACT_HIDDEN: Words(

@@ -167,6 +167,10 @@ def test_days_to_come_are_left_out(world: World) -> None:
         (["--from", "0001-01-01"], "more than ten years ago"),
         (["--list", "--csv", "list.csv"], "leave one of them out"),
         (["--json", "--csv", "-"], "both want standard output"),
+        (["--json", "--html", "-"], "both want standard output"),
+        (["--list", "--html", "page.html"], "ask for one"),
+        (["--csv", "-", "--html", "page.html"], "ask for one"),
+        (["--person", "1", "--html", "page.html"], "and no page"),
     ],
 )
 def test_wrong_usage(world: World, options: list[str], why: str) -> None:
@@ -223,17 +227,53 @@ def test_no_file_lies_with_the_state(world: World) -> None:
     assert "name a file in another folder" in ran.err
 
 
+# The page.
+
+
+def test_page(world: World) -> None:
+    """Private and new; its figures are those of JSON, and the world looks for names in it."""
+    a_day(world)
+    ran = world.run("report", *since(world), "--html", "page.html", "--csv", "list.csv")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    file = world.folder / "page.html"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text(encoding="utf-8")
+    found = figures(world, *since(world))
+    assert f"{found['counts']['closed']} matters were closed" in text
+    for waiting in found["for_a_person"]["listed"]:
+        assert f"/matters/{waiting['matter_id']}" in text
+    assert len(read(world.folder / "list.csv")) == found["counts"]["closed"]
+    again = world.run("report", "--html", "page.html")
+    assert (again.code, file.read_text(encoding="utf-8")) == (74, text)
+
+
+def test_page_on_standard_output(world: World) -> None:
+    """It is whole."""
+    ran = world.run("report", "--html", "-")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("<!doctype html>")
+    assert ran.out.rstrip().endswith("</html>")
+
+
+def test_page_before_the_first_run(fresh: World) -> None:
+    """It says that nothing is known."""
+    assert fresh.run("report", "--html", "page.html").code == 0
+    assert not fresh.state.exists()
+
+
 # On a terminal.
 
 
 def test_on_a_terminal(world: World) -> None:
     """Nothing is wider than it, and no column is cut without a word."""
     a_day(world)
-    for options in ([], ["--list"], ["--csv", "list.csv"]):
+    for options in ([], ["--list"], ["--html", "page.html", "--csv", "list.csv"]):
         ran = on_terminal(world, "report", *since(world), *options)
         assert ran.code == 0
         assert max(map(len, ran.out.splitlines())) <= 80
-    assert ran.out == "list.csv: 7 closings.\r\n"
+    assert ran.out.splitlines() == [
+        "page.html: the report; open it in a browser.", "list.csv: 7 closings."
+    ]  # fmt: skip
     assert "Left out here" in on_terminal(world, "report", "--list", *since(world)).out
     nobody = world.run("report", "--list", *since(world), CLIO_TIME_ZONE="Pacific/Kiritimati").out
     assert nobody.startswith(("No closing is known", "matter"))

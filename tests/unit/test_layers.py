@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity", "jinja2"}
+HEAVY = {"jinja2", "requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip

@@ -41,6 +41,8 @@ class Wanted(NamedTuple):
     """The last day; None: today."""
     csv: Path | None
     """The file for the closings; None where none was named."""
+    html: Path | None
+    """The file for the page; None where none was named."""
     listed: bool
     """Whether the closings are to be listed, instead of the figures."""
     by: Sequence[By] = ()
@@ -49,9 +51,9 @@ class Wanted(NamedTuple):
     """Whether Clio may be asked for any number of closings."""
 
     @property
-    def to_stdout(self) -> bool:
-        """Whether standard output gets the lines of the file."""
-        return self.csv == exports.STDOUT
+    def files(self) -> list[Path]:
+        """The files that are to be made; standard output is none."""
+        return [one for one in (self.html, self.csv) if one is not None and one != exports.STDOUT]
 
 
 @click.command()
@@ -59,10 +61,16 @@ class Wanted(NamedTuple):
 @click.option("--to", "last", type=DAY, metavar="DATE", help="The last day; without it, today.")
 @click.option("--list", "listed", is_flag=True, help="One line for each closing instead.")
 @click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page for the partners into this new file, to be opened in a browser or printed.",
+)
+@click.option(
     "--csv",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write that list into this new file; - is standard output.",
+    help="Write the list of closings into this new file; - is standard output, as for --html.",
 )
 @click.option(
     "--by",
@@ -85,6 +93,7 @@ def report(
     first: datetime | None,
     last: datetime | None,
     listed: bool,
+    html: Path | None,
     csv: Path | None,
     by: Sequence[str],
     yes: bool,
@@ -101,18 +110,20 @@ def report(
     """
     groups = [By(one) for one in dict.fromkeys(by)]
     days = first and first.date(), last and last.date()
-    wanted = Wanted(*days, csv, listed, groups, yes)
+    wanted = Wanted(*days, csv, html, listed, groups, yes)
     exports.check_usage(csv, as_json=as_json)
     if person is not None:
         _tell_of(person, options, wanted, as_json=as_json)
-    _check(wanted)
+    _check(wanted, as_json=as_json)
     app.carry_out(partial(_find, options, wanted), str, objects.object_of, as_json=as_json)
 
 
 def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -> NoReturn:
     """Say what is stored about a contact; raise UsageError where a period is wanted as well."""
-    if wanted.first or wanted.last or wanted.listed or wanted.by:
-        raise click.UsageError("--person tells all there is of one contact: name no days or list.")
+    if wanted.first or wanted.last or wanted.listed or wanted.by or wanted.html:
+        raise click.UsageError(
+            "--person tells all there is of one contact: name no days or list, and no page."
+        )
     if not 0 < contact <= MAX_ID:
         raise click.UsageError("--person wants the contact's id, a number.")
     from clio_broadly_sync.cli.report import person
@@ -121,12 +132,16 @@ def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -
     app.carry_out(find, str, person.object_of, as_json=as_json)
 
 
-def _check(wanted: Wanted) -> None:
+def _check(wanted: Wanted, *, as_json: bool) -> None:
     """Raise UsageError where the options do not go together."""
     if wanted.by and (wanted.listed or wanted.csv):
         raise click.UsageError("--by compares groups, and a list has none: leave one of them out.")
     if wanted.listed and wanted.csv is not None:
         raise click.UsageError("--list prints what --csv writes: leave one of them out.")
+    if wanted.html is not None and (wanted.listed or wanted.csv == exports.STDOUT):
+        raise click.UsageError("--html writes the figures, and you want the list: ask for one.")
+    if wanted.html == exports.STDOUT and as_json:
+        raise click.UsageError("--json and --html - both want standard output: name a file.")
     if wanted.first is None:
         if wanted.last is not None:
             raise click.UsageError("--to wants --from: say with which day to begin.")
@@ -142,32 +157,41 @@ def _check(wanted: Wanted) -> None:
 
 
 def _find(options: Options, wanted: Wanted, call: app.Call) -> Iterator[Any]:
-    """Yield lines for a person, or what JSON is made of; write the file that was named."""
+    """Yield lines for a person, or what JSON is made of; write the files that were named."""
     settings = app.settings_of(options)
-    if wanted.csv is not None and not wanted.to_stdout:
-        files.check_place(wanted.csv, settings)
+    for file in wanted.files:
+        files.check_place(file, settings)
     now = app.our_clock()
     with app.opened(settings, writes=False) as store:
         store.check_watermark(now)
         given = given_by(settings, store, read_status(settings, store, now))
         period = _period(wanted, store, given)
-        if wanted.listed or wanted.to_stdout:
+        if wanted.listed or wanted.csv == exports.STDOUT:
             yield from _closings(wanted, store, period, given, call)
-            return
-        if wanted.csv is not None:
+        elif (figures := _read(wanted, settings, store, period, given, call)) is not None:
             lines = rows.csv_lines(reading.closings(store, period, given), given)
-            files.write(wanted.csv, lines, call.stop)
-        figures = reading.read(store, period, given)
-        if wanted.by:
-            from clio_broadly_sync.cli.report import alike
+            yield from _given_out(wanted, figures, lines, call)
 
-            could = alike.could_be_asked(reading.closings(store, period, given))
-            if not alike.agree(len(could), call.stop, yes=wanted.yes):
-                output.say("Clio was not asked, and nothing is reported.", err=True)
-                return
-            found = alike.of(could, wanted.by, settings, store, call.stop)
-            figures = figures._replace(alike=found)
-        yield from _figures(wanted, figures, call)
+
+def _read(
+    wanted: Wanted,
+    settings: Settings,
+    store: Store,
+    period: Period,
+    given: Given,
+    call: app.Call,
+) -> Figures | None:
+    """Return the figures, compared if that is wanted; None where a person then said no."""
+    figures = reading.read(store, period, given)
+    if not wanted.by:
+        return figures
+    from clio_broadly_sync.cli.report import alike
+
+    could = alike.could_be_asked(reading.closings(store, period, given))
+    if not alike.agree(len(could), call.stop, yes=wanted.yes):
+        output.say("Clio was not asked, and nothing is reported.", err=True)
+        return None
+    return figures._replace(alike=alike.of(could, wanted.by, settings, store, call.stop))
 
 
 def given_by(settings: Settings, store: Store, status: Status) -> Given:
@@ -212,17 +236,42 @@ def _closings(
     if call.as_json:
         yield objects.Listing(period, reading.known(store, given.zone).of(period))
         yield from (rows.row_of(one, given) for one in found)
-    elif wanted.to_stdout:
+    elif wanted.csv == exports.STDOUT:
         yield from (line.decode().rstrip("\r\n") for line in rows.csv_lines(found, given))
     else:
         yield from rows.table_lines(found, given)
 
 
-def _figures(wanted: Wanted, figures: Figures, call: app.Call) -> Iterator[Any]:
+def _given_out(
+    wanted: Wanted, figures: Figures, lines: Iterator[bytes], call: app.Call
+) -> Iterator[Any]:
+    """Write the files that were named; yield what is printed beside them, or instead."""
+    if wanted.csv is not None:
+        files.write(wanted.csv, lines, call.stop)
+    shown = _page(figures) if wanted.html is not None else ""
+    if wanted.html is not None and wanted.html != exports.STDOUT:
+        files.write(wanted.html, [shown.encode()], call.stop)
     if call.as_json:
         yield figures
-    elif wanted.csv is None:
+    elif wanted.html == exports.STDOUT:
+        yield shown
+    elif not wanted.files:
         yield output.folded("\n".join(table.lines(figures)))
     elif sys.stdout.isatty():
-        closed = 0 if figures.counts is None else figures.counts.closed
-        yield output.folded(f"{wanted.csv}: {output.count(closed, 'closing')}.")
+        yield output.folded("\n".join(_made(wanted, figures)))
+
+
+def _page(figures: Figures) -> str:
+    """Return the page; what draws it is loaded only here."""
+    from clio_broadly_sync.report.page import page
+
+    return page(figures)
+
+
+def _made(wanted: Wanted, figures: Figures) -> Iterator[str]:
+    """Say on a terminal which files there are now."""
+    closed = 0 if figures.counts is None else figures.counts.closed
+    if wanted.html is not None:
+        yield f"{wanted.html}: the report; open it in a browser."
+    if wanted.csv is not None:
+        yield f"{wanted.csv}: {output.count(closed, 'closing')}."
