@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.report import words
 from clio_broadly_sync.report.alike import Alike, By, Share, compare
 from clio_broadly_sync.report.figures import (
     Counts,
@@ -22,6 +23,7 @@ from clio_broadly_sync.report.figures import (
     Waiting,
     Week,
 )
+from clio_broadly_sync.report.words import Names
 
 ZONE = ZoneInfo("America/Los_Angeles")
 OCTOBER = Period(date(2026, 10, 1), date(2026, 10, 31))
@@ -75,51 +77,33 @@ def failed(on: int, number: int, why: str, runs: int = 96) -> Day:
     return Day(date(2026, 10, on), DayState.FAILED, runs, number, [failure])
 
 
-def waiting(matter: int, day: int, word: str, to_do: str, **more: object) -> Waiting:
-    closed = date(2026, 10, day)
-    state, since = State.PENDING, _at(10, day)
-    return Waiting(
-        matter, 790000 + day, closed, state, None, since, True, word, to_do.format(matter=matter)
-    )._replace(**more)
+NAMES = Names("SendBroadlyThankYou", "BroadlyOptOut", reask_days=180, max_age_days=30)
 
 
-NOT_OPTED_IN = DropOut(
-    Step.TRIED, State.SKIPPED, Reason.NOT_OPTED_IN, 6, False,
-    "box `SendBroadlyThankYou` not checked",
-    "Check it in Clio. The program looks again every day, for 30 days after closing.",
-)  # fmt: skip
-OPTED_OUT = DropOut(
-    Step.TRIED, State.SKIPPED, Reason.OPTED_OUT, 2, False, "opted out",
-    "Nothing to do: `BroadlyOptOut` is checked, and stays respected.",
-)  # fmt: skip
-HIDDEN = DropOut(
-    Step.TRIED, State.PENDING, Reason.CONTACT_HIDDEN, 1, True, "hidden in Clio", "Give access."
-)
-UNREADABLE = HIDDEN._replace(reason=Reason.UNREADABLE_FIELD, why="could not be read")
-REFUSED = DropOut(
-    Step.ACCEPTED, State.DEAD, None, 1, True, "refused by Broadly", "Correct it in Clio."
-)
-HELD = DropOut(
-    Step.ACCEPTED, State.HELD, Reason.UNKNOWN_OUTCOME, 3, True, "held: Broadly's answer was lost",
-    "Look them up in Broadly.",
-)  # fmt: skip
-REOPENED = DropOut(
-    Step.IN_SCOPE, State.SKIPPED, Reason.NOT_CLOSED, 1, False, "opened again",
-    "Nothing to do: decided anew when it is closed.",
-)  # fmt: skip
-NO_CLIENT = DropOut(
-    Step.IN_SCOPE, State.SKIPPED, Reason.NO_CLIENT, 1, False, "without a client",
-    "Name the client on the matter.",
-)  # fmt: skip
-ASKED = DropOut(
-    Step.COULD_BE_ASKED, State.SKIPPED, Reason.ASKED_RECENTLY, 3, False,
-    "asked within the last 180 days", "Nothing to do: nobody is asked twice in that time.",
-)  # fmt: skip
-NO_CHANNEL = DropOut(
-    Step.COULD_BE_ASKED, State.SKIPPED, Reason.NO_CHANNEL, 2, False,
-    "with neither e-mail nor phone",
-    "Add one to the contact in Clio. The program looks again every day.",
-)  # fmt: skip
+def _drop(
+    step: Step, state: State, reason: Reason | None, closings: int, *, needed: bool = False
+) -> DropOut:
+    said = words.of(state, reason, NAMES, left=False, needed=needed)
+    return DropOut(step, state, reason, closings, needed, said.why, said.helps)
+
+
+REOPENED = _drop(Step.IN_SCOPE, State.SKIPPED, Reason.NOT_CLOSED, 1)
+NO_CLIENT = _drop(Step.IN_SCOPE, State.SKIPPED, Reason.NO_CLIENT, 1)
+ASKED = _drop(Step.COULD_BE_ASKED, State.SKIPPED, Reason.ASKED_RECENTLY, 3)
+NO_CHANNEL = _drop(Step.COULD_BE_ASKED, State.SKIPPED, Reason.NO_CHANNEL, 2)
+NOT_OPTED_IN = _drop(Step.TRIED, State.SKIPPED, Reason.NOT_OPTED_IN, 6)
+OPTED_OUT = _drop(Step.TRIED, State.SKIPPED, Reason.OPTED_OUT, 2)
+HIDDEN = _drop(Step.TRIED, State.PENDING, Reason.CONTACT_HIDDEN, 1, needed=True)
+UNREADABLE = _drop(Step.TRIED, State.PENDING, Reason.UNREADABLE_FIELD, 1, needed=True)
+REFUSED = _drop(Step.ACCEPTED, State.DEAD, None, 1, needed=True)
+HELD = _drop(Step.ACCEPTED, State.HELD, None, 3, needed=True)
+
+
+def waiting(matter: int, day: int, state: State, reason: Reason | None = None) -> Waiting:
+    """Return a matter that closed on a day of October, and waits since."""
+    told = words.of(state, reason, NAMES, left=False, needed=True, matter=str(matter))
+    closed, since = date(2026, 10, day), _at(10, day)
+    return Waiting(matter, 790000 + day, closed, state, reason, since, True, told.word, told.helps)
 
 
 def october() -> Figures:
@@ -150,13 +134,9 @@ def october() -> Figures:
             day_14=failed(14, 1, "Broadly was busy."),
         ),
         for_a_person=ForAPerson(3, 3, 2, [
-            waiting(1744120931, 14, "refused",
-                "Broadly refused this client. Correct the e-mail or phone in Clio, then "
-                "`outbox resend {matter}`."),
-            waiting(1744098217, 8, "hidden", "Clio hides this contact from the program. Give its "
-                "user access in Clio; it is read again within a day."),
-            waiting(1744163008, 29, "can't be read", "The box `BroadlyOptOut` could not be read. "
-                "Open the contact and save it; it is read again within a day."),
+            waiting(1744120931, 14, State.DEAD),
+            waiting(1744098217, 8, State.PENDING, Reason.CONTACT_HIDDEN),
+            waiting(1744163008, 29, State.PENDING, Reason.UNREADABLE_FIELD),
         ]),
         opted_out=OptOuts(
             1, 2, [OptedOut(1744087755, 790081, date(2026, 10, 5), _at(10, 6), _at(10, 9))]
@@ -200,15 +180,7 @@ def one() -> Figures:
 
 def trouble() -> Figures:
     """Return a month in which the program fell silent, and three clients are held."""
-    to_do = (
-        "Broadly's answer was lost, so they may have been asked or not, and nobody is asked twice "
-        "by guess. Open the matter for the client's name and look it up in Broadly. Asked already: "
-        "`outbox drop {matter}`. Not asked: `outbox resend {matter}`."
-    )
-    held = [
-        waiting(matter, 27, "held", to_do, state=State.HELD, since=_at(10, 27, 18))
-        for matter in (1744171102, 1744171140, 1744171219)
-    ]
+    held = [waiting(matter, 27, State.HELD) for matter in (1744171102, 1744171140, 1744171219)]
     silent = {f"day_{on}": Day(date(2026, 10, on), DayState.SILENT, 0, 0) for on in range(28, 32)}
     error = "Broadly answered with an error (503) after 3 clients were sent."
     return october()._replace(
@@ -231,6 +203,16 @@ def trouble() -> Figures:
     )
 
 
+_FOR_A_PERSON = (
+    (State.PENDING, Reason.SURGE),
+    (State.PENDING, Reason.CONTACT_HIDDEN),
+    (State.PENDING, Reason.UNREADABLE_FIELD),
+    (State.PENDING, Reason.NO_CLOSE_DATE),
+    (State.HELD, None),
+    (State.DEAD, None),
+)
+
+
 def crowded() -> Figures:
     """Return a month in which there is something of nearly each kind."""
     dropped = [
@@ -241,17 +223,17 @@ def crowded() -> Figures:
     lost = sum(drop.closings for drop in dropped)
     tried = 300
     some = [
-        waiting(1744170000 + at, 1 + at, "hidden", f"Clio hides this contact ({at}) from the "
-            "program. Give its user access in Clio; it is read again within a day.")
-        for at in range(6)
-    ]  # fmt: skip
+        waiting(1744170000 + 10 * at + more, 1 + at, state, reason)
+        for at, (state, reason) in enumerate(_FOR_A_PERSON)
+        for more in range(2)
+    ]
     opted_out = [OptedOut(1744180000 + at, 790081, None, _at(10, 6), _at(10, 9)) for at in range(4)]
     clio = "Clio could not be reached; the next run tries again."
     return october()._replace(
         counts=Counts(lost + tried, lost * 2 // 3 + tried, lost // 3 + tried, tried, tried),
         dropped=dropped,
         days=days(**{f"day_{on}": failed(on, 5, clio) for on in range(2, 30, 3)}),
-        for_a_person=ForAPerson(6, 6, 0, some),
+        for_a_person=ForAPerson(12, 12, 0, some),
         opted_out=OptOuts(4, 0, opted_out),
         alike=[],
     )
@@ -298,11 +280,7 @@ def _of_a_great_firm(period: Period) -> Figures:
         for at in range(number)
     ]
     lost = closed - tried
-    held = [
-        waiting(1744170000 + at, 1 + at, "held", "Look it up in Broadly. Asked already: "
-            "`outbox drop {matter}`. Not asked: `outbox resend {matter}`.")
-        for at in range(20)
-    ]  # fmt: skip
+    held = [waiting(1744170000 + at, 1 + at, State.HELD) for at in range(20)]
     return october()._replace(
         period=period,
         known=period,

@@ -32,7 +32,7 @@ _STATES: Final = {
     DayState.NOT_YET: "without a run yet",
 }
 _MANY: Final = 24
-"""Where there are more rows of all kinds, print is smaller."""
+"""For each so many rows of all kinds, print is smaller."""
 _WHOLE: Final = 24
 """A longer word of a command may be broken."""
 _NARROWEST_REASON: Final = 100
@@ -83,7 +83,8 @@ def _fullness(figures: Figures) -> str:
     bad_days = len(sentences.bad_days(figures)[0])
     compared = sum(len(one.groups) for one in figures.alike)
     rows = listed + len(figures.dropped) + bad_days + compared
-    return ("", "fuller", "fullest")[bool(figures.alike) + (rows > _MANY)]
+    level = bool(figures.alike) + rows // _MANY
+    return ("", "fuller", "fullest")[min(level, 2)]
 
 
 class _Compared(NamedTuple):

@@ -3,10 +3,11 @@
 What stands between two `backticks` is a command or the name of something.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
@@ -21,6 +22,10 @@ from clio_broadly_sync.report.figures import (
 )
 from clio_broadly_sync.report.table import MOST_DAYS
 from clio_broadly_sync.report.words import FEWEST, NOTHING, share
+
+MOST_REASONS: Final = 5
+"""At most so many reasons stand at a step; the table has all."""
+_WAITING: Final = "waiting for a person"
 
 
 class Piece(NamedTuple):
@@ -145,19 +150,23 @@ def step_words(figures: Figures, step: Step) -> str:
         return "nobody drops out"
     parts = list(_parts(gone, step))
     if step is Step.ACCEPTED:
-        return ", ".join(parts)
+        return "; ".join(parts)
     drop_out = count(number, "drops out", "drop out")
     alone = parts[0].removeprefix(f"{number:,} ")
-    return f"{drop_out}: {alone if len(parts) == 1 else ', '.join(parts)}"
+    return f"{drop_out}: {alone if len(parts) == 1 else '; '.join(parts)}"
 
 
 def _parts(gone: Sequence[DropOut], step: Step) -> Iterator[str]:
-    waiting = [drop for drop in gone if drop.needs_a_person and step is not Step.ACCEPTED]
+    """Yield each reason with how many it took out, the most frequent first; not too many."""
+    numbers = Counter[str]()
     for drop in gone:
-        if drop not in waiting:
-            yield f"{drop.closings:,} {drop.why}"
-    if waits := sum(drop.closings for drop in waiting):
-        yield count(waits, "waits", "wait") + " for a person"
+        waits = drop.needs_a_person and step is not Step.ACCEPTED
+        numbers[_WAITING if waits else drop.why] += drop.closings
+    frequent = numbers.most_common()
+    told = frequent if len(frequent) <= MOST_REASONS else frequent[: MOST_REASONS - 1]
+    yield from (f"{number:,} {why}" for why, number in told)
+    if rest := sum(number for _, number in frequent[len(told) :]):
+        yield f"{rest:,} for other reasons"
 
 
 # Why not.
@@ -180,12 +189,19 @@ class Why(NamedTuple):
 
 def reasons(figures: Figures) -> list[Why]:
     """Return why clients were not sent, the most frequent first. The rows add up to them."""
-    gone = [drop for drop in figures.dropped if drop.step is not Step.ACCEPTED]
-    rows = [
-        Why(upper(drop.why), drop.closings, drop.helps) for drop in gone if not drop.needs_a_person
-    ]
-    if waits := sum(drop.closings for drop in gone if drop.needs_a_person):
-        rows.append(Why("Waits for a person", waits, _of_those_above(figures, waits), waits=True))
+    numbers = Counter[tuple[str, str]]()
+    waits = 0
+    for drop in figures.dropped:
+        if drop.step is Step.ACCEPTED:
+            continue
+        if drop.needs_a_person:
+            waits += drop.closings
+        else:
+            numbers[drop.why, drop.helps] += drop.closings
+    rows = [Why(upper(why), number, helps) for (why, helps), number in numbers.items()]
+    if waits:
+        above = _of_those_above(figures, waits)
+        rows.append(Why(upper(_WAITING), waits, above, waits=True))
     return sorted(rows, key=lambda row: -row.closings)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import october
 import pytest
 from browser import Browser, chromium
+from world import World
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.report.figures import Figures
@@ -137,3 +138,22 @@ def test_figures_are_those_of_the_report(shown: Figures, browser: Browser) -> No
         if drop.needs_a_person and drop.step is not Step.ACCEPTED
     )
     assert wait == waiting
+
+
+def test_page_of_a_firm_says_what_its_ledger_says(world: World, browser: Browser) -> None:
+    """From Clio to the screen; that no client is named in it is looked for after each test."""
+    world.closings(3)
+    world.closing(opt_out=True)
+    world.closing(thank_you=False)
+    world.sync()
+    words = ["report", "--from", str(world.day()), "--by", "practice-area"]
+    assert world.run(*words, "--html", "page.html").code == 0
+    browser.go((world.folder / "page.html").as_uri())
+    _look(browser, 1280, "light")
+    counts = world.run(*words, "--json").json["counts"]
+    assert _visible(browser, ".steps text") == [str(number) for number in counts.values()]
+    states = [row.state for row in world.rows()]
+    assert counts["tried"] == states.count("sent") == 3
+    assert len(_visible(browser, ".reasons tbody tr")) == 2
+    assert _visible(browser, "#alike") == ["Do all ask alike?"]
+    assert (browser.run(REQUESTS), browser.said()) == ([], [])
