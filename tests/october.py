@@ -239,6 +239,22 @@ def crowded() -> Figures:
     )
 
 
+def unknown() -> Figures:
+    """Return a month in which no run has come to its end, as cron stopped before it."""
+    stopped = date(2026, 9, 20)
+    return empty()._replace(
+        known=None,
+        known_until=datetime(2026, 9, 21, 1, 45, tzinfo=UTC),
+        counts=None,
+        weeks=[
+            week if week.last <= stopped else week._replace(known=False, counts=Counts())
+            for week in empty().weeks
+        ],
+        days=[Day(day.on, DayState.SILENT, 0, 0) for day in days()],
+        silent_since=datetime(2026, 9, 21, 1, 45, tzinfo=UTC),
+    )
+
+
 def never() -> Figures:
     """Return what there is to say before the first run."""
     return empty()._replace(
@@ -320,6 +336,7 @@ ALL = {
     "one": one,
     "trouble": trouble,
     "never": never,
+    "unknown": unknown,
     "huge": huge,
     "years": years,
 }
