@@ -32,8 +32,8 @@ _STATES: Final = {
     DayState.SILENT: "silent",
     DayState.NOT_YET: "without a run yet",
 }
-_MANY: Final = 24
-"""For each so many rows of all kinds, print is smaller."""
+_MANY: Final = (24, 30)
+"""Where there are more rows of all kinds, print is smaller, and smaller still."""
 _WHOLE: Final = 24
 """A longer word of a command may be broken."""
 _NARROWEST_REASON: Final = 100
@@ -84,7 +84,7 @@ def _fullness(figures: Figures) -> str:
     bad_days = len(sentences.bad_days(figures)[0])
     compared = sum(len(one.groups) for one in figures.alike)
     rows = listed + len(figures.dropped) + bad_days + compared
-    level = bool(figures.alike) + rows // _MANY
+    level = bool(figures.alike) + sum(rows > many for many in _MANY)
     return ("", "fuller", "fullest")[min(level, 2)]
 
 
