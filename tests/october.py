@@ -9,6 +9,7 @@ from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.report import words
 from clio_broadly_sync.report.alike import Alike, By, Share, compare
+from clio_broadly_sync.report.calendar import is_long
 from clio_broadly_sync.report.figures import (
     Counts,
     Day,
@@ -216,7 +217,7 @@ _FOR_A_PERSON = (
 def crowded() -> Figures:
     """Return a month in which there is something of nearly each kind."""
     dropped = [
-        ASKED._replace(step=step, closings=5 + at, why=f"left out for reason {at}")
+        ASKED._replace(step=step, closings=5 + at, why=f"left out before {step.word}, reason {at}")
         for step in (Step.IN_SCOPE, Step.COULD_BE_ASKED, Step.TRIED)
         for at in range(4)
     ]
@@ -236,6 +237,22 @@ def crowded() -> Figures:
         for_a_person=ForAPerson(12, 12, 0, some),
         opted_out=OptOuts(4, 0, opted_out),
         alike=[],
+    )
+
+
+def unknown() -> Figures:
+    """Return a month in which no run has come to its end, as cron stopped before it."""
+    stopped = date(2026, 9, 20)
+    return empty()._replace(
+        known=None,
+        known_until=datetime(2026, 9, 21, 1, 45, tzinfo=UTC),
+        counts=None,
+        weeks=[
+            week if week.last <= stopped else week._replace(known=False, counts=Counts())
+            for week in empty().weeks
+        ],
+        days=[Day(day.on, DayState.SILENT, 0, 0) for day in days()],
+        silent_since=datetime(2026, 9, 21, 1, 45, tzinfo=UTC),
     )
 
 
@@ -262,7 +279,8 @@ def _of_a_great_firm(period: Period) -> Figures:
     first, some = period.first - timedelta(weeks=12), list[Week]()
     while first <= period.last:
         month = (first.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        last = min(first + timedelta(days=6 - first.weekday()), month, period.last)
+        ends = [first + timedelta(days=6 - first.weekday()), period.last]
+        last = min([*ends, month] if is_long(period) else ends)
         number = (340 + 5 * len(some)) * ((last - first).days + 1)
         week = Week(first, last, first >= period.first, True, _counts(number, number // 2), 0)
         some.append(week)
@@ -320,6 +338,7 @@ ALL = {
     "one": one,
     "trouble": trouble,
     "never": never,
+    "unknown": unknown,
     "huge": huge,
     "years": years,
 }

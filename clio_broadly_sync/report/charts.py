@@ -104,12 +104,6 @@ _NAME_PART: Final = 14.0
 """So many percent of a row are left for its name."""
 
 
-class _Cell(NamedTuple):
-    state: DayState
-    failed: float
-    """Which part of the runs failed."""
-
-
 def strips(given: Sequence[Day]) -> list[Chart]:
     """Return the days as cells: in one row, or in one for each month; a cell is a month then, and
     a row a year, where there are more than 12 of them."""

@@ -4,6 +4,7 @@ The template and its style travel with the program, in `templates`. The page may
 style and nothing more: its `Content-Security-Policy` names it by its hash.
 """
 
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from clio_broadly_sync.report.alike import WHY, Alike, Group
 from clio_broadly_sync.report.alike_table import TOO_FEW, folded
 from clio_broadly_sync.report.calendar import is_long
 from clio_broadly_sync.report.figures import LISTED, DayState, Figures, Waiting
-from clio_broadly_sync.report.table import STEPS
+from clio_broadly_sync.report.table import STEPS, count
 from clio_broadly_sync.report.verdict import verdict
 from clio_broadly_sync.report.words import share
 
@@ -31,8 +32,8 @@ _STATES: Final = {
     DayState.SILENT: "silent",
     DayState.NOT_YET: "without a run yet",
 }
-_MANY: Final = 24
-"""For each so many rows of all kinds, print is smaller."""
+_MANY: Final = (24, 30)
+"""Where there are more rows of all kinds, print is smaller, and smaller still."""
 _WHOLE: Final = 24
 """A longer word of a command may be broken."""
 _NARROWEST_REASON: Final = 100
@@ -52,7 +53,7 @@ def page(figures: Figures) -> str:
     environment.filters["code"] = _code
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = "{:.5g}%".format
-    environment.globals.update(days=days, folded=folded, say=sentences, share=share)
+    environment.globals.update(count=count, days=days, folded=folded, say=sentences, share=share)
     style = (
         files("clio_broadly_sync.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     )
@@ -83,7 +84,7 @@ def _fullness(figures: Figures) -> str:
     bad_days = len(sentences.bad_days(figures)[0])
     compared = sum(len(one.groups) for one in figures.alike)
     rows = listed + len(figures.dropped) + bad_days + compared
-    level = bool(figures.alike) + rows // _MANY
+    level = bool(figures.alike) + sum(rows > many for many in _MANY)
     return ("", "fuller", "fullest")[min(level, 2)]
 
 
@@ -167,7 +168,7 @@ def _together(listed: Sequence[Waiting]) -> list[_Together]:
     """
     found = dict[tuple[str, str], list[Waiting]]()
     for waiting in listed:
-        any_of_them = waiting.to_do.replace(str(waiting.matter_id), "MATTER")
+        any_of_them = re.sub(rf"\b{waiting.matter_id}\b", "MATTER", waiting.to_do)
         found.setdefault((waiting.word, any_of_them), []).append(waiting)
     return [
         _Together(word, to_do if len(them) > 1 else them[0].to_do, them)
@@ -179,4 +180,4 @@ def _strip_says(figures: Figures) -> str:
     """Return in words what the strip of days shows."""
     counted = Counter(day.state for day in figures.days)
     some = (f"{counted[state]:,} {words}" for state, words in _STATES.items() if counted[state])
-    return f"{sentences.count(len(figures.days), 'day')}: {', '.join(some)}"
+    return f"{count(len(figures.days), 'day', 'days')}: {', '.join(some)}"

@@ -20,7 +20,7 @@ from clio_broadly_sync.report.figures import (
     Figures,
     Period,
 )
-from clio_broadly_sync.report.table import MOST_DAYS
+from clio_broadly_sync.report.table import MOST_DAYS, count
 from clio_broadly_sync.report.words import FEWEST, NOTHING, share
 
 MOST_REASONS: Final = 5
@@ -36,11 +36,6 @@ class Piece(NamedTuple):
     """The colour in which it is underlined: `sent`, `not`, or none."""
     ends_line: bool = False
     """Whether a new line begins after it, where there is room."""
-
-
-def count(number: int, one: str, more: str = "") -> str:
-    """Return “1 client”, “31 clients”."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def upper(text: str) -> str:
@@ -98,7 +93,7 @@ def _share_asked(figures: Figures) -> str:
         return f"The one client who could be asked was{'' if counts.tried else ' not'}{earlier}."
     if could < FEWEST:
         were = "none was" if not counts.tried else count(counts.tried, "was", "were")
-        return f"Of {count(could, 'client')} who could be asked, {were}{earlier}."
+        return f"Of {count(could, 'client', 'clients')} who could be asked, {were}{earlier}."
     return f"Of the clients who could be asked, {share(counts.tried, could)} were{earlier}."
 
 
@@ -140,7 +135,7 @@ def before_words(figures: Figures) -> str:
 
 
 def step_words(figures: Figures, step: Step) -> str:
-    """Say who drops out at a step, as “2 drop out: 1 opened again, 1 without a client”."""
+    """Say who drops out at a step, as “2 drop out: 1 reopened; 1 without a client”."""
     if step is Step.CLOSED:
         when = days.within(figures.known or figures.period)
         return f"matters with a close date {when}"
@@ -235,8 +230,8 @@ def _usual(figures: Figures) -> Iterator[str]:
     name = days.name(figures.period) or "this period"
     if figures.counts is not None and not figures.counts.closed:
         if before:
-            about = round(sum(before) / len(before))
-            yield f"{upper(before_words(figures))} had about {count(about, 'closing')} a week."
+            about = count(round(sum(before) / len(before)), "closing", "closings")
+            yield f"{upper(before_words(figures))} had about {about} a week."
         yield f"If {name} should not be empty: are matters being closed in Clio, with a close date?"
     elif here:
         earlier = f"; in {before_words(figures)} it was {_between(before)}" if before else ""
@@ -290,7 +285,7 @@ def _gaps(figures: Figures) -> Iterator[str]:
 def usual_runs(figures: Figures) -> str:
     """Say how often the program runs on a day."""
     runs = sorted(day.runs for day in figures.days if day.runs)
-    return f"Usually {count(runs[len(runs) // 2], 'run')} a day." if runs else ""
+    return f"Usually {count(runs[len(runs) // 2], 'run', 'runs')} a day." if runs else ""
 
 
 class BadDays(NamedTuple):
@@ -324,7 +319,7 @@ def _bad(group: Sequence[Day]) -> BadDays:
         return BadDays(when, "no run at all. Was the computer off, or the crontab changed?")
     failed, runs = sum(day.failed for day in group), sum(day.runs for day in group)
     why = f" {group[0].failures[0].why}" if group[0].failures else ""
-    return BadDays(when, f"{failed:,} of {count(runs, 'run')} failed.{why}")
+    return BadDays(when, f"{failed:,} of {count(runs, 'run', 'runs')} failed.{why}")
 
 
 # The end.

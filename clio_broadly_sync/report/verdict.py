@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.report.figures import DayState, Figures
-from clio_broadly_sync.report.sentences import count
+from clio_broadly_sync.report.table import count
 
 _ASKS_AFTER: Final = timedelta(hours=72)
 """After so long a silence, what closed meanwhile waits for a person (SYNC_MAX_NEW)."""
@@ -49,7 +49,7 @@ def _wrong(figures: Figures) -> str:
     if figures.silent_since is not None:
         silent = figures.made_at - figures.silent_since
         hours = int(silent / timedelta(hours=1))
-        long = count(silent.days, "day") if silent.days else count(hours, "hour")
+        long = count(silent.days, "day", "days") if silent.days else count(hours, "hour", "hours")
         return f"the program has been silent for {long}"
     return "the last run failed" if figures.last_failure else ""
 

@@ -19,6 +19,8 @@ WIDTHS = (320, 390, 768, 1280)
 PAPER = 718
 """The width of an A4 sheet between its margins, in pixels, as a browser prints it."""
 LOOKS = [(width, look) for width in WIDTHS for look in ("light", "dark")] + [(PAPER, "print")]
+SHOWN = sorted(october.ALL.keys() - {"never"})
+"""The samples that are shown; without a run, the page looks as it does after a silence."""
 DRAWN = Path(__file__).with_name("drawn.js").read_text(encoding="utf-8")
 OFF_THE_SIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 AXE = "const done = arguments[0]; axe.run(document).then(found => done(found.violations))"
@@ -32,7 +34,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield window
 
 
-@pytest.fixture(scope="module", params=sorted(october.ALL))
+@pytest.fixture(scope="module", params=SHOWN)
 def shown(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Figures:
