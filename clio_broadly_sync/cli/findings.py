@@ -12,6 +12,7 @@ from clio_broadly_sync.domain.errors import (
     WORST_FIRST,
     StorageError,
     SyncError,
+    without_next_run,
 )
 from clio_broadly_sync.store.integrity import Flaw
 
@@ -60,7 +61,7 @@ def failed(about: str, says: str, exit_code: int) -> Finding:
 def failures(about: str, error: SyncError) -> Iterator[Finding]:
     """Yield a failed finding for each line of the error, with the error's exit code."""
     for line in str(error).splitlines():
-        yield failed(about, line, error.exit_code)
+        yield failed(about, without_next_run(line), error.exit_code)
 
 
 def of_flaw(flaw: Flaw) -> Finding:
