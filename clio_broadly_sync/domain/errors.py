@@ -269,6 +269,23 @@ _FAILURES: Final = frozenset(kind.exit_code for kind in _KINDS if kind is not Bu
 OUTCOMES: Final = {OK: "ok", ATTENTION: "attention", **{k.exit_code: k.outcome for k in _KINDS}}
 
 
+_WORDS: Final = {
+    OK: "well",
+    BUG: "a bug",
+    ATTENTION: "something needs a person",
+    ConfigError.exit_code: "settings or a field in Clio not in order",
+    DeniedError.exit_code: "sign-in or key refused",
+    UnavailableError.exit_code: "Clio or Broadly out of reach",
+    StorageError.exit_code: "state not usable",
+    BusyError.exit_code: "another run at work",
+}
+
+
+def words_of(exit_code: int) -> str:
+    """Return for people how a run with this exit code ended."""
+    return _WORDS.get(exit_code, StoppedError.outcome)
+
+
 def outcome_of(exit_code: int) -> str:
     """Return the word of an exit code; a code without a word of its own comes of a signal."""
     return OUTCOMES.get(exit_code, StoppedError.outcome)

@@ -358,7 +358,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
         to_do=(
             "type the close date in Clio; they then go by themselves",
             "which: `clio-broadly-sync outbox list --reason no_close_date`",
-            "or leave them out: `clio-broadly-sync outbox drop --reason no_close_date`",
+            "leave them out: `clio-broadly-sync outbox drop --reason no_close_date`",
         ),
     ),
     Reason.EXPORT: About(

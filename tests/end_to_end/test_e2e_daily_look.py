@@ -94,13 +94,13 @@ def test_look_that_fails_is_made_up_for(world: World) -> None:
     assert world.sync(NO_WAITS="yes").code == 69
     world.later(days=3, hours=1)
     assert world.sync(NO_WAITS="yes").code == 69
-    assert "Daily look not done since" in world.run("status").out
+    assert "No daily look since" in world.run("status").out
     found = {f["about"]: f["level"] for f in world.check("--json").json["findings"]}
     assert found["daily look"] == "warning"
     world.clio.faults.clear()
     assert world.sync("--yes").code == 0
     assert matter in world.asked
-    assert "Daily look" not in world.run("status").out
+    assert "daily look" not in world.run("status").out
 
 
 def test_dry_run_does_not_look(world: World) -> None:

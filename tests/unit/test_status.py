@@ -13,7 +13,7 @@ from golden_files import Golden
 
 from clio_broadly_sync.cli import days, status
 from clio_broadly_sync.cli.exports import Waiting
-from clio_broadly_sync.cli.status import Status
+from clio_broadly_sync.cli.standing import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store import Holder
@@ -60,7 +60,8 @@ def make_standing(**changes: Any) -> Status:
 
 
 def text(**changes: Any) -> str:
-    said = "\n".join(status.lines(make_standing(**changes)))
+    standing = make_standing(**changes)
+    said = "\n".join([*status.verdict(standing).lines, *status.lines(standing)])
     return said.replace(HOST, "this-machine")
 
 
@@ -154,12 +155,13 @@ def test_lines(golden: Golden) -> None:
 @pytest.mark.parametrize("command", Command)
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_everything_fits_80_columns(reason: Reason | None, command: Command) -> None:
-    """With large numbers, too."""
+    """With large numbers, too; the verdict alone is folded."""
     groups = [Group(command, reason, 999_999, OLD)]
     changes: dict[str, Any] = dict.fromkeys(("waiting", "sending", "held", "dead"), groups)
-    printed = text(**changes, paused_until=NOW, opens_at=NOW, days=[(TODAY, 1_000_000)] * 14)
-    assert max(map(len, printed.splitlines())) <= 80
-    assert "999999" in printed
+    many = dict(changes, paused_until=NOW, opens_at=NOW, days=[(TODAY, 1_000_000)] * 14)
+    printed = [*status.lines(make_standing(**many))]
+    assert max(map(len, printed)) <= 80
+    assert "999999" in "".join(printed)
 
 
 def test_interrupted_backfill_has_its_way_on() -> None:

@@ -12,11 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from clio_broadly_sync.cli import app, findings, output, status
+from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check import file_systems
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.status import Status, closings_in
+from clio_broadly_sync.cli.standing import Status, closings_in, read_status
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
@@ -99,7 +99,7 @@ def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
         if any(flaw.grave for flaw in flaws):
             return flaws, None
         check_writable(path)
-        return flaws, Known(store.pins(), status.read_status(settings, store, now))
+        return flaws, Known(store.pins(), read_status(settings, store, now))
 
 
 def is_seen(settings: Settings, clients: "Clients") -> bool:
