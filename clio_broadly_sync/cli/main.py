@@ -114,7 +114,9 @@ class _LazyGroup(click.Group):
 def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None:
     """Send the clients of closed Clio matters to Broadly, once, and only those who may be asked.
 
-    Try it without any account: clio-broadly-sync demo
+    Without any account, the whole job on practice servers:
+
+    Example: clio-broadly-sync demo
     """
     context.obj = Options(config_file, verbose)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

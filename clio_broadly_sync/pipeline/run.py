@@ -147,10 +147,10 @@ def push(
     if not (at_once or context.is_kept_back()):
         _heed_pause(context, wanted, approved_only=allowance is None)
     Push(context, wanted, allowance).carry_out()
-    if context.report.in_doubt:
+    if in_doubt := context.report.in_doubt:
         raise UnavailableError(
-            f"Broadly gave no answer that can be read for {context.report.in_doubt} clients; "
-            "the next run tries again."
+            f"Broadly gave no result that can be read for {in_doubt} "
+            f"client{'' if in_doubt == 1 else 's'}; the next run tries again."
         )
 
 

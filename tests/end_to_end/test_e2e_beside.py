@@ -59,7 +59,7 @@ def test_dry_run_beside_a_run_that_has_sent_nothing_yet(world: World) -> None:
     (told,) = _beside(world, ["sync", "--dry-run"], server="clio")
     assert told.code == 0
     assert "Another run is at work: 0 closings are on their way" in told.out
-    assert "1 would be handed over" in told.out
+    assert "1 client would be sent" in told.out
 
 
 def test_same_client_waits_for_what_is_on_its_way(world: World) -> None:
@@ -101,13 +101,13 @@ LOOKS: dict[str, tuple[Callable[[World], list[str]], str, str]] = {
     ),
     "outbox": (
         lambda world: ["outbox", "list"],
-        "2 more are being handed over at this moment.",
-        "2 more were being handed over when a run was cut short",
+        "2 more are being sent at this moment.",
+        "2 more were being sent when a run was cut short",
     ),
     "verify": (
         lambda world: ["verify"],
-        "2 closings are being handed over at this moment.",
-        "2 closings were being handed over when a run was cut short",
+        "2 clients are being sent at this moment.",
+        "2 clients were being sent when a run was cut short",
     ),
     "explain": (
         lambda world: ["explain", str(world.rows()[0].matter)],

@@ -149,7 +149,7 @@ def test_limit_and_dry_run(firm: World) -> None:
         before = firm.files()
         dry = firm.sync("--dry-run", *options)
         assert (dry.code, names(firm), firm.files()) == (0, [], before)
-        assert "3 would be handed over, 1 skipped (1 opted_out)" in (dry.out + dry.err)
+        assert "3 clients would be written into a file; 1 not (1 opted out)" in (dry.out + dry.err)
     assert firm.sync("--dry-run", "--json").decisions[no] == ("skip", "opted_out")
     assert matters(export(firm, "clients.csv", "--limit", "2")) == all_of_them[:2]
     assert matters(export(firm, "rest.csv")) == all_of_them[2:]
@@ -309,7 +309,7 @@ def test_standard_output(firm: World) -> None:
     out, err = child.communicate(timeout=60)
     assert child.returncode == 0, err
     assert matters(out.encode()) == all_of_them
-    assert "2 handed over" in err
+    assert "2 clients written into a file" in err
     assert names(firm) == []
     child = firm.start(["sync", "--csv", "-"], {})
     assert (child.communicate(timeout=60), child.returncode) == (("", ""), 0)

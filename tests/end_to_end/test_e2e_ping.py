@@ -42,7 +42,7 @@ def test_success(world: World, pinged: Pinged) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "", "")
     start, end = pinged.told
     assert start == ("/start", "")
-    assert end == ("", "1 matter read: 1 handed over, 0 skipped, 0 waiting.")
+    assert end == ("", "1 closed matter looked at: 1 client sent to Broadly.")
 
 
 def test_failure_in_each_run(world: World, pinged: Pinged) -> None:

@@ -112,5 +112,5 @@ def test_what_others_may_do_with_the_settings_file(
     file.write_text("")
     file.chmod(mode)
     said = [finding.says for finding in here.settings_file(Options(file))]
-    mend = f"{file}, which holds keys: make it private with chmod 600."
+    mend = f"{file}, which holds keys: make it private with `chmod 600`."
     assert said == ([] if may is None else [f"Others may {may} {mend}"])

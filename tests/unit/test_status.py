@@ -87,7 +87,7 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "many opted out after being sent": {
         "objections": [Objection(n, TODAY, 1000 + n, OLD, NOW) for n in range(1, 23)]
     },
-    "nobody handed over": {"days": [(TODAY, 0)] * 14},
+    "nobody was sent": {"days": [(TODAY, 0)] * 14},
     "each way to end": {"runs": ended(*CODES)},
     "a run is at work, the one before was cut short": {
         "runs": ended(None, None), "at_work": True, "sending": [Group(SYNC, None, 2, NOW)]

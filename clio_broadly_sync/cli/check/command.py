@@ -21,7 +21,13 @@ from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.cli.standing import Status
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError
+from clio_broadly_sync.domain.errors import (
+    OK,
+    ConfigError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+)
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
@@ -77,7 +83,9 @@ def _text(what: Finding | str) -> str:
 
 
 def _object(found: Iterator[Finding | str], call: app.Call) -> Iterator[tuple[str, Any]]:
-    return findings.object_of((one for one in found if isinstance(one, Finding)), call)
+    kept = [one for one in found if isinstance(one, Finding)]
+    yield "verdict", click.unstyle(findings.verdict(kept))
+    yield from findings.object_of(iter(kept), call)
 
 
 class _Check:
@@ -178,6 +186,8 @@ class _Check:
 
 def _what_next(code: int, status: Status | None) -> str:
     """Return what to do after a check that ends with this code; None: the state cannot be used."""
+    if code == UnavailableError.exit_code:
+        return f"wait a few minutes; then `{PROGRAM} check` again."
     if code != OK or status is None:
         return f"fix what failed, the first one first; then `{PROGRAM} check` again."
     if status.last_sync is None:

@@ -78,8 +78,8 @@ def settings_file(options: Options) -> Iterator[Finding]:
     if path is not None and os.path.isfile(path) and (mode := path.stat().st_mode) & 0o077:
         yield findings.warning(
             "settings",
-            f"Others may {others_may(mode)} {path}, which holds keys: make it private with `chmod "
-            f"600 {path}`.",
+            f"Others may {others_may(mode)} {path}, which holds keys: make it private with "
+            "`chmod 600`.",
         )
     for note in near_names(os.environ):
         yield findings.warning("settings", note)

@@ -96,13 +96,13 @@ def sentence(closing: Closing, former: Related, zone: tzinfo | None) -> str:
     new = f"the new one, {output.day(closing.key.closed_on)},"
     if closing.state is State.HELD:
         return (
-            "Perhaps sent: Broadly's answer was lost. It is not sent again, because this matter "
-            f"was {_became(former.closing)} {when}."
+            "Perhaps sent: Broadly's answer was lost, and it is not sent again, because this "
+            f"matter was {_became(former.closing)} {when}."
         )
     if former.closing.state is State.SENT:
         return f"Sent to Broadly {when}; under {new} it is not sent again."
     if _counts(former.closing):
-        return f"Perhaps sent {when}: Broadly's answer was lost. Under {new} it is not sent again."
+        return f"Perhaps sent {when}: Broadly's answer was lost; under {new} it is not sent again."
     return f"Not sent: a person took it out of the outbox {when}, and {new} changes nothing."
 
 

@@ -150,8 +150,8 @@ def _in_doubt(closing: Closing, given: Given) -> str:
     begins = "Perhaps sent: Broadly's answer was lost"
     if closing.resent:
         return (
-            f"{begins}. A person asked on {{changed}} to send it again; the next `sync` reads it "
-            "in Clio again and decides."
+            f"{begins}, a person asked on {{changed}} to send it again, and the next `sync` reads "
+            "it in Clio again and decides."
         )
     if given.policy.dedupes:
         return (
@@ -190,7 +190,7 @@ def _held(closing: Closing) -> str:
             "sent again by itself."
         )
     return (
-        "Perhaps sent: Broadly's answer was lost. It is not sent again, because "
+        "Perhaps sent: Broadly's answer was lost, and it is not sent again, because "
         f"{_about(reason, closing.cause).why}."
     )
 
