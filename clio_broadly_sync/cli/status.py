@@ -65,8 +65,8 @@ class Verdict(NamedTuple):
 def verdict(status: Status) -> Verdict:
     """Return whether all is well; what is not, with what to do."""
     if not status.runs:
-        first = f"No run yet. Next: `{PROGRAM} sync`; the first one notes where to start, and"
-        return Verdict([f"{first} sends nobody."], "yellow")
+        first = "The first one notes where to start, and sends nobody."
+        return Verdict([f"No run yet. Next: `{PROGRAM} sync`.", first], "yellow")
     failed, needed = [*_failures(status)], [*_needs(status)]
     if failed or needed:
         return Verdict([*needed, *failed], "red" if failed else "yellow")
@@ -168,14 +168,12 @@ def _failures(status: Status) -> Iterator[str]:
     last = status.last_sync
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"The last `sync` failed ({words_of(last.exit_code)}, {last.exit_code})"
-        if last.failure is None:
-            yield f"{ended}. Why: `{PROGRAM} check`."
-        else:
-            yield from (f"{ended}:", last.failure)
+        yield from (f"{ended}. Why:", last.failure or f"see what `{PROGRAM} check` says.")
     if status.cron_seems_to_run is False:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
     if (looked := status.not_looked_since) is not None:
-        yield f"No daily look since {_ago(looked, status)}. Why: `{PROGRAM} check`."
+        passed = output.length(status.now - looked)
+        yield f"No daily look for {passed}. Why: see what `{PROGRAM} check` says."
 
 
 def _how_far(status: Status) -> Iterator[str]:

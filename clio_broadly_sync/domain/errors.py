@@ -273,9 +273,9 @@ _WORDS: Final = {
     OK: "well",
     BUG: "a bug",
     ATTENTION: "something needs a person",
-    ConfigError.exit_code: "settings or a field in Clio not in order",
+    ConfigError.exit_code: "settings or field wrong",
     DeniedError.exit_code: "sign-in or key refused",
-    UnavailableError.exit_code: "Clio or Broadly out of reach",
+    UnavailableError.exit_code: "Clio or Broadly away",
     StorageError.exit_code: "state not usable",
     BusyError.exit_code: "another run at work",
 }

@@ -396,7 +396,7 @@ def test_grows_too_old(firm: World, age: str, quiet: int, loud: int) -> None:
     assert firm.run("status", SYNC_MAX_AGE_DAYS=age).code == 0
     firm.later(days=loud - quiet)
     said = firm.run("status", SYNC_MAX_AGE_DAYS=age)
-    assert (said.code, "1 closing waits for a person" in said.out) == (65, True)
+    assert (said.code, "1 closed matter needs a person" in said.out) == (65, True)
     assert matters(export(firm, "clients.csv", "--yes", SYNC_MAX_AGE_DAYS=age)) != []
     assert firm.run("status", SYNC_MAX_AGE_DAYS=age).code == 0
 

@@ -62,7 +62,7 @@ def test_what_needs_a_person(world: World, pinged: Pinged) -> None:
     assert world.sync("--json").code == 65
     end, text = pinged.told[-1]
     assert end == "/65"
-    assert text.startswith("Broadly rejected 1 closing: ")
+    assert text.startswith("Broadly rejected 1 client: ")
 
 
 def test_busy(world: World, pinged: Pinged) -> None:

@@ -57,7 +57,7 @@ def test_bar_of_what_is_handed_over(world: World) -> None:
     seen = threading.Event()
     world.broadly.working = lambda request: seen.wait(30)
     with begun_on_terminal(world, *BACKFILL) as run:
-        run.until("Handing over [........................] 0 of 1")
+        run.until("Sending [........................] 0 of 1")
         seen.set()
         ran = run.end()
     assert ran.code == 0

@@ -53,7 +53,7 @@ def test_last_failure_is_told_in_its_own_words(world: World) -> None:
     world.closing()
     said = world.sync().err.removeprefix("clio-broadly-sync: ").strip()
     assert "“BroadlyOptOut”" in said
-    assert "failed: config (78). Why:" in lines(world)
+    assert "failed (settings or field wrong, 78). Why:" in lines(world)
     assert _failure(lines(world)) == said
     assert status(world)["runs"][0]["failure"] == said
     world.firm.fields.rename("gone", "BroadlyOptOut")
@@ -64,5 +64,5 @@ def test_last_failure_is_told_in_its_own_words(world: World) -> None:
 
 def test_time_is_that_of_the_firm(world: World) -> None:
     """Clio's zone, or the one of the settings."""
-    assert ", 12:00 P" in lines(world)
-    assert ", 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+    assert " 12:00 P" in lines(world)
+    assert " 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from clio_broadly_sync.cli import findings
@@ -35,6 +36,18 @@ def test_each_problem_of_an_error_is_a_finding() -> None:
     assert [(f.says, f.exit_code) for f in several] == [("One.", 78), ("Two.", 78)]
     (denied,) = findings.failures("sign-in", DeniedError("No."))
     assert denied.exit_code == 77
+
+
+def test_verdict_names_what_is_worst() -> None:
+    """Each thing once, in the order in which it was found."""
+    fine, odd = findings.ok("clock", "…"), findings.warning("cron", "…")
+    broken = [findings.failed(about, "…", 78) for about in ("pins", "Broadly", "pins")]
+    for found, says in (
+        ([fine], "All well: everything is in order."),
+        ([fine, odd], "Nothing failed. Worth a look: cron."),
+        ([odd, *broken], "Not in order: settings, Broadly. What to do stands below."),
+    ):
+        assert click.unstyle(findings.verdict(found)) == says
 
 
 @pytest.mark.parametrize("there_is_one", [False, True], ids=["no state", "a state"])

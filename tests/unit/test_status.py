@@ -134,6 +134,11 @@ STANDINGS: dict[str, dict[str, Any]] = {
         "export": Waiting(0, None, None, is_due=False),
     },
     "others' noes stop some": {"stopped_by": [(1203, 6), (1207, 5), (1209, 4)]},
+    "held, and opted out by now": {"held": [Group(SYNC, Reason.OPTED_OUT, 1, OLD)]},
+    "many things for a person": {
+        "waiting": [Group(SYNC, Reason.SURGE, 60, OLD), Group(BACKFILL, None, 5, OLD)],
+        "dead": [Group(SYNC, None, 2, OLD)], "last_sync": RUN._replace(exit_code=77),
+    },
     "one closing is held, two are dead": {
         "held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)], "dead": [Group(SYNC, None, 2, OLD)]
     },
@@ -150,6 +155,31 @@ def test_lines(golden: Golden) -> None:
         rest = f"(and {len(lines) - len(shown)} lines as usual)"
         said.append("\n".join([f"# {name}", *shown, rest, ""]))
     golden("status_lines", "\n".join(said))
+
+
+@pytest.mark.parametrize(
+    ("changes", "colour"),
+    [
+        ({}, "green"),
+        ({"runs": []}, "yellow"),
+        ({"held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)]}, "yellow"),
+        ({"paused_until": NOW}, "yellow"),
+        ({"running": HUNG}, "red"),
+        ({"last_sync": RUN._replace(exit_code=78)}, "red"),
+    ],
+    ids=str,
+)
+def test_verdict_has_a_colour(changes: dict[str, Any], colour: str) -> None:
+    """Green says that a person need not read on."""
+    verdict = status.verdict(make_standing(**changes))
+    assert verdict.colour == colour
+    assert verdict.lines[0].startswith("All well.") is (colour == "green")
+
+
+def test_watermark_of_another_day_has_its_date() -> None:
+    """A mere time would be taken for today's."""
+    (said,) = status.verdict(make_standing(watermark=NOW - timedelta(days=1))).lines
+    assert "Up to date until 19 Nov 2026, 18:00" in said
 
 
 @pytest.mark.parametrize("command", Command)

@@ -358,13 +358,13 @@ def _never_touched(
     elif settings.sync_opt_in_untouched is Untouched.SEND:
         yield findings.ok(
             "box",
-            f"Of the last {of} closings, {box.name} was never touched on {never}; that counts as "
-            "a yes (SYNC_OPT_IN_UNTOUCHED).",
+            f"Of the last {of} closed matters, {box.name} was never touched on {never}; that "
+            "counts as a yes (SYNC_OPT_IN_UNTOUCHED).",
         )
     else:
         yield findings.warning(
             "box",
-            f"Of the last {of} closings, {box.name} was never touched on {never}: nobody is asked "
-            "for those. Check it on the matters, or in the matter template; “Default” in Clio "
-            "checks nothing.",
+            f"Of the last {of} closed matters, {box.name} was never touched on {never}: nobody is "
+            "asked for those. Check it on the matters, or in the matter template; “Default” in "
+            "Clio checks nothing.",
         )
