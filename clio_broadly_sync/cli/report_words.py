@@ -76,7 +76,7 @@ def results(report: Report, code: int, given: Given) -> list[str]:
     has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
     summary = [_summary(report, given)] if has_figures else []
     return [
-        *needs(report, dry_run=dry_run),
+        *needs(report, given),
         *exports.lines_of(report, command),
         *(_left_over(report, code) if by_hand else ()),
         *summary,
@@ -174,13 +174,14 @@ def beside(report: Report) -> Iterator[str]:
         )
 
 
-def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
+def needs(report: Report, given: Given) -> Iterator[str]:
     """Yield sentences that say what a person has to do, or would have to after a real run."""
+    dry_run = given.dry_run
     yield from beside(report)
     yield from report.surge_says
     yield from report.kept_back_says
     if report.held:
-        yield _held(report, dry_run=dry_run)
+        yield _held(report, given)
     if report.rejected:
         rejected = output.count(report.rejected, "client")
         yield (
@@ -216,10 +217,13 @@ def _wait(number: int, dry_run: bool) -> str:
     return output.count(number, "closed matter waits", "closed matters wait")
 
 
-def _held(report: Report, *, dry_run: bool) -> str:
+def _held(report: Report, given: Given) -> str:
     """Return what a person has to know of those that became held: after what, and what to do."""
     clients = output.count(report.held, "client")
-    if dry_run:
+    if given.to_file:
+        held = "would be held" if given.dry_run else "held"
+        return f"{clients} {held}: they may be in a file or not. Look: `{_LIST} --state held`."
+    if given.dry_run:
         return (
             f"{clients} would be held: Broadly's answer was lost, so it may have taken them or "
             f"not. Look: `{_LIST} --state held`."

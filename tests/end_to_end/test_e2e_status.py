@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+from terminal import on_terminal
 from world import World
 
 
@@ -66,3 +68,16 @@ def test_time_is_that_of_the_firm(world: World) -> None:
     """Clio's zone, or the one of the settings."""
     assert " 12:00 P" in lines(world)
     assert " 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [("status", "\x1b[32mAll well"), ("check", "\x1b[33mNothing failed")]
+)
+def test_verdict_has_a_colour_on_a_terminal_alone(world: World, command: str, says: str) -> None:
+    """Unless NO_COLOR is set; the practice Clio's clock is not this machine's, so check warns."""
+    world.closing()
+    assert world.sync().code == 0
+    assert on_terminal(world, command, TERM="xterm", NO_COLOR=None).out.startswith(says)
+    plain = on_terminal(world, command, TERM="xterm", NO_COLOR="1").out
+    assert plain.startswith(says[5:])
+    assert "\x1b" not in plain + world.run(command, TERM="xterm", NO_COLOR=None).out

@@ -91,6 +91,8 @@ REPORTS: dict[str, tuple[Report, int, Command, bool]] = {
     "Broadly's answer was cut, and a run before was killed": (
         counted(held=2, held_after={"cut", None}), 65, SYNC, False
     ),
+    "some may be in a file": (counted(held=2, held_after={None}, sent=3), 65, SYNC, False),
+    "some may be in a file, dry": (counted(held=1, to_send=3), 65, SYNC, True),
     "backfill, nothing closed": (Report(), 0, BACKFILL, False),
     "first run, dry": (Report(first_run=True), 0, SYNC, True),
     "all of it": (
@@ -126,7 +128,8 @@ def test_what_a_person_reads(golden: Golden) -> None:
     """First what has to be done, then what was done; the exit code stands beside the name."""
     said = []
     for name, (report, code, command, dry_run) in REPORTS.items():
-        results = report_words.results(report, code, Given(command, dry_run=dry_run))
+        given = Given(command, dry_run=dry_run, to_file="file" in name)
+        results = report_words.results(report, code, given)
         said.append("\n".join([f"# {name} ({code})", *results]))
     golden("results_of_a_run", "\n\n".join(said))
 

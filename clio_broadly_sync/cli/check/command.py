@@ -103,7 +103,7 @@ class _Check:
     def told(self, found: Iterator[Finding]) -> Iterator[Finding | str]:
         """Yield the verdict first, then what was found, and in the end what to do next.
 
-        What was found is told, too, where an error comes after it.
+        Where an error ends the check, what was found before it is told without a verdict.
         """
         self._progress = progress.of_a_run("Checking", drawn=sys.stderr.isatty())
         kept: list[Finding] = []
@@ -113,9 +113,9 @@ class _Check:
         except SyncError as ended_by:
             error = ended_by
         self._progress.finish()
-        if kept:
+        if error is None:
             yield findings.verdict(kept) + "\n"
-            yield from kept
+        yield from kept
         if error is not None:
             raise error
         status = None if self._known is None else self._known.status
