@@ -201,7 +201,7 @@ def needs(report: Report, given: Given) -> Iterator[str]:
     if report.faults:
         yield (
             f"{_wait(report.faults, dry_run)} because the client is hidden from this sign-in, or a "
-            "box cannot be read: give the Clio user of this sign-in access. Which: "
+            "box cannot be read: give the Clio user of this sign-in access. See: "
             "`clio-broadly-sync status`."
         )
     if report.undated:

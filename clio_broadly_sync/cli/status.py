@@ -1,4 +1,4 @@
-"""`status`: how far the runs have come, what waits, and what needs a person.
+"""`status`: whether all is well, how far the runs have come, what waits, what needs a person.
 
 It reads the settings and the state, and asks nobody.
 """
@@ -33,10 +33,10 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 @json_option
 @common
 def status(options: Options, as_json: bool) -> None:
-    """Say how far it has come, what waits and why, and what needs a person.
+    """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 
-    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something waits for a
-    person or a run hangs, else with 0.
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person
+    or a run hangs, else with 0.
 
     Example: clio-broadly-sync status
     """
@@ -69,7 +69,7 @@ def verdict(status: Status) -> Verdict:
         return Verdict([f"No run yet. Next: `{PROGRAM} sync`.", first], "yellow")
     failed, needed = [*_failures(status)], [*_needs(status)]
     if failed or needed:
-        return Verdict([*needed, *failed], "red" if failed else "yellow")
+        return Verdict([*failed, *needed], "red" if failed else "yellow")
     if status.watermark is None:
         return Verdict(["All well: nothing needs a person."], "green")
     until = f"Up to date until {_when(status)}"

@@ -12,7 +12,9 @@ import pytest
 from clio_broadly_sync.cli import findings
 from clio_broadly_sync.cli.check import here
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError
+from clio_broadly_sync.cli.report_words import error_lines
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError, UnavailableError
+from clio_broadly_sync.domain.model import Command
 
 WORST_FIRST = [74, 78, 77, 69, 65]
 
@@ -36,6 +38,27 @@ def test_each_problem_of_an_error_is_a_finding() -> None:
     assert [(f.says, f.exit_code) for f in several] == [("One.", 78), ("Two.", 78)]
     (denied,) = findings.failures("sign-in", DeniedError("No."))
     assert denied.exit_code == 77
+
+
+@pytest.mark.parametrize(
+    ("of_a_run", "of_a_look"),
+    [
+        ("Clio is busy (status 503); the next run tries again.", "Clio is busy (status 503)."),
+        ("The proxy is away: ask. The next run tries again.", "The proxy is away: ask."),
+        (
+            "Clio could not be reached; the next run tries again.",
+            "Clio could not be reached: is this machine online, and is the address in the settings "
+            "right?",
+        ),
+        ("Set SYNC_STATE.", "Set SYNC_STATE."),
+    ],
+)
+def test_a_look_has_no_next_run(of_a_run: str, of_a_look: str) -> None:
+    """Whoever looks, or runs a backfill, waits in vain for one."""
+    (found,) = findings.failures("Clio", UnavailableError(of_a_run))
+    assert found.says == of_a_look
+    assert error_lines(UnavailableError(of_a_run), Command.BACKFILL) == [of_a_look]
+    assert error_lines(UnavailableError(of_a_run), Command.SYNC) == [of_a_run]
 
 
 def test_verdict_names_what_is_worst() -> None:

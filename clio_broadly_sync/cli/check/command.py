@@ -84,7 +84,8 @@ def _text(what: Finding | str) -> str:
 
 def _object(found: Iterator[Finding | str], call: app.Call) -> Iterator[tuple[str, Any]]:
     kept = [one for one in found if isinstance(one, Finding)]
-    yield "verdict", click.unstyle(findings.verdict(kept))
+    ended_by = () if call.error is None else findings.failures(app.called(), call.error)
+    yield "verdict", click.unstyle(findings.verdict([*kept, *ended_by]))
     yield from findings.object_of(iter(kept), call)
 
 
