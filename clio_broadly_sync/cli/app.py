@@ -17,7 +17,14 @@ from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
-from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError, outcome_of
+from clio_broadly_sync.domain.errors import (
+    OK,
+    ConfigError,
+    StorageError,
+    SyncError,
+    outcome_of,
+    without_next_run,
+)
 from clio_broadly_sync.domain.model import Command, Destination, Pins, Policy, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
@@ -238,7 +245,7 @@ def dedupes(settings: Settings) -> bool:
 def fail(error: SyncError) -> int:
     """Print what is wrong and what to do on stderr, a line each; return the exit code."""
     for line in str(error).splitlines():
-        logs.error(line)
+        logs.error(without_next_run(line))
     return error.exit_code
 
 

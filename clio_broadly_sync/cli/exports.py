@@ -112,10 +112,10 @@ def lines_of(report: Report, command: Command) -> Iterator[str]:
             f"then remove {it}."
         )
     if report.kept_back is Reason.EXPORT and report.waiting:
-        waits = output.count(report.waiting, "closing waits", "closings wait")
+        waits = output.count(report.waiting, "client waits", "clients wait")
         again = "run the same backfill with --csv FILE"
         how = again if command is Command.BACKFILL else f"`{_SYNC}`"
-        yield f"{waits}: to write who may go into a file for Broadly's import: {how}."
+        yield f"{waits} for a file for Broadly's import. To write it: {how}."
 
 
 # What `status` says.

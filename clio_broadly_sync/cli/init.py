@@ -110,7 +110,7 @@ QUESTIONS: Final = (
     ),
     Question(
         "SYNC_SETTLE_HOURS",
-        "How many hours does a closed matter rest before its client is handed over?\n"
+        "How many hours does a closed matter rest before its client is sent to Broadly?\n"
         "We recommend 24: a matter that was closed by mistake can then be reopened, and a "
         "forgotten box be checked, before anybody is asked. With 0, it is minutes.",
         default="24",
@@ -193,7 +193,7 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
             yield "    (fill in CLIO_CLIENT_ID and CLIO_CLIENT_SECRET in the file)"
         yield f"    `{program} login`   (sign in to Clio in the browser)"
     yield f"    `{program} check`   (is everything in order?)"
-    yield f"    `{program} sync`    (the first one hands over nobody)"
+    yield f"    `{program} sync`    (the first one sends nobody)"
 
 
 # The file is the example that comes with the program, with the answers put in their places.

@@ -82,7 +82,7 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
             "--limit",
             type=click.IntRange(min=0),
             metavar="N",
-            help="Hand over at most N closings; the rest waits.",
+            help="Send at most N clients; the rest waits.",
         ),
         click.option(
             "--csv",
@@ -93,7 +93,7 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
         ),
         json_option,
         click.option(
-            "--dry-run", is_flag=True, help="Decide everything; hand over nobody and write nothing."
+            "--dry-run", is_flag=True, help="Decide everything; send nobody and write nothing."
         ),
     ):
         command = option(command)
@@ -127,7 +127,7 @@ def choosing_rows(
             help="What belongs to this command.",
         ),
         click.option(
-            "--batch", type=_Batch(), metavar="RUN.BATCH", help="Last handed over in this batch."
+            "--batch", type=_Batch(), metavar="RUN.BATCH", help="Last sent in this batch."
         ),
         click.option(
             "--reason",

@@ -36,7 +36,7 @@ COLUMNS: Final = (
     Column("client", 11, 2, lambda row: row["contact_id"]),
     Column("closed on", 11, 7, lambda row: row["closed_on"]),
     Column("state", 7, 8, lambda row: row["state"]),
-    Column("reason", 16, 6, lambda row: row["reason"]),
+    Column("reason", 26, 6, lambda row: row["reason"]),
     Column("since", 11, 5, lambda row: row["since"]),
     Column("batch", 6, 4, lambda row: row["batch"]),
     Column("tries", 5, 3, lambda row: row["tries"]),
@@ -46,7 +46,7 @@ COLUMNS: Final = (
 
 @click.group()
 def outbox() -> None:
-    """List, resend or drop what waits, is held, or was rejected.
+    """List, send again or leave out what waits, is held, or was rejected.
 
     waiting: goes by itself, or once a person says yes (surge). held: may already have been asked,
     so it does not go by itself. dead: Broadly rejected it, or put it off ten times.
@@ -71,7 +71,7 @@ def list_(options: Options, as_json: bool, **chosen: Any) -> None:
 @outbox.command()
 @changing_rows
 def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
-    """Send held and dead ones again, by the next `sync`.
+    """Let the next `sync` send held and dead ones again.
 
     Each is read in Clio again and decided again before it goes: an opt-out still wins. A held one
     may already have been asked, and Broadly may ask that client twice.
@@ -82,10 +82,10 @@ def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chose
     _change(options, RESEND, _selection(**chosen), as_json=as_json, asks=not yes)
 
 
-@outbox.command(short_help="Let them go for good.")
+@outbox.command(short_help="Leave them out for good.")
 @changing_rows
 def drop(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
-    """Drop for good: these clients are not asked for these closings any more.
+    """Leave out for good: these clients are not asked for these closed matters.
 
     A held one that is dropped counts as asked.
 
@@ -115,7 +115,8 @@ def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
     """Raise UsageError unless rows were chosen and, where that is needed, somebody can be asked."""
     if any(chosen.values()) == everything:
         raise click.UsageError(
-            "Say which: matter ids, --state, --reason, --batch, --command; or --all alone."
+            f"Name the matters, for example `{app.called()} 5007`, or `--state held`; or `--all` "
+            "alone."
         )
     if asks and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask on: add --yes.")
@@ -178,7 +179,8 @@ def _table(settings: Settings, store: Store, chosen: Selection) -> Iterator[str]
             yield table_line((column.title, column.width) for column in columns)
         closed_on = output.day(listed.closing.key.closed_on)
         since = output.day(listed.since.astimezone(zone).date())
-        entry = _entry(listed) | {"closed_on": closed_on, "since": since}
+        reason = listed.closing.reason and listed.closing.reason.named(settings.sync_opt_in_field)
+        entry = _entry(listed) | {"closed_on": closed_on, "since": since, "reason": reason}
         yield table_line((column.text(entry), column.width) for column in columns)
         rows += 1
     if not rows:
@@ -188,12 +190,10 @@ def _table(settings: Settings, store: Store, chosen: Selection) -> Iterator[str]
     if sending := store.outbox.count_sending():
         if store.at_work is not None:
             more = output.count(sending, "more is", "more are")
-            yield folded(f"{more} being handed over at this moment.")
+            yield folded(f"{more} being sent at this moment.")
         else:
             more = output.count(sending, "more was", "more were")
-            yield folded(
-                f"{more} being handed over when a run was cut short: the next run finds out."
-            )
+            yield folded(f"{more} being sent when a run was cut short: the next run finds out.")
 
 
 # What is changed.
@@ -222,8 +222,8 @@ def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if held + dead:
         number = " and ".join([f"{held} held"] * bool(held) + [f"{dead} dead"] * bool(dead))
         yield (
-            f"To be sent again: {number}. The next `sync` reads each in Clio again and decides "
-            "again: an opt-out still wins."
+            f"To be sent again: {number}. The next `sync` reads each in Clio and decides anew: an "
+            "opt-out still wins."
         )
     if held:
         twice = (
@@ -243,8 +243,8 @@ def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if counts.total():
         number = ", ".join(f"{counts[s]} {word}" for s, word in SHOWN.items() if counts[s])
         yield (
-            f"To be dropped for good: {number}. These clients are not asked for these closings, "
-            "whatever is edited or backfilled later."
+            f"To be left out for good: {number}. These clients are not asked for these closed "
+            "matters, whatever is edited or backfilled later."
         )
     if counts[State.HELD]:
         yield "Whoever is held may already have been asked, and counts as asked from now on."
@@ -261,8 +261,8 @@ DROP: Final = Remedy(
     states=frozenset(SHOWN),
     after=lifecycle.dropped,
     foretold=_drop_foretold,
-    question="Drop them for good?",
-    done="dropped for good.",
+    question="Leave them out for good?",
+    done="left out for good.",
 )
 
 
@@ -361,8 +361,8 @@ class _Task:
         held = sum(closing.state is State.HELD for closing in left)
         if held:
             self._say(
-                f"{held} became held just now: a run was cut short while Broadly had them, so "
-                "these clients may already have been asked."
+                f"{held} became held just now: a run was cut short while they were on the way to "
+                "Broadly, so these clients may already have been asked."
             )
         return held
 

@@ -92,6 +92,7 @@ class Run:
         """The run's time, in seconds from its start."""
         self._held: Path | None = None
         """The state that the run holds; None for a dry run, which holds none."""
+        self._given = report_words.Given(command, dry_run=dry_run)
         self._clients: Clients | None = None
         """What speaks to both sides; None until the settings and the state are in order."""
         self._progress: progress.Progress = progress.Logged()
@@ -159,7 +160,9 @@ class Run:
             raise
         self._tell_by(settings.sync_state, settings.ping_url)
         drawn = sys.stderr.isatty() and not self._options.verbose and settings.log_format == "text"
-        label = "Deciding" if self.dry_run else "Handing over"
+        label = "Deciding" if self.dry_run else "Sending"
+        to_file, opt_in = settings.broadly_profile is Profile.CSV, settings.sync_opt_in_field
+        self._given = self._given._replace(to_file=to_file, opt_in=opt_in)
         self._progress = progress.of_a_run(label, drawn=drawn)
         return settings
 
@@ -256,7 +259,7 @@ class Run:
             return
         lies = f"Beside the settings file lies a state already, {other}"
         if not self.dry_run and sys.stdin is not None and sys.stdin.isatty():
-            if self.ask(f"{lies}. Begin another, which does not know who was asked?"):
+            if self.ask(f"{lies}. Begin another one, which does not know who was asked?"):
                 return
             self._stop.check()
         raise ConfigError(
@@ -270,8 +273,8 @@ class Run:
         if not asks or sys.stdin is None or not sys.stdin.isatty():
             return False
         return self.ask(
-            f"{closings} closings would go at once, which is more than SYNC_MAX_NEW lets through "
-            "in a day, or comes after a long silence. Write them into the file?"
+            f"{output.count(closings, 'client')} would go at once: more than the limit of a day "
+            "(SYNC_MAX_NEW), or after a long silence. Write them into the file?"
         )
 
     def _seconds_left(self) -> float:
@@ -300,8 +303,8 @@ class Run:
     def _tell(self, code: int, error: SyncError | None, context: RunContext | None = None) -> None:
         """Say what went wrong, then what there is to do, and then what was done."""
         self._progress.finish()
-        errors = str(error).splitlines() if error is not None else []
-        results = report_words.results(self.report, code, self.command, dry_run=self.dry_run)
+        errors = report_words.error_lines(error, self.command)
+        results = report_words.results(self.report, code, self._given)
         self._said = [*errors, *results]
         alert = self._hear(code, error)
         if alert.outage_since is not None:
@@ -362,7 +365,9 @@ class Run:
         else:
             tell = partial(say, err=self._file.is_stdout) if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
-            for line in report_words.table(decided) if decided and has_table else ():
+            for line in (
+                report_words.table(decided, self._given.opt_in) if decided and has_table else ()
+            ):
                 tell(line)
             for line in results:
                 tell(line)

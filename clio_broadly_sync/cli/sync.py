@@ -24,9 +24,9 @@ def sync(
     yes: bool,
     csv: Path | None,
 ) -> None:
-    """Hand over the clients of matters closed since the last run.
+    """Send the clients of matters closed since the last run to Broadly.
 
-    The first run hands over nobody: it notes where to start. Run it every 15 minutes (cron/).
+    The first run sends nobody: it notes where to start. Cron runs it every 15 minutes.
 
     Example: clio-broadly-sync sync --dry-run
     """
@@ -63,10 +63,10 @@ def backfill(
     yes: bool,
     csv: Path | None,
 ) -> None:
-    """Hand over the clients of matters closed in a range of dates, both ends included.
+    """Send the clients of matters closed in a range of dates, both ends included.
 
-    Says how many there are and asks before it hands anybody over. Walking a range again is
-    harmless: whoever was handed over is not handed over again.
+    Says how many there are and asks before it sends anybody. The same range again does no harm:
+    whoever was sent is not sent again.
 
     Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31
     """
@@ -83,10 +83,13 @@ def backfill(
     )
 
     def confirm(closings: int) -> bool:
-        question = f"{output.count(closings, 'closing')} may be handed over. Go on?"
+        who = output.count(closings, "client")
+        question = f"Send {who} to Broadly now? (to look first: --dry-run)"
+        if csv is not None:
+            question = f"Write {who} into the file now? (to look first: --dry-run)"
         if yes or dry_run or run.ask(question):
             return True
-        say("Nobody is handed over.", err=True)
+        say("Nobody was sent.", err=True)
         return False
 
     run.carry_out(lambda context: pipeline.backfill(context, confirm))

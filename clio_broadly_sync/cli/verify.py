@@ -59,7 +59,7 @@ _STATE, _CLIO, _SKIPPED = "state", "Clio", "skipped"
     type=click.IntRange(1, 3650),
     metavar="DAYS",
     help="Read what closed or was edited in the last DAYS days from Clio once more; name what was "
-    "never noticed, and what was skipped and would go now.",
+    "never noticed, and what was left out and would go now.",
 )
 @json_option
 @common
@@ -72,7 +72,7 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
     Example: clio-broadly-sync verify --against-clio 14
     """
     look = _Verification(options, days)
-    app.carry_out(look.find, _text, look.object_of, as_json=as_json)
+    app.carry_out(look.find, look.text, look.object_of, as_json=as_json)
 
 
 class _Verification:
@@ -83,6 +83,8 @@ class _Verification:
         """What was counted in Clio; None until the walk through it has begun."""
         self._options = options
         self._days = days
+        self._opt_in = ""
+        """The name of the matter's checkbox; empty until the settings are read."""
 
     def find(self, call: app.Call) -> Iterator[Finding | MissedClosing | WouldGo]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
@@ -90,6 +92,15 @@ class _Verification:
         Raise SyncError where the settings cannot be used, and at a signal.
         """
         return findings.judged(self._find(call.stop), call)
+
+    def text(self, what: Finding | MissedClosing | WouldGo) -> str:
+        """Return what a person reads of one thing that was found."""
+        if isinstance(what, WouldGo):
+            what = findings.warning(_SKIPPED, sentence_of_skipped(what, self._opt_in))
+        if isinstance(what, MissedClosing):
+            says = sentence_of(what, self._opt_in)
+            what = findings.failed("slipped through", says, ATTENTION)
+        return findings.line(what)
 
     def object_of(
         self, found: Iterator[Finding | MissedClosing | WouldGo], call: app.Call
@@ -104,6 +115,7 @@ class _Verification:
 
     def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing | WouldGo]:
         settings = app.settings_of(self._options)
+        self._opt_in = settings.sync_opt_in_field
         try:
             flaws = integrity.files(settings.sync_state)
             yield from map(findings.of_flaw, flaws)
@@ -155,13 +167,13 @@ def _all_well(store: Store) -> Iterator[Finding]:
 def _of_sending(store: Store) -> Iterator[Finding]:
     closings = store.outbox.count_sending()
     if closings and store.at_work is not None:
-        says = output.count(closings, "closing is", "closings are")
-        yield findings.ok("sending", f"{says} being handed over at this moment.")
+        says = output.count(closings, "client is", "clients are")
+        yield findings.ok("sending", f"{says} being sent at this moment.")
     elif closings:
-        says = output.count(closings, "closing was", "closings were")
+        says = output.count(closings, "client was", "clients were")
         yield findings.warning(
             "sending",
-            f"{says} being handed over when a run was cut short; the next run puts that in order.",
+            f"{says} being sent when a run was cut short; the next run puts that in order.",
         )
 
 
@@ -185,8 +197,8 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     if count.known and not count.shown:
         yield findings.failed(
             _CLIO,
-            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so it cannot be "
-            "told whether any slipped through: see that the Clio user of this sign-in may see all "
+            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so nobody can "
+            "tell whether any slipped through: see that the Clio user of this sign-in may see all "
             "matters, and whether those were reopened or deleted.",
             ATTENTION,
         )
@@ -219,15 +231,15 @@ def _of_would_go(count: Count, store: Store, now: datetime) -> Iterator[Finding]
     """Yield how many were skipped and would go now, and when they do."""
     if not count.would_go:
         return
-    go = output.count(count.would_go, "closing was", "closings were")
+    go = output.count(count.would_go, "closed matter was", "closed matters were")
     looks = {part: store.looked(part) for part in Part}
     if daily_look.overdue_since(looks, store.first_run, now) is None:
-        says = f"{go} skipped and would go now: the daily look of `sync` sends them within a day."
+        says = f"{go} left out and would go now: `sync` sends them within a day (daily look)."
         yield findings.warning(_SKIPPED, says)
     else:
         yield findings.failed(
             _SKIPPED,
-            f"{go} skipped and would go now, and no daily look has come to its end for days: see "
+            f"{go} left out and would go now, and no daily look has come to its end for days: see "
             "with `clio-broadly-sync status` how the last runs ended, and let cron run `sync`.",
             ATTENTION,
         )
@@ -243,14 +255,6 @@ def _left_out(count: Count) -> Iterator[str]:
 
 
 # What is printed.
-
-
-def _text(what: Finding | MissedClosing | WouldGo) -> str:
-    if isinstance(what, WouldGo):
-        what = findings.warning(_SKIPPED, sentence_of_skipped(what))
-    if isinstance(what, MissedClosing):
-        what = findings.failed("slipped through", sentence_of(what), ATTENTION)
-    return findings.line(what)
 
 
 def _slipped(

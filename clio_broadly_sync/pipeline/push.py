@@ -97,8 +97,8 @@ class Push:
             barren = 0 if self._further else barren + 1
             if barren >= MAX_BARREN_WALKS:
                 raise UnavailableError(
-                    "What is read grows old before it can be handed over: Clio or Broadly is too "
-                    "slow. The next run tries again."
+                    "What is read grows old before it can be sent: Clio or Broadly is too slow. "
+                    "The next run tries again."
                 )
 
     def _walk(self) -> bool:

@@ -110,14 +110,21 @@ def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> 
         matters = {matter.id: matter for matter in page.matters}
         known = context.store.ledger.known(matters)
         at = context.at(stale=stale)
-        noticed = [
-            lifecycle.noticed(matter, known.get(id_, ()), context.policy, at)
-            for id_, matter in matters.items()
-        ]
-        pairs = [pair for pair in noticed if pair is not None]
+        pairs = []
+        for id_, matter in matters.items():
+            before = known.get(id_, ())
+            if (pair := lifecycle.noticed(matter, before, context.policy, at)) is not None:
+                pairs.append(pair)
+            else:
+                context.report.known += not _waits(before, context.policy.command)
         if pairs:
             context.check_fields(timedelta.max)
             context.record_decisions(pairs)
+
+
+def _waits(closings: Iterable[Closing], command: Command) -> bool:
+    """Tell whether one of these closings waits for this command."""
+    return any(one.state is State.PENDING and one.command is command for one in closings)
 
 
 def push(
@@ -140,10 +147,10 @@ def push(
     if not (at_once or context.is_kept_back()):
         _heed_pause(context, wanted, approved_only=allowance is None)
     Push(context, wanted, allowance).carry_out()
-    if context.report.in_doubt:
+    if in_doubt := context.report.in_doubt:
         raise UnavailableError(
-            f"Broadly gave no result that can be read for {context.report.in_doubt} clients; "
-            "the next run tries again."
+            f"Broadly gave no result that can be read for {in_doubt} "
+            f"client{'' if in_doubt == 1 else 's'}; the next run tries again."
         )
 
 

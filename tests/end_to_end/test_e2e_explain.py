@@ -93,7 +93,7 @@ def test_pasted_address_of_a_matter(world: World, rest: str) -> None:
     closing = world.closing()
     world.sync()
     address = f"https://app.clio.com/nc/#/matters/{closing.matter}{rest}"
-    assert first_of(world, address).startswith("Handed over to Broadly")
+    assert first_of(world, address).startswith("Sent to Broadly")
     assert explain(world, "--offline", address) == explain(world, closing.matter)
     assert explain(world, f"https://app.clio.com/nc/#/matters/{closing.matter}x{rest}") == [
         NO_NUMBER

@@ -82,7 +82,7 @@ def _sandbox(world: World, columns: int, port: int) -> Ran:
         "--port",
         str(port),
         columns=columns,
-        answers={"and `sync` again.": "", "checked.": ""},
+        answers={"Then `sync` again.": "", "checked.": ""},
         signalled=signal.SIGINT,
     )
 

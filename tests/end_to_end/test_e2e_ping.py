@@ -42,7 +42,7 @@ def test_success(world: World, pinged: Pinged) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "", "")
     start, end = pinged.told
     assert start == ("/start", "")
-    assert end == ("", "1 matter read: 1 handed over, 0 skipped, 0 waiting.")
+    assert end == ("", "1 closed matter looked at: 1 client sent to Broadly.")
 
 
 def test_failure_in_each_run(world: World, pinged: Pinged) -> None:
@@ -62,7 +62,7 @@ def test_what_needs_a_person(world: World, pinged: Pinged) -> None:
     assert world.sync("--json").code == 65
     end, text = pinged.told[-1]
     assert end == "/65"
-    assert text.startswith("Broadly rejected 1 closing: ")
+    assert text.startswith("Broadly rejected 1 client: ")
 
 
 def test_busy(world: World, pinged: Pinged) -> None:

@@ -42,7 +42,7 @@ def test_first_ten_minutes(fresh: World, tmp_path_factory: pytest.TempPathFactor
     name = fresh.firm.name_of(asked.contact)
     assert name in on_terminal(fresh, "explain", str(asked.matter), columns=200).out
     why = fresh.run("explain", str(left_out.matter)).out
-    assert why.startswith("Not handed over: the contact's BroadlyOptOut box was checked when read")
+    assert why.startswith("Not sent: the contact's BroadlyOptOut box was checked when read")
     assert fresh.run("status").code == 0
 
 

@@ -30,7 +30,7 @@ from clio_broadly_sync.store.history import Step, Story
 ZONE = ZoneInfo("America/Los_Angeles")
 LATER = NOW + timedelta(hours=1)
 OPENINGS = (
-    "Handed over to Broadly", "Not handed over", "Perhaps handed over", "On its way to Broadly",
+    "Sent to Broadly", "Not sent", "Perhaps sent", "On its way to Broadly", "Rejected by Broadly",
     "Not asked",
 )  # fmt: skip
 BACKFILL = "clio-broadly-sync backfill --from 2026-11-18 --to 2026-11-18"

@@ -19,9 +19,9 @@ from clio_broadly_sync.store.history import Step, Story
 STATES: Final = {
     State.PENDING: "waiting",
     State.SENDING: "on its way to Broadly",
-    State.SENT: "handed over",
-    State.SKIPPED: "not handed over",
-    State.DEAD: "dead letter",
+    State.SENT: "sent",
+    State.SKIPPED: "not sent",
+    State.DEAD: "rejected",
     State.HELD: "held",
 }
 """The words for the states in the list of changes."""
@@ -65,6 +65,8 @@ class Explanation(NamedTuple):
     names: Names = Names()
     zone: tzinfo | None = None
     """The firm's zone, in which moments are shown; None stands for this machine's."""
+    opt_in: str = ""
+    """The name of the matter's checkbox."""
 
 
 def lines_of(answer: Explanation) -> Iterator[str]:
@@ -81,7 +83,7 @@ def lines_of(answer: Explanation) -> Iterator[str]:
             yield f"  {about}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
-                yield f"  {change(step, answer.zone)}"
+                yield f"  {change(step, answer.zone, answer.opt_in)}"
     if answer.names.missing is not None:
         yield f"No name is shown: {answer.names.missing}"
 
@@ -120,19 +122,24 @@ def _in_brackets(text: str | None) -> str:
     return f" ({shown(text)})" if text else ""
 
 
-def change(step: Step, zone: tzinfo | None) -> str:
+def change(step: Step, zone: tzinfo | None, opt_in: str) -> str:
     """Return a line about one change: when, in which run, from what to what, and why."""
     run = f"run {step.run}" + (f" ({step.command})" if step.command else "")
     before = "noticed" if step.before is None else STATES[step.before]
     same = step.before is step.state
     change = STATES[step.state] if same else f"{before} → {STATES[step.state]}"
     details = [
-        f": {step.reason}" if step.reason is not None else "",
-        f" ({step.cause})" if step.cause is not None else "",
+        f": {step.reason.named(opt_in)}" if step.reason is not None else "",
+        f" ({_in_words(step.cause)})" if step.cause is not None else "",
         f", batch {batch_of(step.run, step.batch)}" if step.batch is not None else "",
         f", Broadly's answer: {step.answer}" if step.answer is not None else "",
     ]
     return f"{output.moment(step.at, zone):<18}  {run}: {change}{''.join(details)}"
+
+
+def _in_words(cause: str) -> str:
+    """Return a cause such as `http_503` or `contact:1207` for a person."""
+    return cause.replace("_", " ").replace(":", " ")
 
 
 def _closing(told: Told, story: Story) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Question(NamedTuple):
 def explain(
     options: Options, matter: str | None, contact: int | None, offline: bool, as_json: bool
 ) -> None:
-    """Say why the client of a matter was handed over, or not.
+    """Say why the client of a matter was sent to Broadly, or not.
 
     ID is the matter's id (the number in its address in Clio), that address, or its display
     number. Says it in one sentence, and then how it came to that. Changes nothing.
@@ -146,7 +146,7 @@ class _Explaining:
     def named(self, answer: Explanation) -> Explanation:
         """Return the answer as a person reads it: with the zone, and with names on a terminal."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        return answer._replace(names=names, zone=self._given.zone)
+        return answer._replace(names=names, zone=self._given.zone, opt_in=self._given.opt_in)
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question

@@ -33,7 +33,7 @@ PATIENCE_SECONDS: Final = 60.0
 """At most so many seconds are spent on one wait for Clio."""
 _NO_BOX: Final = FieldIds(None, None)
 _NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
-_NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
+_NOTHING_AGAINST: Final = "Not sent yet: nothing speaks against it"
 
 
 class Preview:
@@ -78,7 +78,7 @@ class Preview:
         if contact is None:
             return Told(_NO_CONTACT)
         decision = rules.by_contact(contact, self._given.policy)
-        says = "Not handed over: no closed matter of this contact has come up so far."
+        says = "Not sent: no closed matter of this contact has come up so far."
         if decision.reason is None:
             return Told(says, ("Nothing on the contact speaks against it, should a matter close.",))
         now = app.our_clock()
@@ -94,7 +94,7 @@ class Preview:
         story = Story(closing, ())
         if not matter.closed:
             once = "Once it is closed in Clio, the next `sync` notices it."
-            return Told("Not handed over: the matter is not closed in Clio.", (once,), story)
+            return Told("Not sent: the matter is not closed in Clio.", (once,), story)
         comes, why = self._why_not_yet(matter)
         if closing.state is State.SKIPPED or closing.reason in FAULTS:
             helps = sentences.helps(story, self._given, is_noticed=comes)
@@ -133,7 +133,7 @@ class Preview:
         first_run, watermark = self._store.first_run, self._store.watermark
         if first_run is None or watermark is None:
             return False, (
-                "No `sync` has run yet: the first one notes where to start and hands over nobody."
+                "No `sync` has run yet: the first one notes where to start, and sends nobody."
             )
         if matter.updated_at is None:
             return True, "The ledger does not know it yet."

@@ -17,7 +17,7 @@ from clio_broadly_sync.cli import app, exports, output
 from clio_broadly_sync.cli.options import DAY, Options, common, json_option
 from clio_broadly_sync.cli.report import as_json as objects
 from clio_broadly_sync.cli.report import files, rows
-from clio_broadly_sync.cli.status import Status, read_status
+from clio_broadly_sync.cli.standing import Status, read_status
 from clio_broadly_sync.domain.attention import Attention
 from clio_broadly_sync.domain.grouping import By
 from clio_broadly_sync.domain.model import MAX_ID, Command

@@ -127,7 +127,7 @@ def _closing_lines(person: Person, kept: ClosingKept) -> Iterator[str]:
     for text in _about(person, kept):
         yield f"  {text}"
     for step in kept.story.steps:
-        yield f"  {answer.change(step, given.zone)}"
+        yield f"  {answer.change(step, given.zone, given.opt_in)}"
 
 
 def _about(person: Person, kept: ClosingKept) -> Iterator[str]:
