@@ -20,7 +20,8 @@ ASKED = {Reason.RETRY, Reason.UNKNOWN_OUTCOME}
 EVERY = [
     (state, reason)
     for state in State
-    for reason in (*OF_STATE[state], *(TOLD if state is State.PENDING else ()))
+    for reason in (None, *Reason)
+    if reason in OF_STATE[state] or (state is State.PENDING and reason in TOLD)
 ]
 IDS = [f"{state}-{reason}" for state, reason in EVERY]
 
