@@ -115,7 +115,7 @@ class Status:
     @property
     def for_a_person(self) -> int:
         """How many closings go no further until a person has done something."""
-        waiting = [group for group in self.waiting if self._needs_a_person(group)]
+        waiting = [group for group in self.waiting if self.is_for_a_person(group)]
         return closings_in([*self.held, *self.dead, *waiting])
 
     @property
@@ -134,7 +134,7 @@ class Status:
         """Tell whether these closings wait for the file of a `sync`."""
         return group.reason is Reason.EXPORT and group.command is Command.SYNC
 
-    def _needs_a_person(self, group: Group) -> bool:
+    def is_for_a_person(self, group: Group) -> bool:
         is_due = self.export is not None and self.export.is_due and self.is_for_file(group)
         return is_due or self.is_left(group) or bool(_to_do(group))
 
