@@ -26,7 +26,7 @@ def sync(
 ) -> None:
     """Hand over the clients of matters closed since the last run.
 
-    The first run hands over nobody: it notes where to start. Run it every 15 minutes (cron/).
+    The first run hands over nobody: it notes where to start. Run it every 15 minutes (schedule).
 
     Example: clio-broadly-sync sync --dry-run
     """
