@@ -29,7 +29,8 @@ SHOWN = (
     "sync", "sync --dry-run", "sync --yes", "-v sync", "status", "check", "verify",
     "verify --against-clio 60", "outbox list", "explain 5001", "explain --contact 1001", "logout",
     "explain 5999", "sync --limit many", "outbox drop --all --state dead", "explain", "stauts",
-    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "--help", "--version",
+    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "schedule cron",
+    "--help", "--version",
 )  # fmt: skip
 ASKED = {
     "backfill --from 2020-01-01 --to 2099-12-31": {"[y/N]": "n"},
@@ -93,7 +94,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
-    assert "(SYNC_STATE is not asked for)" in " ".join(told.out.split())
+    assert "write these settings into config.env" in " ".join(told.out.split())
 
 
 def test_no_command_is_forgotten() -> None:
