@@ -59,7 +59,9 @@ def send(addresses: Sequence["Secret"], title: str, body: str) -> list[bool]:
         worked = late.stdout or b""
     except OSError:
         worked = b""
-    return [str(number) in worked.decode().split() for number in range(len(addresses))]
+    return [
+        str(number) in worked.decode(errors="replace").split() for number in range(len(addresses))
+    ]
 
 
 def _apprise_of(address: str) -> "Apprise":

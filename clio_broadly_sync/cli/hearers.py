@@ -76,8 +76,12 @@ class Hearers:
         """
         self._monitor.ended(code, said)
         counts = code in (OK, ATTENTION) or is_failure(code) or hangs
-        if self._addresses and self._state and counts:
+        if not (self._addresses and self._state and counts):
+            return
+        try:
             self._notify(self._state, code, app.our_clock())
+        except Exception as error:  # noqa: BLE001  (whatever it is, the run has done its work)
+            log.warning("NOTIFY_URLS could not be told (%s)", type(error).__name__)
 
     def _notify(self, state: Path, code: int, now: datetime) -> None:
         """Tell the addresses what is new, and remember it once one of them took it.
@@ -134,7 +138,8 @@ class Hearers:
         pairs = zip(self._addresses, worked, strict=True)
         missed = sorted({notify.scheme_of(address) for address, took in pairs if not took})
         note = f"NOTIFY_URLS could not be told ({', '.join(missed)}); see `{PROGRAM} check`."
-        if missed and is_news(app.alert_log_of(state), note, now):
+        attended = self._options.verbose or app.has_terminal()
+        if missed and is_news(None if attended else app.alert_log_of(state), note, now):
             log.warning("%s", note)
         return any(worked)
 

@@ -145,8 +145,7 @@ def init(options: Options, practice: bool) -> None:
     try:
         path = settings_path(options.config_file, os.environ, Path.cwd())
         check_place(path)
-        if not practice:
-            say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
+        say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
         answers = _of_the_sandbox() if practice else _ask_all(os.environ)
         write_settings_file(path, answers)
     except (click.Abort, KeyboardInterrupt):

@@ -146,9 +146,8 @@ def _place(options: Options) -> Place:
 def _program() -> list[str]:
     """Return the words that call this program, from any folder."""
     script = Path(sys.executable).with_name(PROGRAM)
-    return (
-        [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-m", "clio_broadly_sync"]
-    )
+    module = [sys.executable, "-m", "clio_broadly_sync"]
+    return [str(script)] if os.access(script, os.X_OK) else module
 
 
 def _given(names: Sequence[str]) -> list[str]:
