@@ -32,7 +32,7 @@ def test_title_and_text_arrive(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_receiver_that_hangs(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is left behind when the time is over; who took the message by then is known."""
-    monkeypatch.setattr(notify, "WHOLE_CALL_SECONDS", 4.0)
+    monkeypatch.setattr(notify, "WHOLE_CALL_SECONDS", 6.0)
     port = listen(lambda connection: connection.recv(1 << 20) and connection.recv(1))
     hanging = Secret(f"json://127.0.0.1:{port}/?rto=60")
     with Notified() as running, at_once():
