@@ -6,7 +6,6 @@ some, and apprise is loaded only where there is something to tell, in a process 
 
 import logging
 import os
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -145,6 +144,8 @@ class Hearers:
 
     def _where(self) -> str:
         """Return where there is more to see, which also tells which office this is."""
+        import shlex
+
         command = PROGRAM
         with suppress(ConfigError):
             path = settings_path(self._options.config_file, os.environ, Path.cwd())
