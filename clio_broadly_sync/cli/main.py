@@ -33,6 +33,7 @@ COMMANDS = {
     "explain": "Why was this matter's client sent to Broadly, or not?",
     "verify": "Is the state sound, and did anything slip through?",
     "outbox": "List, send again or leave out what waits, is held, or was rejected.",
+    "schedule": "Print what cron or systemd needs, with this machine's paths.",
     "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
     "demo": "Show the whole job on the practice servers: no account, no network.",
     "completion": "Print the shell's completion for this program.",

@@ -41,8 +41,7 @@ SETTINGS = (
     "SYNC_SETTLE_HOURS",
     "SYNC_STATE",
 )
-"""The settings that are printed where the servers have them, in the order in which `init` asks for
-them; for the last one it does not ask."""
+"""The settings that are printed, and that `init --practice` writes, where the servers have them."""
 WORDS = {
     None: "sent",
     "opted_out": "not sent: BroadlyOptOut is checked on the contact",
@@ -148,7 +147,7 @@ def _foreign_to_us(environ: Mapping[str, str]) -> dict[str, str]:
 
     The real settings must not reach the demo.
     """
-    own = ("BROADLY_", "CLIO_", "LOG_", "PING_", "SYNC_")
+    own = ("BROADLY_", "CLIO_", "LOG_", "NOTIFY_", "PING_", "SYNC_")
     return {name: value for name, value in environ.items() if not name.startswith(own)}
 
 
@@ -219,9 +218,9 @@ def _show_decisions(cases: Sequence[_Case], report: dict[str, Any]) -> None:
 def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> None:
     """Run a practice Clio and a practice Broadly on this machine, until Ctrl-C.
 
-    Their settings are printed on stdout: the answers for `init`, or a settings file if you write
-    them to one. On a terminal, each Enter closes three matters. With --profile webhook an
-    automation stands in Broadly's place, and what it receives is printed on stderr.
+    `init --practice` writes their settings, which are also printed on stdout. On a terminal, each
+    Enter closes three matters. With --profile webhook an automation stands in Broadly's place, and
+    what it receives is printed on stderr.
 
     Example: clio-broadly-sync sandbox
     """
@@ -239,6 +238,7 @@ def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> 
     except OSError:
         raise click.ClickException(f"Ports {port} and {port + 1} are taken; try --port.") from None
     try:
+        servers.clio.practice = _settings_of(servers)
         _print_settings(servers)
         if sys.stdin.isatty():
             threading.Thread(target=_close_on_enter, args=(firm,), daemon=True).start()
@@ -264,19 +264,25 @@ def _practice_servers(firm: Firm, port: int, profile: str) -> Sandbox:
     return servers
 
 
+def _settings_of(servers: Sandbox) -> dict[str, str]:
+    state = "practice-state/state.db"
+    settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
+    return {name: settings[name] for name in SETTINGS if name in settings}
+
+
 def _print_settings(servers: Sandbox) -> None:
     is_webhook = isinstance(servers.broadly, Webhook)
     who = "Practice Clio and automation" if is_webhook else "Practice Clio and Broadly"
     say(f"{who} are up; Ctrl-C ends them.", err=True)
     if sys.stdout.isatty():
         say(
-            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
-            "with these, top down (SYNC_STATE is not asked for):\n"
+            "In another terminal, in an empty folder, run `clio-broadly-sync init --practice`, "
+            "which writes these settings:\n"
+            if servers.clio.url.endswith(f":{CLIO_PORT}")
+            else "In another terminal, in an empty folder, write these settings into config.env:\n"
         )
-    state = "practice-state/state.db"
-    settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
-    for name in filter(settings.__contains__, SETTINGS):
-        click.echo(f"{name}={settings[name]}")
+    for name, value in servers.clio.practice.items():
+        click.echo(f"{name}={value}")
     # Two lines, because one that is folded would be half a comment and half a setting.
     click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()

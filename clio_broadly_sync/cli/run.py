@@ -21,6 +21,7 @@ import click
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import app, exports, logs, output, progress, report_words
 from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertThrottle, Trouble
+from clio_broadly_sync.cli.hearers import Hearers
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError, say
 from clio_broadly_sync.domain.errors import (
@@ -36,11 +37,10 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.exports import BATCH
 from clio_broadly_sync.domain.model import Command, Pins, Profile
-from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report
-from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.settings import Salvaged, Settings
 from clio_broadly_sync.store import Store, lock, look_beside
 from clio_broadly_sync.transport.clock import Clock
 
@@ -101,9 +101,11 @@ class Run:
         self._attended = asked or not self._is_real_sync
         """Whether a person or another program called the run, and not cron."""
         self._throttle = AlertThrottle(None, always=True)
-        self._monitor = Monitor(None)
+        self._hearers = Hearers(None, options)
         self._said: Sequence[str] = ()
         """What there was to say of the run, printed or not; the monitor gets it."""
+        self._hangs = False
+        """Whether another run holds the state and seems to hang."""
 
     def ask(self, question: str) -> bool:
         """Ask a question on the terminal, and return whether the answer is yes.
@@ -130,14 +132,14 @@ class Run:
             if self._has_to_show(bug, code):
                 raise
             sys.exit(code)
-        self._monitor.ended(code, self._said)
+        self._hearers.ended(code, self._said, hangs=self._hangs)
         sys.exit(code)
 
     def _run(self, walk: Callable[[RunContext], None]) -> int:
         try:
             settings = self._settings()
             exports.check_settings(self._file.name, settings)
-            self._monitor.started()
+            self._hearers.started()
             if self.dry_run:
                 look_beside(settings.sync_state)
             with app.opened(settings, writes=not self.dry_run) as store:
@@ -155,10 +157,9 @@ class Run:
         try:
             settings = app.settings_of(self._options, attended=self._attended)
         except ConfigError:
-            salvaged = app.salvaged(self._options)
-            self._tell_by(salvaged.sync_state, salvaged.ping_url)
+            self._tell_by(app.salvaged(self._options))
             raise
-        self._tell_by(settings.sync_state, settings.ping_url)
+        self._tell_by(settings)
         drawn = sys.stderr.isatty() and not self._options.verbose and settings.log_format == "text"
         label = "Deciding" if self.dry_run else "Sending"
         to_file, opt_in = settings.broadly_profile is Profile.CSV, settings.sync_opt_in_field
@@ -166,11 +167,11 @@ class Run:
         self._progress = progress.of_a_run(label, drawn=drawn)
         return settings
 
-    def _tell_by(self, state: Path | None, ping_url: str | None) -> None:
+    def _tell_by(self, known: Settings | Salvaged) -> None:
         if self._is_real_sync:
-            alert_log = app.alert_log_of(state) if state is not None else None
+            alert_log = app.alert_log_of(known.sync_state) if known.sync_state else None
             self._throttle = AlertThrottle(alert_log, always=self._attended)
-            self._monitor = Monitor(ping_url)
+            self._hearers = Hearers(known, self._options)
 
     def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
         """Do the run on the open state and say what came of it; return the exit code.
@@ -197,6 +198,7 @@ class Run:
         code = self._code(failure)
         sentence = None if failure is None else " ".join(str(failure).splitlines())
         store.finish_run(code, app.our_clock(), sentence)
+        self._hearers.look(settings, store)
         self._tell(code, failure, context)
         return code
 
@@ -323,7 +325,8 @@ class Run:
         """
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
-            troubles.append(Trouble(code, str(error), hangs=isinstance(error, HungError)))
+            self._hangs = isinstance(error, HungError)
+            troubles.append(Trouble(code, str(error), hangs=self._hangs))
         success = code in (OK, ATTENTION)
         alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:
@@ -341,7 +344,7 @@ class Run:
         self._progress.finish()
         self._said = output.bug_lines(bug)
         trouble = Trouble(code, "\n".join(self._said))
-        self._monitor.ended(code, self._said)
+        self._hearers.ended(code, self._said)
         return self._throttle.hear([trouble], app.our_clock(), success=False).aloud
 
     def _print(

@@ -26,7 +26,7 @@ def sync(
 ) -> None:
     """Send the clients of matters closed since the last run to Broadly.
 
-    The first run sends nobody: it notes where to start. Cron runs it every 15 minutes.
+    The first run sends nobody: it notes where to start. Run it every 15 minutes (schedule).
 
     Example: clio-broadly-sync sync --dry-run
     """

@@ -6,6 +6,7 @@ The checks of the state are in `store/integrity.py`.
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clio_broadly_sync.cli import app, findings, output, progress
-from clio_broadly_sync.cli.findings import Finding
+from clio_broadly_sync.cli.findings import Finding, Level
 from clio_broadly_sync.cli.missed_closings import (
     Count,
     MissedClosing,
@@ -28,6 +29,8 @@ from clio_broadly_sync.domain import daily_look
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
+    BUG,
+    OK,
     ConfigError,
     DeniedError,
     StorageError,
@@ -37,6 +40,7 @@ from clio_broadly_sync.domain.model import (
     FieldIds,
     Pins,
 )
+from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
@@ -67,12 +71,14 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
     """Look whether the state is whole, private and free of contradictions. Nothing is changed.
 
     Ends with 74 where the state is damaged, and with 65 where a closing slipped through, or would
-    go now and no daily look has come to its end for days.
+    go now and no daily look has come to its end for days. With --against-clio, the monitor of
+    PING_URL_VERIFY is told.
 
     Example: clio-broadly-sync verify --against-clio 14
     """
     look = _Verification(options, days)
-    app.carry_out(look.find, look.text, look.object_of, as_json=as_json)
+    with look.monitored():
+        app.carry_out(look.find, look.text, look.object_of, as_json=as_json)
 
 
 class _Verification:
@@ -85,13 +91,50 @@ class _Verification:
         self._days = days
         self._opt_in = ""
         """The name of the matter's checkbox; empty until the settings are read."""
+        self._monitor = Monitor(None)
+        self._said: list[str] = []
+        """What failed; the monitor gets it."""
+
+    @contextmanager
+    def monitored(self) -> Iterator[None]:
+        """Tell the monitor with which exit code ends what is inside."""
+        try:
+            yield
+        except SystemExit as end:
+            self._monitor.ended(int(end.code or OK), self._said)
+            raise
+        except Exception as bug:
+            code = StorageError.exit_code if isinstance(bug, output.OutputError) else BUG
+            self._monitor.ended(code, output.bug_lines(bug))
+            raise
 
     def find(self, call: app.Call) -> Iterator[Finding | MissedClosing | WouldGo]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
 
         Raise SyncError where the settings cannot be used, and at a signal.
         """
-        return findings.judged(self._find(call.stop), call)
+        return findings.judged(map(self._heard, self._find(call.stop)), call)
+
+    def _heard(self, what: Finding | MissedClosing | WouldGo) -> Finding | MissedClosing | WouldGo:
+        if isinstance(what, Finding) and what.level is Level.FAILED:
+            self._said.append(what.says)
+        return what
+
+    def _settings(self) -> Settings:
+        """Read the settings, of which even some that are not in order may name the monitor."""
+        try:
+            settings = app.settings_of(self._options)
+        except ConfigError as error:
+            self._said += str(error).splitlines()
+            self._monitor = self._monitor_of(app.salvaged(self._options).ping_url_verify)
+            raise
+        self._monitor = self._monitor_of(settings.ping_url_verify)
+        self._monitor.started()
+        return settings
+
+    def _monitor_of(self, url: str | None) -> Monitor:
+        """Return the monitor of the weekly look at Clio, which a look at the state alone is not."""
+        return Monitor(url if self._days is not None else None)
 
     def text(self, what: Finding | MissedClosing | WouldGo) -> str:
         """Return what a person reads of one thing that was found."""
@@ -114,7 +157,7 @@ class _Verification:
         yield "against_clio", self.count and _counted(self.count)
 
     def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing | WouldGo]:
-        settings = app.settings_of(self._options)
+        settings = self._settings()
         self._opt_in = settings.sync_opt_in_field
         try:
             flaws = integrity.files(settings.sync_state)

@@ -22,7 +22,7 @@ _ADVICE: Final = {
 }
 _OTHERWISE: Final = "fix that, or name another with --config."
 _OURS_ALONE: Final = ("CLIO_", "SYNC_", "BROADLY_")
-_PREFIXES: Final = (*_OURS_ALONE, "PING_", "LOG_")
+_PREFIXES: Final = (*_OURS_ALONE, "PING_", "NOTIFY_", "LOG_")
 
 
 def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -116,14 +116,14 @@ class Store:
 
         The caller holds `locked(path)` as long as it is open.
         """
-        return cls(database.open_file(path))
+        return cls._on(database.open_file(path))
 
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
         base = base_of(path)
         try:
-            store = cls(database.open_snapshot(path))
+            store = cls._on(database.open_snapshot(path))
         except DamagedError:
             if base is None or lock.holder(path) is not None:
                 raise
@@ -133,6 +133,15 @@ class Store:
         if base is not None:
             store._beside = path, base
         return store
+
+    @classmethod
+    def _on(cls, connection: sqlite3.Connection) -> Self:
+        """Return the store on a connection, which is closed where its facts cannot be read."""
+        try:
+            return cls(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

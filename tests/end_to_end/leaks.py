@@ -37,6 +37,8 @@ SECRET_SETTINGS = (
     "BROADLY_API_KEY",
     "BROADLY_WEBHOOK_SECRET",
     "PING_URL",
+    "PING_URL_VERIFY",
+    "NOTIFY_URLS",
 )
 EMPTY_ROOM = re.compile(b"\0{2,}")
 """The unused bytes in a database."""
@@ -46,7 +48,7 @@ SHORTEST = 4
 
 def keys_in(environment: Mapping[str, str]) -> set[str]:
     """Return the values that only the settings may hold; a short one is no real key."""
-    values = {environment.get(name, "") for name in SECRET_SETTINGS}
+    values = {value for name in SECRET_SETTINGS for value in environment.get(name, "").split()}
     return {value for value in values if len(value) >= 8}
 
 

@@ -30,7 +30,8 @@ SHOWN = (
     "verify --against-clio 60", "outbox list", "explain 5001", "explain --contact 1001", "logout",
     "report", "report --list", "explain 5999", "sync --limit many", "explain", "stauts",
     "outbox drop --all --state dead",
-    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "--help", "--version",
+    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "schedule cron",
+    "--help", "--version",
 )  # fmt: skip
 ASKED = {
     "backfill --from 2020-01-01 --to 2099-12-31": {"[y/N]": "n"},
@@ -94,7 +95,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
-    assert "(SYNC_STATE is not asked for)" in " ".join(told.out.split())
+    assert "write these settings into config.env" in " ".join(told.out.split())
 
 
 def test_no_command_is_forgotten() -> None:

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "clio": {"domain", "transport"},
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
+    "notify": {"domain"},
     "pipeline": {"domain", "store"},
     "report": {"domain", "store"},
     "sandbox": set(),
@@ -28,7 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {"jinja2", "requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
+HEAVY = {
+    "apprise", "jinja2", "requests", "urllib3", "phonenumbers", "email_validator", "tenacity",
+}  # fmt: skip
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip

@@ -141,7 +141,8 @@ class _Check:
         known = self._known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
         yield from here.broadly(settings, self._connected(settings).broadly)
-        yield here.ping(settings, self._stop)
+        yield from here.pings(settings, self._stop)
+        yield from here.notices(settings)
         if known is not None:
             yield from here.runs(known.status)
             yield from here.daily_look(known.status)

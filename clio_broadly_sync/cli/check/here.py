@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from clio_broadly_sync import notify
 from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check import file_systems
 from clio_broadly_sync.cli.findings import Finding
@@ -318,14 +319,19 @@ def _reached(about: str, host: str, transport: "Transport") -> Iterator[Finding]
         )
 
 
-def ping(settings: Settings, stop: Stop) -> Finding:
-    """Return whether the monitor's host can be reached; no request goes to the address itself."""
-    about = "ping address"
+def pings(settings: Settings, stop: Stop) -> Iterator[Finding]:
+    """Yield whether the monitors' hosts can be reached; no request goes to an address itself."""
     if settings.ping_url is None:
-        return findings.ok(
-            about, "PING_URL is not set: if cron itself stops one day, nobody is told."
-        )
-    host = host_of(settings.ping_url)
+        says = "PING_URL is not set: if cron itself stops one day, nobody is told."
+        yield findings.ok("ping address", says)
+    else:
+        yield _ping("ping address", "PING_URL", settings.ping_url, stop)
+    if settings.ping_url_verify is not None:
+        yield _ping("ping of verify", "PING_URL_VERIFY", settings.ping_url_verify, stop)
+
+
+def _ping(about: str, name: str, url: str, stop: Stop) -> Finding:
+    host = host_of(url)
     error = _unreached(transport_to_monitor(stop), host)
     if error is None:
         return findings.ok(
@@ -333,8 +339,26 @@ def ping(settings: Settings, stop: Stop) -> Finding:
             f"{host} can be reached; the address itself is not tested, because every request to "
             "it counts as a sign of life.",
         )
-    fix = str(error) if isinstance(error, ConfigError) else "Check PING_URL."
+    fix = str(error) if isinstance(error, ConfigError) else f"Check {name}."
     return findings.warning(about, f"{host} could not be reached: pings would be lost. {fix}")
+
+
+def notices(settings: Settings) -> Iterator[Finding]:
+    """Yield whether apprise can use the addresses of NOTIFY_URLS, to which nothing is sent; nothing
+    where there are none."""
+    about, addresses = "notifications", settings.notify_urls or ()
+    for number, address in enumerate(addresses, 1):
+        if not notify.is_usable(address):
+            which = f"address {number} of NOTIFY_URLS ({notify.scheme_of(address)})"
+            mend = f"apprise cannot use {which}: compare it with what apprise's own page says of it"
+            yield findings.failed(about, f"{mend}.", ConfigError.exit_code)
+    if addresses:
+        schemes = ", ".join(sorted(map(notify.scheme_of, addresses)))
+        yield findings.ok(
+            about,
+            f"NOTIFY_URLS is set ({schemes}). A check sends nothing there; the first `sync` with "
+            "them does, so that you see whether it arrives.",
+        )
 
 
 def _answered(about: str, host: str, status: int) -> Finding:
