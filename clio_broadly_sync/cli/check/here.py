@@ -270,7 +270,7 @@ def _has_room(path: Path, folder: Path) -> bool:
 # connection, and the findings also say what that cannot show.
 
 _NOT_THERE: Final = (404, 410)
-_UNKNOWN: Final = "whether it takes the key and clients cannot be tested without sending it some"
+_UNKNOWN: Final = "whether it takes the key and your clients shows when the first is sent"
 
 
 def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
