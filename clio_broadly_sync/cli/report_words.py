@@ -16,8 +16,21 @@ from clio_broadly_sync.store import SurgeFigures
 FEWEST_TOGETHER = 10
 """Edits within minutes are worth a sentence where there are at least so many, and they are at least
 half of all; fewer of them are only a busy hour."""
+SILENCE: Final = (
+    "noticed after a silence of more than three days (cron had stopped, or an old copy of the "
+    "state is in use)."
+)
+"""The end of a sentence about closings that wait because the watermark was stale."""
 _DELIVERY: Final = ("sent", "duplicate", "suppressed", "rejected", "held", "waiting")
 _LIST: Final = "clio-broadly-sync outbox list"
+
+
+def complete(context: RunContext) -> None:
+    """Count in the report of a run that has ended what waits, and note what is said of that."""
+    report = context.report
+    report.waiting = context.store.ledger.count_pending(pipeline.due(context))
+    report.surge_says = surge_of(context)
+    report.kept_back_says = kept_back_of(context)
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
@@ -176,18 +189,25 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
         yield f"{again}."
 
 
+TABLE_HEAD: Final = f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
+
+
 def table(closings: Iterable[Closing]) -> Iterator[str]:
     """Yield the lines of a table that says what was decided on each closing, with ids only."""
     for number, closing in enumerate(closings):
         if not number:
-            yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
-        decision = decision_of(closing)
-        why = f": {decision.reason}" if decision.reason else ""
-        verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
-        yield (
-            f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-            f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
-        )
+            yield TABLE_HEAD
+        yield table_line(closing)
+
+
+def table_line(closing: Closing) -> str:
+    decision = decision_of(closing)
+    why = f": {decision.reason}" if decision.reason else ""
+    verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
+    return (
+        f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
+        f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
+    )
 
 
 # What is kept back at this moment, whoever it is.
@@ -229,6 +249,11 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
         "drop them for good: `clio-broadly-sync outbox drop --reason surge`."
     )
     yield _why_surge(surge)
+    yield from reach(surge, zone)
+
+
+def reach(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
+    """Yield how far back the close dates reach, and whether they were closed in one go."""
     if surge.oldest is not None and surge.newest is not None:
         reach = f"dates reach from {output.day(surge.oldest)} to {output.day(surge.newest)}"
         if surge.oldest == surge.newest:
@@ -252,13 +277,9 @@ def _why_surge(surge: SurgeFigures) -> str:
     too_many = "Counted with the day before, they are more than SYNC_MAX_NEW lets through in a day"
     if not surge.after_silence:
         return f"{too_many}."
-    silence = (
-        "noticed after a silence of more than three days (cron had stopped, or an old copy of "
-        "the state is in use)."
-    )
     if surge.after_silence == surge.waiting:
-        return f"They were {silence}"
-    return f"{too_many}; {surge.after_silence} of them were {silence}"
+        return f"They were {SILENCE}"
+    return f"{too_many}; {surge.after_silence} of them were {SILENCE}"
 
 
 def _is_in_one_go(surge: SurgeFigures) -> bool:

@@ -155,36 +155,36 @@ ABOUT: Final[Mapping[Reason, About]] = {
         helps="Once it is closed in Clio, the next `sync` looks at it anew.",
         out_of_sync=(
             "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
-            "one: {backfill}"
+            "one: {anew}"
         ),
     ),
     Reason.NO_CLIENT: About(
         Kind.MATTER,
         why="the matter had no client when read on {read}",
         helps="Name the client in Clio: the next `sync` then looks at it anew.",
-        out_of_sync="Name the client in Clio; then: {backfill}",
+        out_of_sync="Name the client in Clio; then: {anew}",
     ),
     Reason.CLOSED_BEFORE_START: About(
         Kind.MATTER,
         why="it closed on {closed_on}, before the start day of this program ({start_day})",
-        helps="To hand it over all the same: {backfill}",
+        helps="To hand it over all the same: {anew}",
     ),
     Reason.CLOSED_TOO_LONG_AGO: About(
         Kind.MATTER,
         why="it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)",
-        helps="To hand it over all the same: {backfill}",
+        helps="To hand it over all the same: {anew}",
     ),
     Reason.NOT_OPTED_IN: About(
         Kind.MATTER,
         why="the matter's {opt_in} box was not checked when read on {read}",
         helps=f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY}",
-        out_of_sync="Check the box in Clio, if this client is to be asked; then: {backfill}",
+        out_of_sync="Check the box in Clio, if this client is to be asked; then: {anew}",
         by_cause={
             UNTOUCHED: OfCause(
                 "nobody had ever touched the matter's {opt_in} box when it was read on {read}",
                 f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY} If silence "
                 "is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
-                "Check the box in Clio, if this client is to be asked; then: {backfill}",
+                "Check the box in Clio, if this client is to be asked; then: {anew}",
             )
         },
         daily=True,
@@ -193,7 +193,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
         Kind.CONTACT,
         why="the contact's {opt_out} box was checked when read on {read}",
         helps=f"If the box was checked by mistake, uncheck it in Clio: {_WITHIN_A_DAY}",
-        out_of_sync="If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+        out_of_sync="If the box was checked by mistake, uncheck it in Clio; then: {anew}",
         daily=True,
         by_cause={
             OF_CONTACT: OfCause(
@@ -202,14 +202,14 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "If that is another person, or the box was checked by mistake: put contact {other} "
                 f"right in Clio: {_WITHIN_A_DAY}",
                 "If that is another person, or the box was checked by mistake: put contact {other} "
-                "right in Clio; then: {backfill}",
+                "right in Clio; then: {anew}",
             )
         },
     ),
     Reason.COMPANY: About(
         Kind.CONTACT,
         why="the client is a company, and SYNC_COMPANIES leaves companies out",
-        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
+        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {anew}",
     ),
     Reason.NO_CHANNEL: About(
         Kind.CONTACT,
@@ -217,7 +217,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "the contact had no e-mail address or phone number that can be used when read on {read}"
         ),
         helps=f"Add one to the contact in Clio: {_WITHIN_A_DAY}",
-        out_of_sync="Add one to the contact in Clio; then: {backfill}",
+        out_of_sync="Add one to the contact in Clio; then: {anew}",
         daily=True,
         by_cause={
             UNUSABLE: OfCause(
@@ -226,7 +226,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "Correct it in Clio (one whole address; one number without extension or note, from "
                 f"abroad with + and its country code): {_WITHIN_A_DAY}",
                 "Correct it in Clio (one whole address; one number without extension or note, from "
-                "abroad with + and its country code); then: {backfill}",
+                "abroad with + and its country code); then: {anew}",
             ),
             NOT_IN_FIELDS: OfCause(
                 "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that "
@@ -234,7 +234,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS: "
                 f"{_WITHIN_A_DAY}",
                 "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; "
-                "then: {backfill}",
+                "then: {anew}",
             ),
             NO_TEXTS: OfCause(
                 "the contact had a phone number alone when read on {read}, and its {text} box, "
@@ -242,7 +242,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 "Add an e-mail address that can be used to the contact in Clio, or check the box "
                 f"if the client agrees to be texted: {_WITHIN_A_DAY}",
                 "Add an e-mail address that can be used to the contact in Clio, or check the box "
-                "if the client agrees to be texted; then: {backfill}",
+                "if the client agrees to be texted; then: {anew}",
             ),
         },
     ),
@@ -279,8 +279,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
         ),
         waits="too many at once, or after a long silence: a person looks first",
         helps_waiting=(
-            "If all that waits is right: `clio-broadly-sync sync --yes`; "
-            "if this one is not: `clio-broadly-sync outbox drop {matter}`."
+            "If all that waits is right: `clio-broadly-sync sync --yes`; if only this one is: "
+            "`clio-broadly-sync sync --matter {matter}`; if this one is not: "
+            "`clio-broadly-sync outbox drop {matter}`."
         ),
         to_do=(
             "look at them: `clio-broadly-sync outbox list --reason surge`",
@@ -317,7 +318,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.CONTACT_HIDDEN: About(
         Kind.FAULT,
         why="Clio hid the contact from this sign-in when asked on {read}",
-        helps="Give the Clio user of this sign-in access to the contact; then: {backfill}",
+        helps="Give the Clio user of this sign-in access to the contact; then: {anew}",
         waits="Clio hides the contact from this sign-in",
         helps_waiting=(
             "Give the Clio user of this sign-in access to the contact. It is looked at again every "
@@ -328,9 +329,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.UNREADABLE_FIELD: About(
         Kind.FAULT,
         why="a box, or another part of the record in Clio, could not be read on {read}",
-        helps=(
-            "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
-        ),
+        helps=("Give this sign-in the Custom Fields permission, or mend the record; then: {anew}"),
         waits="a box or a record in Clio cannot be read",
         helps_waiting=(
             "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is "
@@ -343,9 +342,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
         why="the matter was closed without a close date when read on {read}",
         helps=(
             "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
-            "{start_day} or more than {max_age} days ago: {backfill}"
+            "{start_day} or more than {max_age} days ago: {anew}"
         ),
-        out_of_sync="Type the date in Clio; then: {backfill}",
+        out_of_sync="Type the date in Clio; then: {anew}",
         waits="the matter was closed without a close date",
         helps_waiting=(
             "Type the close date in Clio: the next `sync` then goes on with it. Without one it "

@@ -23,6 +23,8 @@ class Report:
     """How many matters were closed before the first `sync`; None where Clio does not say."""
     matters_read: int = 0
     """How many records of matters the pages held."""
+    is_open: bool = False
+    """Whether the one matter of the run is not closed in Clio."""
     to_send: int = 0
     """How many closings were claimed and not given back."""
     skipped: Counter[str] = field(default_factory=Counter)

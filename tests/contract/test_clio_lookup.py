@@ -88,7 +88,7 @@ def test_filters_are_checked_on_our_side() -> None:
     assert _lookup().find_matter(9, NONE) is None
     assert [one.matter.id for one in _lookup().find_by_number("00006-b", NONE)] == [6]
     _answers("contacts.json", {"id": 1, "name": "Somebody Else"})
-    assert _lookup().name_of(2) is None
+    assert _lookup().names_of([2]) == {}
 
 
 def test_name(sandbox: Sandbox) -> None:
@@ -100,9 +100,9 @@ def test_name(sandbox: Sandbox) -> None:
     firm.hide_contact(hidden)
     firm.redact_contact(redacted)
     lookup = _in(sandbox)
-    assert lookup.name_of(person) == "Ada Weatherby"
-    assert lookup.name_of(company) == "Weatherby Bakery LLC"
-    assert [lookup.name_of(id_) for id_ in (hidden, redacted, 99)] == [None] * 3
+    found = lookup.names_of([person, company, hidden, redacted, 99])
+    assert found.pop(redacted, None) is None
+    assert found == {person: "Ada Weatherby", company: "Weatherby Bakery LLC"}
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 5, {"a": 1}])
@@ -110,7 +110,7 @@ def test_name(sandbox: Sandbox) -> None:
 def test_what_is_no_name(name: object) -> None:
     """Left out, never printed as it is."""
     _answers("contacts.json", {"id": 1, "name": name})
-    assert _lookup().name_of(1) is None
+    assert _lookup().names_of([1]) == {1: None}
 
 
 # How many matters are closed.

@@ -94,7 +94,7 @@ def test_pasted_address_of_a_matter(world: World, rest: str) -> None:
     world.sync()
     address = f"https://app.clio.com/nc/#/matters/{closing.matter}{rest}"
     assert first_of(world, address).startswith("Handed over to Broadly")
-    assert explain(world, "--offline", address) == explain(world, closing.matter)
+    assert explain(world, "--offline", address) == explain(world, "--offline", closing.matter)
     assert explain(world, f"https://app.clio.com/nc/#/matters/{closing.matter}x{rest}") == [
         NO_NUMBER
     ]
@@ -104,16 +104,18 @@ def first_of(world: World, number: str) -> str:
     return explain(world, number)[0]
 
 
-@pytest.mark.parametrize("option", ["--json", "--offline"])
-def test_no_name_where_none_is_wanted(world: World, option: str) -> None:
-    """Neither in JSON nor offline, even on a terminal: Clio is not asked."""
+@pytest.mark.parametrize(
+    ("option", "asked"), [("--json", ["custom_fields", "contacts"]), ("--offline", [])]
+)
+def test_no_name_where_none_is_wanted(world: World, option: str, asked: list[str]) -> None:
+    """Neither in JSON nor offline, even on a terminal; offline, Clio is asked nothing at all."""
     closing, _ = _named(world)
     world.sync()
     world.forget()
     ran = on_terminal(world, "explain", option, str(closing.matter))
     assert ran.code == 0
     assert "Weatherby" not in ran.out
-    assert world.paths == []
+    assert world.paths == asked
 
 
 def test_no_name_of_another_firm(world: World) -> None:
@@ -123,12 +125,13 @@ def test_no_name_of_another_firm(world: World) -> None:
     ran = on_terminal(
         world, "explain", str(closing.matter), CLIO_BASE_URL="http://localhost:1", **HURRY
     )
-    assert ran.code == 0
-    assert "No name is shown: CLIO_BASE_URL" in " ".join(ran.out.split())
+    assert ran.code == 78
+    assert "clio-broadly-sync: CLIO_BASE_URL" in ran.out
+    assert "Weatherby" not in ran.out
 
 
 def test_another_account_is_not_asked_about_this_state(world: World) -> None:
-    """A token of another firm: no name for what is known, and 78 for what is not, as in a run."""
+    """A token of another firm: 78, as in a run; of what is known, only what is stored is said."""
     closing, _ = _named(world)
     world.sync()
     unknown = world.closing()
@@ -136,8 +139,9 @@ def test_another_account_is_not_asked_about_this_state(world: World) -> None:
     world.clio.oauth.issue("clio-access-of-another-firm")
     other: dict[str, Any] = {"CLIO_ACCESS_TOKEN": "clio-access-of-another-firm"}
     ran = on_terminal(world, "explain", str(closing.matter), **other)
-    assert ran.code == 0
-    assert "No name is shown: The Clio sign-in belongs to another" in " ".join(ran.out.split())
+    assert (ran.code, "Weatherby" in ran.out) == (78, False)
+    assert "Clio could not be asked how that is now." in ran.out
+    assert "clio-broadly-sync: The Clio sign-in belongs to another" in " ".join(ran.out.split())
     for arguments in ([str(unknown.matter)], ["--contact", str(unknown.contact)]):
         ran = world.run("explain", *arguments, **other)
         assert (ran.code, "another account" in ran.err) == (78, True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.consent import Channels, Untouched
@@ -28,6 +28,8 @@ from clio_broadly_sync.domain.reasons import (
     Reason,
     State,
 )
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Step, Story
 
 
@@ -54,6 +56,21 @@ class Given:
     setting."""
 
 
+def given(settings: Settings, store: Store, now: datetime) -> Given:
+    """Return what the sentences need at that moment (aware UTC)."""
+    zone, policy = app.firm_zone(settings, store), app.policy(settings, Command.SYNC, store)
+    return Given(
+        policy=policy,
+        opt_out=settings.sync_opt_out_field,
+        opt_in=settings.sync_opt_in_field,
+        zone=zone,
+        today=now.astimezone(zone).date(),
+        opens=policy.hours.next_open(now, zone),
+        at_work=store.at_work,
+        text=settings.sync_text_field or "SYNC_TEXT_FIELD",
+    )
+
+
 _CHANNELS: Final = {
     Channels.EMAIL: "e-mail",
     Channels.PHONE: "phone",
@@ -77,6 +94,15 @@ def helps(story: Story, given: Given, *, is_noticed: bool = True) -> str | None:
     if not is_noticed and closing.reason in LOOKED_AT_DAILY:
         text = _about(closing.reason, closing.cause).out_of_sync
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
+
+
+def why(story: Story, given: Given) -> str | None:
+    """Return the end of a sentence that says why it waits or is not sent; None without a reason."""
+    closing = story.closing
+    if closing.reason is None:
+        return None
+    parts = _parts(closing, _last(story), given)
+    return _about(closing.reason, closing.cause).why.format_map(parts)
 
 
 def channels(closing: Closing) -> str | None:
@@ -142,7 +168,7 @@ def _waits(closing: Closing, given: Given) -> str:
     if _may_be_taken(closing, given):
         return "Not handed over yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
-        return "Not handed over yet: the `backfill` that it belongs to did not come to its end."
+        return "Not handed over yet: the command that was to send it did not come to its end."
     return (
         "Not handed over yet: nothing speaks against it, and the next `sync` reads it again and "
         "hands it over."
@@ -216,7 +242,7 @@ def _helps(closing: Closing, given: Given) -> str | None:
         case State.PENDING if _may_be_taken(closing, given):
             return None
         case State.PENDING if closing.command is Command.BACKFILL:
-            return f"Run the same `backfill` again: {{backfill}} Or take it out: {out}."
+            return f"To go on with it: {{anew}} Or take it out: {out}."
         case State.PENDING:
             return ABOUT[closing.reason].helps_waiting if closing.reason else None
         case State.SKIPPED:
@@ -238,11 +264,11 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
     if reason is None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
-        return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
+        return "It was decided under SYNC_RULE={rule}; to decide it anew: {anew}"
     if closing.cause == UNTOUCHED and given.policy.untouched is Untouched.SEND:
-        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {backfill}"
+        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {anew}"
     if closing.cause == NO_TEXTS and not given.policy.text_box:
-        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {backfill}"
+        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {anew}"
     about = _about(reason, closing.cause)
     if about.out_of_sync and _is_out_of_sync(closing, given):
         return about.out_of_sync
@@ -293,17 +319,16 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "tries": closing.tries,
         "most": lifecycle.MAX_TRIES,
         "code": f" (its code: {last.answer})" if last is not None and last.answer else "",
-        "backfill": _backfill(closing.key.closed_on, policy.profile),
+        "anew": anew(closing, given),
     }
 
 
-def left_to_backfill(closed_on: date | None) -> str:
-    """Return a sentence with the `backfill` for a closing that no `sync` will notice."""
-    return f"To hand it over all the same: {_backfill(closed_on)}"
+def unnoticed(closing: Closing, given: Given) -> str:
+    """Return a sentence with the command for a closing that no `sync` will notice."""
+    return f"To hand it over all the same: {anew(closing, given)}"
 
 
-def _backfill(on: date | None, profile: Profile = Profile.BATCH) -> str:
-    """Return the command for just this close date; None: a person fills in the dates."""
-    dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
-    file = " --csv FILE" if profile is Profile.CSV else ""
-    return f"`{PROGRAM} backfill {dates}{file}`."
+def anew(closing: Closing, given: Given) -> str:
+    """Return the command that decides on its matter anew, with a full stop."""
+    file = " --csv FILE" if given.policy.profile is Profile.CSV else ""
+    return f"`{PROGRAM} sync --matter {closing.key.matter_id}{file}`."
