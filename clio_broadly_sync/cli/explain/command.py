@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import click
 
 from clio_broadly_sync.cli import app, objections
-from clio_broadly_sync.cli.explain import now, related, sentences
+from clio_broadly_sync.cli.explain import find, now, related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
 from clio_broadly_sync.cli.explain.now import Now, Seen
 from clio_broadly_sync.cli.explain.preview import Preview
@@ -66,11 +66,22 @@ class Question(NamedTuple):
     metavar="ID",
     help="All closings of this contact, instead of one matter.",
 )
+@click.option(
+    "--find",
+    "by_name",
+    is_flag=True,
+    help="Ask for a client's name, and list who has it in Clio, with their matters.",
+)
 @click.option("--offline", is_flag=True, help="Ask the ledger only, not Clio.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, without names.")
 @common
 def explain(
-    options: Options, matter: str | None, contact: int | None, offline: bool, as_json: bool
+    options: Options,
+    matter: str | None,
+    contact: int | None,
+    by_name: bool,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Say why the client of a matter was handed over, or not.
 
@@ -79,8 +90,11 @@ def explain(
 
     Example: clio-broadly-sync explain 1234567890
     """
+    if by_name:
+        find.check_usage(alone=matter is None and contact is None and not (offline or as_json))
+        app.carry_out(partial(find.find, options), str, lambda lines, call: iter(()), as_json=False)
     if (matter is None) == (contact is None):
-        raise click.UsageError("Name one matter, or one contact with --contact.")
+        raise click.UsageError("Name one matter, or one contact with --contact, or use --find.")
     if contact is not None and not 0 < contact <= MAX_ID:
         raise click.UsageError("--contact wants the contact's id, a number.")
     number = (matter or "").strip()

@@ -6,14 +6,13 @@ It asks Clio and the rules as `sync` does, and records nothing.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.cli import app, names, output
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.answer import Told
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.clio.records import Numbered
-from clio_broadly_sync.clio.source import Clio
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import (
@@ -32,6 +31,9 @@ from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.clio.source import Clio
 
 _NO_BOX: Final = FieldIds(None, None)
 _NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
@@ -182,5 +184,5 @@ class Preview:
         return pins.Fields(self._source, wanted).read(None if known is None else known.fields)
 
     @cached_property
-    def _source(self) -> Clio:
+    def _source(self) -> "Clio":
         return names.clio_of(self._settings, self._store, self._stop)
