@@ -225,7 +225,7 @@ def contact_read(
     if decision.verdict is not Verdict.SEND:
         return not_sent(closing._replace(read_at=at.now), decision)
     # A closing that waits for approval is read only because it had a fault, which is now gone.
-    if closing.approval is Approval.WANTED:
+    if closing.approval is Approval.WANTED and not policy.one_matter:
         return closing._replace(reason=waits_for(closing, policy, at.now))
     return None
 
@@ -292,9 +292,9 @@ def dropped(closing: Closing) -> Closing:
 
 
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
-    """Return a closing that a person has approved, with the reason or fault why it still waits."""
+    """Return a closing that a person has approved, with the reason why it still waits."""
     given = closing._replace(approval=Approval.GIVEN)
-    return given if given.reason in FAULTS else given._replace(reason=waits_for(given, policy, now))
+    return given._replace(reason=waits_for(given, policy, now))
 
 
 def awaiting_approval(closing: Closing) -> Closing:

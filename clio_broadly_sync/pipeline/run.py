@@ -13,7 +13,7 @@ from itertools import chain, islice
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
 from clio_broadly_sync.pipeline import daily_look, pins
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push
@@ -303,10 +303,15 @@ def _lot(context: RunContext, lined_up: int) -> Lot:
 def _approve_matter(context: RunContext) -> None:
     """Note a person's yes to what was lined up of a matter and belongs to `sync`.
 
-    What belongs to a backfill needs none.
+    What belongs to a backfill needs none. A fault is only to be read again in this run, which a
+    change would prevent.
     """
     now, ledger = context.source.now(), context.store.ledger
-    waiting = [c for c in ledger.lined_up() if c.command is Command.SYNC]
+    waiting = [
+        closing
+        for closing in ledger.lined_up()
+        if closing.command is Command.SYNC and closing.reason not in FAULTS
+    ]
     ledger.record([(c, lifecycle.approved(c, context.policy, now)) for c in waiting], now)
 
 
