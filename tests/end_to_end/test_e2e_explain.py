@@ -173,3 +173,109 @@ def test_number_that_no_id_can_be(world: World) -> None:
     """It may be a display number; to the ledger it is none."""
     assert explain(world, "9" * 40) == [NO_NUMBER]
     assert world.run("explain", "--offline", "9" * 40).code == 2
+
+
+# As Clio shows it now
+
+
+def wait(world: World, **who: Any) -> Closing:
+    """Let a closing wait for its settling time."""
+    closing = world.closing(**who)
+    assert world.sync(**SETTLES).code == 0
+    return closing
+
+
+SETTLES = {"SYNC_SETTLE_HOURS": "24"}
+
+
+def now(world: World, matter: int) -> dict[str, Any]:
+    ran = world.run("explain", str(matter), "--json", **SETTLES)
+    assert ran.code == 0
+    (closing,) = ran.json["closings"]
+    found: dict[str, Any] = closing
+    return found
+
+
+def test_what_waits_is_looked_at_in_clio(world: World) -> None:
+    """Reopened, opted out or gone meanwhile, it will not be sent."""
+    fine, reopened, ticked, gone = (wait(world) for _ in range(4))
+    world.firm.reopen(reopened.matter)
+    world.firm.set_opt_out(ticked.contact, True)
+    world.firm.delete_matter(gone.matter)
+    assert now(world, fine.matter)["now"] == {"decision": "send", "reason": None}
+    for closing, reason in ((reopened, "not_closed"), (ticked, "opted_out"), (gone, "not_closed")):
+        told = now(world, closing.matter)
+        assert (told["state"], told["now"]) == ("pending", {"decision": "skip", "reason": reason})
+        assert "it will not be sent: " in told["more"][-1]
+
+
+def test_what_is_hidden_still_is_or_goes_on_at_once(world: World) -> None:
+    """Once it can be read, the command that does not wait is named."""
+    closing = world.closing()
+    world.firm.hide_contact(closing.contact)
+    assert world.sync().code == 65
+    assert now(world, closing.matter)["now"] == {"decision": "wait", "reason": "contact_hidden"}
+    world.firm.show_contact(closing.contact)
+    told = now(world, closing.matter)
+    assert told["now"] == {"decision": "send", "reason": None}
+    assert f"sync --matter {closing.matter}" in told["more"][-1]
+    world.firm.set_thank_you(closing.matter, "perhaps")
+    assert now(world, closing.matter)["now"] == {"decision": "wait", "reason": "unreadable_field"}
+
+
+def test_whether_who_was_sent_has_opted_out_since(world: World) -> None:
+    """Before the daily look has seen it; and what it saw is not said twice."""
+    closing = world.closing()
+    world.sync()
+    assert now(world, closing.matter)["opted_out_since"] is False
+    world.firm.set_opt_out(closing.contact, True)
+    told = now(world, closing.matter)
+    assert (told["opted_out_since"], told["now"]) == (True, None)
+    assert told["more"] == [
+        "The client has opted out since, as Clio shows it now: tell Broadly not to ask them again."
+    ]
+    world.later(hours=21)
+    assert world.sync().code == 65
+    (noticed,) = now(world, closing.matter)["more"]
+    assert noticed.startswith("The client has opted out since (noticed on ")
+    world.firm.set_opt_out(closing.contact, False)
+    told = now(world, closing.matter)
+    assert (told["opted_out_since"], told["more"][1:]) == (
+        False,
+        ["By now the box is not checked any more."],
+    )
+
+
+def test_who_was_sent_and_cannot_be_seen(world: World) -> None:
+    """Nothing is claimed of them."""
+    hidden, unreadable = world.closing(), world.closing()
+    world.sync()
+    world.firm.hide_contact(hidden.contact)
+    world.firm.set_opt_out(unreadable.contact, "perhaps")
+    for closing in (hidden, unreadable):
+        assert now(world, closing.matter)["opted_out_since"] is None
+    assert "Clio does not show the client now" in now(world, hidden.matter)["more"][0]
+    assert "cannot be read" in now(world, unreadable.matter)["more"][0]
+
+
+def test_all_closings_of_a_contact_take_few_requests(world: World) -> None:
+    """They are read together."""
+    contact = world.firm.add_contact()
+    for _ in range(5):
+        world.matter(contact)
+    assert world.sync(**SETTLES).code == 0
+    world.forget()
+    explain(world, "--contact", contact, **SETTLES)
+    assert world.paths == ["custom_fields", "matters", "contacts"]
+
+
+def test_clio_away_leaves_what_is_stored(world: World) -> None:
+    """69, but for `--offline`."""
+    closing = wait(world)
+    away = {"CLIO_ACCESS_TOKEN": "withdrawn"}
+    ran = world.run("explain", str(closing.matter), **away, **SETTLES)
+    assert (ran.code, "Clio could not be asked how that is now." in ran.out) == (77, True)
+    assert ran.out.startswith("Not handed over yet: it rests until")
+    ran = world.run("explain", str(closing.matter), "--json", **away, **SETTLES)
+    assert (ran.code, ran.json["outcome"], ran.json["closings"][0]["now"]) == (77, "denied", None)
+    assert explain(world, "--offline", closing.matter, **away, **SETTLES)
