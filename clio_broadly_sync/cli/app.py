@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -326,9 +326,16 @@ def carry_out(
     call = Call(as_json=as_json)
     found = call.stop.each(find(call))
     if as_json:
-        output.print_json(chain([("command", called())], object_of(call.each(found), call)))
+        begun = _begun(call.each(found))
+        output.print_json(chain([("command", called())], object_of(begun, call)))
     else:
         with call.until_error(), call.stop.at_once():
             for thing in found:
                 click.echo(text(thing))
     sys.exit(call.code)
+
+
+def _begun(things: Iterator[T]) -> Iterator[T]:
+    """Return the things, the first of which is found at once: wrong usage shows in finding it, and
+    must show before anything is printed."""
+    return chain([*islice(things, 1)], things)

@@ -46,14 +46,15 @@ def check_settings(file: Path | None, settings: Settings) -> None:
         raise click.UsageError(
             f"--csv is for BROADLY_PROFILE=csv, and it is {profile} here: leave --csv out."
         )
-    if file is not None and file != STDOUT and _lies_with(settings.sync_state, file):
+    if file is not None and file != STDOUT and lies_with(settings.sync_state, file):
         raise click.UsageError(
             "--csv names a file in the folder of the state, which is the program's own: name one "
             "in another folder."
         )
 
 
-def _lies_with(state: Path, file: Path) -> bool:
+def lies_with(state: Path, file: Path) -> bool:
+    """Tell whether a file would lie in the folder of the state."""
     return os.path.realpath(Path.cwd() / file.parent) == os.path.realpath(state.parent)
 
 

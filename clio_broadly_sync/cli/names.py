@@ -77,11 +77,15 @@ def clio_of(settings: Settings, store: Store, stop: Stop) -> "Clio":
     return source
 
 
-def below(lines: Iterable[Whose], clio: "Clio") -> Iterator[str]:
+def with_names(lines: Iterable[Whose], clio: "Clio | None") -> Iterator[str]:
     """Yield the lines, each with the names of its closing in another line below it.
 
-    Where Clio cannot be asked, the lines stand alone, and the SyncError is raised after the last.
+    Without a `clio` there are no names. Where Clio cannot be asked, the lines stand alone, and the
+    SyncError is raised after the last.
     """
+    if clio is None:
+        yield from (one.line for one in lines)
+        return
     failure: SyncError | None = None
     rest = iter(lines)
     while some := list(islice(rest, AT_ONCE)):
@@ -107,7 +111,7 @@ def table(closings: Iterable[Closing], clio: "Clio") -> Iterator[str]:
         Whose(report_words.table_line(one), one.key.matter_id, one.contact_id) for one in closings
     )
     try:
-        for number, line in enumerate(below(listed, clio)):
+        for number, line in enumerate(with_names(listed, clio)):
             if not number:
                 yield report_words.TABLE_HEAD
             yield line

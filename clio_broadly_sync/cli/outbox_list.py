@@ -4,9 +4,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli import app, names, output
+from clio_broadly_sync.cli.names import Whose
 from clio_broadly_sync.cli.options import STATES, Options
 from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, table_line
 from clio_broadly_sync.domain import rules
@@ -15,9 +16,6 @@ from clio_broadly_sync.domain.reasons import TOLD
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Listed, Selection, Store
 from clio_broadly_sync.transport.signals import Stop
-
-if TYPE_CHECKING:
-    from clio_broadly_sync.cli.names import Whose
 
 SHOWN: Final = {state: word for word, state in STATES.items()}
 """The words of the command line for the states of the outbox."""
@@ -88,21 +86,14 @@ def _table(
     lines = _rows(settings, store, chosen, columns)
     if first := next(lines, None):
         yield table_line((column.title, column.width) for column in columns)
-        lines = chain([first], lines)
-        if names_until is None:
-            yield from (one.line for one in lines)
-        else:
-            from clio_broadly_sync.cli import names
-
-            yield from names.below(lines, names.clio_of(settings, store, names_until))
+        clio = None if names_until is None else names.clio_of(settings, store, names_until)
+        yield from names.with_names(chain([first], lines), clio)
     yield from _remarks(store, columns, chosen, any_row=first is not None)
 
 
 def _rows(
     settings: Settings, store: Store, chosen: Selection, columns: Sequence[Column]
-) -> "Iterator[Whose]":
-    from clio_broadly_sync.cli.names import Whose
-
+) -> Iterator[Whose]:
     zone = app.firm_zone(settings, store)
     for listed in _told(settings, store, chosen):
         key = listed.closing.key

@@ -31,8 +31,10 @@ NAME_FIELDS: Final = "id,name"
 NUMBER_FIELDS: Final = "id,display_number"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
+ATTORNEY, PRACTICE_AREA = "responsible_attorney", "practice_area"
 EVERY_FIELD: Final = (
     ACCOUNT_FIELDS, DEFINITION_FIELDS, NUMBERED_FIELDS, CONTACT_FIELDS, BOX_FIELDS,
+    ATTORNEY, PRACTICE_AREA,
 )  # fmt: skip
 """All the fields that are asked for, whatever the request."""
 PAGE_ROWS: Final = 200

@@ -4,9 +4,9 @@ How a record is read, and all of Clio's key names, are in `clio/records.py`. Sou
 document and guides.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.clio import answers, records
 from clio_broadly_sync.clio.answers import Row, unreadable
@@ -17,6 +17,9 @@ from clio_broadly_sync.clio.time_zones import country_of
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.model import Contact, CustomField, FieldIds, Matter, Page
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.domain.grouping import Belonging, By
 
 MATTERS: Final = "matters.json"
 CONTACTS: Final = "contacts.json"
@@ -185,6 +188,16 @@ class Clio:
         params += records.fields_and_box(records.NUMBERED_FIELDS, None)
         found = [records.numbered(row, None) for row in self._rows(MATTERS, params)]
         return [one for one in found if one.matter.client_id == contact_id]
+
+    def belonging(self, ids: Iterable[int], by: "Collection[By]") -> "dict[int, Belonging]":
+        """Return to which attorney or practice area these matters belong, as far as Clio says.
+
+        Nothing else of them is asked for. Ask for at most 100 ids at once.
+        """
+        from clio_broadly_sync.clio.belonging import asked_by, belonging
+
+        rows = self._api.by_id(MATTERS, ids, asked_by(by))
+        return {id_: belonging(row, by) for id_, row in rows.items()}
 
     # A few records, to see whether the token may read them and their boxes. Each sample takes one
     # request (that of matters two, where none is closed), and none asks for a name, an e-mail

@@ -11,8 +11,8 @@ from typing import Any
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.oauth import OAuth
 from clio_broadly_sync.sandbox.queries import ApiError, Pager, integers
-from clio_broadly_sync.sandbox.records import Row, Sight, etag
-from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Named, Renderer, parse_fields
+from clio_broadly_sync.sandbox.records import Named, Row, Sight, etag
+from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Renderer, parse_fields
 from clio_broadly_sync.sandbox.server import Request, Response, Server
 
 API = "/api/v4/"

@@ -5,7 +5,7 @@ unchecked, while no other card of the same person says no.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -111,19 +111,19 @@ class Objections:
         """Return those that were read within `OBJECTS` before `now`, in that order."""
         values = {"firm": self._firm, "since": rows.seconds(now - OBJECTS)}
         with database.transaction(self._connection) as connection:
-            return list(_objections(connection.execute(_LISTED, values)))
+            return [objection_of(row) for row in connection.execute(_LISTED, values)]
 
     def _number(self, statement: str) -> int:
         with database.transaction(self._connection) as connection:
             return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
 
-def _objections(found: Iterable[sqlite3.Row]) -> Iterable[Objection]:
-    for row in found:
-        yield Objection(
-            matter_id=row["matter_id"],
-            closed_on=rows.key_of(row).closed_on,
-            contact_id=row["contact_id"],
-            sent_at=rows.moment(row["claimed_at"]),
-            read_at=rows.moment(row["read_at"]),
-        )
+def objection_of(row: sqlite3.Row) -> Objection:
+    """Return the objection of a row that has what `Objection` tells, by its names in the tables."""
+    return Objection(
+        matter_id=row["matter_id"],
+        closed_on=rows.key_of(row).closed_on,
+        contact_id=row["contact_id"],
+        sent_at=rows.moment(row["claimed_at"]),
+        read_at=rows.moment(row["read_at"]),
+    )

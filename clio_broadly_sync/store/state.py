@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain import exports as files
@@ -41,6 +41,10 @@ from clio_broadly_sync.store.rows import seconds
 from clio_broadly_sync.store.schema import OF_ANY_VERSION, RESTORE
 from clio_broadly_sync.store.tables import FIRM
 from clio_broadly_sync.store.writer import Writer, last_run
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.store.dossier import Dossiers
+    from clio_broadly_sync.store.periods import Periods
 
 MAX_AHEAD: Final = timedelta(hours=48)
 """No two clocks with which a run begins may be further apart (`MAX_SKEW` in `clio/api.py`)."""
@@ -143,6 +147,20 @@ class Store:
         with suppress(sqlite3.Error, StorageError):
             database.take_in(self._connection)
         self._connection.close()
+
+    @property
+    def periods(self) -> "Periods":
+        """What became of the closings of some days. It is loaded here, as no run asks for it."""
+        from clio_broadly_sync.store.periods import Periods
+
+        return Periods(self._connection, self._firm)
+
+    @property
+    def dossiers(self) -> "Dossiers":
+        """What is stored about single clients, loaded here as well."""
+        from clio_broadly_sync.store.dossier import Dossiers
+
+        return Dossiers(self._connection, self._firm, self.history)
 
     def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.

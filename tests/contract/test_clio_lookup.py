@@ -10,6 +10,7 @@ from rig import Sandbox
 
 from clio_broadly_sync.clio.api import Api
 from clio_broadly_sync.clio.source import Clio
+from clio_broadly_sync.domain.grouping import By, Named
 from clio_broadly_sync.domain.model import Box, FieldIds
 from clio_broadly_sync.sandbox.firm import THANK_YOU
 
@@ -149,3 +150,49 @@ def test_number_that_clio_does_not_tell(meta: Any, number: int | None) -> None:
     """No guide of Clio's promises it, so whatever is no number says nothing."""
     responses.get(f"{API}/matters.json", json={"data": [], "meta": meta}, headers=DATE)
     assert _lookup().count_closed() == number
+
+
+def test_whom_and_what_a_matter_belongs_to(sandbox: Sandbox) -> None:
+    """Attorney and practice area, one of them, or none; and nothing of a matter that is gone."""
+    firm = sandbox.firm
+    one, nobodys, gone = (firm.add_matter(None) for _ in range(3))
+    firm.assign(one, attorney="Grace Chen", area="Family")
+    firm.assign(nobodys, attorney=None, area=None)
+    firm.delete_matter(gone)
+    found = _in(sandbox).belonging([one, nobodys, gone], list(By))
+    assert found == {
+        one: {By.ATTORNEY: Named(954, "Grace Chen"), By.PRACTICE_AREA: Named(41, "Family")},
+        nobodys: {By.ATTORNEY: None, By.PRACTICE_AREA: None},
+    }
+    only = _in(sandbox).belonging([one], [By.PRACTICE_AREA])
+    assert only == {one: {By.PRACTICE_AREA: Named(41, "Family")}}
+
+
+@responses.activate
+def test_nothing_but_the_groups_asked_for_is_asked() -> None:
+    """Attorneys' names are not asked for where only practice areas are."""
+    _answers("matters.json", {"id": 7, "practice_area": None})
+    assert _lookup().belonging([7], [By.PRACTICE_AREA]) == {7: {By.PRACTICE_AREA: None}}
+    asked = responses.calls[0].request.params["fields"]
+    assert asked == "id,practice_area{id,name}"
+
+
+@responses.activate
+@pytest.mark.parametrize(
+    "attorney",
+    [7, "Chen", [], True, {}, {"id": 9}, {"id": 9, "name": None}, {"id": 9, "name": " "},
+     {"id": "9", "name": "Chen"}, {"id": 0, "name": "Chen"}, {"name": "Chen"}],
+)  # fmt: skip
+def test_what_cannot_be_read_belongs_to_nobody_known(attorney: Any) -> None:
+    """It is left out, and never taken for “no attorney”; the practice area beside it is read."""
+    area = {"id": 3, "name": "Family"}
+    _answers("matters.json", {"id": 7, "responsible_attorney": attorney, "practice_area": area})
+    assert _lookup().belonging([7], list(By)) == {7: {By.PRACTICE_AREA: Named(3, "Family")}}
+
+
+@responses.activate
+@pytest.mark.parametrize("more", [{}, {"redacted": True, "responsible_attorney": None}])
+def test_what_is_withheld_belongs_to_nobody_known(more: dict[str, Any]) -> None:
+    """Neither a key that is missing nor a withheld record says “no attorney”."""
+    _answers("matters.json", {"id": 7, **more})
+    assert _lookup().belonging([7], [By.ATTORNEY]) == {7: {}}

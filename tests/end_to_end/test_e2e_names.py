@@ -95,6 +95,7 @@ LISTS = (
     ["sync", "--dry-run", "--names"],
     ["sync", "--matter", "5001", "--dry-run", "--names"],
     ["outbox", "list", "--names"],
+    ["report", "--list", "--from", "2026-01-01", "--names"],
 )
 
 

@@ -22,12 +22,13 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
     "pipeline": {"domain", "store"},
+    "report": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
+HEAVY = {"jinja2", "requests", "urllib3", "phonenumbers", "email_validator", "tenacity"}
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip

@@ -88,7 +88,7 @@ def lines_of(answer: Explanation) -> Iterator[str]:
             yield f"  {about}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
-                yield f"  {_change(step, answer.zone)}"
+                yield f"  {change(step, answer.zone)}"
     if answer.names.missing is not None:
         yield f"No name is shown: {answer.names.missing}"
 
@@ -127,7 +127,7 @@ def _in_brackets(text: str | None) -> str:
     return f" ({shown(text)})" if text else ""
 
 
-def _change(step: Step, zone: tzinfo | None) -> str:
+def change(step: Step, zone: tzinfo | None) -> str:
     """Return a line about one change: when, in which run, from what to what, and why."""
     run = f"run {step.run}" + (f" ({step.command})" if step.command else "")
     before = "noticed" if step.before is None else STATES[step.before]
@@ -160,11 +160,11 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "read_at": closing.read_at,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
         "channels": None if closing.channels is None else closing.channels.split(","),
-        "changes": [_step(step) for step in story.steps],
+        "changes": [step_object(step) for step in story.steps],
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def step_object(step: Step) -> dict[str, Any]:
     return {
         "at": step.at,
         "run": step.run,
