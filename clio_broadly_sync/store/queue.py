@@ -38,7 +38,9 @@ OF_COMMAND: Final = f"""
 """What waits, of a command and in its range of close dates, due or not. A closing without a close
 date is in every range."""
 
-_OF_MATTER: Final = f"{OF_FIRM} AND closings.matter_id = :matter_id AND {PENDING}"
+_OF_MATTER: Final = f"{OF_FIRM} AND closings.matter_id = :matter_id AND NOT (NOT {PENDING})"
+"""What waits of one matter, of either command. The state is spelled so that no index of it is taken
+for the key, which finds the matter."""
 _IS_DUE: Final = f"""
     (closings.noticed_at <= :noticed_until OR closings.resent = 1)
     AND NOT (closings.changed_in_run = :run AND {IS_FAULT})

@@ -114,6 +114,47 @@ def test_what_is_no_name(name: object) -> None:
     assert _lookup().names_of([1]) == {1: None}
 
 
+def test_display_numbers(sandbox: Sandbox) -> None:
+    """Of those that there are, in one request."""
+    firm = sandbox.firm
+    client = firm.add_contact(first_name="Ada", last_name="Weatherby")
+    first, second = firm.add_matter(client), firm.add_matter(client)
+    found = _in(sandbox).numbers_of([first, second, 99])
+    assert found == {first: f"{first:05d}-Weatherby", second: f"{second:05d}-Weatherby"}
+
+
+def test_contacts_by_a_part_of_their_name(sandbox: Sandbox) -> None:
+    """At most so many, and those that Clio redacts are left out."""
+    firm = sandbox.firm
+    people = [firm.add_contact(first_name="Ada", last_name=f"Weatherby{n}") for n in "abc"]
+    firm.add_contact(first_name="Bea", last_name="Quillfeather")
+    firm.redact_contact(people[0])
+    found = _in(sandbox).find_contacts("weatherby", 50)
+    assert found == {people[1]: "Ada Weatherbyb", people[2]: "Ada Weatherbyc"}
+    assert len(_in(sandbox).find_contacts("ada", 2)) <= 2
+
+
+def test_matters_of_a_contact(sandbox: Sandbox) -> None:
+    """Open or closed, and nobody else's."""
+    firm = sandbox.firm
+    own, other = firm.add_contact(), firm.add_contact()
+    matters = [firm.add_matter(own), firm.add_matter(own)]
+    firm.add_matter(other)
+    firm.close(matters[1])
+    found = _in(sandbox).matters_of(own)
+    assert [(one.matter.id, one.matter.closed) for one in found] == [
+        (matters[0], False),
+        (matters[1], True),
+    ]
+
+
+@responses.activate
+def test_matters_of_others_are_left_out() -> None:
+    """Should Clio ignore whose matters were asked for."""
+    _answers("matters.json", _row(5, "00005-A"), _row(6, "00006-B"))
+    assert _lookup().matters_of(99) == []
+
+
 # How many matters are closed.
 
 

@@ -1,12 +1,12 @@
 """Names where a person decides: on the terminal at that moment, and nowhere else."""
 
-from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rig import faults
 from terminal import begun_on_terminal, on_terminal
-from world import World
+from world import PACKAGE, World
 
 FEW = {"SYNC_MAX_NEW": "2"}
 CROWD = ("Abernathy", "Bellweather", "Cartwright")
@@ -71,14 +71,38 @@ def test_after_a_silence_the_reason_is_another(world: World) -> None:
     assert "noticed after a silence of more than three days" in flat(ran.out)
 
 
-def test_long_question_is_none_of_the_runs_time(crowded: World) -> None:
-    """The run's time is over by then, by any clock, and all is read again before it goes."""
-    with begun_on_terminal(crowded, "sync", SYNC_RUN_MINUTES="0.1", **FEW) as run:
+SLOW = """
+import time
+from clio_broadly_sync.cli import output
+from clio_broadly_sync.transport.clock import Clock
+
+passed, agreed = [0.0], output.agreed
+
+def slowly(question):
+    answer = agreed(question)
+    passed[0] += 20 * 60
+    return answer
+
+output.agreed = slowly
+Clock.__init__.__defaults__ = (lambda: time.monotonic() + passed[0], ())
+"""
+"""It lets 20 minutes pass, by the program's clock, until a question is answered."""
+
+
+def test_long_question_is_none_of_the_runs_time(crowded: World, tmp_path: Path) -> None:
+    """They go, although it was longer than the run's time; and all is read again before."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
+    slow = FEW | {"PYTHONPATH": f"{folder}:{PACKAGE}"}
+    with begun_on_terminal(crowded, "sync", **slow) as run:
         run.until("[y/N]:")
-        crowded.firm.clock.advance(timedelta(seconds=20))
+        crowded.firm.set_opt_out(1002)
+        crowded.forget()
         run.type("y")
         ran = run.end()
-    assert (ran.code, len(crowded.asked)) == (0, 3)
+    assert (ran.code, crowded.asked) == (0, [5001, 5003])
+    assert crowded.paths[:3] == ["custom_fields", "matters", "contacts"]
 
 
 def test_names_that_cannot_be_had_leave_the_ids(crowded: World) -> None:
