@@ -186,7 +186,7 @@ def _ask_and_push(context: RunContext, confirm: Callable[[Lot], bool]) -> None:
     if not context.is_kept_back():
         _heed_pause(context, due(context), approved_only=False)
         lined_up = context.store.ledger.line_up(due(context), approved_only=False)
-        if not lined_up or confirm(_lot(context, lined_up)):
+        if not lined_up or context.limit == 0 or confirm(_lot(context, lined_up)):
             if context.matter_id is not None:
                 _approve_matter(context)
             push(context, due(context), approve=False)

@@ -195,3 +195,11 @@ def test_before_the_first_sync(runs: Runs) -> None:
     runs.sync_matter(1)
     assert runs.states == {1: SENT}
     assert not runs.sync_matter(1).report.first_run
+
+
+def test_nobody_is_asked_with_a_limit_of_nobody(runs: Runs) -> None:
+    """It is noted only, as by a backfill."""
+    runs.close(1, 2)
+    runs.sync_matter(1, confirm=never, limit=0)
+    runs.backfill(confirm=never, limit=0)
+    assert runs.states == {1: PENDING, 2: PENDING}

@@ -22,7 +22,7 @@ from clio_broadly_sync.cli.explain.related import Causes
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.errors import StoppedError, SyncError
+from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError
 from clio_broadly_sync.domain.model import MAX_ID, Closing, Key, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
@@ -218,13 +218,13 @@ class _Explaining:
     def _see(self, stories: Sequence[Story], of_matters: Sequence[Story]) -> dict[Key, Seen]:
         """Return how closings that wait or were sent stand in Clio now, as far as it can be asked.
 
-        Only a signal raises: StoppedError.
+        Only a signal raises, or the state: StoppedError, StorageError.
         """
         if self._question.offline or not now.concerns(stories):
             return {}
         try:
             return self._now_in_clio.see(stories, (one.closing.key for one in of_matters))
-        except StoppedError:
+        except (StoppedError, StorageError):
             raise
         except SyncError as error:
             self._failure = error
