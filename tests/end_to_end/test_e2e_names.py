@@ -45,6 +45,18 @@ def test_surge_that_is_declined_waits_as_without_a_terminal(crowded: World) -> N
     assert (off.code, "clio-broadly-sync sync --yes" in off.out) == (65, True)
 
 
+def test_no_counts_for_what_the_daily_look_finds_as_well(world: World) -> None:
+    """Nobody is asked twice in one run."""
+    ticked = world.closing(opt_out=True)
+    assert world.sync().code == 0
+    world.later(hours=21)
+    world.firm.set_opt_out(ticked.contact, False)
+    world.closings(3)
+    ran = on_terminal(world, "sync", answers={"[y/N]:": "n"}, **FEW)
+    assert (ran.code, ran.out.count("[y/N]")) == (65, 1)
+    assert world.ledger()[ticked.matter].reason == "surge"
+
+
 @pytest.mark.parametrize("option", ["--json", "--dry-run", "--yes"])
 def test_surge_that_is_not_asked_about(crowded: World, option: str) -> None:
     """By a program, by a dry run, and where the yes was given."""
