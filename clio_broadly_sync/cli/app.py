@@ -90,6 +90,11 @@ def has_terminal() -> bool:
     return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))
 
 
+def can_ask() -> bool:
+    """Tell whether somebody can read a question, which is asked on stderr, and answer it."""
+    return all(end is not None and end.isatty() for end in (sys.stdin, sys.stderr))
+
+
 def salvaged(options: Options) -> Salvaged:
     """Return what can be used of settings that `settings_of` refuses; never raise ConfigError."""
     return salvage_settings(options.config_file, os.environ, Path.cwd())
@@ -149,6 +154,26 @@ def may_be_same(other: Path, wanted: Pins) -> bool:
         return True
 
 
+def check_beginning(
+    options: Options, settings: Settings, asks: Callable[[str], bool] | None, begun: Pins
+) -> None:
+    """Raise ConfigError where a state pinned like this may be a second ledger of one firm.
+
+    Unless a person on a terminal says that it is to be one, whom `asks` asks (None: nobody).
+    """
+    other = another_state(options, settings)
+    if other is None or not may_be_same(other, begun):
+        return
+    lies = f"Beside the settings file lies a state already, {other}"
+    question = f"{lies}. Begin another, which does not know who was asked?"
+    if asks is not None and sys.stdin is not None and sys.stdin.isatty() and asks(question):
+        return
+    raise ConfigError(
+        f"{lies}: set SYNC_STATE to it, or move it away if it is none of this firm, because a "
+        "second one does not know who was asked."
+    )
+
+
 def stop_on_signals() -> Stop:
     """Return a Stop that from now on notes SIGINT and SIGTERM."""
     stop = Stop()
@@ -181,6 +206,19 @@ def connect(
     return Clients(
         settings, stop, patience, waiting, our_clock, clock, makes_progress=makes_progress
     )
+
+
+def used(clients: "Clients | None") -> dict[str, Any]:
+    """Return what was asked of both sides and how long that took, as `--json` has it."""
+    if clients is None:
+        return {"clio": 0, "broadly": 0, "bytes": 0, "waited": 0.0}
+    clio, broadly = clients.clio, clients.broadly
+    return {
+        "clio": clio.requests,
+        "broadly": broadly.requests,
+        "bytes": clio.bytes + broadly.bytes,
+        "waited": round(clio.waited + broadly.waited, 3),
+    }
 
 
 def our_clock() -> datetime:

@@ -99,8 +99,8 @@ class File:
 # What a run says.
 
 
-def lines_of(report: Report, command: Command) -> Iterator[str]:
-    """Yield which files were made and what is to be done with them, or what waits for one."""
+def files_of(report: Report) -> Iterator[str]:
+    """Yield which files were made, and what is to be done with them."""
     if report.recovered:
         count = output.count(report.recovered, "client counts", "clients count")
         yield f"The file of a run that was cut short is whole: its {count} as sent."
@@ -111,6 +111,11 @@ def lines_of(report: Report, command: Command) -> Iterator[str]:
             f"{' and '.join(map(str, report.files))} {holds} client data: import {it} in Broadly, "
             f"then remove {it}."
         )
+
+
+def lines_of(report: Report, command: Command) -> Iterator[str]:
+    """Yield which files were made, and what waits for one."""
+    yield from files_of(report)
     if report.kept_back is Reason.EXPORT and report.waiting:
         waits = output.count(report.waiting, "client waits", "clients wait")
         again = "run the same backfill with --csv FILE"

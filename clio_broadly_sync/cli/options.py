@@ -41,6 +41,10 @@ DAY: Final = _Day()
 """The type of an option that takes a date."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+names_option = click.option(
+    "--names", is_flag=True, help="Show the clients' names, read from Clio; on a terminal only."
+)
+
 
 class Options(NamedTuple):
     """The options of all commands, which may stand before the command or after it."""
@@ -92,6 +96,11 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
             help="Write them into this new file (BROADLY_PROFILE=csv); - is standard output.",
         ),
         json_option,
+        click.option(
+            "--names",
+            is_flag=True,
+            help="With --dry-run on a terminal: show the clients' names, read from Clio.",
+        ),
         click.option(
             "--dry-run", is_flag=True, help="Decide everything; send nobody and write nothing."
         ),

@@ -23,9 +23,22 @@ from clio_broadly_sync.store import SurgeFigures
 FEWEST_TOGETHER = 10
 """Edits within minutes are worth a sentence where there are at least so many, and they are at least
 half of all; fewer of them are only a busy hour."""
+SILENCE: Final = (
+    "noticed after a silence of more than three days (cron had stopped, or an old copy of the "
+    "state is in use)"
+)
+"""A part of a sentence about closings that wait because the watermark was stale."""
 _DELIVERY: Final = ("sent", "duplicate", "suppressed", "rejected", "held", "waiting")
 _LIST: Final = "clio-broadly-sync outbox list"
 _VERDICTS: Final = {Verdict.SEND: "send", Verdict.SKIP: "not", Verdict.WAIT: "wait"}
+
+
+def complete(context: RunContext) -> None:
+    """Count in the report of a run that has ended what waits, and note what is said of that."""
+    report = context.report
+    report.waiting = context.store.ledger.count_pending(pipeline.due(context))
+    report.surge_says = surge_of(context)
+    report.kept_back_says = kept_back_of(context)
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
@@ -256,6 +269,9 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
         yield f"{again}."
 
 
+TABLE_HEAD: Final = f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
+
+
 def table(closings: Iterable[Closing], opt_in: str) -> Iterator[str]:
     """Yield the lines of a table that says what was decided on each closing, with ids only.
 
@@ -263,13 +279,17 @@ def table(closings: Iterable[Closing], opt_in: str) -> Iterator[str]:
     """
     for number, closing in enumerate(closings):
         if not number:
-            yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
-        decision = decision_of(closing)
-        why = f": {decision.reason.named(opt_in)}" if decision.reason else ""
-        yield (
-            f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-            f"{output.day(closing.key.closed_on):<11}  {_VERDICTS[decision.verdict]}{why}"
-        )
+            yield TABLE_HEAD
+        yield table_line(closing, opt_in)
+
+
+def table_line(closing: Closing, opt_in: str) -> str:
+    decision = decision_of(closing)
+    why = f": {decision.reason.named(opt_in)}" if decision.reason else ""
+    return (
+        f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
+        f"{output.day(closing.key.closed_on):<11}  {_VERDICTS[decision.verdict]}{why}"
+    )
 
 
 # What is kept back at this moment, whoever it is.
@@ -309,6 +329,11 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None, max_new: int) -> Itera
         "`clio-broadly-sync sync --yes`. Leave them out: `clio-broadly-sync outbox drop --reason "
         "surge`."
     )
+    yield from reach(surge, zone)
+
+
+def reach(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
+    """Yield how far back the close dates reach, and whether they were closed in one go."""
     if surge.oldest is not None and surge.newest is not None:
         reach = f"dates reach from {output.day(surge.oldest)} to {output.day(surge.newest)}"
         if surge.oldest == surge.newest:
@@ -330,17 +355,13 @@ def _why_surge(surge: SurgeFigures, max_new: int) -> str:
     and nobody closed too many matters.
     """
     number = output.count(surge.waiting, "closed matter")
-    silence = (
-        "noticed after a silence of more than three days (cron had stopped, or an old copy of "
-        "the state is in use)"
-    )
     if surge.after_silence == surge.waiting:
         were = output.count(surge.waiting, "closed matter was", "closed matters were")
-        return f"{were} {silence}, so nobody was sent."
+        return f"{were} {SILENCE}, so nobody was sent."
     limit = f"the limit is {max_new} a day (SYNC_MAX_NEW)"
     if surge.waiting <= max_new:
         limit = f"with those of the last 24 hours that is over {max_new} (SYNC_MAX_NEW)"
-    part = f"; {surge.after_silence} of them were {silence}" if surge.after_silence else ""
+    part = f"; {surge.after_silence} of them were {SILENCE}" if surge.after_silence else ""
     return f"{number} would go at once; {limit}{part}."
 
 

@@ -193,11 +193,11 @@ def _how_far(status: Status) -> Iterator[str]:
 
 
 def _runs(status: Status) -> Iterator[str]:
-    if status.runs:
-        yield from ("", "Last runs")
+    yield from ("", "Last runs") if status.runs else ()
+    width = max([8, *(len(run.command) for run in status.runs)])
     for number, run in enumerate(status.runs):
         began = output.moment(run.started_at, status.zone)
-        yield f"  {began:<18}  {run.command:<8}  {_ended(run, status.at_work and not number)}"
+        yield f"  {began:<18}  {run.command:<{width}}  {_ended(run, status.at_work and not number)}"
 
 
 def _ended(run: PastRun, at_work: bool) -> str:

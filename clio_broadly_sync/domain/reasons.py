@@ -164,7 +164,7 @@ _CHECK: Final = "Check the box in Clio, if this client is to be asked"
 
 def _to_correct(how: str) -> tuple[str, str]:
     """Return `helps` and `out_of_sync` of what a person can correct in Clio."""
-    return f"{how}: {_WITHIN_A_DAY}", f"{how}; then: {{backfill}}"
+    return f"{how}: {_WITHIN_A_DAY}", f"{how}; then: {{anew}}"
 
 
 ABOUT: Final[Mapping[Reason, About]] = {
@@ -174,24 +174,24 @@ ABOUT: Final[Mapping[Reason, About]] = {
         helps="Once it is closed in Clio, the next `sync` looks at it anew.",
         out_of_sync=(
             "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
-            "one: {backfill}"
+            "one: {anew}"
         ),
     ),
     Reason.NO_CLIENT: About(
         Kind.MATTER,
         why="the matter had no client when read on {read}",
         helps="Name the client in Clio: the next `sync` then looks at it anew.",
-        out_of_sync="Name the client in Clio; then: {backfill}",
+        out_of_sync="Name the client in Clio; then: {anew}",
     ),
     Reason.CLOSED_BEFORE_START: About(
         Kind.MATTER,
         why="it closed on {closed_on}, before the start day of this program ({start_day})",
-        helps="To send it all the same: {backfill}",
+        helps="To send it all the same: {anew}",
     ),
     Reason.CLOSED_TOO_LONG_AGO: About(
         Kind.MATTER,
         why="it closed on {closed_on}, more than {max_age} days ago (SYNC_MAX_AGE_DAYS)",
-        helps="To send it all the same: {backfill}",
+        helps="To send it all the same: {anew}",
     ),
     Reason.NOT_OPTED_IN: About(
         Kind.MATTER,
@@ -225,7 +225,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.COMPANY: About(
         Kind.CONTACT,
         why="the client is a company, and companies are not asked (SYNC_COMPANIES)",
-        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
+        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {anew}",
     ),
     Reason.NO_CHANNEL: About(
         Kind.CONTACT,
@@ -286,8 +286,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
         ),
         waits="too many at once, or after a long silence: look first, then say yes",
         helps_waiting=(
-            "To send all that waits: `clio-broadly-sync sync --yes`; "
-            "to leave this one out: `clio-broadly-sync outbox drop {matter}`."
+            "To send all that waits: `clio-broadly-sync sync --yes`; to send this one alone: "
+            "`clio-broadly-sync sync --matter {matter}`; to leave this one out: "
+            "`clio-broadly-sync outbox drop {matter}`."
         ),
         to_do=(
             "look at them: `clio-broadly-sync outbox list --reason surge`",
@@ -321,7 +322,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.CONTACT_HIDDEN: About(
         Kind.FAULT,
         why="Clio hid the contact from this sign-in when asked on {read}",
-        helps="Give the Clio user of this sign-in access to the contact; then: {backfill}",
+        helps="Give the Clio user of this sign-in access to the contact; then: {anew}",
         waits="Clio hides the contact from this sign-in",
         helps_waiting=(
             "Give the Clio user of this sign-in access to the contact. It is looked at again every "
@@ -332,9 +333,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.UNREADABLE_FIELD: About(
         Kind.FAULT,
         why="a box, or another part of the record in Clio, could not be read on {read}",
-        helps=(
-            "Give this sign-in the Custom Fields permission, or fix the record; then: {backfill}"
-        ),
+        helps=("Give this sign-in the Custom Fields permission, or fix the record; then: {anew}"),
         waits="a box or a record in Clio cannot be read",
         helps_waiting=(
             "Give this sign-in the Custom Fields permission, or fix the record in Clio. It is "
@@ -347,9 +346,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
         why="the matter was closed without a close date when read on {read}",
         helps=(
             "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
-            "{start_day} or more than {max_age} days ago: {backfill}"
+            "{start_day} or more than {max_age} days ago: {anew}"
         ),
-        out_of_sync="Type the date in Clio; then: {backfill}",
+        out_of_sync="Type the date in Clio; then: {anew}",
         waits="the matter was closed without a close date",
         helps_waiting=(
             "Type the close date in Clio: the next `sync` then goes on with it. Without one it "

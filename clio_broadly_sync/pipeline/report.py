@@ -25,6 +25,8 @@ class Report:
     """How many records of matters the pages held."""
     known: int = 0
     """How many matters of the pages were known, and neither wait nor were decided anew."""
+    is_open: bool = False
+    """Whether the one matter of the run is not closed in Clio."""
     to_send: int = 0
     """How many closings were claimed and not given back."""
     skipped: Counter[str] = field(default_factory=Counter)

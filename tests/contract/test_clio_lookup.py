@@ -89,7 +89,7 @@ def test_filters_are_checked_on_our_side() -> None:
     assert _lookup().find_matter(9, NONE) is None
     assert [one.matter.id for one in _lookup().find_by_number("00006-b", NONE)] == [6]
     _answers("contacts.json", {"id": 1, "name": "Somebody Else"})
-    assert _lookup().name_of(2) is None
+    assert _lookup().names_of([2]) == {}
 
 
 def test_name(sandbox: Sandbox) -> None:
@@ -101,9 +101,9 @@ def test_name(sandbox: Sandbox) -> None:
     firm.hide_contact(hidden)
     firm.redact_contact(redacted)
     lookup = _in(sandbox)
-    assert lookup.name_of(person) == "Ada Weatherby"
-    assert lookup.name_of(company) == "Weatherby Bakery LLC"
-    assert [lookup.name_of(id_) for id_ in (hidden, redacted, 99)] == [None] * 3
+    found = lookup.names_of([person, company, hidden, redacted, 99])
+    assert found.pop(redacted, None) is None
+    assert found == {person: "Ada Weatherby", company: "Weatherby Bakery LLC"}
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 5, {"a": 1}])
@@ -111,7 +111,48 @@ def test_name(sandbox: Sandbox) -> None:
 def test_what_is_no_name(name: object) -> None:
     """Left out, never printed as it is."""
     _answers("contacts.json", {"id": 1, "name": name})
-    assert _lookup().name_of(1) is None
+    assert _lookup().names_of([1]) == {1: None}
+
+
+def test_display_numbers(sandbox: Sandbox) -> None:
+    """Of those that there are, in one request."""
+    firm = sandbox.firm
+    client = firm.add_contact(first_name="Ada", last_name="Weatherby")
+    first, second = firm.add_matter(client), firm.add_matter(client)
+    found = _in(sandbox).numbers_of([first, second, 99])
+    assert found == {first: f"{first:05d}-Weatherby", second: f"{second:05d}-Weatherby"}
+
+
+def test_contacts_by_a_part_of_their_name(sandbox: Sandbox) -> None:
+    """At most so many, and those that Clio redacts are left out."""
+    firm = sandbox.firm
+    people = [firm.add_contact(first_name="Ada", last_name=f"Weatherby{n}") for n in "abc"]
+    firm.add_contact(first_name="Bea", last_name="Quillfeather")
+    firm.redact_contact(people[0])
+    found = _in(sandbox).find_contacts("weatherby", 50)
+    assert found == {people[1]: "Ada Weatherbyb", people[2]: "Ada Weatherbyc"}
+    assert len(_in(sandbox).find_contacts("ada", 2)) <= 2
+
+
+def test_matters_of_a_contact(sandbox: Sandbox) -> None:
+    """Open or closed, and nobody else's."""
+    firm = sandbox.firm
+    own, other = firm.add_contact(), firm.add_contact()
+    matters = [firm.add_matter(own), firm.add_matter(own)]
+    firm.add_matter(other)
+    firm.close(matters[1])
+    found = _in(sandbox).matters_of(own)
+    assert [(one.matter.id, one.matter.closed) for one in found] == [
+        (matters[0], False),
+        (matters[1], True),
+    ]
+
+
+@responses.activate
+def test_matters_of_others_are_left_out() -> None:
+    """Should Clio ignore whose matters were asked for."""
+    _answers("matters.json", _row(5, "00005-A"), _row(6, "00006-B"))
+    assert _lookup().matters_of(99) == []
 
 
 # How many matters are closed.

@@ -90,6 +90,18 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
         ),
         {"closings_pending"},
     ),
+    "line up what waits for a yes": (
+        lambda store: store.ledger.line_up_awaiting(make_due()),
+        {"closings_pending"},
+    ),
+    "line up one matter": (
+        lambda store: store.ledger.line_up(make_due(matter_id=WAITS), approved_only=False),
+        {KEY},
+    ),
+    "count what waits of one matter": (
+        lambda store: store.ledger.count_pending(make_due(matter_id=WAITS)),
+        {KEY},
+    ),
     "lined up": (lambda store: list(store.ledger.lined_up()), {ROW}),
     "approve": (
         lambda store: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),

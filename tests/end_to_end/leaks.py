@@ -21,8 +21,8 @@ class Kind(StrEnum):
 
 
 Words = Mapping[Kind, set[str]]
-ON_A_TERMINAL = "explain on a terminal"
-"""The name of the place for what `explain` prints on a terminal, which may name a client."""
+ON_A_TERMINAL = "a terminal where names are shown"
+"""The name of the place for what `explain`, a question or `--names` prints on a terminal."""
 MAY_HOLD = {
     "*/state.db": {Kind.SIGN_IN},
     "*/state.db-wal": {Kind.SIGN_IN},

@@ -190,7 +190,7 @@ def test_brake_on_a_terminal(firm: World, answer: str) -> None:
     """It asks whoever has named the file."""
     crowd = firm.closings(3)
     file = folder(firm) / "clients.csv"
-    asked = {"Write them into the file? [y/N]:": answer}
+    asked = {"Write 3 clients into the file now? [y/N]:": answer}
     ran = on_terminal(firm, "sync", "--csv", str(file), answers=asked, **FEW)
     assert ran.code == (0 if answer == "y" else 65)
     assert (matters(file.read_bytes()) if answer == "y" else names(firm)) == (

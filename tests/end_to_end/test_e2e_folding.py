@@ -26,7 +26,7 @@ def test_errors_are_folded_on_a_terminal_only(world: World, command: str) -> Non
 
 
 SHOWN = (
-    "sync", "sync --dry-run", "sync --yes", "-v sync", "status", "check", "verify",
+    "sync --dry-run", "sync --yes", "status", "check", "verify",
     "verify --against-clio 60", "outbox list", "explain 5001", "explain --contact 1001", "logout",
     "report", "report --list", "explain 5999", "sync --limit many", "explain", "stauts",
     "outbox drop --all --state dead",
@@ -34,6 +34,8 @@ SHOWN = (
     "--help", "--version",
 )  # fmt: skip
 ASKED = {
+    "sync": {"[y/N]": "n"},
+    "-v sync": {"[y/N]": "n"},
     "backfill --from 2020-01-01 --to 2099-12-31": {"[y/N]": "n"},
     "outbox resend --all": {"[y/N]": "n"},
     "outbox drop --all": {"[y/N]": "n"},

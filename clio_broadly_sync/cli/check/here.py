@@ -350,8 +350,8 @@ def notices(settings: Settings) -> Iterator[Finding]:
     for number, address in enumerate(addresses, 1):
         if not notify.is_usable(address):
             which = f"address {number} of NOTIFY_URLS ({notify.scheme_of(address)})"
-            mend = f"apprise cannot use {which}: compare it with what apprise's own page says of it"
-            yield findings.failed(about, f"{mend}.", ConfigError.exit_code)
+            fix = f"apprise cannot use {which}: compare it with what apprise's own page says of it"
+            yield findings.failed(about, f"{fix}.", ConfigError.exit_code)
     if addresses:
         schemes = ", ".join(sorted(map(notify.scheme_of, addresses)))
         yield findings.ok(

@@ -13,6 +13,7 @@ from clio_broadly_sync.cli.app import Call
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.domain.model import Decision
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store.history import Step, Story
 
@@ -37,6 +38,12 @@ class Told:
     """What can be done about it, and what else there is to know, in sentences."""
     story: Story | None = None
     """The closing with its changes; None where there is no closing."""
+    now: Decision | None = None
+    """What would be decided by Clio as it is now; None unless it waits, and where Clio was not
+    asked."""
+    opted_out: bool | None = None
+    """Whether the client of a closing that was sent has opted out since; None where that is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -153,6 +160,8 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "cause": closing.cause,
         "says": told.says,
         "more": told.more,
+        "now": told.now and {"decision": told.now.verdict, "reason": told.now.reason},
+        "opted_out_since": told.opted_out,
         "command": closing.command,
         "noticed_at": closing.noticed_at,
         "read_at": closing.read_at,

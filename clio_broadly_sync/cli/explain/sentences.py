@@ -96,6 +96,15 @@ def helps(story: Story, given: Given, *, is_noticed: bool = True) -> str | None:
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
 
 
+def why(story: Story, given: Given) -> str | None:
+    """Return the end of a sentence that says why it waits or is not sent; None without a reason."""
+    closing = story.closing
+    if closing.reason is None:
+        return None
+    parts = _parts(closing, _last(story), given)
+    return _about(closing.reason, closing.cause).why.format_map(parts)
+
+
 def channels(closing: Closing) -> str | None:
     """Return words that name what of the client was sent; None where it was not noted.
 
@@ -156,7 +165,7 @@ def _waits(closing: Closing, given: Given) -> str:
     if _may_be_taken(closing, given):
         return "Not sent yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
-        return "Not sent yet: the `backfill` that it belongs to did not come to its end."
+        return "Not sent yet: the command that was to send it did not come to its end."
     return (
         "Not sent yet: nothing speaks against it; the next `sync` reads it in Clio again and sends "
         "it."
@@ -228,7 +237,7 @@ def _helps(closing: Closing, given: Given) -> str | None:
         case State.PENDING if _may_be_taken(closing, given):
             return None
         case State.PENDING if closing.command is Command.BACKFILL:
-            return f"Run the same `backfill` again: {{backfill}} Or leave it out: {out}."
+            return f"To go on with it: {{anew}} Or leave it out: {out}."
         case State.PENDING:
             return ABOUT[closing.reason].helps_waiting if closing.reason else None
         case State.SKIPPED:
@@ -253,11 +262,11 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
     if reason is None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
-        return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
+        return "It was decided under SYNC_RULE={rule}; to decide it anew: {anew}"
     if closing.cause == UNTOUCHED and given.policy.untouched is Untouched.SEND:
-        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {backfill}"
+        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {anew}"
     if closing.cause == NO_TEXTS and not given.policy.text_box:
-        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {backfill}"
+        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {anew}"
     about = _about(reason, closing.cause)
     if about.out_of_sync and _is_out_of_sync(closing, given):
         return about.out_of_sync
@@ -308,17 +317,16 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "tries": closing.tries,
         "most": lifecycle.MAX_TRIES,
         "code": f" (its code: {last.answer})" if last is not None and last.answer else "",
-        "backfill": _backfill(closing.key.closed_on, policy.profile),
+        "anew": anew(closing, given),
     }
 
 
-def left_to_backfill(closed_on: date | None) -> str:
-    """Return a sentence with the `backfill` for a closing that no `sync` will notice."""
-    return f"To send it all the same: {_backfill(closed_on)}"
+def unnoticed(closing: Closing, given: Given) -> str:
+    """Return a sentence with the command for a closing that no `sync` will notice."""
+    return f"To send it all the same: {anew(closing, given)}"
 
 
-def _backfill(on: date | None, profile: Profile = Profile.BATCH) -> str:
-    """Return the command for just this close date; None: a person fills in the dates."""
-    dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
-    file = " --csv FILE" if profile is Profile.CSV else ""
-    return f"`{PROGRAM} backfill {dates}{file}`."
+def anew(closing: Closing, given: Given) -> str:
+    """Return the command that decides on its matter anew, with a full stop."""
+    file = " --csv FILE" if given.policy.profile is Profile.CSV else ""
+    return f"`{PROGRAM} sync --matter {closing.key.matter_id}{file}`."

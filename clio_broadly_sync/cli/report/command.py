@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import click
 
 from clio_broadly_sync import __version__
-from clio_broadly_sync.cli import app, exports, output
+from clio_broadly_sync.cli import app, exports, names, output
 from clio_broadly_sync.cli.options import DAY, Options, common, json_option
 from clio_broadly_sync.cli.report import as_json as objects
 from clio_broadly_sync.cli.report import files, rows
@@ -27,6 +27,9 @@ from clio_broadly_sync.report.reading import Given
 from clio_broadly_sync.report.words import Names
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.clio.source import Clio
 
 LONGEST: Final = timedelta(days=3660)
 """A report goes back so far at most."""
@@ -49,6 +52,8 @@ class Wanted(NamedTuple):
     """By what it is to be compared how many were asked."""
     yes: bool = False
     """Whether Clio may be asked for any number of closings."""
+    names: bool = False
+    """Whether the list shows names, which Clio is asked for."""
 
     @property
     def files(self) -> list[Path]:
@@ -60,6 +65,9 @@ class Wanted(NamedTuple):
 @click.option("--from", "first", type=DAY, metavar="DATE", help="The first day, e.g. 2026-01-01.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="The last day; without it, today.")
 @click.option("--list", "listed", is_flag=True, help="One line for each closing instead.")
+@click.option(
+    "--names", "named", is_flag=True, help="With --list on a terminal: show clients' names."
+)
 @click.option(
     "--html",
     type=click.Path(path_type=Path),
@@ -93,6 +101,7 @@ def report(
     first: datetime | None,
     last: datetime | None,
     listed: bool,
+    named: bool,
     html: Path | None,
     csv: Path | None,
     by: Sequence[str],
@@ -104,23 +113,26 @@ def report(
 
     Of last month (in the month of the first run: since then), or from DATE to DATE. A matter counts
     on its close date; without one, on the day it was noticed. What no run has seen yet is said to
-    be not known. Changes nothing, and shows ids, never clients' names. Asks nobody, but with --by.
+    be not known. Changes nothing, and shows ids, not clients' names. Asks Clio only with --by and
+    --names.
 
     Example: clio-broadly-sync report --from 2026-07-01 --to 2026-09-30
     """
     groups = [By(one) for one in dict.fromkeys(by)]
     days = first and first.date(), last and last.date()
-    wanted = Wanted(*days, csv, html, listed, groups, yes)
+    wanted = Wanted(*days, csv, html, listed, groups, yes, named)
     exports.check_usage(csv, as_json=as_json)
     if person is not None:
         _tell_of(person, options, wanted, as_json=as_json)
     _check(wanted, as_json=as_json)
+    if wanted.names:
+        _check_names(wanted, as_json=as_json)
     app.carry_out(partial(_find, options, wanted), str, objects.object_of, as_json=as_json)
 
 
 def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -> NoReturn:
     """Say what is stored about a contact; raise UsageError where a period is wanted as well."""
-    if wanted.first or wanted.last or wanted.listed or wanted.by or wanted.html:
+    if wanted.first or wanted.last or wanted.listed or wanted.by or wanted.html or wanted.names:
         raise click.UsageError(
             "--person tells all there is of one contact: name no days or list, and no page."
         )
@@ -156,6 +168,13 @@ def _check(wanted: Wanted, *, as_json: bool) -> None:
         raise click.UsageError("--from lies more than ten years ago: name a later day.")
 
 
+def _check_names(wanted: Wanted, *, as_json: bool) -> None:
+    """Raise UsageError where names are not for a list on a terminal."""
+    if not wanted.listed:
+        raise click.UsageError("--names is for --list: add that.")
+    names.check_usage(as_json=as_json)
+
+
 def _find(options: Options, wanted: Wanted, call: app.Call) -> Iterator[Any]:
     """Yield lines for a person, or what JSON is made of; write the files that were named."""
     settings = app.settings_of(options)
@@ -167,7 +186,8 @@ def _find(options: Options, wanted: Wanted, call: app.Call) -> Iterator[Any]:
         given = given_by(settings, store, read_status(settings, store, now))
         period = _period(wanted, store, given)
         if wanted.listed or wanted.csv == exports.STDOUT:
-            yield from _closings(wanted, store, period, given, call)
+            clio = names.clio_of(settings, store, call.stop) if wanted.names else None
+            yield from _closings(wanted, store, period, given, call, clio)
         elif (figures := _read(wanted, settings, store, period, given, call)) is not None:
             lines = rows.csv_lines(reading.closings(store, period, given), given)
             yield from _given_out(wanted, figures, lines, call)
@@ -230,7 +250,12 @@ def _period(wanted: Wanted, store: Store, given: Given) -> Period:
 
 
 def _closings(
-    wanted: Wanted, store: Store, period: Period, given: Given, call: app.Call
+    wanted: Wanted,
+    store: Store,
+    period: Period,
+    given: Given,
+    call: app.Call,
+    clio: "Clio | None",
 ) -> Iterator[Any]:
     found = reading.closings(store, period, given)
     if call.as_json:
@@ -239,7 +264,7 @@ def _closings(
     elif wanted.csv == exports.STDOUT:
         yield from (line.decode().rstrip("\r\n") for line in rows.csv_lines(found, given))
     else:
-        yield from rows.table_lines(found, given)
+        yield from rows.table_lines(found, given, clio)
 
 
 def _given_out(

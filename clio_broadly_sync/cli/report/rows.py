@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli.names import Whose, with_names
 from clio_broadly_sync.cli.options import STATES
 from clio_broadly_sync.cli.output import Column, fitting, folded, table_line
 from clio_broadly_sync.domain.funnel import Step, missed
@@ -17,6 +19,9 @@ from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.report import words
 from clio_broadly_sync.report.reading import Given
 from clio_broadly_sync.store.periods import Told
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.clio.source import Clio
 
 COLUMNS: Final = (
     Column("matter", 11, 9, lambda row: row["matter_id"]),
@@ -89,22 +94,29 @@ def spelled(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def table_lines(found: Iterator[Told], given: Given) -> Iterator[str]:
-    """Yield the lines of a table, without the columns for which the terminal has no room."""
+def table_lines(found: Iterator[Told], given: Given, clio: "Clio | None" = None) -> Iterator[str]:
+    """Yield the lines of a table, without the columns for which the terminal has no room.
+
+    Where there is a `clio`, names stand below each closing.
+    """
     columns = fitting(COLUMNS, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    rows = 0
-    for told in found:
-        if not rows:
-            yield table_line((column.title, column.width) for column in columns)
-        row = row_of(told, given)
-        row |= {name: _shown(row[name], given) for name in _DAYS}
-        row |= {"state": _STATES.get(row["state"], row["state"]), "why": _why(told, given)}
-        yield table_line((column.text(row), column.width) for column in columns)
-        rows += 1
-    if not rows:
+    lines = (_line(told, given, columns) for told in found)
+    first = next(lines, None)
+    if first is None:
         yield "No closing is known of these days."
-    elif left_out := [column.title for column in COLUMNS if column not in columns]:
+        return
+    yield table_line((column.title, column.width) for column in columns)
+    yield from with_names(chain([first], lines), clio)
+    if left_out := [column.title for column in COLUMNS if column not in columns]:
         yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
+
+
+def _line(told: Told, given: Given, columns: Sequence[Column]) -> Whose:
+    row = row_of(told, given)
+    row |= {name: _shown(row[name], given) for name in _DAYS}
+    row |= {"state": _STATES.get(row["state"], row["state"]), "why": _why(told, given)}
+    line = table_line((column.text(row), column.width) for column in columns)
+    return Whose(line, told.closing.key.matter_id, told.closing.contact_id)
 
 
 def _why(told: Told, given: Given) -> str | None:
