@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from clio_broadly_sync.cli import app, output, report_words
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.domain.errors import StoppedError, SyncError, shown
-from clio_broadly_sync.domain.model import Closing
+from clio_broadly_sync.domain.model import Closing, Verdict
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import Lot
+from clio_broadly_sync.pipeline.report import decision_of
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.signals import Stop
@@ -30,6 +31,8 @@ PATIENCE_SECONDS: Final = 60.0
 """At most so many seconds are spent on one wait for Clio."""
 
 
+_HEAD: Final = f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
+_VERDICTS: Final = {Verdict.SEND: "send", Verdict.SKIP: "not", Verdict.WAIT: "wait"}
 NO_NAMES: Final = "No name is shown: {error}"
 
 
@@ -105,24 +108,31 @@ def with_names(lines: Iterable[Whose], clio: "Clio | None") -> Iterator[str]:
         raise failure
 
 
-def table(closings: Iterable[Closing], clio: "Clio", opt_in: str) -> Iterator[str]:
-    """Yield the table of a dry run with names; where Clio cannot be asked, say so below it.
+def table(closings: Iterable[Closing], clio: "Clio | None", opt_in: str) -> Iterator[str]:
+    """Yield the table of what a run decided, with names unless `clio` is None.
 
-    `opt_in` is the name of the matter's checkbox.
+    Where Clio cannot be asked, it says so below. `opt_in` is the name of the matter's checkbox.
     """
-    listed = (
-        Whose(report_words.table_line(one, opt_in), one.key.matter_id, one.contact_id)
-        for one in closings
-    )
+    listed = (Whose(_decided(one, opt_in), one.key.matter_id, one.contact_id) for one in closings)
     try:
         for number, line in enumerate(with_names(listed, clio)):
             if not number:
-                yield report_words.TABLE_HEAD
+                yield _HEAD
             yield line
     except StoppedError:
         raise
     except SyncError as error:
         yield NO_NAMES.format(error=error)
+
+
+def _decided(closing: Closing, opt_in: str) -> str:
+    """Return a line that says what was decided, with ids only."""
+    decision = decision_of(closing)
+    why = f": {decision.reason.named(opt_in)}" if decision.reason else ""
+    return (
+        f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
+        f"{output.day(closing.key.closed_on):<11}  {_VERDICTS[decision.verdict]}{why}"
+    )
 
 
 def of_lot(lot: Lot, clio: "Clio") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A run's report in words and as JSON; how it is counted is in `pipeline/report.py`."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ from clio_broadly_sync.domain.errors import (
     outcome_of,
     without_next_run,
 )
-from clio_broadly_sync.domain.model import Closing, Command, Verdict
+from clio_broadly_sync.domain.model import Closing, Command
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report, decision_of
@@ -30,7 +30,6 @@ SILENCE: Final = (
 """A part of a sentence about closings that wait because the watermark was stale."""
 _DELIVERY: Final = ("sent", "duplicate", "suppressed", "rejected", "held", "waiting")
 _LIST: Final = "clio-broadly-sync outbox list"
-_VERDICTS: Final = {Verdict.SEND: "send", Verdict.SKIP: "not", Verdict.WAIT: "wait"}
 
 
 def complete(context: RunContext) -> None:
@@ -267,29 +266,6 @@ def _left_over(report: Report, code: int) -> Iterator[str]:
         yield f"{wait}, and {again}, or leave them out with `{drop}`."
     elif outcome_of(code) in ("unavailable", "interrupted"):
         yield f"{again}."
-
-
-TABLE_HEAD: Final = f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
-
-
-def table(closings: Iterable[Closing], opt_in: str) -> Iterator[str]:
-    """Yield the lines of a table that says what was decided on each closing, with ids only.
-
-    `opt_in` is the name of the matter's checkbox.
-    """
-    for number, closing in enumerate(closings):
-        if not number:
-            yield TABLE_HEAD
-        yield table_line(closing, opt_in)
-
-
-def table_line(closing: Closing, opt_in: str) -> str:
-    decision = decision_of(closing)
-    why = f": {decision.reason.named(opt_in)}" if decision.reason else ""
-    return (
-        f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-        f"{output.day(closing.key.closed_on):<11}  {_VERDICTS[decision.verdict]}{why}"
-    )
 
 
 # What is kept back at this moment, whoever it is.

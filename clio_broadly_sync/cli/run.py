@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from clio_broadly_sync.domain.errors import (
     outcome_of,
 )
 from clio_broadly_sync.domain.exports import BATCH
-from clio_broadly_sync.domain.model import Closing, Command, Profile
+from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import Report
@@ -359,10 +359,8 @@ class Run:
     ) -> None:
         """Print the results on stdout, as one JSON object or as lines for a person.
 
-        Where stdout gets the file, they go to stderr.
-
-        Lines that are not to be printed (`aloud`) go to the log. The decisions are part of it in a
-        dry run and with `-v`.
+        Where stdout gets the file, they go to stderr. Lines that are not to be printed (`aloud`) go
+        to the log. The decisions are part of it in a dry run and with `-v`.
         """
         wanted = context is not None and (self.dry_run or self._options.verbose)
         decided = pipeline.decided(context) if context and wanted else None
@@ -376,18 +374,14 @@ class Run:
         else:
             tell = partial(say, err=self._file.is_stdout) if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
-            for line in self._table(decided) if decided and has_table else ():
-                tell(line)
+            if decided and has_table:
+                from clio_broadly_sync.cli import names
+
+                clio = self._clio if self._names else None
+                for line in names.table(decided, clio, self._given.opt_in):
+                    tell(line)
             for line in results:
                 tell(line)
-
-    def _table(self, decided: Iterator[Closing]) -> Iterator[str]:
-        """Return the lines of the table, with names below where they are wanted."""
-        if not self._names or self._clio is None:
-            return report_words.table(decided, self._given.opt_in)
-        from clio_broadly_sync.cli import names
-
-        return names.table(decided, self._clio, self._given.opt_in)
 
     def counters(self, code: int) -> dict[str, Any]:
         """Return what `--json` prints, but for the decisions."""

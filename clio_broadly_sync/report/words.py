@@ -25,7 +25,7 @@ class Words(NamedTuple):
     """The words for closings that came no further for one reason."""
 
     why: str
-    """At most 29 characters, with the usual names; in front of it stands how many they are."""
+    """The reason's label, or that of the state; in front of it stands how many they are."""
     helps: str
     word: str = ""
     """Of what waits for a person: one word, or a few, for its state."""
@@ -40,80 +40,58 @@ _OUTBOX: Final = f"{_PROGRAM} outbox"
 _AGAIN: Final = "The program looks again every day, for {max_age_days} days after closing."
 _BACKFILL: Final = f"only `{_PROGRAM} backfill` asks them."
 
-_SKIPPED: Final[Mapping[Reason, Words]] = {
-    Reason.NOT_CLOSED: Words(
-        "reopened, or gone from Clio", NOTHING + "once closed, it is decided anew."
+_HELPS: Final[Mapping[Reason, str]] = {
+    Reason.NOT_CLOSED: NOTHING + "once closed, it is decided anew.",
+    Reason.NO_CLIENT: "Name the client on the matter in Clio.",
+    Reason.CLOSED_BEFORE_START: NOTHING + _BACKFILL,
+    Reason.CLOSED_TOO_LONG_AGO: NOTHING + _BACKFILL,
+    Reason.NOT_OPTED_IN: f"Check it in Clio. {_AGAIN}",
+    Reason.OPTED_OUT: NOTHING + "`{opt_out}` is checked, and stays respected.",
+    Reason.COMPANY: NOTHING + "`SYNC_COMPANIES` leaves companies out.",
+    Reason.NO_CHANNEL: f"Add one to the contact in Clio. {_AGAIN}",
+    Reason.ASKED_RECENTLY: NOTHING + "nobody is asked twice{within}.",
+    Reason.SUPPRESSED: NOTHING + "the client does not want to be asked.",
+    Reason.DROPPED: NOTHING + "that is final.",
+    Reason.CONTACT_HIDDEN: (
+        f"Give the program's Clio user access to the contact; then `{_PROGRAM} backfill`."
     ),
-    Reason.NO_CLIENT: Words("without a client", "Name the client on the matter in Clio."),
-    Reason.CLOSED_BEFORE_START: Words("closed before the start day", NOTHING + _BACKFILL),
-    Reason.CLOSED_TOO_LONG_AGO: Words(
-        "closed too long ago ({max_age_days} days)", NOTHING + _BACKFILL
+    Reason.UNREADABLE_FIELD: (
+        f"Open the contact and the matter in Clio and save them; then `{_PROGRAM} backfill`."
     ),
-    Reason.NOT_OPTED_IN: Words("without `{opt_in}`", f"Check it in Clio. {_AGAIN}"),
-    Reason.OPTED_OUT: Words("opted out", NOTHING + "`{opt_out}` is checked, and stays respected."),
-    Reason.COMPANY: Words(
-        "client is a company", NOTHING + "`SYNC_COMPANIES` leaves companies out."
-    ),
-    Reason.NO_CHANNEL: Words(
-        "no usable e-mail or phone", f"Add one to the contact in Clio. {_AGAIN}"
-    ),
-    Reason.ASKED_RECENTLY: Words("{asked}", NOTHING + "nobody is asked twice in that time."),
-    Reason.SUPPRESSED: Words(
-        "left alone by Broadly", NOTHING + "the client does not want to be asked."
-    ),
-    Reason.DROPPED: Words("taken out by a person", NOTHING + "that is final."),
-    Reason.CONTACT_HIDDEN: Words(
-        "contact hidden for too long",
-        f"Give the program's Clio user access to the contact; then `{_PROGRAM} backfill`.",
-    ),
-    Reason.UNREADABLE_FIELD: Words(
-        "not readable for too long",
-        f"Open the contact and the matter in Clio and save them; then `{_PROGRAM} backfill`.",
-    ),
-    Reason.NO_CLOSE_DATE: Words("without a close date too long", "Type the close date in Clio."),
+    Reason.NO_CLOSE_DATE: "Type the close date in Clio.",
 }
-_FILE: Final = "waiting for a file to import"
+"""What helps where a closing is skipped."""
 _WRITE: Final = f"`{_PROGRAM} sync --csv FILE` writes it"
-_FILE_LATER: Final = Words(_FILE, f"{NOTHING}there is time yet; {_WRITE}.")
+_FILE_LATER: Final = f"{NOTHING}there is time yet; {_WRITE}."
 _NEXT_RUN: Final = Words("waiting for the next run", NOTHING + "they go by themselves.")
-_WAITING: Final[Mapping[Reason, Words]] = {
-    Reason.SETTLING: Words(
-        "resting after closing", NOTHING + "after `SYNC_SETTLE_HOURS` they go by themselves."
-    ),
-    Reason.SURGE: Words(
-        "waiting for a person's yes",
+_HELPS_WAITING: Final[Mapping[Reason, tuple[str, str]]] = {
+    Reason.SETTLING: (NOTHING + "after `SYNC_SETTLE_HOURS` they go by themselves.", ""),
+    Reason.SURGE: (
         f"Many closed at once, or the program was silent: look with `{_PROGRAM} sync --dry-run`, "
         f"then say `{_PROGRAM} sync --yes`.",
         "waits for a yes",
     ),
-    Reason.UNAVAILABLE: Words(
-        "waiting for another try",
-        NOTHING + "Broadly could not be reached; a later run tries again.",
-    ),
-    Reason.RETRY: Words("put off by Broadly", NOTHING + "a later run tries again."),
-    Reason.UNKNOWN_OUTCOME: Words("answer lost", NOTHING + "the next run tries again."),
-    Reason.CONTACT_HIDDEN: Words(
-        "contact hidden",
+    Reason.UNAVAILABLE: (NOTHING + "Broadly could not be reached; a later run tries again.", ""),
+    Reason.RETRY: (NOTHING + "a later run tries again.", ""),
+    Reason.UNKNOWN_OUTCOME: (NOTHING + "the next run tries again.", ""),
+    Reason.CONTACT_HIDDEN: (
         "Clio hides the contact. Give the program's Clio user access to it; it is read again "
         "within a day.",
         "hidden",
     ),
-    Reason.UNREADABLE_FIELD: Words(
-        "not readable",
+    Reason.UNREADABLE_FIELD: (
         "A box, or another part, could not be read. Open the contact and the matter in Clio and "
         "save them; they are read again within a day.",
         "can't be read",
     ),
-    Reason.NO_CLOSE_DATE: Words(
-        "without a close date",
+    Reason.NO_CLOSE_DATE: (
         "Type the close date in Clio; it then goes by itself.",
         "no close date",
     ),
-    Reason.EXPORT: Words(_FILE, f"It is time: {_WRITE}.", "file is due"),
-    Reason.OUTSIDE_HOURS: Words(
-        "waiting for the sending hours", NOTHING + "they go by themselves."
-    ),
+    Reason.EXPORT: (f"It is time: {_WRITE}.", "file is due"),
+    Reason.OUTSIDE_HOURS: (NOTHING + "they go by themselves.", ""),
 }
+"""What helps where it waits; and the word for its state, where it waits for a person."""
 _LEFT: Final = Words(
     "left by a backfill",
     f"Run the same `{_PROGRAM} backfill` again, or let them go: "
@@ -154,15 +132,15 @@ def of(
     `left` says whether a backfill has left them, `needed` whether they wait for a person, and
     `matter` is what stands in a command for the matter's id.
     """
-    words = _LEFT if left else _template(state, told)
+    words = _LEFT if left else _template(state, told, names)
     if told is Reason.EXPORT and not (left or needed):
-        words = _FILE_LATER
-    asked = f"asked within {names.reask_days} days" if names.reask_days else "asked before"
-    values = {**names._asdict(), "asked": asked, "matter": matter}
-    return Words(*(text.format_map(values) for text in words))
+        words = words._replace(helps=_FILE_LATER)
+    within = f" within {names.reask_days} days" if names.reask_days else ""
+    values = {**names._asdict(), "within": within, "matter": matter}
+    return words._replace(helps=words.helps.format_map(values))
 
 
-def _template(state: State, told: Reason | None) -> Words:
+def _template(state: State, told: Reason | None, names: Names) -> Words:
     match state:
         case State.SENDING:
             return _ON_THEIR_WAY
@@ -170,9 +148,12 @@ def _template(state: State, told: Reason | None) -> Words:
             return _HELD
         case State.DEAD:
             return _PUT_OFF if told is Reason.RETRY else _REJECTED
-        case State.SKIPPED if told is not None:
-            return _SKIPPED[told]
-    return _NEXT_RUN if told is None else _WAITING[told]
+    if told is None:
+        return _NEXT_RUN
+    why = told.named(f"`{names.opt_in}`")
+    if state is State.SKIPPED:
+        return Words(why, _HELPS[told])
+    return Words(why, *_HELPS_WAITING[told])
 
 
 def share(part: int, whole: int) -> str:

@@ -19,14 +19,7 @@ from clio_broadly_sync.domain import exports as files
 from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.daily_look import Looked, Part
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.domain.model import (
-    Closing,
-    Destination,
-    FieldIds,
-    Pins,
-    Profile,
-    SyncRule,
-)
+from clio_broadly_sync.domain.model import Closing, Destination, FieldIds, Pins, Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.daily_look import DailyLook

@@ -194,7 +194,14 @@ def test_a_firm_that_asks_whenever_it_likes() -> None:
     """Without a window, the same closing is still not asked twice."""
     names = NAMES._replace(reask_days=0)
     said = words.of(State.SKIPPED, Reason.ASKED_RECENTLY, names, left=False, needed=False)
-    assert said.why == "asked before"
+    assert said.helps == "Nothing to do: nobody is asked twice."
+
+
+def test_a_field_with_braces_in_its_name() -> None:
+    """What a firm calls its box is no place to fill in."""
+    names = NAMES._replace(opt_in="Ask {matter} {x")
+    said = words.of(State.SKIPPED, Reason.NOT_OPTED_IN, names, left=False, needed=False)
+    assert said.why == "without `Ask {matter} {x`"
 
 
 @pytest.mark.parametrize(
