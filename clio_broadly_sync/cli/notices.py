@@ -145,7 +145,7 @@ def _line(key: str, closings: int) -> str:
     if is_ending(key):
         return _ended(int(key.removeprefix(_ENDED)))
     words = f"{_WORDS.get(key) or ABOUT[Reason(key)].waits} ({key})"
-    return f"{output.count(closings, 'closing')}: {words}" if closings else words
+    return f"{output.count(closings, 'closed matter')}: {words}" if closings else words
 
 
 def _ended(code: int) -> str:
@@ -168,7 +168,9 @@ def summary(status: Status) -> list[str]:
         said.append(f"Up to date until {output.moment(status.watermark, status.zone)}.")
     waiting = closings_in(one for one in status.waiting if not status.is_for_a_person(one))
     if waiting:
-        said.append(f"{output.count(waiting, 'closing waits', 'closings wait')} for a later run.")
+        said.append(
+            f"{output.count(waiting, 'closed matter waits', 'closed matters wait')} for a later run."
+        )
     needs = [_line(key, closings) for key, closings in needs_in(status).items()]
     return [*said, *(needs or ["Nothing needs a person."])]
 

@@ -275,7 +275,7 @@ def test_clio_away_leaves_what_is_stored(world: World) -> None:
     away = {"CLIO_ACCESS_TOKEN": "withdrawn"}
     ran = world.run("explain", str(closing.matter), **away, **SETTLES)
     assert (ran.code, "Clio could not be asked how that is now." in ran.out) == (77, True)
-    assert ran.out.startswith("Not handed over yet: it rests until")
+    assert ran.out.startswith("Not sent yet: it rests until")
     ran = world.run("explain", str(closing.matter), "--json", **away, **SETTLES)
     assert (ran.code, ran.json["outcome"], ran.json["closings"][0]["now"]) == (77, "denied", None)
     assert explain(world, "--offline", closing.matter, **away, **SETTLES)

@@ -20,7 +20,7 @@ def test_one_goes_and_no_other(world: World) -> None:
     ran = alone(world, old.matter, "--yes", "--json")
     assert (ran.code, ran.json["watermark"], ran.delivery) == (0, None, {"sent": 1})
     assert (ran.json["command"], ran.json["matter_id"]) == ("sync", old.matter)
-    assert ran.json["says"][0].startswith("Handed over to Broadly")
+    assert ran.json["says"][0].startswith("Sent to Broadly")
     assert (world.asked, other.matter in world.ledger()) == ([old.matter], False)
     assert world.sync().code == 0
     assert world.asked == [old.matter, other.matter]
@@ -57,7 +57,7 @@ def test_dry_run_writes_nothing(world: World) -> None:
     old = world.closing(world.day(400))
     files = world.files()
     ran = alone(world, old.matter, "--dry-run")
-    assert (ran.code, "hand over" in ran.out) == (0, True)
+    assert (ran.code, " send" in ran.out) == (0, True)
     ran = alone(world, old.matter, "--dry-run", "--json")
     assert ran.decisions == {old.matter: ("send", None)}
     assert ran.json["says"] == []
@@ -79,7 +79,7 @@ def test_it_need_not_be_sent_twice(world: World) -> None:
     closing = world.closing()
     world.sync()
     ran = on_terminal(world, "sync", "--matter", str(closing.matter))
-    assert (ran.code, "Handed over to Broadly on" in ran.out) == (0, True)
+    assert (ran.code, "Sent to Broadly on" in ran.out) == (0, True)
     assert world.asked == [closing.matter]
 
 

@@ -14,7 +14,7 @@ from world import World
 from clio_broadly_sync.cli.hearers import GREETING
 
 HELLO = list(GREETING)
-HELD = "1 closing: held, because Broadly's answer was lost (held)"
+HELD = "1 closed matter: held, because Broadly's answer was lost (held)"
 DENIED = "`sync` ended with denied (77)"
 CALM = "Nothing needs a person now."
 
@@ -81,8 +81,9 @@ def test_surge_and_hidden_client(punctual: World, notified: Notified) -> None:
     world.closings(3)
     assert world.sync(SYNC_MAX_NEW="2").code == 65
     assert [lines[0] for _, lines in notified.told[1:]] == [
-        "1 closing: Clio hides the contact from this sign-in (contact_hidden)",
-        "3 closings: too many at once, or after a long silence: a person looks first (surge)",
+        "1 closed matter: Clio hides the contact from this sign-in (contact_hidden)",
+        "3 closed matters: too many at once, or after a long silence: look first, then say yes "
+        "(surge)",
     ]
 
 
