@@ -168,9 +168,8 @@ def summary(status: Status) -> list[str]:
         said.append(f"Up to date until {output.moment(status.watermark, status.zone)}.")
     waiting = closings_in(one for one in status.waiting if not status.is_for_a_person(one))
     if waiting:
-        said.append(
-            f"{output.count(waiting, 'closed matter waits', 'closed matters wait')} for a later run."
-        )
+        wait = output.count(waiting, "closed matter waits", "closed matters wait")
+        said.append(f"{wait} for a later run.")
     needs = [_line(key, closings) for key, closings in needs_in(status).items()]
     return [*said, *(needs or ["Nothing needs a person."])]
 
