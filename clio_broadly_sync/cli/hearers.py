@@ -21,7 +21,6 @@ from clio_broadly_sync.domain.errors import (
     OK,
     BusyError,
     ConfigError,
-    SyncError,
     is_failure,
 )
 from clio_broadly_sync.monitor import Monitor
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_UNREAD: Final = "What NOTIFY_URLS is to be told could not be read ({})."
 GREETING: Final = (
     "From now on this is where you are told what needs a person, and when it no longer does.",
 )
@@ -48,7 +48,7 @@ class Hearers:
     def __init__(self, known: Settings | Salvaged | None, options: Options) -> None:
         self._monitor = Monitor(None if known is None else known.ping_url)
         self._addresses = (known and known.notify_urls) or ()
-        self._state = known and known.sync_state
+        self._state: Path | None = None if known is None else known.sync_state
         self._options = options
         self._weekly: int | None = None
         self._status: Status | None = None
@@ -64,8 +64,10 @@ class Hearers:
             from clio_broadly_sync.cli.standing import read_status
 
             self._weekly = settings.notify_weekly
-            with suppress(SyncError):
+            try:
                 self._status = read_status(settings, store, app.our_clock())
+            except Exception as error:  # noqa: BLE001  (whatever it is, the run has done its work)
+                self._warn(_UNREAD.format(type(error).__name__), app.our_clock())
 
     def ended(self, code: int, said: Sequence[str], *, hangs: bool = False) -> None:
         """Tell how a run ended, by its exit code; the state must be free again.
@@ -80,7 +82,7 @@ class Hearers:
         try:
             self._notify(self._state, code, app.our_clock())
         except Exception as error:  # noqa: BLE001  (whatever it is, the run has done its work)
-            log.warning("NOTIFY_URLS could not be told (%s)", type(error).__name__)
+            self._warn(f"NOTIFY_URLS could not be told ({type(error).__name__}).", app.our_clock())
 
     def _notify(self, state: Path, code: int, now: datetime) -> None:
         """Tell the addresses what is new, and remember it once one of them took it.
@@ -93,7 +95,7 @@ class Hearers:
         with suppress(OSError):
             before = notices.memory_in(notebook.read())
         after, title, lines = self._to_tell(before, code, now)
-        if lines and not self._send(state, title, lines, now):
+        if lines and not self._send(title, lines, now):
             untold = {key: need for key, need in after.needs.items() if need.told is None}
             after = before._replace(needs={**untold, **before.needs})
         if after != before:
@@ -128,7 +130,7 @@ class Hearers:
             title, lines = notices.title_of(news), [*notices.lines_of(news), *lines]
         return after, title, lines
 
-    def _send(self, state: Path, title: str, lines: Sequence[str], now: datetime) -> bool:
+    def _send(self, title: str, lines: Sequence[str], now: datetime) -> bool:
         """Send all addresses a message; tell whether one of them at least took it."""
         from clio_broadly_sync import notify
 
@@ -136,11 +138,17 @@ class Hearers:
         worked = notify.send(self._addresses, f"{PROGRAM}: {title}", body)
         pairs = zip(self._addresses, worked, strict=True)
         missed = sorted({notify.scheme_of(address) for address, took in pairs if not took})
-        note = f"NOTIFY_URLS could not be told ({', '.join(missed)}); see `{PROGRAM} check`."
-        attended = self._options.verbose or app.has_terminal()
-        if missed and is_news(None if attended else app.alert_log_of(state), note, now):
-            log.warning("%s", note)
+        if missed:
+            why = f"could not be told ({', '.join(missed)}); see `{PROGRAM} check`."
+            self._warn(f"NOTIFY_URLS {why}", now)
         return any(worked)
+
+    def _warn(self, note: str, now: datetime) -> None:
+        """Say a note on stderr; under cron, which mails it, once a day."""
+        attended = self._options.verbose or app.has_terminal()
+        alert_log = None if attended or self._state is None else app.alert_log_of(self._state)
+        if is_news(alert_log, note, now):
+            log.warning("%s", note)
 
     def _where(self) -> str:
         """Return where there is more to see, which also tells which office this is."""

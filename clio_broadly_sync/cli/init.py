@@ -178,13 +178,16 @@ def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
 def _of_the_sandbox() -> dict[str, str]:
     """Return the settings that a running `sandbox` tells, but what the environment sets.
 
-    Raise UnavailableError where none is running at the usual port.
+    Raise UnavailableError where none is running at the usual port, and ConfigError where the
+    environment would mix them with the firm's own.
     """
     from http.client import HTTPConnection, HTTPException
 
     from clio_broadly_sync.cli.practice import CLIO_PORT
     from clio_broadly_sync.sandbox.clio import PRACTICE
 
+    if of_firm := [name for name in _OF_THE_FIRM if os.environ.get(name, "").strip()]:
+        raise ConfigError(_NO_MIXTURE.format(", ".join(of_firm), " ".join(of_firm)))
     at = HTTPConnection("127.0.0.1", CLIO_PORT, timeout=PRACTICE_SECONDS)
     try:
         with closing(at):
@@ -201,6 +204,16 @@ def _of_the_sandbox() -> dict[str, str]:
     return settings
 
 
+_OF_THE_FIRM: Final = (
+    "CLIO_BASE_URL", "CLIO_ACCESS_TOKEN", "CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET", "SYNC_STATE",
+    "BROADLY_PROFILE", "BROADLY_URL", "BROADLY_API_KEY", "BROADLY_WEBHOOK_SECRET", "PING_URL",
+    "PING_URL_VERIFY", "NOTIFY_URLS",
+)  # fmt: skip
+"""What says whose data it is, where it goes, and who is told."""
+_NO_MIXTURE: Final = (
+    "Set in the environment, which wins over the file: {}. Practice would then use the firm's own. "
+    "In this shell, run `unset {}`, and try again."
+)
 _NO_SANDBOX: Final = (
     "No practice servers are running: in another terminal, run `clio-broadly-sync sandbox`, leave "
     "it running, and try again."

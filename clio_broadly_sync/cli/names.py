@@ -4,7 +4,7 @@ They never go into a file, a log line or JSON.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -67,12 +67,19 @@ def check_usage(*, as_json: bool) -> None:
         raise click.UsageError("Names are shown on a terminal only: leave out --names here.")
 
 
-def clio_of(settings: Settings, store: Store, stop: Stop) -> "Clio":
-    """Return what asks the state's own Clio.
+def clio_of(
+    settings: Settings,
+    store: Store,
+    stop: Stop,
+    patience: float = PATIENCE_SECONDS,
+    waiting: Callable[[str, float], object] = lambda what, seconds: None,
+) -> "Clio":
+    """Return what asks the state's own Clio, and spends so many seconds on one wait at most.
 
-    Raise ConfigError where host or account are others: there, the same ids are other people's.
+    `waiting` is called before each (`app.connect`). Raise ConfigError where host or account are
+    others: there, the same ids are other people's.
     """
-    clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
+    clients = app.connect(settings, stop, lambda: patience, waiting)
     source, known = clients.source(store.time_zone), store.pins()
     if known is not None:
         pins.check_host(known, app.wanted(settings))

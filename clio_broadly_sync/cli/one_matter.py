@@ -56,7 +56,7 @@ class MatterRun(Run):
 
         Of what it has decided on, a dry run says that in its table.
         """
-        if not self._says:
+        if self.dry_run and not self._says:
             return super().results(code)
         needs = report_words.needs(self.report, self._given)
         return [*needs, *exports.files_of(self.report), *self._says]

@@ -281,7 +281,7 @@ class Run:
             return False
         figures = context.store.outbox.surge_figures(pipeline.due(context))
         most, zone = context.policy.max_new, context.zone
-        return self.questions.of_surge(lot, self.limit, figures, most, zone)
+        return self.questions.of_surge(lot, context.limit_left, figures, most, zone)
 
     def _prolong(self, seconds: float) -> None:
         self._seconds += seconds

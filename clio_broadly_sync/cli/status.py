@@ -35,8 +35,8 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 def status(options: Options, as_json: bool) -> None:
     """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 
-    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person
-    or a run hangs, else with 0.
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person,
+    such as a sign-in that was refused or a cron that is silent, else with 0.
 
     Example: clio-broadly-sync status
     """
@@ -64,12 +64,12 @@ class Verdict(NamedTuple):
 
 def verdict(status: Status) -> Verdict:
     """Return whether all is well; what is not, with what to do."""
-    if not status.runs:
-        first = "The first one notes where to start, and sends nobody."
-        return Verdict([f"No run yet. Next: `{PROGRAM} sync`.", first], "yellow")
     failed, needed = [*_failures(status)], [*_needs(status)]
     if failed or needed:
         return Verdict([*failed, *needed], "red" if failed else "yellow")
+    if not status.runs:
+        first = "The first one notes where to start, and sends nobody."
+        return Verdict([f"No run yet. Next: `{PROGRAM} sync`.", first], "yellow")
     if status.watermark is None:
         return Verdict(["All well: nothing needs a person."], "green")
     until = f"Up to date until {_when(status)}"

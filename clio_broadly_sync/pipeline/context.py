@@ -94,6 +94,11 @@ class RunContext(NamedTuple):
         """
         return None if self.policy.dedupes or self.into_file else self.store.doubts
 
+    @property
+    def limit_left(self) -> int | None:
+        """How many more the run may send; None where there is no limit."""
+        return None if self.limit is None else self.limit - self.report.to_send
+
     def is_kept_back(self) -> bool:
         """Tell whether nobody may be claimed at this moment; the report takes down why.
 

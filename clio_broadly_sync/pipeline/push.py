@@ -130,9 +130,8 @@ class Push:
         return False
 
     def _batch_size(self) -> int:
-        context = self._context
-        most = context.most_at_once()
-        return most if context.limit is None else min(most, context.limit - context.report.to_send)
+        most, left = self._context.most_at_once(), self._context.limit_left
+        return most if left is None else min(most, left)
 
     def _await_turn(self) -> bool:
         """Wait until the next POST may begin by the pace, before anybody is claimed for it.

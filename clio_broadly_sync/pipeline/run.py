@@ -8,7 +8,7 @@ and how a push goes, in `pipeline/push.py`.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta, tzinfo
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
@@ -193,8 +193,9 @@ def _ask_and_push(context: RunContext, confirm: Callable[[Lot], bool]) -> None:
     if not context.is_kept_back():
         _heed_pause(context, due(context), approved_only=False)
         lined_up = context.store.ledger.line_up(due(context), approved_only=False)
-        if not lined_up or context.limit == 0 or confirm(_lot(context, lined_up)):
-            if context.matter_id is not None:
+        asks = lined_up > 0 and context.limit != 0
+        if not asks or confirm(_lot(context, lined_up)):
+            if asks and context.matter_id is not None:
                 _approve_matter(context)
             push(context, due(context), approve=False)
     _tell_objections(context)
@@ -275,7 +276,8 @@ def _surge_allowance(
     """Return how many closings that become readable may go before there is a surge.
 
     None says that there is one: the rest is noted to wait, and only what a person approved may go.
-    With `approve`, all that is due now is approved first.
+    With `approve`, all that is due now is approved first. A yes to a question approves those whom
+    it was about; whoever becomes readable was none of them.
     """
     ledger, now = context.store.ledger, context.source.now()
     if approve:
@@ -288,8 +290,9 @@ def _surge_allowance(
         return context.policy.max_new - due_now - recent
     _await_approval(context, wanted)
     if _is_agreed_to(context, wanted):
-        _approve(context, wanted)
-        return math.inf
+        _approve_those_asked_about(context)
+        if not ledger.count_awaiting(wanted):
+            return 0 if stale else context.policy.max_new - recent
     _count_awaiting(context, wanted)
     return None
 
@@ -297,9 +300,17 @@ def _surge_allowance(
 def _is_agreed_to(context: RunContext, wanted: Due) -> bool:
     """Ask a person about a surge; not at a moment at which nobody may be sent."""
     paused = rules.paused_until(context.doubts, context.source.now()) is not None
-    if paused or context.limit == 0 or context.is_kept_back():
+    if paused or context.limit_left == 0 or context.is_kept_back():
         return False
     return context.asks(_lot(context, context.store.ledger.line_up_awaiting(wanted)))
+
+
+def _approve_those_asked_about(context: RunContext) -> None:
+    """Note a person's yes to what is lined up: with a limit, to no more clients than may go."""
+    lined_up = context.store.ledger.lined_up()
+    by_client = groupby(lined_up, lambda one: one.contact_id or -one.key.matter_id)
+    may_go = islice((closings for _, closings in by_client), context.limit_left)
+    _note_approval(context, chain.from_iterable(may_go))
 
 
 def _lot(context: RunContext, lined_up: int) -> Lot:
@@ -313,13 +324,19 @@ def _approve_matter(context: RunContext) -> None:
     What belongs to a backfill needs none. A fault is only to be read again in this run, which a
     change would prevent.
     """
-    now, ledger = context.source.now(), context.store.ledger
-    waiting = [
+    waiting = (
         closing
-        for closing in ledger.lined_up()
+        for closing in context.store.ledger.lined_up()
         if closing.command is Command.SYNC and closing.reason not in FAULTS
-    ]
-    ledger.record([(c, lifecycle.approved(c, context.policy, now)) for c in waiting], now)
+    )
+    _note_approval(context, waiting)
+
+
+def _note_approval(context: RunContext, closings: Iterator[Closing]) -> None:
+    now = context.source.now()
+    while chunk := list(islice(closings, LOOK_AHEAD)):
+        pairs = [(closing, lifecycle.approved(closing, context.policy, now)) for closing in chunk]
+        context.store.ledger.record(pairs, now)
 
 
 def _leave(context: RunContext, wanted: Due, *, approve: bool) -> None:

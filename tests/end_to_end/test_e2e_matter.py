@@ -145,3 +145,16 @@ def test_it_is_named_among_the_runs(world: World) -> None:
     alone(world, matter, "--yes")
     assert world.run("status", "--json").json["runs"][0]["command"] == "sync --matter"
     assert "(sync --matter): noticed" in world.run("explain", str(matter)).out
+
+
+def test_where_clio_is_out_of_reach(world: World) -> None:
+    """69, with what is known of it; and nobody is sent to a `backfill` that was none."""
+    sent = world.closing()
+    world.sync()
+    new = world.closing(world.day(400))
+    with world.clio.outage():
+        ran = alone(world, sent.matter, "--yes", NO_WAITS="yes")
+        assert (ran.code, ran.out.startswith("Sent to Broadly on")) == (69, True)
+        ran = alone(world, new.matter, "--yes", NO_WAITS="yes")
+        assert (ran.code, ran.out) == (69, "")
+        assert "could not be reached" in ran.err

@@ -84,6 +84,19 @@ def test_init_leaves_out_what_the_environment_sets(
     assert "\nSYNC_RULE=\n" in (tmp_path / "config.env").read_text()
 
 
+@pytest.mark.parametrize(
+    "name", ["BROADLY_URL", "CLIO_ACCESS_TOKEN", "CLIO_BASE_URL", "PING_URL", "SYNC_STATE"]
+)
+def test_init_refuses_what_would_mix_practice_with_the_firm(
+    servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would win over the file: practice clients would go to the firm's Broadly, or the firm's
+    state would be begun with the practice Clio."""
+    ran = practise(tmp_path, monkeypatch, **{name: "https://firm.test/1"})
+    assert (ran.exit_code, f"`unset {name}`" in ran.stderr) == (78, True)
+    assert not any(tmp_path.iterdir())
+
+
 def test_init_where_no_sandbox_is_running(
     servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,16 @@
 """What is told of what needs a person, and when; what is remembered of it."""
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from clio_broadly_sync.cli import notices
+from clio_broadly_sync.cli.hearers import Hearers
 from clio_broadly_sync.cli.notices import Memory, Need
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.reasons import ABOUT
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -75,7 +79,7 @@ def test_every_need_has_its_words() -> None:
     }
     news = notices.News(dict.fromkeys(needs, 3), [], needs)
     for key, line in zip(needs, notices.lines_of(news), strict=True):
-        assert line.startswith("3 closings: ")
+        assert line.startswith("3 closed matters: ")
         assert line.endswith(f" ({key})")
 
 
@@ -106,3 +110,22 @@ def test_memory_comes_back_as_it_was() -> None:
 def test_memory_that_cannot_be_understood_is_none(change: dict[str, Any]) -> None:
     """Then all is told again."""
     assert notices.memory_in(notices.as_json(MEMORY) | change) == Memory()
+
+
+def test_nothing_that_is_looked_at_for_a_message_ends_a_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run has done its work, and is still to say so; what broke is named, without its data."""
+
+    def broken(*given: object) -> None:
+        raise ValueError("Ada Weatherby")
+
+    monkeypatch.setattr("clio_broadly_sync.cli.standing.read_status", broken)
+    nothing: Any = None
+    settings: Any = SimpleNamespace(
+        ping_url=None, notify_urls=(Secret("json://a"),), sync_state=None, notify_weekly=None
+    )
+    Hearers(settings, Options()).look(settings, nothing)
+    assert [record.getMessage() for record in caplog.records] == [
+        "What NOTIFY_URLS is to be told could not be read (ValueError)."
+    ]

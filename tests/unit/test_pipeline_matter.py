@@ -203,3 +203,13 @@ def test_nobody_is_asked_with_a_limit_of_nobody(runs: Runs) -> None:
     runs.sync_matter(1, confirm=never, limit=0)
     runs.backfill(confirm=never, limit=0)
     assert runs.states == {1: PENDING, 2: PENDING}
+
+
+def test_limit_of_nobody_is_no_yes(runs: Runs) -> None:
+    """Nobody was asked, so what waits for a yes waits on, and no later `sync` sends it."""
+    runs.close(1, 2, 3)
+    runs.sync(make_policy(max_new=2))
+    runs.sync_matter(2, confirm=never, limit=0)
+    assert (runs.row(2).reason, runs.row(2).approval) == (Reason.SURGE, Approval.WANTED)
+    runs.sync(make_policy(max_new=2))
+    assert set(runs.states.values()) == {PENDING}

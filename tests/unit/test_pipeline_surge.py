@@ -328,3 +328,39 @@ def test_nobody_is_asked_where_nobody_may_go(runs: Runs) -> None:
     runs.sync(AT_MOST_TWO, asks=never, limit=0)
     runs.store.note_doubt(runs.clock.now)
     assert runs.sync(AT_MOST_TWO, asks=never).report.surge == 3
+
+
+def test_yes_is_not_for_more_than_the_limit(runs: Runs) -> None:
+    """Asked whether at most so many are to go, nobody has agreed to the rest."""
+    runs.close(1, 2, 3)
+    runs.close(4, client_id=1001)
+    asked: list[Lot] = []
+    context = runs.sync(AT_MOST_TWO, asks=yes(asked), limit=1)
+    assert runs.broadly.matters == [[1]]
+    assert (context.report.surge, context.report.attention) == (2, True)
+    assert {runs.row(n).reason for n in (2, 3)} == {Reason.SURGE}
+    assert runs.sync(AT_MOST_TWO).report.sent == 0
+
+
+def test_yes_is_not_for_clients_that_turn_up(hidden: Runs) -> None:
+    """They were not named, so of them no more go than without the yes."""
+    hidden.close(7, 8, 9)
+    seen: list[list[int]] = []
+
+    def asks(lot: Lot) -> bool:
+        return not seen.append([c.key.matter_id for c in lot.in_order])
+
+    context = hidden.sync(AT_MOST_TWO, asks=asks)
+    assert seen == [[7, 8, 9]]
+    assert {n for n, state in hidden.states.items() if state is SENT} == {7, 8, 9, 1, 2}
+    assert {hidden.row(n).reason for n in (3, 4)} == {Reason.SURGE}
+    assert (context.report.surge, context.report.attention) == (2, True)
+
+
+def test_yes_after_a_silence_is_not_for_clients_that_turn_up(hidden: Runs) -> None:
+    """Without a yes none of them goes, be they never so few."""
+    hidden.clock.tick(hours=73)
+    hidden.close(9)
+    context = hidden.sync(asks=yes([]))
+    assert {n for n, state in hidden.states.items() if state is SENT} == {9}
+    assert context.report.surge == 4

@@ -3,22 +3,18 @@
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-from clio_broadly_sync.cli import app, output, progress
+from clio_broadly_sync.cli import names, output, progress
 from clio_broadly_sync.domain.funnel import Step, missed
 from clio_broadly_sync.domain.grouping import Belonging, By
-from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.report.alike import Alike, CouldBeAsked, alike
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.periods import Told
 from clio_broadly_sync.transport.signals import Stop
-
-if TYPE_CHECKING:
-    from clio_broadly_sync.clio.source import Clio
 
 AT_ONCE: Final = 100
 """One request asks Clio for no more matters."""
@@ -78,7 +74,7 @@ def _belonging(
 ) -> dict[int, Belonging]:
     line = progress.of_a_run("Reading whose they are", drawn=sys.stderr.isatty())
     try:
-        source = _source(settings, store, stop, line)
+        source = names.clio_of(settings, store, stop, PATIENCE_SECONDS, line.waiting)
         found: dict[int, Belonging] = {}
         for first in range(0, len(matters), AT_ONCE):
             found |= source.belonging(matters[first : first + AT_ONCE], by)
@@ -86,17 +82,3 @@ def _belonging(
         return found
     finally:
         line.finish()
-
-
-def _source(settings: Settings, store: Store, stop: Stop, line: progress.Progress) -> "Clio":
-    """Return Clio; raise ConfigError where host or account is another than the state's.
-
-    In the account of another firm, the same ids are other people's matters.
-    """
-    clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS, line.waiting)
-    source = clients.source(store.time_zone)
-    known = store.pins()
-    if known is not None:
-        pins.check_host(known, app.wanted(settings))
-        clients.check_account(known, store, source)
-    return source
