@@ -12,7 +12,6 @@ from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.daily_look import Part
-from clio_broadly_sync.domain.errors import UnavailableError, is_failure
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -94,17 +93,8 @@ class Status:
         return closings_in([*self.held, *self.dead, *waiting])
 
     @property
-    def does_not_work(self) -> bool:
-        """Whether `sync` does not do its work, and no later one will by itself."""
-        code = None if self.last_sync is None else self.last_sync.exit_code
-        failed = code is not None and is_failure(code) and code != UnavailableError.exit_code
-        hangs = self.running is not None and self.running.hangs
-        silent = self.cron_seems_to_run is False
-        return failed or hangs or silent or self.not_looked_since is not None
-
-    @property
     def needs_a_person(self) -> bool:
-        return self.for_a_person > 0 or self.does_not_work
+        return self.for_a_person > 0 or (self.running is not None and self.running.hangs)
 
     def is_left(self, group: Group) -> bool:
         """Tell whether a backfill has left these closings, which go no further by themselves.

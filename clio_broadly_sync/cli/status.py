@@ -35,8 +35,8 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 def status(options: Options, as_json: bool) -> None:
     """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 
-    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person,
-    such as a sign-in that was refused or a cron that is silent, else with 0.
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person
+    or a run hangs, else with 0.
 
     Example: clio-broadly-sync status
     """

@@ -231,16 +231,9 @@ def test_a_run_that_hangs_needs_a_person() -> None:
     assert not make_standing().needs_a_person
 
 
-def test_exit_code_agrees_with_the_verdict() -> None:
-    """What nobody but a person ends is 65, and said first; what ends by itself is not."""
-    failed = {code: RUN._replace(exit_code=code) for code in CODES}
-    needed = [make_standing(last_sync=failed[code]) for code in (1, 74, 77, 78)]
-    needed += [make_standing(last_sync=replace_start(RUN, timedelta(hours=3)))]
-    needed += [make_standing(not_looked_since=OLD), make_standing(runs=[], running=HUNG)]
-    for one in needed:
-        assert (one.needs_a_person, status.verdict(one).colour) == (True, "red")
-    for code in (0, 65, 69, 75, 130, 143):
-        assert not make_standing(last_sync=failed[code]).needs_a_person
+def test_a_command_that_hangs_before_the_first_run_is_said_first() -> None:
+    said = status.verdict(make_standing(runs=[], last_sync=None, running=HUNG))
+    assert said.colour == "red"
 
 
 def replace_start(run: PastRun, ago: timedelta) -> PastRun:
