@@ -18,23 +18,24 @@ WHAT_TO_DO = "run pytest --update, and look at the diff before you commit it"
 class Golden:
     """Compares texts with the files of a folder, or writes them there."""
 
-    def __init__(self, folder: Path, *, update: bool) -> None:
+    def __init__(self, folder: Path, *, update: bool, suffix: str = ".txt") -> None:
         self._folder = folder
         self._update = update
+        self._suffix = suffix
 
     def __call__(self, name: str, text: str) -> None:
         """Fail, and show the differences, unless the file of that name holds this text.
 
         With `--update` write the file instead. White space at the end of the text does not count.
         """
-        file = self._folder / f"{name}.txt"
+        file = self._folder / f"{name}{self._suffix}"
         said = f"{text.rstrip()}\n"
         if self._update:
             file.write_text(said, encoding="utf-8")
             return
         kept = file.read_text(encoding="utf-8") if file.exists() else ""
         if kept != said:
-            pytest.fail("\n".join(_difference(name, kept, said)), pytrace=False)
+            pytest.fail("\n".join(_difference(file.name, kept, said)), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +58,6 @@ def _names_in(file: Path) -> Iterator[str]:
 
 
 def _difference(name: str, kept: str, said: str) -> Iterator[str]:
-    yield f"This is not what tests/golden/{name}.txt says: {WHAT_TO_DO}."
+    yield f"This is not what {name} says: {WHAT_TO_DO}."
     lines = kept.splitlines(), said.splitlines()
     yield from difflib.unified_diff(*lines, "as it is kept", "as it is now", lineterm="")

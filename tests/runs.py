@@ -21,7 +21,7 @@ from ledgers import put
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
 from clio_broadly_sync.domain.reasons import State
-from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.pins import Fields, Wanted
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.sinks.batches import RefusalGuard
@@ -102,15 +102,28 @@ class Runs:
         self,
         policy: Policy | None = None,
         *,
-        confirm: Callable[[int], bool] = lambda clients: True,
+        confirm: Callable[[Lot], bool] = lambda lot: True,
         **changes: Any,
     ) -> RunContext:
         """Run a backfill of the last 30 days; return its context, which holds the report.
 
-        `confirm` is asked whether so many clients may be sent.
+        `confirm` is asked whether what was found may be sent.
         """
         context = self._begin(policy or for_backfill(), changes)
         pipeline.backfill(context, confirm)
+        return context
+
+    def sync_matter(
+        self,
+        matter: int,
+        policy: Policy | None = None,
+        *,
+        confirm: Callable[[Lot], bool] = lambda lot: True,
+        **changes: Any,
+    ) -> RunContext:
+        """Run a sync for this one matter; return its context, which holds the report."""
+        context = self._begin(policy or for_backfill(), changes | {"matter_id": matter})
+        pipeline.sync_matter(context, confirm)
         return context
 
     # What came of it

@@ -113,38 +113,56 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
     return {key: entry for key, entry in memory.items() if key in lasting}
 
 
-class AlertLog:
-    """The file of what was told, which only its owner can read. Both methods may raise OSError."""
+class Notebook:
+    """A small JSON file, which only its owner can read. Both methods may raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> Memory:
+    def read(self) -> dict[str, Any]:
         """Return what the file says; nothing where there is no file or it cannot be understood."""
         try:
             if not stat.S_ISREG(self._path.lstat().st_mode):
                 return {}  # reading a pipe would wait for somebody to write to it
             with self._path.open("rb") as file:
                 found = json.loads(file.read(LARGEST_BYTES))
-            return {key: _entry(value) for key, value in found.items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
+        return found if isinstance(found, dict) else {}
 
-    def write(self, memory: Memory) -> None:
-        """Write all of the memory or nothing; remove the file where nothing is to be remembered."""
-        if not memory:
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Write all of the content or nothing; remove the file where there is none."""
+        if not content:
             self._path.unlink(missing_ok=True)
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self._path.parent, prefix=f"{self._path.name}.")
         try:
             with open(handle, "w", encoding="utf-8") as file:
-                json.dump({key: _as_json(entry) for key, entry in memory.items()}, file)
+                json.dump(content, file)
             os.replace(draft, self._path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(draft)
             raise
+
+
+class AlertLog:
+    """The file of what cron's reader was told. Both methods may raise OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._notebook = Notebook(path)
+
+    def read(self) -> Memory:
+        """Return what the file says; nothing where there is no file or it cannot be understood."""
+        try:
+            return {key: _entry(value) for key, value in self._notebook.read().items()}
+        except (ValueError, TypeError, AttributeError, KeyError):
+            return {}
+
+    def write(self, memory: Memory) -> None:
+        """Write all of the memory or nothing; remove the file where nothing is to be remembered."""
+        self._notebook.write({key: _as_json(entry) for key, entry in memory.items()})
 
 
 class AlertThrottle:
@@ -214,10 +232,11 @@ def _as_json(entry: Entry) -> dict[str, str | None]:
 
 def _entry(value: Any) -> Entry:
     told = value["told"]
-    return Entry(_moment(value["since"]), None if told is None else _moment(told))
+    return Entry(moment_in(value["since"]), None if told is None else moment_in(told))
 
 
-def _moment(text: str) -> datetime:
+def moment_in(text: str) -> datetime:
+    """Return the aware moment that a file names; raise ValueError where that is none."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -17,7 +17,14 @@ from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.alerts import AlertLog, is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
-from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError, SyncError, outcome_of
+from clio_broadly_sync.domain.errors import (
+    OK,
+    ConfigError,
+    StorageError,
+    SyncError,
+    outcome_of,
+    without_next_run,
+)
 from clio_broadly_sync.domain.model import Command, Destination, Pins, Policy, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
@@ -81,6 +88,11 @@ def alert_log_of(state: Path) -> AlertLog:
 def has_terminal() -> bool:
     """Tell whether a person looks on; under cron, none of the three streams is a terminal."""
     return any(end is not None and end.isatty() for end in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def can_ask() -> bool:
+    """Tell whether somebody can read a question, which is asked on stderr, and answer it."""
+    return all(end is not None and end.isatty() for end in (sys.stdin, sys.stderr))
 
 
 def salvaged(options: Options) -> Salvaged:
@@ -148,6 +160,26 @@ def may_be_same(other: Path, wanted: Pins) -> bool:
         return True
 
 
+def check_beginning(
+    options: Options, settings: Settings, asks: Callable[[str], bool] | None, begun: Pins
+) -> None:
+    """Raise ConfigError where a state pinned like this may be a second ledger of one firm.
+
+    Unless a person on a terminal says that it is to be one, whom `asks` asks (None: nobody).
+    """
+    other = another_state(options, settings)
+    if other is None or not may_be_same(other, begun):
+        return
+    lies = f"Beside the settings file lies a state already, {other}"
+    question = f"{lies}. Begin another, which does not know who was asked?"
+    if asks is not None and sys.stdin is not None and sys.stdin.isatty() and asks(question):
+        return
+    raise ConfigError(
+        f"{lies}: set SYNC_STATE to it, or move it away if it is none of this firm, because a "
+        "second one does not know who was asked."
+    )
+
+
 def stop_on_signals() -> Stop:
     """Return a Stop that from now on notes SIGINT and SIGTERM."""
     stop = Stop()
@@ -186,6 +218,19 @@ def connect(
         place_of(settings).sign_in(),
         makes_progress=makes_progress,
     )
+
+
+def used(clients: "Clients | None") -> dict[str, Any]:
+    """Return what was asked of both sides and how long that took, as `--json` has it."""
+    if clients is None:
+        return {"clio": 0, "broadly": 0, "bytes": 0, "waited": 0.0}
+    clio, broadly = clients.clio, clients.broadly
+    return {
+        "clio": clio.requests,
+        "broadly": broadly.requests,
+        "bytes": clio.bytes + broadly.bytes,
+        "waited": round(clio.waited + broadly.waited, 3),
+    }
 
 
 def our_clock() -> datetime:
@@ -250,7 +295,7 @@ def dedupes(settings: Settings) -> bool:
 def fail(error: SyncError) -> int:
     """Print what is wrong and what to do on stderr, a line each; return the exit code."""
     for line in str(error).splitlines():
-        logs.error(line)
+        logs.error(without_next_run(line))
     return error.exit_code
 
 
@@ -300,9 +345,16 @@ def carry_out(
     call = Call(as_json=as_json)
     found = call.stop.each(find(call))
     if as_json:
-        output.print_json(chain([("command", called())], object_of(call.each(found), call)))
+        begun = _begun(call.each(found))
+        output.print_json(chain([("command", called())], object_of(begun, call)))
     else:
         with call.until_error(), call.stop.at_once():
             for thing in found:
                 click.echo(text(thing))
     sys.exit(call.code)
+
+
+def _begun(things: Iterator[T]) -> Iterator[T]:
+    """Return the things, the first of which is found at once: wrong usage shows in finding it, and
+    must show before anything is printed."""
+    return chain([*islice(things, 1)], things)

@@ -5,7 +5,9 @@ the `state` of the sign-in (RFC 6749, section 10.12), so it is never taken for t
 not end the wait.
 """
 
+import base64
 import errno
+import hashlib
 import hmac
 import queue
 import socket
@@ -29,21 +31,45 @@ POLL_SECONDS = 0.1
 SLICE_SECONDS = 0.5
 """A wait for the answer is cut into pieces of at most this length."""
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>clio-broadly-sync</title>
-<style>body{{font:16px system-ui,sans-serif;max-width:32rem;margin:4rem auto}}</style>
-</head><body><h1>{title}</h1><p>{text}</p></body></html>
+_STYLE = """
+:root { color-scheme: light dark; --yes: #1a7f37; --no: #b3261e; --text: #1f2328; --page: #fff }
+@media (prefers-color-scheme: dark) {
+  :root { --yes: #4cc36a; --no: #ff8a80; --text: #e6e8eb; --page: #16181c }
+}
+body { margin: 0; min-height: 100vh; display: grid; place-items: center;
+  font: 1.125rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--page) }
+main { max-width: 30rem; padding: 1.5rem; text-align: center }
+h1 { margin: 1rem 0 .5rem; font-size: 1.75rem; line-height: 1.2 }
+p { margin: 0 }
+svg { width: 4rem; height: 4rem; fill: none; stroke-width: 2; stroke-linecap: round;
+  stroke-linejoin: round }
+.yes { stroke: var(--yes) }
+.no { stroke: var(--no) }
 """
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title} – clio-broadly-sync</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style>
+</head><body><main><svg class="{kind}" viewBox="0 0 24 24" aria-hidden="true">
+<circle cx="12" cy="12" r="10"/><path d="{mark}"/></svg>
+<h1>{title}</h1><p>{text}</p></main></body></html>
+"""
+_MARKS = {"yes": "M7.5 12.5l3 3 6-7", "no": "M8.5 8.5l7 7M15.5 8.5l-7 7"}
+"""What is drawn in the circle: a tick, and a cross."""
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Connection": "close",
 }
-_GO_BACK = "You may close this page. How it went on is said where you ran the program."
+ALMOST = "Almost done"
+"""The title of the page for a code, which is not yet exchanged for the tokens."""
+DECLINED = "access_denied"
+"""Clio's word for a sign-in that a person declined (RFC 6749, section 4.1.2.1)."""
+_GO_BACK = "Go back to the terminal; you can close this page."
 
 
 class Reply(NamedTuple):
@@ -131,11 +157,13 @@ class CallbackServer:
         reply = reply_of(query, self._state)
         try:
             if reply is None:
-                show(400, "This is not the sign-in that is waited for", _ANOTHER)
-            elif reply.code is not None:
-                show(200, "Clio has answered", _GO_BACK)
+                show(400, "Not the sign-in that is waited for", _ANOTHER)
+            elif reply.code is not None and reply.error is None:
+                show(200, ALMOST, _GO_BACK)
+            elif reply.error == DECLINED:
+                show(200, "Not signed in", f"You declined, so nothing was shared. {_GO_BACK}")
             else:
-                show(200, "Not signed in", _GO_BACK)
+                show(200, "Not signed in", f"Clio gave no sign-in. {_GO_BACK}")
         finally:
             if reply is not None or not self._strayed.is_set():
                 self._came.put(reply)
@@ -156,8 +184,8 @@ class CallbackServer:
 
 _MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _ANOTHER = (
-    "It may come from an older page or tab. Use the page that the program has opened, or the "
-    "address that it printed."
+    "This page may be an older one: close it, and use the one that was opened last, or the address "
+    "in the terminal."
 )
 
 
@@ -203,7 +231,9 @@ class _Handler(BaseHTTPRequestHandler):
         return "clio-broadly-sync"
 
     def _show(self, status: int, title: str, text: str) -> None:
-        body = _PAGE.format(title=title, text=text).encode()
+        kind = "yes" if title == ALMOST else "no"
+        page = _PAGE.format(title=title, text=text, style=_STYLE, kind=kind, mark=_MARKS[kind])
+        body = page.encode()
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)

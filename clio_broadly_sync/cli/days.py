@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
+from clio_broadly_sync.report.calendar import midnight
 from clio_broadly_sync.store import Store
 
 DAYS: Final = 14
@@ -16,11 +17,5 @@ def sent_by_day(store: Store, now: datetime, zone: tzinfo | None) -> list[tuple[
     """
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
-    bounds = [_midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
+    bounds = [midnight(day, zone) for day in [*days, today + timedelta(days=1)]]
     return list(zip(days, store.overview.handed_over(bounds), strict=True))[::-1]
-
-
-def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    """Return when the day begins in the zone; None stands for this machine's zone."""
-    begins = datetime(day.year, day.month, day.day, tzinfo=zone)
-    return begins.astimezone(zone)

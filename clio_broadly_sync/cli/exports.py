@@ -46,14 +46,15 @@ def check_settings(file: Path | None, settings: Settings) -> None:
         raise click.UsageError(
             f"--csv is for BROADLY_PROFILE=csv, and it is {profile} here: leave --csv out."
         )
-    if file is not None and file != STDOUT and _lies_with(settings.sync_state, file):
+    if file is not None and file != STDOUT and lies_with(settings.sync_state, file):
         raise click.UsageError(
             "--csv names a file in the folder of the state, which is the program's own: name one "
             "in another folder."
         )
 
 
-def _lies_with(state: Path, file: Path) -> bool:
+def lies_with(state: Path, file: Path) -> bool:
+    """Tell whether a file would lie in the folder of the state."""
     return os.path.realpath(Path.cwd() / file.parent) == os.path.realpath(state.parent)
 
 
@@ -98,8 +99,8 @@ class File:
 # What a run says.
 
 
-def lines_of(report: Report, command: Command) -> Iterator[str]:
-    """Yield which files were made and what is to be done with them, or what waits for one."""
+def files_of(report: Report) -> Iterator[str]:
+    """Yield which files were made, and what is to be done with them."""
     if report.recovered:
         count = output.count(report.recovered, "client counts", "clients count")
         yield f"The file of a run that was cut short is whole: its {count} as sent."
@@ -110,11 +111,16 @@ def lines_of(report: Report, command: Command) -> Iterator[str]:
             f"{' and '.join(map(str, report.files))} {holds} client data: import {it} in Broadly, "
             f"then remove {it}."
         )
+
+
+def lines_of(report: Report, command: Command) -> Iterator[str]:
+    """Yield which files were made, and what waits for one."""
+    yield from files_of(report)
     if report.kept_back is Reason.EXPORT and report.waiting:
-        waits = output.count(report.waiting, "closing waits", "closings wait")
+        waits = output.count(report.waiting, "client waits", "clients wait")
         again = "run the same backfill with --csv FILE"
         how = again if command is Command.BACKFILL else f"`{_SYNC}`"
-        yield f"{waits}: to write who may go into a file for Broadly's import: {how}."
+        yield f"{waits} for a file for Broadly's import. To write it: {how}."
 
 
 # What `status` says.

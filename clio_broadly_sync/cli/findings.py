@@ -1,9 +1,11 @@
 """What `check` and `verify` find: a line each, an object in JSON, and one exit code for all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import click
 
 from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.output import folded
@@ -12,6 +14,7 @@ from clio_broadly_sync.domain.errors import (
     WORST_FIRST,
     StorageError,
     SyncError,
+    without_next_run,
 )
 from clio_broadly_sync.store.integrity import Flaw
 
@@ -60,7 +63,7 @@ def failed(about: str, says: str, exit_code: int) -> Finding:
 def failures(about: str, error: SyncError) -> Iterator[Finding]:
     """Yield a failed finding for each line of the error, with the error's exit code."""
     for line in str(error).splitlines():
-        yield failed(about, line, error.exit_code)
+        yield failed(about, without_next_run(line), error.exit_code)
 
 
 def of_flaw(flaw: Flaw) -> Finding:
@@ -78,9 +81,31 @@ def worst(found: Iterable[Finding]) -> int:
     return min(codes, key=WORST_FIRST.index, default=OK)
 
 
+_COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
+_SHOWN: Final = {"pins": "settings"}
+"""What stands for people in place of a word that programs know."""
+
+
 def line(finding: Finding) -> str:
-    """Return a finding as a line for a person, folded on a terminal."""
-    return folded(f"{finding.level:<9}{finding.about}: {finding.says}")
+    """Return a finding as a line for a person, folded and coloured on a terminal."""
+    said, width = folded(f"{finding.level:<9}{_about(finding)}: {finding.says}"), len(finding.level)
+    return click.style(said[:width], fg=_COLOURS[finding.level]) + said[width:]
+
+
+def verdict(found: Sequence[Finding]) -> str:
+    """Return one line about all that was found, coloured on a terminal."""
+    says = {
+        Level.FAILED: "Not in order: {}. What to do stands below.",
+        Level.WARNING: "Nothing failed. Worth a look: {}.",
+    }
+    for level, words in says.items():
+        if about := dict.fromkeys(_about(one) for one in found if one.level is level):
+            return click.style(folded(words.format(", ".join(about))), fg=_COLOURS[level])
+    return click.style("All well: everything is in order.", fg=_COLOURS[Level.OK])
+
+
+def _about(finding: Finding) -> str:
+    return _SHOWN.get(finding.about, finding.about)
 
 
 def judged(things: Iterator[T], call: app.Call) -> Iterator[T]:

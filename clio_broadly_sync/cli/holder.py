@@ -22,11 +22,11 @@ def lines(holder: Holder | None, ago: Callable[[datetime], str]) -> Iterator[str
         return
     name = holder.command or "a run"
     if holder.since is None:
-        yield f"At work    {name}; its lock file does not say since when"
+        yield f"At work     {name}; its lock file does not say since when"
     else:
-        yield f"At work    {name} since {ago(holder.since)}"
+        yield f"At work     {name} since {ago(holder.since)}"
     if holder.process is not None:
-        yield f"           {holder.process}"
+        yield f"            {holder.process}"
 
 
 def as_object(holder: Holder) -> dict[str, Any]:

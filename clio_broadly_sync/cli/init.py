@@ -3,11 +3,13 @@
 Each answer is checked by the rules of `settings/` as soon as it is given.
 """
 
+import json
 import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,11 +19,19 @@ import click
 
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import PROGRAM, say
-from clio_broadly_sync.domain.errors import OK, WRONG_USAGE, ConfigError, SyncError
+from clio_broadly_sync.domain.errors import (
+    OK,
+    WRONG_USAGE,
+    ConfigError,
+    SyncError,
+    UnavailableError,
+)
 from clio_broadly_sync.domain.model import Profile
 from clio_broadly_sync.settings import NAMES, Settings, near_names, problem_of, settings_path
 
 INTERRUPTED: Final = 130
+PRACTICE_SECONDS: Final = 10.0
+"""At most so long a running `sandbox` is waited for."""
 _PLAIN = re.compile(r"[\w.:/@%&?+=,~-]+", re.ASCII)
 """A value that needs no quotes in the file."""
 _REDIRECT: Final = Settings.clio_redirect_uri
@@ -51,7 +61,7 @@ QUESTIONS: Final = (
     Question(
         "CLIO_REGION",
         "Where is your account with Clio: us, ca (Canada), eu or au (Australia)?\n"
-        "To practise, give the CLIO_BASE_URL that `clio-broadly-sync sandbox` prints.",
+        "(To practise, end this with Ctrl-C and run `clio-broadly-sync init --practice`.)",
         default="us",
     ),
     Question(
@@ -110,7 +120,7 @@ QUESTIONS: Final = (
     ),
     Question(
         "SYNC_SETTLE_HOURS",
-        "How many hours does a closed matter rest before its client is handed over?\n"
+        "How many hours does a closed matter rest before its client is sent to Broadly?\n"
         "We recommend 24: a matter that was closed by mistake can then be reopened, and a "
         "forgotten box be checked, before anybody is asked. With 0, it is minutes.",
         default="24",
@@ -119,8 +129,11 @@ QUESTIONS: Final = (
 
 
 @click.command()
+@click.option(
+    "--practice", is_flag=True, help="Ask nothing: write the settings of a running `sandbox`."
+)
 @common
-def init(options: Options) -> None:
+def init(options: Options, practice: bool) -> None:
     """Write a settings file after a few questions; every other setting is explained in it.
 
     A file that is there already is never changed. What the environment sets is not asked.
@@ -133,7 +146,7 @@ def init(options: Options) -> None:
         path = settings_path(options.config_file, os.environ, Path.cwd())
         check_place(path)
         say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
-        answers = _ask_all(os.environ)
+        answers = _of_the_sandbox() if practice else _ask_all(os.environ)
         write_settings_file(path, answers)
     except (click.Abort, KeyboardInterrupt):
         say("\nclio-broadly-sync: Not all was answered, so nothing was written.", err=True)
@@ -160,6 +173,51 @@ def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
             if answer:
                 answers[name] = answer
     return answers
+
+
+def _of_the_sandbox() -> dict[str, str]:
+    """Return the settings that a running `sandbox` tells, but what the environment sets.
+
+    Raise UnavailableError where none is running at the usual port, and ConfigError where the
+    environment would mix them with the firm's own.
+    """
+    from http.client import HTTPConnection, HTTPException
+
+    from clio_broadly_sync.cli.practice import CLIO_PORT
+    from clio_broadly_sync.sandbox.clio import PRACTICE
+
+    if of_firm := [name for name in _OF_THE_FIRM if os.environ.get(name, "").strip()]:
+        raise ConfigError(_NO_MIXTURE.format(", ".join(of_firm), " ".join(of_firm)))
+    at = HTTPConnection("127.0.0.1", CLIO_PORT, timeout=PRACTICE_SECONDS)
+    try:
+        with closing(at):
+            at.request("GET", PRACTICE)
+            told = json.load(at.getresponse())
+        settings = {name: str(told[name]) for name in told if name in NAMES}
+        if not settings:
+            raise ValueError
+    except (OSError, ValueError, TypeError, HTTPException):
+        raise UnavailableError(_NO_SANDBOX) from None
+    for name in [name for name in settings if os.environ.get(name, "").strip()]:
+        say(f"{name} is set in the environment, which wins: not written.")
+        del settings[name]
+    return settings
+
+
+_OF_THE_FIRM: Final = (
+    "CLIO_BASE_URL", "CLIO_ACCESS_TOKEN", "CLIO_CLIENT_ID", "CLIO_CLIENT_SECRET", "SYNC_STATE",
+    "BROADLY_PROFILE", "BROADLY_URL", "BROADLY_API_KEY", "BROADLY_WEBHOOK_SECRET", "PING_URL",
+    "PING_URL_VERIFY", "NOTIFY_URLS",
+)  # fmt: skip
+"""What says whose data it is, where it goes, and who is told."""
+_NO_MIXTURE: Final = (
+    "Set in the environment, which wins over the file: {}. Practice would then use the firm's own. "
+    "In this shell, run `unset {}`, and try again."
+)
+_NO_SANDBOX: Final = (
+    "No practice servers are running: in another terminal, run `clio-broadly-sync sandbox`, leave "
+    "it running, and try again."
+)
 
 
 def _ask(question: Question, known: Mapping[str, str]) -> tuple[str, str]:
@@ -193,7 +251,7 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
             yield "    (fill in CLIO_CLIENT_ID and CLIO_CLIENT_SECRET in the file)"
         yield f"    `{program} login`   (sign in to Clio in the browser)"
     yield f"    `{program} check`   (is everything in order?)"
-    yield f"    `{program} sync`    (the first one hands over nobody)"
+    yield f"    `{program} sync`    (the first one sends nobody)"
 
 
 # The file is the example that comes with the program, with the answers put in their places.

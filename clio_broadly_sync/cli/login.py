@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 import click
 
 from clio_broadly_sync.cli import app, logs, output
-from clio_broadly_sync.cli.callback_server import CallbackServer, Reply, is_loopback, reply_of
+from clio_broadly_sync.cli.callback_server import (
+    DECLINED,
+    CallbackServer,
+    Reply,
+    is_loopback,
+    reply_of,
+)
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.account import Account
@@ -43,6 +49,8 @@ LOGOUT_PATIENCE_SECONDS: Final = 3.0
 """The same when signing out, which must not hang on a Clio that does not answer."""
 WAIT_SECONDS = 300.0
 """The browser has so many seconds to bring Clio's answer."""
+HINT_SECONDS = 60.0
+"""After so many of them it is said what may be wrong."""
 _PASTE: Final = "run `clio-broadly-sync login --paste`"
 """How a sentence ends that asks a person to sign in where there is no browser."""
 
@@ -145,7 +153,7 @@ class _LogIn:
             say("(Without a browser on this machine: Ctrl-C, then `login --paste`.)")
             threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
             with self._stop.at_once():
-                reply = server.wait(WAIT_SECONDS, strayed=lambda: logs.error(_STRAY))
+                reply = self._reply(server)
         if reply is None:
             raise DeniedError(
                 "Nobody finished the sign-in within 5 minutes. If Clio showed an error page of its "
@@ -153,6 +161,16 @@ class _LogIn:
                 f"addresses of the app in Clio's developer portal. To try again, {LOGIN}."
             )
         return _code(reply)
+
+    def _reply(self, server: CallbackServer) -> Reply | None:
+        """Wait for the answer; say after a while what may keep it."""
+        strayed = partial(logs.error, _STRAY)
+        soon = min(HINT_SECONDS, WAIT_SECONDS)
+        reply = server.wait(soon, strayed=strayed)
+        if reply is None and soon < WAIT_SECONDS:
+            say(_HINT.format(self._settings.clio_redirect_uri), err=True)
+            reply = server.wait(WAIT_SECONDS - soon, strayed=strayed)
+        return reply
 
     def _pasted(self) -> str:
         """Ask for the code, or for the address that holds it; return the code.
@@ -206,6 +224,14 @@ class _LogIn:
         say("Next: clio-broadly-sync check")
 
 
+_HINT: Final = (
+    "Still waiting for the browser. What may be wrong:\n"
+    "  - Clio shows an error: {} must be listed in the app, in Clio's developer portal, letter for "
+    "letter; and CLIO_CLIENT_ID must be that app's key.\n"
+    "  - The page after “Allow” cannot be opened: the browser is on another machine. Ctrl-C, then "
+    "`clio-broadly-sync login --paste`.\n"
+    "  - No page has opened: open the address above in a browser on this machine."
+)
 _ANOTHER: Final = (
     "What came back does not belong to this sign-in (its `state` is another): it was not used. "
     f"It may come from an older page; to try again, {LOGIN}."
@@ -218,7 +244,7 @@ _STRAY: Final = (
 
 def _code(reply: Reply) -> str:
     """Return the code, or raise DeniedError with a sentence that says why there is none."""
-    if reply.error == "access_denied":
+    if reply.error == DECLINED:
         raise DeniedError(
             f"The sign-in was declined on Clio's page; nothing was shared. To try again, {LOGIN}, "
             "and choose to allow it."

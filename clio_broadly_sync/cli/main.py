@@ -22,16 +22,18 @@ from clio_broadly_sync.cli.output import Output, OutputError
 from clio_broadly_sync.domain.errors import StorageError
 
 COMMANDS = {
-    "sync": "Hand over the clients of matters closed since the last run (what cron runs).",
-    "backfill": "Hand over the clients of matters closed in a range of dates.",
+    "sync": "Send the clients of newly closed matters to Broadly (what cron runs).",
+    "backfill": "Send the clients of matters closed in a range of dates.",
     "init": "Write a settings file after a few questions.",
     "login": "Sign in to Clio in the browser.",
     "logout": "Sign out of Clio and forget the tokens.",
-    "check": "Are the settings, both accounts, the custom fields and the state in order?",
-    "status": "How far it has come, what waits, and what needs a person.",
-    "explain": "Why was this matter's client handed over, or not?",
-    "verify": "Is the state sound; did anything slip through?",
-    "outbox": "List, resend or drop what waits, is held, or was rejected.",
+    "check": "Is everything in order, from the settings to cron? What to do next?",
+    "status": "Is all well? How far it has come, what waits, what needs a person.",
+    "report": "Whom the firm asked in a period, whom not, and why.",
+    "explain": "Why was this matter's client sent to Broadly, or not?",
+    "verify": "Is the state sound, and did anything slip through?",
+    "outbox": "List, send again or leave out what waits, is held, or was rejected.",
+    "schedule": "Print what cron or systemd needs, with this machine's paths.",
     "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
     "demo": "Show the whole job on the practice servers: no account, no network.",
     "completion": "Print the shell's completion for this program.",
@@ -41,6 +43,7 @@ _MODULES = {
     "backfill": "sync",
     "logout": "login",
     "check": "check.command",
+    "report": "report.command",
     "explain": "explain.command",
     "sandbox": "practice",
     "demo": "practice",
@@ -112,9 +115,11 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="clio-broadly-sync")
 @click.pass_context
 def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None:
-    """Hand the clients of closed Clio matters to Broadly, once, and only those who may be asked.
+    """Send the clients of closed Clio matters to Broadly, once, and only those who may be asked.
 
-    Try it without any account: clio-broadly-sync demo
+    Without any account, the whole job on practice servers:
+
+    Example: clio-broadly-sync demo
     """
     context.obj = Options(config_file, verbose)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli.output import day
 from clio_broadly_sync.cli.progress import Progress
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.lifecycle import Moment
@@ -25,8 +26,8 @@ from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.daily_look import AT_ONCE
 
 _WOULD: Final = {
-    Verdict.SEND: "hand the client over, unless the contact's own box or details speak against it",
-    Verdict.SKIP: "skip it",
+    Verdict.SEND: "send the client, unless the contact's own box or details speak against it",
+    Verdict.SKIP: "leave it out",
     Verdict.WAIT: "let it wait",
 }
 
@@ -214,18 +215,21 @@ def _is_known(matter: Matter, closings: Sequence[Closing]) -> bool:
     return any(closing.key.closed_on == matter.closed_on for closing in closings)
 
 
-def sentence_of(missed: MissedClosing) -> str:
-    """Return a sentence that names the closing and says what `backfill` would do with it."""
+def sentence_of(missed: MissedClosing, opt_in: str) -> str:
+    """Return a sentence that names the closing and says what `backfill` would do with it.
+
+    `opt_in` is the name of the matter's checkbox.
+    """
     if missed.decision.reason is Reason.NO_CLOSE_DATE:
         return (
             f"Matter {missed.matter_id}, closed without a close date: type the date in Clio, and "
             "the next `sync` notices it."
         )
-    why = f" ({missed.decision.reason})" if missed.decision.reason else ""
+    reason = missed.decision.reason
+    why = f" ({reason.named(opt_in)})" if reason else ""
     would = _WOULD[missed.decision.verdict]
-    return f"Matter {missed.matter_id}, closed on {missed.closed_on or 'no date'}: " + (
-        f"`backfill` would {would}{why}."
-    )
+    closed = f"closed on {day(missed.closed_on)}" if missed.closed_on else "with an unreadable date"
+    return f"Matter {missed.matter_id}, {closed}: `backfill` would {would}{why}."
 
 
 def object_of(missed: MissedClosing) -> dict[str, Any]:
@@ -237,9 +241,10 @@ def object_of(missed: MissedClosing) -> dict[str, Any]:
     }
 
 
-def sentence_of_skipped(would_go: WouldGo) -> str:
-    """Return a sentence that names a closing that would go now."""
+def sentence_of_skipped(would_go: WouldGo, opt_in: str) -> str:
+    """Return a sentence that names a closing that would go now; `opt_in` is as above."""
+    why = "" if would_go.reason is None else f" ({would_go.reason.named(opt_in)})"
     return (
-        f"Matter {would_go.matter_id}, closed on {would_go.closed_on}: nothing speaks against it "
-        f"any more; it was skipped for {would_go.reason}."
+        f"Matter {would_go.matter_id}, closed on {day(would_go.closed_on)}: nothing speaks against "
+        f"it any more; it was left out before{why}."
     )

@@ -14,6 +14,9 @@ NAMED: Final = 20
 _TELL: Final = "tell Broadly not to ask them again"
 
 
+SEEN_NOW: Final = f"The client has opted out since, as Clio shows it now: {_TELL}."
+
+
 def lines(found: Sequence[Objection], zone: tzinfo | None) -> Iterator[str]:
     """Yield the matters and clients, by their ids, and what to do; moments are shown in `zone`."""
     if not found:

@@ -41,6 +41,10 @@ DAY: Final = _Day()
 """The type of an option that takes a date."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+names_option = click.option(
+    "--names", is_flag=True, help="Show the clients' names, read from Clio; on a terminal only."
+)
+
 
 class Options(NamedTuple):
     """The options of all commands, which may stand before the command or after it."""
@@ -82,7 +86,7 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
             "--limit",
             type=click.IntRange(min=0),
             metavar="N",
-            help="Hand over at most N closings; the rest waits.",
+            help="Send at most N clients; the rest waits.",
         ),
         click.option(
             "--csv",
@@ -93,7 +97,12 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
         ),
         json_option,
         click.option(
-            "--dry-run", is_flag=True, help="Decide everything; hand over nobody and write nothing."
+            "--names",
+            is_flag=True,
+            help="With --dry-run on a terminal: show the clients' names, read from Clio.",
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Decide everything; send nobody and write nothing."
         ),
     ):
         command = option(command)
@@ -127,7 +136,7 @@ def choosing_rows(
             help="What belongs to this command.",
         ),
         click.option(
-            "--batch", type=_Batch(), metavar="RUN.BATCH", help="Last handed over in this batch."
+            "--batch", type=_Batch(), metavar="RUN.BATCH", help="Last sent in this batch."
         ),
         click.option(
             "--reason",

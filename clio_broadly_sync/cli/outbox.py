@@ -1,6 +1,5 @@
 """`outbox`: what waits, is held or was rejected; a person lists it, sends it again or drops it."""
 
-import shutil
 import sys
 import uuid
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli import app, outbox_list, output
 from clio_broadly_sync.cli.options import (
     STATES,
     Options,
@@ -20,33 +19,21 @@ from clio_broadly_sync.cli.options import (
     choosing_rows,
     common,
     json_option,
+    names_option,
 )
-from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, say, table_line
-from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.cli.outbox_list import SHOWN
+from clio_broadly_sync.cli.output import say
+from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError
 from clio_broadly_sync.domain.model import Closing, Command
-from clio_broadly_sync.domain.reasons import TOLD, Reason, State
+from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.settings import Settings
-from clio_broadly_sync.store import Listed, Selection, Store
-
-SHOWN: Final = {state: word for word, state in STATES.items()}
-"""The words of the command line for the states of the outbox."""
-COLUMNS: Final = (
-    Column("matter", 11, 9, lambda row: row["matter_id"]),
-    Column("client", 11, 2, lambda row: row["contact_id"]),
-    Column("closed on", 11, 7, lambda row: row["closed_on"]),
-    Column("state", 7, 8, lambda row: row["state"]),
-    Column("reason", 16, 6, lambda row: row["reason"]),
-    Column("since", 11, 5, lambda row: row["since"]),
-    Column("batch", 6, 4, lambda row: row["batch"]),
-    Column("tries", 5, 3, lambda row: row["tries"]),
-    Column("code", 4, 1, lambda row: row["code"]),
-)
+from clio_broadly_sync.store import Selection, Store
 
 
 @click.group()
 def outbox() -> None:
-    """List, resend or drop what waits, is held, or was rejected.
+    """List, send again or leave out what waits, is held, or was rejected.
 
     waiting: goes by itself, or once a person says yes (surge). held: may already have been asked,
     so it does not go by itself. dead: Broadly rejected it, or put it off ten times.
@@ -57,21 +44,26 @@ def outbox() -> None:
 
 @outbox.command("list")
 @choosing_rows
+@names_option
 @json_option
 @common
-def list_(options: Options, as_json: bool, **chosen: Any) -> None:
+def list_(options: Options, names: bool, as_json: bool, **chosen: Any) -> None:
     """Show what is in the outbox, and why. Nothing is changed.
 
     Example: clio-broadly-sync outbox list --state held
     """
-    find = partial(_find, options, _selection(**chosen))
-    app.carry_out(find, str, _object, as_json=as_json)
+    if names:
+        from clio_broadly_sync.cli.names import check_usage
+
+        check_usage(as_json=as_json)
+    find = partial(outbox_list.find, options, _selection(**chosen), names)
+    app.carry_out(find, str, outbox_list.object_of, as_json=as_json)
 
 
 @outbox.command()
 @changing_rows
 def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
-    """Send held and dead ones again, by the next `sync`.
+    """Let the next `sync` send held and dead ones again.
 
     Each is read in Clio again and decided again before it goes: an opt-out still wins. A held one
     may already have been asked, and Broadly may ask that client twice.
@@ -82,10 +74,10 @@ def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chose
     _change(options, RESEND, _selection(**chosen), as_json=as_json, asks=not yes)
 
 
-@outbox.command(short_help="Let them go for good.")
+@outbox.command(short_help="Leave them out for good.")
 @changing_rows
 def drop(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
-    """Drop for good: these clients are not asked for these closings any more.
+    """Leave out for good: these clients are not asked for these closed matters.
 
     A held one that is dropped counts as asked.
 
@@ -115,85 +107,11 @@ def _check(chosen: dict[str, Any], *, everything: bool, asks: bool) -> None:
     """Raise UsageError unless rows were chosen and, where that is needed, somebody can be asked."""
     if any(chosen.values()) == everything:
         raise click.UsageError(
-            "Say which: matter ids, --state, --reason, --batch, --command; or --all alone."
+            f"Name the matters, for example `{app.called()} 5007`, or `--state held`; or `--all` "
+            "alone."
         )
     if asks and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask on: add --yes.")
-
-
-# The list.
-
-
-def _find(options: Options, chosen: Selection, call: app.Call) -> Iterator[Any]:
-    """Yield the rows for JSON, or the lines of the table."""
-    settings = app.settings_of(options)
-    with app.opened(settings, writes=False) as store:
-        if call.as_json:
-            yield from map(_entry, _told(settings, store, chosen))
-        else:
-            yield from _table(settings, store, chosen)
-
-
-def _told(settings: Settings, store: Store, chosen: Selection) -> Iterator[Listed]:
-    """Yield the chosen rows, those that wait with the reason that is told at this moment.
-
-    A reason that is only told chooses among those.
-    """
-    policy, now = app.policy(settings, Command.SYNC, store), app.our_clock()
-    zone, is_told = app.firm_zone(settings, store), chosen.reason in TOLD
-    for listed in store.outbox.listed(chosen._replace(reason=None) if is_told else chosen):
-        closing = rules.as_told(listed.closing, policy, now, zone)
-        if not is_told or closing.reason is chosen.reason:
-            yield listed._replace(closing=closing)
-
-
-def _object(rows: Iterator[Any], call: app.Call) -> Iterator[tuple[str, Any]]:
-    """Yield the outcome last, because it is known only when all rows were read."""
-    yield "rows", rows
-    yield "outcome", call.outcome
-
-
-def _entry(listed: Listed) -> dict[str, Any]:
-    closing = listed.closing
-    return {
-        "matter_id": closing.key.matter_id,
-        "contact_id": closing.contact_id,
-        "closed_on": closing.key.closed_on,
-        "state": SHOWN[closing.state],
-        "reason": closing.reason,
-        "command": closing.command,
-        "batch": batch_of(closing.claimed_in_run, closing.batch),
-        "tries": closing.tries,
-        "code": listed.code,
-        "since": listed.since,
-    }
-
-
-def _table(settings: Settings, store: Store, chosen: Selection) -> Iterator[str]:
-    zone = app.firm_zone(settings, store)
-    columns = fitting(COLUMNS, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    rows = 0
-    for listed in _told(settings, store, chosen):
-        if not rows:
-            yield table_line((column.title, column.width) for column in columns)
-        closed_on = output.day(listed.closing.key.closed_on)
-        since = output.day(listed.since.astimezone(zone).date())
-        entry = _entry(listed) | {"closed_on": closed_on, "since": since}
-        yield table_line((column.text(entry), column.width) for column in columns)
-        rows += 1
-    if not rows:
-        yield "Nothing in the outbox fits." if chosen != Selection() else "The outbox is empty."
-    elif left_out := [column.title for column in COLUMNS if column not in columns]:
-        yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
-    if sending := store.outbox.count_sending():
-        if store.at_work is not None:
-            more = output.count(sending, "more is", "more are")
-            yield folded(f"{more} being handed over at this moment.")
-        else:
-            more = output.count(sending, "more was", "more were")
-            yield folded(
-                f"{more} being handed over when a run was cut short: the next run finds out."
-            )
 
 
 # What is changed.
@@ -222,8 +140,8 @@ def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if held + dead:
         number = " and ".join([f"{held} held"] * bool(held) + [f"{dead} dead"] * bool(dead))
         yield (
-            f"To be sent again: {number}. The next `sync` reads each in Clio again and decides "
-            "again: an opt-out still wins."
+            f"To be sent again: {number}. The next `sync` reads each in Clio and decides anew: an "
+            "opt-out still wins."
         )
     if held:
         twice = (
@@ -243,8 +161,8 @@ def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if counts.total():
         number = ", ".join(f"{counts[s]} {word}" for s, word in SHOWN.items() if counts[s])
         yield (
-            f"To be dropped for good: {number}. These clients are not asked for these closings, "
-            "whatever is edited or backfilled later."
+            f"To be left out for good: {number}. These clients are not asked for these closed "
+            "matters, whatever is edited or backfilled later."
         )
     if counts[State.HELD]:
         yield "Whoever is held may already have been asked, and counts as asked from now on."
@@ -261,8 +179,8 @@ DROP: Final = Remedy(
     states=frozenset(SHOWN),
     after=lifecycle.dropped,
     foretold=_drop_foretold,
-    question="Drop them for good?",
-    done="dropped for good.",
+    question="Leave them out for good?",
+    done="left out for good.",
 )
 
 
@@ -361,8 +279,8 @@ class _Task:
         held = sum(closing.state is State.HELD for closing in left)
         if held:
             self._say(
-                f"{held} became held just now: a run was cut short while Broadly had them, so "
-                "these clients may already have been asked."
+                f"{held} became held just now: a run was cut short while they were on the way to "
+                "Broadly, so these clients may already have been asked."
             )
         return held
 

@@ -5,6 +5,7 @@ The practice servers themselves are in `sandbox/`.
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from shutil import which
 from types import FrameType
 from typing import Any
 
 import click
 
-from clio_broadly_sync.cli.output import folded, say
+from clio_broadly_sync.cli.output import PROGRAM, folded, say
 from clio_broadly_sync.sandbox import Firm, Sandbox, Webhook
 
 CLIO_PORT = 8711
@@ -39,14 +41,13 @@ SETTINGS = (
     "SYNC_SETTLE_HOURS",
     "SYNC_STATE",
 )
-"""The settings that are printed where the servers have them, in the order in which `init` asks for
-them; for the last one it does not ask."""
+"""The settings that are printed, and that `init --practice` writes, where the servers have them."""
 WORDS = {
-    None: "handed over",
-    "opted_out": "not handed over: BroadlyOptOut is checked on the contact",
-    "not_opted_in": "not handed over: SendBroadlyThankYou is not checked on the matter",
-    "no_channel": "not handed over: neither e-mail nor phone",
-    "asked_recently": "not handed over: asked already, for another matter",
+    None: "sent",
+    "opted_out": "not sent: BroadlyOptOut is checked on the contact",
+    "not_opted_in": "not sent: SendBroadlyThankYou is not checked on the matter",
+    "no_channel": "not sent: neither e-mail nor phone",
+    "asked_recently": "not sent: asked already, for another matter",
     "contact_hidden": "waits: Clio hides this contact from the sign-in",
 }
 """What `demo` says of a decision, by its reason; None is that of a decision to send."""
@@ -67,36 +68,47 @@ def demo() -> None:
     """Show the whole job on the practice servers: no account, no network, nothing left behind.
 
     Closes matters in a practice Clio, runs `sync` on them as cron would, twice, and shows who was
-    handed over, who was not, and why.
+    sent, who was not, and why.
 
     Example: clio-broadly-sync demo
     """
     with tempfile.TemporaryDirectory() as folder, Sandbox(matters=0, dedupes=False) as servers:
         settings = servers.settings(SYNC_STATE=str(Path(folder, "state", "state.db")))
         say("A practice Clio and a practice Broadly are up on this machine.")
-        _heading("1. The first sync: it notes where to start, and hands over nobody")
+        _heading("1. The first sync: it notes where to start, and sends nobody")
         say(_run(settings, folder).strip())
 
         _heading("2. The firm closes matters in Clio")
         cases = _close_matters(servers)
         say(f"{len(cases)} matters were closed.")
 
-        _heading("3. Cron runs sync: who is handed over, who is not, and why")
+        _heading("3. Cron runs sync: who is sent to Broadly, who is not, and why")
         _show_decisions(cases, json.loads(_run(settings, folder, "-v", "--json")))
         accepted = len(servers.broadly.accepted)
         say(f"\nBroadly has received {accepted} clients in {_posts(servers)}.")
 
         _heading("4. Cron runs sync again: nothing is left to do")
-        say(_run(settings, folder).strip() or "(sync printed nothing)")
+        say(_run(settings, folder).strip() or "(sync printed nothing: nobody is sent twice)")
         again = len(servers.broadly.accepted) - accepted
         say(f"Broadly has received {again} more clients, in {_posts(servers)} all told.")
         if again:
-            raise click.ClickException("The second run handed somebody over again: a bug.")
-    say("\nThe servers are stopped and everything is removed again.")
+            raise click.ClickException("The second run sent somebody again: a bug.")
+    say("\nThe practice servers are stopped, and nothing of it is left.")
+    _heading("Next")
+    program = _as_called()
     say(
-        "An automation can stand in Broadly's place, too: one that starts when a webhook is "
-        "received.\nTo practise with one: `clio-broadly-sync sandbox --profile webhook`."
+        f"Try it yourself:                `{program} sandbox`\n"
+        f"The same with a webhook:        `{program} sandbox --profile webhook`\n"
+        f"With your own Clio and Broadly: `{program} init`"
     )
+
+
+def _as_called() -> str:
+    """Return how the program can be called here: by its name alone, or by its whole path."""
+    path = sys.argv[0]
+    if which(PROGRAM) is None and Path(path).name == PROGRAM:
+        return shlex.quote(path)
+    return PROGRAM
 
 
 def _heading(text: str) -> None:
@@ -135,7 +147,7 @@ def _foreign_to_us(environ: Mapping[str, str]) -> dict[str, str]:
 
     The real settings must not reach the demo.
     """
-    own = ("BROADLY_", "CLIO_", "LOG_", "PING_", "SYNC_")
+    own = ("BROADLY_", "CLIO_", "LOG_", "NOTIFY_", "PING_", "SYNC_")
     return {name: value for name, value in environ.items() if not name.startswith(own)}
 
 
@@ -206,9 +218,9 @@ def _show_decisions(cases: Sequence[_Case], report: dict[str, Any]) -> None:
 def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> None:
     """Run a practice Clio and a practice Broadly on this machine, until Ctrl-C.
 
-    Their settings are printed on stdout: the answers for `init`, or a settings file if you write
-    them to one. On a terminal, each Enter closes three matters. With --profile webhook an
-    automation stands in Broadly's place, and what it receives is printed on stderr.
+    `init --practice` writes their settings, which are also printed on stdout. On a terminal, each
+    Enter closes three matters. With --profile webhook an automation stands in Broadly's place, and
+    what it receives is printed on stderr.
 
     Example: clio-broadly-sync sandbox
     """
@@ -226,6 +238,7 @@ def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> 
     except OSError:
         raise click.ClickException(f"Ports {port} and {port + 1} are taken; try --port.") from None
     try:
+        servers.clio.practice = _settings_of(servers)
         _print_settings(servers)
         if sys.stdin.isatty():
             threading.Thread(target=_close_on_enter, args=(firm,), daemon=True).start()
@@ -251,25 +264,32 @@ def _practice_servers(firm: Firm, port: int, profile: str) -> Sandbox:
     return servers
 
 
+def _settings_of(servers: Sandbox) -> dict[str, str]:
+    state = "practice-state/state.db"
+    settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
+    return {name: settings[name] for name in SETTINGS if name in settings}
+
+
 def _print_settings(servers: Sandbox) -> None:
     is_webhook = isinstance(servers.broadly, Webhook)
     who = "Practice Clio and automation" if is_webhook else "Practice Clio and Broadly"
     say(f"{who} are up; Ctrl-C ends them.", err=True)
     if sys.stdout.isatty():
         say(
-            "In another terminal, in an empty folder, run `clio-broadly-sync init`, and answer "
-            "with these, top down (SYNC_STATE is not asked for):\n"
+            "In another terminal, in an empty folder, run `clio-broadly-sync init --practice`, "
+            "which writes these settings:\n"
+            if servers.clio.url.endswith(f":{CLIO_PORT}")
+            else "In another terminal, in an empty folder, write these settings into config.env:\n"
         )
-    state = "practice-state/state.db"
-    settings = servers.settings(login=True, SYNC_SETTLE_HOURS="0", SYNC_STATE=state)
-    for name in filter(settings.__contains__, SETTINGS):
-        click.echo(f"{name}={settings[name]}")
+    for name, value in servers.clio.practice.items():
+        click.echo(f"{name}={value}")
     # Two lines, because one that is folded would be half a comment and half a setting.
     click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()
     say(
-        "\nThen come `login`, `check` and `sync`. The first `sync` notes where to start; after it, "
-        "close matters here, three with each Enter, and `sync` again.",
+        "\nThen run `clio-broadly-sync login`, `check` and `sync` there. The first `sync` notes "
+        "where to start, and sends nobody. After it, press Enter here: that closes three matters. "
+        "Then `sync` again.",
         err=True,
     )
 

@@ -61,7 +61,7 @@ class Logged:
         self._done = self._all = 0
 
     def matters_read(self, matters: int) -> None:
-        log.info("%d matters read so far", matters)
+        log.info("matters read so far: %d", matters)
 
     def closings_due(self, closings: int) -> None:
         self._done, self._all = 0, closings
@@ -69,7 +69,7 @@ class Logged:
     def closings_done(self, closings: int) -> None:
         self._done += closings
         if closings:
-            log.info("%d of %d closings done", self._done, self._all)
+            log.info("closed matters done: %d of %d", self._done, self._all)
 
     def waiting(self, what: str, seconds: float) -> None:
         pass
@@ -109,7 +109,7 @@ class Drawn:
         self._shown = ""
 
     def matters_read(self, matters: int) -> None:
-        self._say(f"Read {matters} matters")
+        self._say(f"Closed matters looked at: {matters}")
 
     def closings_due(self, closings: int) -> None:
         self._done, self._all = 0, closings

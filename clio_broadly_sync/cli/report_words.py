@@ -1,13 +1,20 @@
 """A run's report in words and as JSON; how it is counted is in `pipeline/report.py`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import exports, output
-from clio_broadly_sync.domain.errors import ATTENTION, OK, outcome_of
-from clio_broadly_sync.domain.model import Closing, Command, Verdict
+from clio_broadly_sync.domain.errors import (
+    ATTENTION,
+    OK,
+    Cause,
+    SyncError,
+    outcome_of,
+    without_next_run,
+)
+from clio_broadly_sync.domain.model import Closing, Command
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.report import Report, decision_of
@@ -16,8 +23,21 @@ from clio_broadly_sync.store import SurgeFigures
 FEWEST_TOGETHER = 10
 """Edits within minutes are worth a sentence where there are at least so many, and they are at least
 half of all; fewer of them are only a busy hour."""
+SILENCE: Final = (
+    "noticed after a silence of more than three days (cron had stopped, or an old copy of the "
+    "state is in use)"
+)
+"""A part of a sentence about closings that wait because the watermark was stale."""
 _DELIVERY: Final = ("sent", "duplicate", "suppressed", "rejected", "held", "waiting")
 _LIST: Final = "clio-broadly-sync outbox list"
+
+
+def complete(context: RunContext) -> None:
+    """Count in the report of a run that has ended what waits, and note what is said of that."""
+    report = context.report
+    report.waiting = context.store.ledger.count_pending(pipeline.due(context))
+    report.surge_says = surge_of(context)
+    report.kept_back_says = kept_back_of(context)
 
 
 def as_object(report: Report, *, dry_run: bool) -> dict[str, Any]:
@@ -46,21 +66,43 @@ def entry(closing: Closing) -> dict[str, Any]:
     }
 
 
-def results(report: Report, code: int, command: Command, *, dry_run: bool) -> list[str]:
+class Given(NamedTuple):
+    """What the words about a run need to know, beside its report."""
+
+    command: Command
+    dry_run: bool = False
+    to_file: bool = False
+    """Whether clients are written into a file, and not sent."""
+    opt_in: str = "SendBroadlyThankYou"
+    """The name of the matter's checkbox."""
+
+
+def results(report: Report, code: int, given: Given) -> list[str]:
     """Return lines that say what a person has to do, and then what the run did.
 
     `code` is the run's exit code. Of a `sync` that failed, it is not said what it did, because the
     next one goes on.
     """
+    command, dry_run = given.command, given.dry_run
     by_hand = command is Command.BACKFILL and not dry_run
     has_figures = code in (OK, ATTENTION) or (by_hand and report.matters_read > 0)
-    summary = [_summary(report, dry_run=dry_run)] if has_figures else []
+    summary = [_summary(report, given)] if has_figures else []
     return [
-        *needs(report, dry_run=dry_run),
+        *needs(report, given),
         *exports.lines_of(report, command),
         *(_left_over(report, code) if by_hand else ()),
         *summary,
     ]
+
+
+def error_lines(error: SyncError | None, command: Command) -> list[str]:
+    """Return what is said of the error that ended the run, if one did.
+
+    After a backfill, no run comes by itself.
+    """
+    lines = str(error).splitlines() if error is not None else []
+    is_backfill = command is Command.BACKFILL
+    return [without_next_run(line) if is_backfill else line for line in lines]
 
 
 def cut(lines: Sequence[str], number: int) -> list[str]:
@@ -85,26 +127,47 @@ def outage(since: datetime) -> str:
     )
 
 
-def _summary(report: Report, *, dry_run: bool) -> str:
-    if report.first_run and dry_run:
+def _summary(report: Report, given: Given) -> str:
+    if report.first_run and given.dry_run:
         return (
             "Dry run: nothing was noted. The first `sync` without --dry-run notes where to start, "
-            f"and hands over nobody; what closed before{_how_many(report)} is left to `backfill`."
+            f"and sends nobody; what closed before{_how_many(report)} is left to `backfill`."
         )
     if report.first_run:
         return (
-            "First run: nobody was handed over. From now on, `sync` hands over what closes; "
-            f"for what closed before{_how_many(report)}, there is `backfill`."
+            "First run: nobody was sent to Broadly. From now on, `sync` sends the clients of what "
+            f"closes; what closed before{_how_many(report)} is left to `backfill`."
         )
-    would = "would be handed over" if dry_run else "handed over"
-    number = report.to_send if dry_run else report.sent
+    figures = [*_figures(report, given)]
+    total = sum(number for number, _ in figures)
+    if not total and given.command is Command.BACKFILL:
+        return "No matter was closed in these days: nothing to do."
+    if not total:
+        return "No newly closed matter: nothing to do."
+    parts = "; ".join(words for number, words in figures[1:] if number)
+    looked = f"{output.count(total, 'closed matter')} looked at: {figures[0][1]}"
+    return f"{looked}; {parts}." if parts else f"{looked}."
+
+
+def _figures(report: Report, given: Given) -> Iterator[tuple[int, str]]:
+    """Yield how many closings came to each end, and words for it; together they are all of them."""
+    sent = report.to_send if given.dry_run else report.sent
+    where = "written into a file" if given.to_file else "sent to Broadly"
+    who = output.count(sent, "client") if sent else "nobody"
+    yield sent, f"{who} would be {where}" if given.dry_run else f"{who} {where}"
     skipped = sum(report.skipped.values())
-    why = ", ".join(f"{n} {reason}" for reason, n in sorted(report.skipped.items()))
-    return (
-        f"{output.count(report.matters_read, 'matter')} read: {number} {would}, {skipped} skipped"
-        + (f" ({why})" if why else "")
-        + f", {report.waiting} waiting."
-    )
+    yield skipped, f"{skipped} not ({_why(report, given.opt_in)})"
+    yield report.suppressed, f"{report.suppressed} {Reason.SUPPRESSED.label}"
+    yield report.rejected, f"{report.rejected} rejected"
+    yield report.held, f"{report.held} held"
+    yield report.waiting, output.count(report.waiting, "waits", "wait")
+    yield report.known, output.count(report.known, "was known already", "were known already")
+
+
+def _why(report: Report, opt_in: str) -> str:
+    """Return why closings were skipped, the most frequent reason first."""
+    counted = sorted(report.skipped.items(), key=lambda one: (-one[1], Reason(one[0]).label))
+    return ", ".join(f"{number} {Reason(reason).named(opt_in)}" for reason, number in counted)
 
 
 def _how_many(report: Report) -> str:
@@ -116,29 +179,26 @@ def _how_many(report: Report) -> str:
 def beside(report: Report) -> Iterator[str]:
     """Yield what a dry run beside another run has left alone."""
     if (number := report.on_their_way) is not None:
-        way = output.count(number, "closing is on its way", "closings are on their way")
+        way = output.count(number, "client is on the way", "clients are on the way")
         yield (
             f"Another run is at work: {way} to Broadly and left alone here; look again when that "
             "run has ended."
         )
 
 
-def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
+def needs(report: Report, given: Given) -> Iterator[str]:
     """Yield sentences that say what a person has to do, or would have to after a real run."""
+    dry_run = given.dry_run
     yield from beside(report)
     yield from report.surge_says
     yield from report.kept_back_says
     if report.held:
-        became = "would become" if dry_run else "became"
-        yield (
-            f"{report.held} {became} held: Broadly's answer was lost, so the client may have been "
-            f"asked already. A person decides: `{_LIST} --state held`."
-        )
+        yield _held(report, given)
     if report.rejected:
-        rejected = output.count(report.rejected, "closing")
+        rejected = output.count(report.rejected, "client")
         yield (
-            f"Broadly rejected {rejected}: put the client's data right in Clio, then send it "
-            f"again. Which: `{_LIST} --state dead`."
+            f"Broadly rejected {rejected}: correct the e-mail or phone in Clio, then send again. "
+            f"Which: `{_LIST} --state dead`."
         )
     if report.objections:
         have = output.count(report.objections, "client has", "clients have")
@@ -147,47 +207,65 @@ def needs(report: Report, *, dry_run: bool) -> Iterator[str]:
             "Who: `clio-broadly-sync status`."
         )
     if report.suppressed:
-        suppressed = output.count(report.suppressed, "closing")
-        yield f"Broadly suppressed {suppressed}: the client does not want to be asked."
+        suppressed = output.count(report.suppressed, "client has", "clients have")
+        are = "is" if report.suppressed == 1 else "are"
+        yield f"{suppressed} unsubscribed at Broadly, and {are} not asked there: nothing to do."
     if report.faults:
-        wait = output.count(report.faults, "closing waits", "closings wait")
-        wait = f"{output.count(report.faults, 'closing')} would wait" if dry_run else wait
         yield (
-            f"{wait} because the client is hidden from this sign-in, or a box cannot be read: "
-            "give the Clio user of this sign-in access to it."
+            f"{_wait(report.faults, dry_run)} because the client is hidden from this sign-in, or a "
+            "box cannot be read: give the Clio user of this sign-in access. See: "
+            "`clio-broadly-sync status`."
         )
     if report.undated:
-        wait = output.count(report.undated, "closing waits", "closings wait")
-        wait = f"{output.count(report.undated, 'closing')} would wait" if dry_run else wait
         yield (
-            f"{wait} because the matter was closed without a close date: type it in Clio. "
-            f"Which: `{_LIST} --reason no_close_date`."
+            f"{_wait(report.undated, dry_run)} because the matter was closed without a close date: "
+            f"type it in Clio. Which: `{_LIST} --reason no_close_date`."
         )
+
+
+def _wait(number: int, dry_run: bool) -> str:
+    if dry_run:
+        return f"{output.count(number, 'closed matter')} would wait"
+    return output.count(number, "closed matter waits", "closed matters wait")
+
+
+def _held(report: Report, given: Given) -> str:
+    """Return what a person has to know of those that became held: after what, and what to do."""
+    clients = output.count(report.held, "client")
+    if given.to_file:
+        held = "would be held" if given.dry_run else "held"
+        return f"{clients} {held}: they may be in a file or not. Look: `{_LIST} --state held`."
+    if given.dry_run:
+        return (
+            f"{clients} would be held: Broadly's answer was lost, so it may have taken them or "
+            f"not. Look: `{_LIST} --state held`."
+        )
+    after = output.count(report.held, "client was", "clients were")
+    return (
+        f"{_lost(report.held_after)} after {after} sent. It may have taken them or not, so they "
+        f"are held: `{_LIST} --state held`."
+    )
+
+
+def _lost(causes: Collection[str | None]) -> str:
+    """Return what became of Broadly's answer, where it is the same for all."""
+    cause = next(iter(causes), None) if len(causes) == 1 else None
+    if cause is not None and cause.startswith("http_"):
+        return f"Broadly answered with an error ({cause.removeprefix('http_')})"
+    if cause == Cause.TIMEOUT:
+        return "Broadly did not answer in time"
+    return "Broadly's answer was lost"
 
 
 def _left_over(report: Report, code: int) -> Iterator[str]:
     """Yield that only the same `backfill` goes on with what this one has left."""
     again = "`sync` does not go on with a backfill: run the same one again"
     if report.waiting:
-        wait = output.count(report.waiting, "closing waits", "closings wait")
+        wait = output.count(report.waiting, "closed matter waits", "closed matters wait")
         drop = "clio-broadly-sync outbox drop --command backfill"
-        yield f"{wait}, and {again}, or let them go with `{drop}`."
+        yield f"{wait}, and {again}, or leave them out with `{drop}`."
     elif outcome_of(code) in ("unavailable", "interrupted"):
         yield f"{again}."
-
-
-def table(closings: Iterable[Closing]) -> Iterator[str]:
-    """Yield the lines of a table that says what was decided on each closing, with ids only."""
-    for number, closing in enumerate(closings):
-        if not number:
-            yield f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
-        decision = decision_of(closing)
-        why = f": {decision.reason}" if decision.reason else ""
-        verdict = decision.verdict if decision.verdict is not Verdict.SEND else "hand over"
-        yield (
-            f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-            f"{output.day(closing.key.closed_on):<11}  {verdict}{why}"
-        )
 
 
 # What is kept back at this moment, whoever it is.
@@ -213,22 +291,25 @@ def surge_of(context: RunContext) -> tuple[str, ...]:
     if not context.report.surge:
         return ()
     surge = context.store.outbox.surge_figures(pipeline.due(context))
-    return tuple(surge_lines(surge, context.zone))
+    return tuple(surge_lines(surge, context.zone, context.policy.max_new))
 
 
-def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
-    """Yield what to do, and then what a person needs to know to do it.
+def surge_lines(surge: SurgeFigures, zone: tzinfo | None, max_new: int) -> Iterator[str]:
+    """Yield how many wait and what to do, and then what a person needs to know to do it.
 
-    Moments are shown in `zone`, the firm's; None stands for this machine's.
+    Moments are shown in `zone`, the firm's; None stands for this machine's. `max_new` is how many
+    may go in a day.
     """
-    wait = output.count(surge.waiting, "closing waits", "closings wait")
     yield (
-        f"{wait} for a person's yes. Look: "
-        "`clio-broadly-sync outbox list --reason surge`, or `clio-broadly-sync sync --dry-run "
-        "--yes`. If they are right: `clio-broadly-sync sync --yes`; if not, "
-        "drop them for good: `clio-broadly-sync outbox drop --reason surge`."
+        f"{_why_surge(surge, max_new)} Look at them: `{_LIST} --reason surge`. Send them: "
+        "`clio-broadly-sync sync --yes`. Leave them out: `clio-broadly-sync outbox drop --reason "
+        "surge`."
     )
-    yield _why_surge(surge)
+    yield from reach(surge, zone)
+
+
+def reach(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
+    """Yield how far back the close dates reach, and whether they were closed in one go."""
     if surge.oldest is not None and surge.newest is not None:
         reach = f"dates reach from {output.day(surge.oldest)} to {output.day(surge.newest)}"
         if surge.oldest == surge.newest:
@@ -243,22 +324,21 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
         )
 
 
-def _why_surge(surge: SurgeFigures) -> str:
-    """Return a sentence that says why the closings wait.
+def _why_surge(surge: SurgeFigures, max_new: int) -> str:
+    """Return a sentence that says how many closings wait, and why.
 
     Closings noticed after a silence are distinguished from too many at once: cron had stopped then,
     and nobody closed too many matters.
     """
-    too_many = "Counted with the day before, they are more than SYNC_MAX_NEW lets through in a day"
-    if not surge.after_silence:
-        return f"{too_many}."
-    silence = (
-        "noticed after a silence of more than three days (cron had stopped, or an old copy of "
-        "the state is in use)."
-    )
+    number = output.count(surge.waiting, "closed matter")
     if surge.after_silence == surge.waiting:
-        return f"They were {silence}"
-    return f"{too_many}; {surge.after_silence} of them were {silence}"
+        were = output.count(surge.waiting, "closed matter was", "closed matters were")
+        return f"{were} {SILENCE}, so nobody was sent."
+    limit = f"the limit is {max_new} a day (SYNC_MAX_NEW)"
+    if surge.waiting <= max_new:
+        limit = f"with those of the last 24 hours that is over {max_new} (SYNC_MAX_NEW)"
+    part = f"; {surge.after_silence} of them were {SILENCE}" if surge.after_silence else ""
+    return f"{number} would go at once; {limit}{part}."
 
 
 def _is_in_one_go(surge: SurgeFigures) -> bool:

@@ -10,9 +10,8 @@ import math
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import date, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +20,7 @@ import click
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import app, exports, logs, output, progress, report_words
 from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertThrottle, Trouble
+from clio_broadly_sync.cli.hearers import Hearers
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError, say
 from clio_broadly_sync.domain.errors import (
@@ -35,17 +35,18 @@ from clio_broadly_sync.domain.errors import (
     outcome_of,
 )
 from clio_broadly_sync.domain.exports import BATCH
-from clio_broadly_sync.domain.model import Command, Pins, Profile
-from clio_broadly_sync.monitor import Monitor
+from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.pipeline import pins
-from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import Report
-from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.settings import Salvaged, Settings
 from clio_broadly_sync.store import Place, Store
 from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
+    from clio_broadly_sync.cli.questions import Questions
+    from clio_broadly_sync.clio.source import Clio
 
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,11 @@ class Run:
 
     It sends at most `limit` clients to Broadly, without a limit where that is None, or writes them
     into `file`. `close_dates` are the first and the last close date of a backfill, both included.
-    Raise UsageError where the options do not fit together.
+    With `names`, a dry run shows names. Raise UsageError where the options do not fit together.
     """
+
+    matter_id: int | None = None
+    """The one matter that the run is for; None for any other run."""
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Run:
         limit: int | None,
         file: Path | None = None,
         close_dates: tuple[date, date] = (date.min, date.max),
+        names: bool = False,
     ) -> None:
         exports.check_usage(file, as_json=as_json)
         self.command = command
@@ -83,36 +88,53 @@ class Run:
         self.report = Report()
         """What the run has counted so far."""
         self._options = options
-        self._limit = limit
+        self.limit = limit
         self._file = exports.File(file)
         self._close_dates = close_dates
+        self._names = names
         self._stop = app.stop_on_signals()
         self._clock = Clock()
         self._seconds = math.inf
-        """The run's time, in seconds from its start."""
+        """The run's time, in seconds from its start; questions to a person prolong it."""
         self._held: Place | None = None
         """The state that the run holds; None for a dry run, which holds none."""
+        self._given = report_words.Given(command, dry_run=dry_run)
         self._clients: Clients | None = None
         """What speaks to both sides; None until the settings and the state are in order."""
+        self._clio: Clio | None = None
+        """What reads in Clio; None until then, too."""
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
         asked = options.verbose or as_json or app.has_terminal()
         self._attended = asked or not self._is_real_sync
         """Whether a person or another program called the run, and not cron."""
         self._throttle = AlertThrottle(None, always=True)
-        self._monitor = Monitor(None)
+        self._hearers = Hearers(None, options)
         self._said: Sequence[str] = ()
         """What there was to say of the run, printed or not; the monitor gets it."""
+        self._hangs = False
+        """Whether another run holds the state and seems to hang."""
 
-    def ask(self, question: str) -> bool:
-        """Ask a question on the terminal, and return whether the answer is yes.
+    def ended(self, settings: Settings, context: RunContext, error: SyncError | None) -> None:
+        """Take in that the run has ended, by this error where there was one."""
 
-        No answer is a no. A signal raises StoppedError at once.
-        """
-        self._progress.finish()
-        with suppress(click.Abort), output.patience(self._stop):
-            return output.agreed(question)
-        return False
+    def results(self, code: int) -> list[str]:
+        """Return the lines that say what there is to do, and then what was done."""
+        return report_words.results(self.report, code, self._given)
+
+    @cached_property
+    def questions(self) -> "Questions":
+        """What asks on the terminal; the time until an answer is none of the run's."""
+        from clio_broadly_sync.cli.questions import Questions
+
+        return Questions(
+            self._stop,
+            self._clock,
+            begins=lambda: self._progress.finish(),
+            ends=self._prolong,
+            clio=None if self.as_json else self._clio,
+            into_file=self._file.name is not None,
+        )
 
     def carry_out(self, walk: Callable[[RunContext], None]) -> NoReturn:
         """Do what `walk` does, say what came of it, and exit with the code of what happened.
@@ -129,14 +151,14 @@ class Run:
             if self._has_to_show(bug, code):
                 raise
             sys.exit(code)
-        self._monitor.ended(code, self._said)
+        self._hearers.ended(code, self._said, hangs=self._hangs)
         sys.exit(code)
 
     def _run(self, walk: Callable[[RunContext], None]) -> int:
         try:
             settings = self._settings()
             exports.check_settings(self._file.name, settings)
-            self._monitor.started()
+            self._hearers.started()
             if self.dry_run:
                 app.place_of(settings).look_beside()
             with app.opened(settings, writes=not self.dry_run) as store:
@@ -154,20 +176,21 @@ class Run:
         try:
             settings = app.settings_of(self._options, attended=self._attended)
         except ConfigError:
-            salvaged = app.salvaged(self._options)
-            self._tell_by(salvaged.sync_state, salvaged.ping_url)
+            self._tell_by(app.salvaged(self._options))
             raise
-        self._tell_by(settings.sync_state, settings.ping_url)
+        self._tell_by(settings)
         drawn = sys.stderr.isatty() and not self._options.verbose and settings.log_format == "text"
-        label = "Deciding" if self.dry_run else "Handing over"
+        label = "Deciding" if self.dry_run else "Sending"
+        to_file, opt_in = settings.broadly_profile is Profile.CSV, settings.sync_opt_in_field
+        self._given = self._given._replace(to_file=to_file, opt_in=opt_in)
         self._progress = progress.of_a_run(label, drawn=drawn)
         return settings
 
-    def _tell_by(self, state: Path | None, ping_url: str | None) -> None:
+    def _tell_by(self, known: Settings | Salvaged) -> None:
         if self._is_real_sync:
-            alert_log = app.alert_log_of(state) if state is not None else None
+            alert_log = app.alert_log_of(known.sync_state) if known.sync_state else None
             self._throttle = AlertThrottle(alert_log, always=self._attended)
-            self._monitor = Monitor(ping_url)
+            self._hearers = Hearers(known, self._options)
 
     def _walk(self, settings: Settings, store: Store, walk: Callable[[RunContext], None]) -> int:
         """Do the run on the open state and say what came of it; return the exit code.
@@ -178,7 +201,8 @@ class Run:
         gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
         gc.enable()
         context = self._context(settings, store)
-        store.begin_run(self.command, self.run_id, app.our_clock())
+        name = self.command if self.matter_id is None else "sync --matter"
+        store.begin_run(name, self.run_id, app.our_clock())
         failure: SyncError | None = None
         try:
             walk(context)
@@ -187,13 +211,13 @@ class Run:
             raise
         except SyncError as error:
             failure = error
-        self.report.waiting = store.ledger.count_pending(pipeline.due(context))
-        self.report.surge_says = report_words.surge_of(context)
+        report_words.complete(context)
         self.report.files = self._file.made
-        self.report.kept_back_says = report_words.kept_back_of(context)
         code = self._code(failure)
         sentence = None if failure is None else " ".join(str(failure).splitlines())
         store.finish_run(code, app.our_clock(), sentence)
+        self._hearers.look(settings, store)
+        self.ended(settings, context, failure)
         self._tell(code, failure, context)
         return code
 
@@ -219,8 +243,9 @@ class Run:
             settings, self._stop, self._patience, self._waiting, clock=self._clock
         )
         self._held = None if self.dry_run else app.place_of(settings)
-        source = self._clients.source(store.time_zone)
-        return RunContext(
+        self._clio = source = self._clients.source(store.time_zone)
+        agree = None if self.dry_run else lambda question: self.questions.ask(question)
+        context = RunContext(
             source=source,
             sink=self._clients.sink(
                 dry_run=self.dry_run, file=self._file.target(store, self._stop) if named else None
@@ -233,8 +258,9 @@ class Run:
             overlap=timedelta(minutes=settings.sync_overlap_minutes),
             batch_size=BATCH if into_file else settings.clients_at_once,
             read_at_once=settings.read_at_once,
-            limit=self._limit,
+            limit=self.limit,
             close_dates=self._close_dates,
+            matter_id=self.matter_id,
             seconds_left=self._seconds_left,
             wait=self._wait,
             our_clock=app.our_clock,
@@ -242,37 +268,23 @@ class Run:
             report=self.report,
             into_file=into_file,
             check_file=self._file.check_place,
-            asks=self._agrees_to_surge,
+            asks=lambda lot: self._agrees_to_surge(context, lot),
             looks=not self.dry_run,
             another_at_work=store.at_work is not None,
-            check_beginning=lambda begun: self._check_beginning(settings, begun),
+            check_beginning=partial(app.check_beginning, self._options, settings, agree),
         )
+        return context
 
-    def _check_beginning(self, settings: Settings, begun: Pins) -> None:
-        """Raise ConfigError where this may be a second ledger of one firm, unless a person says
-        that it is to be one."""
-        other = app.another_state(self._options, settings)
-        if other is None or not app.may_be_same(other, begun):
-            return
-        lies = f"Beside the settings file lies a state already, {other}"
-        if not self.dry_run and sys.stdin is not None and sys.stdin.isatty():
-            if self.ask(f"{lies}. Begin another, which does not know who was asked?"):
-                return
-            self._stop.check()
-        raise ConfigError(
-            f"{lies}: set SYNC_STATE to it, or move it away if it is none of this firm, because a "
-            "second one does not know who was asked."
-        )
-
-    def _agrees_to_surge(self, closings: int) -> bool:
-        """Ask whether so many may go into a file that a person has named on a terminal."""
-        asks = self._file.name is not None and not self.dry_run
-        if not asks or sys.stdin is None or not sys.stdin.isatty():
+    def _agrees_to_surge(self, context: RunContext, lot: Lot) -> bool:
+        """Ask on a terminal whether so many may go."""
+        if self.dry_run or self.as_json or not app.can_ask():
             return False
-        return self.ask(
-            f"{closings} closings would go at once, which is more than SYNC_MAX_NEW lets through "
-            "in a day, or comes after a long silence. Write them into the file?"
-        )
+        figures = context.store.outbox.surge_figures(pipeline.due(context))
+        most, zone = context.policy.max_new, context.zone
+        return self.questions.of_surge(lot, context.limit_left, figures, most, zone)
+
+    def _prolong(self, seconds: float) -> None:
+        self._seconds += seconds
 
     def _seconds_left(self) -> float:
         """Return what is left of the run's time; none of a limited one, once time passed unseen.
@@ -300,8 +312,8 @@ class Run:
     def _tell(self, code: int, error: SyncError | None, context: RunContext | None = None) -> None:
         """Say what went wrong, then what there is to do, and then what was done."""
         self._progress.finish()
-        errors = str(error).splitlines() if error is not None else []
-        results = report_words.results(self.report, code, self.command, dry_run=self.dry_run)
+        errors = report_words.error_lines(error, self.command)
+        results = self.results(code)
         self._said = [*errors, *results]
         alert = self._hear(code, error)
         if alert.outage_since is not None:
@@ -320,7 +332,8 @@ class Run:
         """
         troubles = [SURGE] if self.report.surge else []
         if error is not None:
-            troubles.append(Trouble(code, str(error), hangs=isinstance(error, HungError)))
+            self._hangs = isinstance(error, HungError)
+            troubles.append(Trouble(code, str(error), hangs=self._hangs))
         success = code in (OK, ATTENTION)
         alert = self._throttle.hear(troubles, app.our_clock(), success=success)
         if code == OK:
@@ -338,7 +351,7 @@ class Run:
         self._progress.finish()
         self._said = output.bug_lines(bug)
         trouble = Trouble(code, "\n".join(self._said))
-        self._monitor.ended(code, self._said)
+        self._hearers.ended(code, self._said)
         return self._throttle.hear([trouble], app.our_clock(), success=False).aloud
 
     def _print(
@@ -346,28 +359,32 @@ class Run:
     ) -> None:
         """Print the results on stdout, as one JSON object or as lines for a person.
 
-        Where stdout gets the file, they go to stderr.
-
-        Lines that are not to be printed (`aloud`) go to the log. The decisions are part of it in a
-        dry run and with `-v`.
+        Where stdout gets the file, they go to stderr. Lines that are not to be printed (`aloud`) go
+        to the log. The decisions are part of it in a dry run and with `-v`.
         """
-        decided = pipeline.decided(context) if context and self._wants_decisions() else None
+        wanted = context is not None and (self.dry_run or self._options.verbose)
+        decided = pipeline.decided(context) if context and wanted else None
         if self.as_json:
             for line in report_words.beside(self.report):
                 log.warning(line)
-            counters = self._counters(code)
+            counters = self.counters(code)
             if decided is not None:
                 counters["decisions"] = map(report_words.entry, decided)
             output.print_json(counters.items())
         else:
             tell = partial(say, err=self._file.is_stdout) if aloud else log.info
             has_table = code in (OK, ATTENTION) and not self.report.first_run
-            for line in report_words.table(decided) if decided and has_table else ():
-                tell(line)
+            if decided and has_table:
+                from clio_broadly_sync.cli import names
+
+                clio = self._clio if self._names else None
+                for line in names.table(decided, clio, self._given.opt_in):
+                    tell(line)
             for line in results:
                 tell(line)
 
-    def _counters(self, code: int) -> dict[str, Any]:
+    def counters(self, code: int) -> dict[str, Any]:
+        """Return what `--json` prints, but for the decisions."""
         clients, report = self._clients, self.report
         walked = {"from": report.watermark_from, "to": report.watermark_to}
         return {
@@ -378,16 +395,6 @@ class Run:
             "watermark": walked if self.command is Command.SYNC else None,
             **report_words.as_object(report, dry_run=self.dry_run),
             **({} if self._file.name is None else {"files": report.files}),
-            "requests": {
-                "clio": clients.clio.requests if clients else 0,
-                "broadly": clients.broadly.requests if clients else 0,
-                "bytes": clients.clio.bytes + clients.broadly.bytes if clients else 0,
-                "waited": round(clients.clio.waited + clients.broadly.waited, 3)
-                if clients
-                else 0.0,
-            },
+            "requests": app.used(clients),
             "seconds": round(self._clock(), 3),
         }
-
-    def _wants_decisions(self) -> bool:
-        return self.dry_run or self._options.verbose

@@ -6,6 +6,7 @@ The checks of the state are in `store/integrity.py`.
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clio_broadly_sync.cli import app, findings, output, progress
-from clio_broadly_sync.cli.findings import Finding
+from clio_broadly_sync.cli.findings import Finding, Level
 from clio_broadly_sync.cli.missed_closings import (
     Count,
     MissedClosing,
@@ -28,6 +29,8 @@ from clio_broadly_sync.domain import daily_look
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
+    BUG,
+    OK,
     ConfigError,
     DeniedError,
     StorageError,
@@ -37,6 +40,7 @@ from clio_broadly_sync.domain.model import (
     FieldIds,
     Pins,
 )
+from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.settings import Settings
@@ -59,7 +63,7 @@ _STATE, _CLIO, _SKIPPED = "state", "Clio", "skipped"
     type=click.IntRange(1, 3650),
     metavar="DAYS",
     help="Read what closed or was edited in the last DAYS days from Clio once more; name what was "
-    "never noticed, and what was skipped and would go now.",
+    "never noticed, and what was left out and would go now.",
 )
 @json_option
 @common
@@ -67,12 +71,14 @@ def verify(options: Options, days: int | None, as_json: bool) -> None:
     """Look whether the state is whole, private and free of contradictions. Nothing is changed.
 
     Ends with 74 where the state is damaged, and with 65 where a closing slipped through, or would
-    go now and no daily look has come to its end for days.
+    go now and no daily look has come to its end for days. With --against-clio, the monitor of
+    PING_URL_VERIFY is told.
 
     Example: clio-broadly-sync verify --against-clio 14
     """
     look = _Verification(options, days)
-    app.carry_out(look.find, _text, look.object_of, as_json=as_json)
+    with look.monitored():
+        app.carry_out(look.find, look.text, look.object_of, as_json=as_json)
 
 
 class _Verification:
@@ -83,13 +89,61 @@ class _Verification:
         """What was counted in Clio; None until the walk through it has begun."""
         self._options = options
         self._days = days
+        self._opt_in = ""
+        """The name of the matter's checkbox; empty until the settings are read."""
+        self._monitor = Monitor(None)
+        self._said: list[str] = []
+        """What failed; the monitor gets it."""
+
+    @contextmanager
+    def monitored(self) -> Iterator[None]:
+        """Tell the monitor with which exit code ends what is inside."""
+        try:
+            yield
+        except SystemExit as end:
+            self._monitor.ended(int(end.code or OK), self._said)
+            raise
+        except Exception as bug:
+            code = StorageError.exit_code if isinstance(bug, output.OutputError) else BUG
+            self._monitor.ended(code, output.bug_lines(bug))
+            raise
 
     def find(self, call: app.Call) -> Iterator[Finding | MissedClosing | WouldGo]:
         """Yield what is wrong with the state, or that nothing is; then what slipped through.
 
         Raise SyncError where the settings cannot be used, and at a signal.
         """
-        return findings.judged(self._find(call.stop), call)
+        return findings.judged(map(self._heard, self._find(call.stop)), call)
+
+    def _heard(self, what: Finding | MissedClosing | WouldGo) -> Finding | MissedClosing | WouldGo:
+        if isinstance(what, Finding) and what.level is Level.FAILED:
+            self._said.append(what.says)
+        return what
+
+    def _settings(self) -> Settings:
+        """Read the settings, of which even some that are not in order may name the monitor."""
+        try:
+            settings = app.settings_of(self._options)
+        except ConfigError as error:
+            self._said += str(error).splitlines()
+            self._monitor = self._monitor_of(app.salvaged(self._options).ping_url_verify)
+            raise
+        self._monitor = self._monitor_of(settings.ping_url_verify)
+        self._monitor.started()
+        return settings
+
+    def _monitor_of(self, url: str | None) -> Monitor:
+        """Return the monitor of the weekly look at Clio, which a look at the state alone is not."""
+        return Monitor(url if self._days is not None else None)
+
+    def text(self, what: Finding | MissedClosing | WouldGo) -> str:
+        """Return what a person reads of one thing that was found."""
+        if isinstance(what, WouldGo):
+            what = findings.warning(_SKIPPED, sentence_of_skipped(what, self._opt_in))
+        if isinstance(what, MissedClosing):
+            says = sentence_of(what, self._opt_in)
+            what = findings.failed("slipped through", says, ATTENTION)
+        return findings.line(what)
 
     def object_of(
         self, found: Iterator[Finding | MissedClosing | WouldGo], call: app.Call
@@ -103,7 +157,8 @@ class _Verification:
         yield "against_clio", self.count and _counted(self.count)
 
     def _find(self, stop: Stop) -> Iterator[Finding | MissedClosing | WouldGo]:
-        settings = app.settings_of(self._options)
+        settings = self._settings()
+        self._opt_in = settings.sync_opt_in_field
         try:
             flaws = app.place_of(settings).flaws()
             yield from map(findings.of_flaw, flaws)
@@ -155,13 +210,13 @@ def _all_well(store: Store) -> Iterator[Finding]:
 def _of_sending(store: Store) -> Iterator[Finding]:
     closings = store.outbox.count_sending()
     if closings and store.at_work is not None:
-        says = output.count(closings, "closing is", "closings are")
-        yield findings.ok("sending", f"{says} being handed over at this moment.")
+        says = output.count(closings, "client is", "clients are")
+        yield findings.ok("sending", f"{says} being sent at this moment.")
     elif closings:
-        says = output.count(closings, "closing was", "closings were")
+        says = output.count(closings, "client was", "clients were")
         yield findings.warning(
             "sending",
-            f"{says} being handed over when a run was cut short; the next run puts that in order.",
+            f"{says} being sent when a run was cut short; the next run puts that in order.",
         )
 
 
@@ -185,8 +240,8 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     if count.known and not count.shown:
         yield findings.failed(
             _CLIO,
-            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so it cannot be "
-            "told whether any slipped through: see that the Clio user of this sign-in may see all "
+            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so nobody can "
+            "tell whether any slipped through: see that the Clio user of this sign-in may see all "
             "matters, and whether those were reopened or deleted.",
             ATTENTION,
         )
@@ -219,15 +274,15 @@ def _of_would_go(count: Count, store: Store, now: datetime) -> Iterator[Finding]
     """Yield how many were skipped and would go now, and when they do."""
     if not count.would_go:
         return
-    go = output.count(count.would_go, "closing was", "closings were")
+    go = output.count(count.would_go, "closed matter was", "closed matters were")
     looks = {part: store.looked(part) for part in Part}
     if daily_look.overdue_since(looks, store.first_run, now) is None:
-        says = f"{go} skipped and would go now: the daily look of `sync` sends them within a day."
+        says = f"{go} left out and would go now: `sync` sends them within a day (daily look)."
         yield findings.warning(_SKIPPED, says)
     else:
         yield findings.failed(
             _SKIPPED,
-            f"{go} skipped and would go now, and no daily look has come to its end for days: see "
+            f"{go} left out and would go now, and no daily look has come to its end for days: see "
             "with `clio-broadly-sync status` how the last runs ended, and let cron run `sync`.",
             ATTENTION,
         )
@@ -243,14 +298,6 @@ def _left_out(count: Count) -> Iterator[str]:
 
 
 # What is printed.
-
-
-def _text(what: Finding | MissedClosing | WouldGo) -> str:
-    if isinstance(what, WouldGo):
-        what = findings.warning(_SKIPPED, sentence_of_skipped(what))
-    if isinstance(what, MissedClosing):
-        what = findings.failed("slipped through", sentence_of(what), ATTENTION)
-    return findings.line(what)
 
 
 def _slipped(

@@ -28,10 +28,13 @@ CONTACT_FIELDS: Final = (
     "id,type,name,first_name,last_name,primary_email_address,primary_phone_number"
 )
 NAME_FIELDS: Final = "id,name"
+NUMBER_FIELDS: Final = "id,display_number"
 NUMBERED_FIELDS: Final = f"{MATTER_FIELDS},display_number"
 CLIENT_FIELDS: Final = "id,client{id}"
+ATTORNEY, PRACTICE_AREA = "responsible_attorney", "practice_area"
 EVERY_FIELD: Final = (
     ACCOUNT_FIELDS, DEFINITION_FIELDS, NUMBERED_FIELDS, CONTACT_FIELDS, BOX_FIELDS,
+    ATTORNEY, PRACTICE_AREA,
 )  # fmt: skip
 """All the fields that are asked for, whatever the request."""
 PAGE_ROWS: Final = 200
@@ -110,6 +113,10 @@ def by_id(number: int) -> Params:
 def containing(words: str) -> Params:
     """Ask for records that have these words anywhere, in the names of clients as well."""
     return [("query", words)]
+
+
+def of_client(contact_id: int) -> Params:
+    return [("client_id", str(contact_id))]
 
 
 # Records.
@@ -227,7 +234,11 @@ def contact(
 
 
 def numbered(row: Row, opt_in: int | None) -> Numbered:
-    return Numbered(matter(row, opt_in), _name(row.get("display_number")))
+    return Numbered(matter(row, opt_in), number(row))
+
+
+def number(row: Row) -> str | None:
+    return _name(row.get("display_number"))
 
 
 def name(row: Row) -> str | None:

@@ -4,9 +4,9 @@ How a record is read, and all of Clio's key names, are in `clio/records.py`. Sou
 document and guides.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.clio import answers, records
 from clio_broadly_sync.clio.answers import Row, unreadable
@@ -17,6 +17,9 @@ from clio_broadly_sync.clio.time_zones import country_of
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.checkboxes import CHECKBOX
 from clio_broadly_sync.domain.model import Contact, CustomField, FieldIds, Matter, Page
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.domain.grouping import Belonging, By
 
 MATTERS: Final = "matters.json"
 CONTACTS: Final = "contacts.json"
@@ -156,10 +159,45 @@ class Clio:
                 return exact
         return []
 
-    def name_of(self, contact_id: int) -> str | None:
-        """Return the contact's name; None where Clio shows no such contact, or no name for it."""
-        params = records.fields_and_box(records.NAME_FIELDS, None)
-        return records.name(self._api.by_id(CONTACTS, [contact_id], params).get(contact_id, {}))
+    def names_of(self, ids: Iterable[int]) -> dict[int, str | None]:
+        """Return the names of those of these contacts that Clio shows, by id; None without one.
+
+        Ask for at most 100 ids at once, also of `numbers_of`.
+        """
+        rows = self._api.by_id(CONTACTS, ids, records.fields_and_box(records.NAME_FIELDS, None))
+        return {id_: records.name(row) for id_, row in rows.items()}
+
+    def numbers_of(self, ids: Iterable[int]) -> dict[int, str | None]:
+        """Return the display numbers of those of these matters that Clio shows, by id."""
+        rows = self._api.by_id(MATTERS, ids, records.fields_and_box(records.NUMBER_FIELDS, None))
+        return {id_: records.number(row) for id_, row in rows.items()}
+
+    def find_contacts(self, words: str, most: int) -> dict[int, str | None]:
+        """Return the names of the contacts that Clio finds by these words, by id; at most so many.
+
+        Clio looks for the words anywhere, in e-mail addresses as well.
+        """
+        params = [*records.containing(words), *records.first_rows(most)]
+        params += records.fields_and_box(records.NAME_FIELDS, None)
+        rows = [row for row in self._rows(CONTACTS, params) if records.is_whole(row)]
+        return {records.id_of(row): records.name(row) for row in rows}
+
+    def matters_of(self, contact_id: int) -> list[Numbered]:
+        """Return the matters whose client this contact is, those of the first page of them."""
+        params = records.of_client(contact_id)
+        params += records.fields_and_box(records.NUMBERED_FIELDS, None)
+        found = [records.numbered(row, None) for row in self._rows(MATTERS, params)]
+        return [one for one in found if one.matter.client_id == contact_id]
+
+    def belonging(self, ids: Iterable[int], by: "Collection[By]") -> "dict[int, Belonging]":
+        """Return to which attorney or practice area these matters belong, as far as Clio says.
+
+        Nothing else of them is asked for. Ask for at most 100 ids at once.
+        """
+        from clio_broadly_sync.clio.belonging import asked_by, belonging
+
+        rows = self._api.by_id(MATTERS, ids, asked_by(by))
+        return {id_: belonging(row, by) for id_, row in rows.items()}
 
     # A few records, to see whether the token may read them and their boxes. Each sample takes one
     # request (that of matters two, where none is closed), and none asks for a name, an e-mail

@@ -145,8 +145,8 @@ class Checkbox(NamedTuple):
 
     def _either_way(self) -> str:
         """Name both ways to fix it, for either Clio's name or the setting may be the wrong one."""
-        mend = f"Put that into {self._setting}, or rename it in Clio"
-        return f"{mend}: capital letters and blanks count."
+        fix = f"Put that into {self._setting}, or rename it in Clio"
+        return f"{fix}: capital letters and blanks count."
 
 
 def read_by(

@@ -33,13 +33,28 @@ ATTENTION: Final = 65
 WORST_FIRST: Final = (130, 143, 74, 75, 78, 77, 69, 65)
 """The exit codes in the order in which they count where several would fit."""
 PAUSED: Final = (
-    "Broadly's last answer was lost, so nobody is handed over until {until}, and then one client "
+    "Broadly's last answer was lost, so nobody is sent until {until}, and then one client "
     "alone; see whether Broadly is out of order, or try one client at once: "
     "`clio-broadly-sync sync --yes` on a terminal."
 )
 """What is said of a pause after a lost answer."""
 LOGIN: Final = "run `clio-broadly-sync login`"
 """How a sentence ends that asks a person to sign in."""
+
+_NEXT_RUN: Final = re.compile(r"[;.] [Tt]he next run tries again\.$")
+_UNREACHED: Final = "could not be reached"
+
+
+def without_next_run(sentence: str) -> str:
+    """Return a sentence as it is said by a command after which no run comes by itself.
+
+    What could not be reached is then for the person who looks on.
+    """
+    ends = _NEXT_RUN.sub("", sentence)
+    if ends.endswith(_UNREACHED):
+        return f"{ends}: is this machine online, and is the address in the settings right?"
+    return sentence if ends == sentence else f"{ends}."
+
 
 # The escape sequences of ECMA-48: a control sequence with its parameters, a control string up to
 # its end, or any other, which ends with one final character.
@@ -252,6 +267,23 @@ class StoppedError(SyncError):
 _KINDS: Final = (ConfigError, DeniedError, UnavailableError, StorageError, BusyError)
 _FAILURES: Final = frozenset(kind.exit_code for kind in _KINDS if kind is not BusyError)
 OUTCOMES: Final = {OK: "ok", ATTENTION: "attention", **{k.exit_code: k.outcome for k in _KINDS}}
+
+
+_WORDS: Final = {
+    OK: "well",
+    BUG: "a bug",
+    ATTENTION: "something needs a person",
+    ConfigError.exit_code: "settings or field wrong",
+    DeniedError.exit_code: "sign-in or key refused",
+    UnavailableError.exit_code: "Clio or Broadly away",
+    StorageError.exit_code: "state not usable",
+    BusyError.exit_code: "another run at work",
+}
+
+
+def words_of(exit_code: int) -> str:
+    """Return for people how a run with this exit code ended."""
+    return _WORDS.get(exit_code, StoppedError.outcome)
 
 
 def outcome_of(exit_code: int) -> str:

@@ -134,7 +134,7 @@ def noticed(
     if same is not None:
         edited = _decided_anew(same, matter, policy, at)
         return (same, _edited(same, matter, policy, at)) if edited else None
-    moved = next((closing for closing in known if _moves(closing, policy.command)), None)
+    moved = next((c for c in known if _is_own(c, policy) and not c.in_doubt), None)
     if moved is not None:
         return moved, matter_read(moved, matter, policy, at).closing
     return None, matter_read(_new(matter, policy, at), matter, policy, at).closing
@@ -225,7 +225,7 @@ def contact_read(
     if decision.verdict is not Verdict.SEND:
         return not_sent(closing._replace(read_at=at.now), decision)
     # A closing that waits for approval is read only because it had a fault, which is now gone.
-    if closing.approval is Approval.WANTED:
+    if closing.approval is Approval.WANTED and not policy.one_matter:
         return closing._replace(reason=waits_for(closing, policy, at.now))
     return None
 
@@ -292,7 +292,7 @@ def dropped(closing: Closing) -> Closing:
 
 
 def approved(closing: Closing, policy: Policy, now: datetime) -> Closing:
-    """Return a closing that a person has approved (surge), with the reason why it still waits."""
+    """Return a closing that a person has approved, with the reason why it still waits."""
     given = closing._replace(approval=Approval.GIVEN)
     return given._replace(reason=waits_for(given, policy, now))
 
@@ -334,7 +334,7 @@ def _decided_anew(closing: Closing, matter: Matter, policy: Policy, at: Moment) 
     if closing.updated_at is not None:  # an etag that stands still hides no edit
         edited = edited or matter.updated_at not in (None, closing.updated_at)
     if closing.state is State.PENDING:
-        return closing.command is policy.command and edited
+        return _is_own(closing, policy) and edited
     if closing.state is not State.SKIPPED or closing.reason in FINAL:
         return False
     if policy.command is Command.BACKFILL:
@@ -359,9 +359,10 @@ def _is_new_without_date(closing: Closing, matter: Matter) -> bool:
     return was_open and matter.closed and matter.closed_on is None
 
 
-def _moves(closing: Closing, command: Command) -> bool:
-    own = closing.state is State.PENDING and closing.command is command
-    return own and not closing.in_doubt
+def _is_own(closing: Closing, policy: Policy) -> bool:
+    """Tell whether it waits for this command, or its matter is the one that a person named."""
+    own = policy.one_matter or closing.command is policy.command
+    return own and closing.state is State.PENDING
 
 
 def _key(closing: Closing, matter: Matter, decision: Decision) -> Key:

@@ -259,6 +259,8 @@ class Due(NamedTuple):
     """The first close date; None where there is no limit. A closing without one is in any range."""
     last: date | None = None
     """The last close date, which is included; None where there is no limit."""
+    matter_id: int | None = None
+    """Where it is given, only closings of this matter, and those of either command."""
 
 
 class Decision(NamedTuple):
@@ -394,3 +396,5 @@ class Policy(NamedTuple):
     """Whether a phone number is sent only where the contact's box allows text messages."""
     since_run: int = 0
     """The first run that decided by these rules; they leave alone what was skipped before it."""
+    one_matter: bool = False
+    """Whether a person named the matter: then what waits for either command is decided anew."""

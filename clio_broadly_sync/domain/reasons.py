@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from clio_broadly_sync.domain.errors import Cause
 
@@ -28,37 +28,49 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a closing was skipped, or why it waits.
+    """Why a closing was skipped, or why it waits: its code in `--json`, and its label for people.
 
-    The words appear in the output and in `--json`.
+    A label may stand after a number, or alone in a table; `named` fills in what stands in braces.
     """
 
-    NOT_CLOSED = "not_closed"
-    NO_CLIENT = "no_client"
-    CLOSED_BEFORE_START = "closed_before_start"
-    CLOSED_TOO_LONG_AGO = "closed_too_long_ago"
-    NOT_OPTED_IN = "not_opted_in"
+    label: str
 
-    OPTED_OUT = "opted_out"
-    COMPANY = "company"
-    NO_CHANNEL = "no_channel"
-    ASKED_RECENTLY = "asked_recently"
+    def __new__(cls, code: str, label: str = "") -> Self:
+        reason = str.__new__(cls, code)
+        reason._value_ = code
+        reason.label = label
+        return reason
 
-    SUPPRESSED = "suppressed"
-    DROPPED = "dropped"
+    NOT_CLOSED = "not_closed", "not closed in Clio"
+    NO_CLIENT = "no_client", "without a client"
+    CLOSED_BEFORE_START = "closed_before_start", "closed before the start day"
+    CLOSED_TOO_LONG_AGO = "closed_too_long_ago", "closed too long ago"
+    NOT_OPTED_IN = "not_opted_in", "without {opt_in}"
 
-    SETTLING = "settling"
-    SURGE = "surge"
-    UNAVAILABLE = "unavailable"
-    RETRY = "retry"
-    UNKNOWN_OUTCOME = "unknown_outcome"
-    CONTACT_HIDDEN = "contact_hidden"
-    UNREADABLE_FIELD = "unreadable_field"
-    NO_CLOSE_DATE = "no_close_date"
+    OPTED_OUT = "opted_out", "opted out"
+    COMPANY = "company", "for a company"
+    NO_CHANNEL = "no_channel", "without e-mail or phone"
+    ASKED_RECENTLY = "asked_recently", "asked already"
 
-    EXPORT = "export"
+    SUPPRESSED = "suppressed", "unsubscribed at Broadly"
+    DROPPED = "dropped", "dropped by a person"
 
-    OUTSIDE_HOURS = "outside_hours"
+    SETTLING = "settling", "resting for a while"
+    SURGE = "surge", "too many at once"
+    UNAVAILABLE = "unavailable", "to be tried again"
+    RETRY = "retry", "put off by Broadly"
+    UNKNOWN_OUTCOME = "unknown_outcome", "answer lost"
+    CONTACT_HIDDEN = "contact_hidden", "client hidden in Clio"
+    UNREADABLE_FIELD = "unreadable_field", "unreadable in Clio"
+    NO_CLOSE_DATE = "no_close_date", "without a close date"
+
+    EXPORT = "export", "waiting for a file"
+
+    OUTSIDE_HOURS = "outside_hours", "outside sending hours"
+
+    def named(self, opt_in: str) -> str:
+        """Return the label; `opt_in` is the name of the matter's checkbox."""
+        return self.label.format(opt_in=opt_in)
 
 
 _NOT_SENT: Final = frozenset({State.SKIPPED, State.HELD})
@@ -147,6 +159,13 @@ _WITHIN_A_DAY: Final = (
     "`sync` looks at it anew within a day, unless the close date is too old by then "
     "(SYNC_MAX_AGE_DAYS)."
 )
+_CHECK: Final = "Check the box in Clio, if this client is to be asked"
+
+
+def _to_correct(how: str) -> tuple[str, str]:
+    """Return `helps` and `out_of_sync` of what a person can correct in Clio."""
+    return f"{how}: {_WITHIN_A_DAY}", f"{how}; then: {{anew}}"
+
 
 ABOUT: Final[Mapping[Reason, About]] = {
     Reason.NOT_CLOSED: About(
@@ -155,102 +174,90 @@ ABOUT: Final[Mapping[Reason, About]] = {
         helps="Once it is closed in Clio, the next `sync` looks at it anew.",
         out_of_sync=(
             "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
-            "one: {backfill}"
+            "one: {anew}"
         ),
     ),
     Reason.NO_CLIENT: About(
         Kind.MATTER,
         why="the matter had no client when read on {read}",
         helps="Name the client in Clio: the next `sync` then looks at it anew.",
-        out_of_sync="Name the client in Clio; then: {backfill}",
+        out_of_sync="Name the client in Clio; then: {anew}",
     ),
     Reason.CLOSED_BEFORE_START: About(
         Kind.MATTER,
         why="it closed on {closed_on}, before the start day of this program ({start_day})",
-        helps="To hand it over all the same: {backfill}",
+        helps="To send it all the same: {anew}",
     ),
     Reason.CLOSED_TOO_LONG_AGO: About(
         Kind.MATTER,
-        why="it closed on {closed_on}, longer ago than SYNC_MAX_AGE_DAYS allows ({max_age} days)",
-        helps="To hand it over all the same: {backfill}",
+        why="it closed on {closed_on}, more than {max_age} days ago (SYNC_MAX_AGE_DAYS)",
+        helps="To send it all the same: {anew}",
     ),
     Reason.NOT_OPTED_IN: About(
         Kind.MATTER,
-        why="the matter's {opt_in} box was not checked when read on {read}",
-        helps=f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY}",
-        out_of_sync="Check the box in Clio, if this client is to be asked; then: {backfill}",
+        "the matter's {opt_in} box was not checked when read on {read}",
+        *_to_correct(_CHECK),
         by_cause={
             UNTOUCHED: OfCause(
                 "nobody had ever touched the matter's {opt_in} box when it was read on {read}",
-                f"Check the box in Clio, if this client is to be asked: {_WITHIN_A_DAY} If silence "
-                "is to count as a yes: SYNC_OPT_IN_UNTOUCHED.",
-                "Check the box in Clio, if this client is to be asked; then: {backfill}",
+                f"{_CHECK}: {_WITHIN_A_DAY} If silence is to count as a yes: "
+                "SYNC_OPT_IN_UNTOUCHED.",
+                _to_correct(_CHECK)[1],
             )
         },
         daily=True,
     ),
     Reason.OPTED_OUT: About(
         Kind.CONTACT,
-        why="the contact's {opt_out} box was checked when read on {read}",
-        helps=f"If the box was checked by mistake, uncheck it in Clio: {_WITHIN_A_DAY}",
-        out_of_sync="If the box was checked by mistake, uncheck it in Clio; then: {backfill}",
+        "the contact's {opt_out} box was checked when read on {read}",
+        *_to_correct("If the box was checked by mistake, uncheck it in Clio"),
         daily=True,
         by_cause={
             OF_CONTACT: OfCause(
                 "contact {other} in Clio, which has the same e-mail address or phone number, had "
                 "the {opt_out} box checked when it was last read before {changed}",
-                "If that is another person, or the box was checked by mistake: put contact {other} "
-                f"right in Clio: {_WITHIN_A_DAY}",
-                "If that is another person, or the box was checked by mistake: put contact {other} "
-                "right in Clio; then: {backfill}",
+                *_to_correct(
+                    "If that is another person, or a mistake: correct contact {other} in Clio"
+                ),
             )
         },
     ),
     Reason.COMPANY: About(
         Kind.CONTACT,
-        why="the client is a company, and SYNC_COMPANIES leaves companies out",
-        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {backfill}",
+        why="the client is a company, and companies are not asked (SYNC_COMPANIES)",
+        helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {anew}",
     ),
     Reason.NO_CHANNEL: About(
         Kind.CONTACT,
-        why=(
-            "the contact had no e-mail address or phone number that can be used when read on {read}"
-        ),
-        helps=f"Add one to the contact in Clio: {_WITHIN_A_DAY}",
-        out_of_sync="Add one to the contact in Clio; then: {backfill}",
+        "the contact had no e-mail address or phone number that can be used when read on {read}",
+        *_to_correct("Add one to the contact in Clio"),
         daily=True,
         by_cause={
             UNUSABLE: OfCause(
                 "what Clio had as the contact's e-mail address or phone number when read on {read} "
                 "cannot be used",
-                "Correct it in Clio (one whole address; one number without extension or note, from "
-                f"abroad with + and its country code): {_WITHIN_A_DAY}",
-                "Correct it in Clio (one whole address; one number without extension or note, from "
-                "abroad with + and its country code); then: {backfill}",
+                *_to_correct(
+                    "Correct it in Clio (one whole address; one number without extension or note, "
+                    "from abroad with + and its country code)"
+                ),
             ),
             NOT_IN_FIELDS: OfCause(
                 "BROADLY_FIELDS leaves out the only one of e-mail address and phone number that "
                 "the contact had when read on {read}",
-                "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS: "
-                f"{_WITHIN_A_DAY}",
-                "Add the other one to the contact in Clio, or name this one in BROADLY_FIELDS; "
-                "then: {backfill}",
+                *_to_correct("Add the other one in Clio, or name this one in BROADLY_FIELDS"),
             ),
             NO_TEXTS: OfCause(
                 "the contact had a phone number alone when read on {read}, and its {text} box, "
                 "without which no phone number is sent, was not checked or could not be read",
-                "Add an e-mail address that can be used to the contact in Clio, or check the box "
-                f"if the client agrees to be texted: {_WITHIN_A_DAY}",
-                "Add an e-mail address that can be used to the contact in Clio, or check the box "
-                "if the client agrees to be texted; then: {backfill}",
+                *_to_correct("Add an e-mail address in Clio, or check the box if they want texts"),
             ),
         },
     ),
     Reason.ASKED_RECENTLY: About(
         Kind.CONTACT,
         why=(
-            "the same person had already been handed over when its turn came on {changed} "
-            "(SYNC_REASK_DAYS is {reask})"
+            "the same person had already been sent to Broadly when its turn came on {changed}; "
+            "nobody is asked again within {reask} days (SYNC_REASK_DAYS)"
         ),
     ),
     Reason.SUPPRESSED: About(
@@ -269,42 +276,40 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "it rests until {settled} in case the matter is reopened (SYNC_SETTLE_HOURS), and is "
             "then read again"
         ),
-        waits="they rest for SYNC_SETTLE_HOURS, then go by themselves",
+        waits="they rest for a while (SYNC_SETTLE_HOURS), then go by themselves",
     ),
     Reason.SURGE: About(
         Kind.WAITS,
         why=(
-            "it waits for a person's yes, because more matters closed than SYNC_MAX_NEW "
-            "({max_new}) lets go in a day, or because the program had not run for three days"
+            "it waits for a person's yes, because more matters closed in a day than the limit of "
+            "{max_new} (SYNC_MAX_NEW), or because the program had not run for three days"
         ),
-        waits="too many at once, or after a long silence: a person looks first",
+        waits="too many at once, or after a long silence: look first, then say yes",
         helps_waiting=(
-            "If all that waits is right: `clio-broadly-sync sync --yes`; "
-            "if this one is not: `clio-broadly-sync outbox drop {matter}`."
+            "To send all that waits: `clio-broadly-sync sync --yes`; to send this one alone: "
+            "`clio-broadly-sync sync --matter {matter}`; to leave this one out: "
+            "`clio-broadly-sync outbox drop {matter}`."
         ),
         to_do=(
             "look at them: `clio-broadly-sync outbox list --reason surge`",
-            "all is right: `clio-broadly-sync sync --yes`",
-            "it is not: `clio-broadly-sync outbox drop --reason surge`",
+            "send them: `clio-broadly-sync sync --yes`",
+            "or leave them out: `clio-broadly-sync outbox drop --reason surge`",
         ),
     ),
     Reason.UNAVAILABLE: About(
         Kind.WAITS,
-        why="the try on {changed} broke off before Broadly had it, and the next run tries again",
+        why="the try on {changed} broke off before Broadly had it; the next run tries again",
         by_cause={
             Cause.PAUSE: OfCause(
-                "nobody was handed over on {changed}, because an answer of Broadly's had been lost "
-                "before, and a later run tries again (`clio-broadly-sync status` says from when on)"
+                "nobody was sent to Broadly on {changed}, because an answer of Broadly's had been "
+                "lost; a later run tries again (`clio-broadly-sync status` says from when on)"
             )
         },
         waits="the last try broke off, or Broadly has a pause; a later run tries again",
     ),
     Reason.RETRY: About(
         Kind.TRIED,
-        why=(
-            "Broadly asked on {changed} to try again later, which was done in {tries} of {most} "
-            "runs"
-        ),
+        why=("Broadly asked on {changed} to try again later (try {tries} of {most})"),
         waits="Broadly asked to try again later",
         also=frozenset({State.DEAD}),
     ),
@@ -317,7 +322,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.CONTACT_HIDDEN: About(
         Kind.FAULT,
         why="Clio hid the contact from this sign-in when asked on {read}",
-        helps="Give the Clio user of this sign-in access to the contact; then: {backfill}",
+        helps="Give the Clio user of this sign-in access to the contact; then: {anew}",
         waits="Clio hides the contact from this sign-in",
         helps_waiting=(
             "Give the Clio user of this sign-in access to the contact. It is looked at again every "
@@ -328,12 +333,10 @@ ABOUT: Final[Mapping[Reason, About]] = {
     Reason.UNREADABLE_FIELD: About(
         Kind.FAULT,
         why="a box, or another part of the record in Clio, could not be read on {read}",
-        helps=(
-            "Give this sign-in the Custom Fields permission, or mend the record; then: {backfill}"
-        ),
+        helps=("Give this sign-in the Custom Fields permission, or fix the record; then: {anew}"),
         waits="a box or a record in Clio cannot be read",
         helps_waiting=(
-            "Give this sign-in the Custom Fields permission, or mend the record in Clio. It is "
+            "Give this sign-in the Custom Fields permission, or fix the record in Clio. It is "
             "looked at again every 20 hours until it is too old."
         ),
         to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason unreadable_field`"),
@@ -343,9 +346,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
         why="the matter was closed without a close date when read on {read}",
         helps=(
             "Type the date in Clio: the next `sync` then looks at it anew; for a date before "
-            "{start_day} or more than {max_age} days ago: {backfill}"
+            "{start_day} or more than {max_age} days ago: {anew}"
         ),
-        out_of_sync="Type the date in Clio; then: {backfill}",
+        out_of_sync="Type the date in Clio; then: {anew}",
         waits="the matter was closed without a close date",
         helps_waiting=(
             "Type the close date in Clio: the next `sync` then goes on with it. Without one it "
@@ -354,7 +357,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
         to_do=(
             "type the close date in Clio; they then go by themselves",
             "which: `clio-broadly-sync outbox list --reason no_close_date`",
-            "or let them go: `clio-broadly-sync outbox drop --reason no_close_date`",
+            "leave them out: `clio-broadly-sync outbox drop --reason no_close_date`",
         ),
     ),
     Reason.EXPORT: About(

@@ -1,6 +1,6 @@
 """What one run works with: Clio and Broadly, the state, the settings that count, its limits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -11,6 +11,17 @@ from clio_broadly_sync.pipeline.pins import Fields, zone_named
 from clio_broadly_sync.pipeline.ports import Progress, Sink, Source
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import Store
+
+
+class Lot(NamedTuple):
+    """Closings that would be sent together, about which a person is asked."""
+
+    closings: int
+    """How many there are."""
+    clients: int
+    """How many clients they have."""
+    in_order: Iterator[Closing]
+    """The closings themselves, as the ledger has them at this moment."""
 
 
 class RunContext(NamedTuple):
@@ -44,15 +55,16 @@ class RunContext(NamedTuple):
     """It returns this machine's time in aware UTC."""
     progress: Progress
     report: Report
+    matter_id: int | None = None
+    """The matter that a person named to be sent by itself; None where none was named."""
     check_beginning: Callable[[Pins], None] = lambda pins: None
     """It is called with what a state is to be pinned to, before it is; it may raise ConfigError."""
     into_file: bool = False
     """Whether the push goes into a file that a person named, or would, in a dry run."""
     check_file: Callable[[], None] = lambda: None
     """It is called before anything is read; it may raise ExportError where no such file can be."""
-    asks: Callable[[int], bool] = lambda closings: False
-    """It is called where there is a surge of so many closings; it asks a person, and returns
-    whether they may go."""
+    asks: Callable[[Lot], bool] = lambda lot: False
+    """It is called where there is a surge; it asks a person, and returns whether they may go."""
     looks: bool = True
     """Whether the run does the daily look where it is due; a dry run does not."""
     another_at_work: bool = False
@@ -81,6 +93,11 @@ class RunContext(NamedTuple):
         A file leaves nobody in doubt.
         """
         return None if self.policy.dedupes or self.into_file else self.store.doubts
+
+    @property
+    def limit_left(self) -> int | None:
+        """How many more the run may send; None where there is no limit."""
+        return None if self.limit is None else self.limit - self.report.to_send
 
     def is_kept_back(self) -> bool:
         """Tell whether nobody may be claimed at this moment; the report takes down why.

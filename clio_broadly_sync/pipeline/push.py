@@ -97,8 +97,8 @@ class Push:
             barren = 0 if self._further else barren + 1
             if barren >= MAX_BARREN_WALKS:
                 raise UnavailableError(
-                    "What is read grows old before it can be handed over: Clio or Broadly is too "
-                    "slow. The next run tries again."
+                    "What is read grows old before it can be sent: Clio or Broadly is too slow. "
+                    "The next run tries again."
                 )
 
     def _walk(self) -> bool:
@@ -130,9 +130,8 @@ class Push:
         return False
 
     def _batch_size(self) -> int:
-        context = self._context
-        most = context.most_at_once()
-        return most if context.limit is None else min(most, context.limit - context.report.to_send)
+        most, left = self._context.most_at_once(), self._context.limit_left
+        return most if left is None else min(most, left)
 
     def _await_turn(self) -> bool:
         """Wait until the next POST may begin by the pace, before anybody is claimed for it.

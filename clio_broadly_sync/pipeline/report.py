@@ -23,6 +23,10 @@ class Report:
     """How many matters were closed before the first `sync`; None where Clio does not say."""
     matters_read: int = 0
     """How many records of matters the pages held."""
+    known: int = 0
+    """How many matters of the pages were known, and neither wait nor were decided anew."""
+    is_open: bool = False
+    """Whether the one matter of the run is not closed in Clio."""
     to_send: int = 0
     """How many closings were claimed and not given back."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -37,6 +41,8 @@ class Report:
     """How many closings became dead letters."""
     held: int = 0
     """How many closings became held in this run."""
+    held_after: set[str | None] = field(default_factory=set)
+    """What became of the exchanges that left them in doubt (`errors.Cause`); None: not known."""
     waiting: int = 0
     """How many closings of this command are pending at the end of the run."""
     surge: int = 0
@@ -82,9 +88,12 @@ class Report:
         again = self.held or self.rejected or self.faults or self.undated or self.objections
         return bool(again or self.files or self.recovered)
 
-    def count_held(self, closings: int) -> None:
+    def count_held(self, closings: int, cause: str | None = None) -> None:
+        """Count closings that became held; `cause` is what became of the exchange, if known."""
         self.held += closings
-        self.attention = self.attention or closings > 0
+        if closings:
+            self.held_after.add(cause)
+            self.attention = True
 
     def count_awaiting(self) -> None:
         """Count a closing that waits for a person's approval from now on."""
@@ -98,9 +107,9 @@ class Report:
             self.duplicate += receipt.outcome is Outcome.DUPLICATE
             self.suppressed += closing.state is State.SKIPPED
             self.rejected += closing.state is State.DEAD
-            self.held += closing.state is State.HELD
+            self.count_held(closing.state is State.HELD, receipt.cause)
             self.in_doubt += closing.in_doubt and closing.state is State.PENDING
-            self.attention |= closing.state in (State.DEAD, State.HELD)
+            self.attention |= closing.state is State.DEAD
 
 
 def decision_of(closing: Closing) -> Decision:

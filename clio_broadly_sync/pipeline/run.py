@@ -8,14 +8,14 @@ and how a push goes, in `pipeline/push.py`.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta, tzinfo
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
 from clio_broadly_sync.pipeline import daily_look, pins
-from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push
 
 
@@ -51,20 +51,31 @@ def sync(context: RunContext, *, approve: bool, at_once: bool = False) -> None:
     _tell_objections(context)
 
 
-def backfill(context: RunContext, confirm: Callable[[int], bool]) -> None:
+def backfill(context: RunContext, confirm: Callable[[Lot], bool]) -> None:
     """Pull what closed in `context.close_dates`, ask, then push; the watermark stays.
 
-    `confirm` is asked with the number of due closings, and nobody is sent where it returns False.
-    It is not asked at a moment at which nobody may be sent.
+    `confirm` is asked about the due closings, and nobody is sent where it returns False. It is not
+    asked at a moment at which nobody may be sent.
     """
     begin(context)
     pull(context, context.source.closed_between(*context.close_dates, context.fields))
-    if not context.is_kept_back():
-        _heed_pause(context, due(context), approved_only=False)
-        lined_up = context.store.ledger.line_up(due(context), approved_only=False)
-        if not lined_up or confirm(lined_up):
-            push(context, due(context), approve=False)
-    _tell_objections(context)
+    _ask_and_push(context, confirm)
+
+
+def sync_matter(context: RunContext, confirm: Callable[[Lot], bool]) -> None:
+    """Pull the one matter `context.matter_id`, ask, then push; the watermark stays.
+
+    That goes on the terms of a backfill, to which a closing that is made pending here belongs. What
+    waits already for `sync` stays one of `sync`, and a person's yes approves it. Nothing is noted
+    of a matter that is not closed, unless a closing of it waits.
+    """
+    context = context._replace(policy=context.policy._replace(one_matter=True))
+    begin(context)
+    found = context.source.matters([context.matter_id or 0], context.fields)
+    closed = [matter for matter in found.values() if matter.closed]
+    context.report.is_open = len(closed) < len(found)
+    pull(context, [Page(closed, len(found), context.source.now())])
+    _ask_and_push(context, confirm)
 
 
 def begin(context: RunContext) -> None:
@@ -110,14 +121,21 @@ def pull(context: RunContext, pages: Iterable[Page], *, stale: bool = False) -> 
         matters = {matter.id: matter for matter in page.matters}
         known = context.store.ledger.known(matters)
         at = context.at(stale=stale)
-        noticed = [
-            lifecycle.noticed(matter, known.get(id_, ()), context.policy, at)
-            for id_, matter in matters.items()
-        ]
-        pairs = [pair for pair in noticed if pair is not None]
+        pairs = []
+        for id_, matter in matters.items():
+            before = known.get(id_, ())
+            if (pair := lifecycle.noticed(matter, before, context.policy, at)) is not None:
+                pairs.append(pair)
+            else:
+                context.report.known += not _waits(before, context.policy.command)
         if pairs:
             context.check_fields(timedelta.max)
             context.record_decisions(pairs)
+
+
+def _waits(closings: Iterable[Closing], command: Command) -> bool:
+    """Tell whether one of these closings waits for this command."""
+    return any(one.state is State.PENDING and one.command is command for one in closings)
 
 
 def push(
@@ -140,19 +158,22 @@ def push(
     if not (at_once or context.is_kept_back()):
         _heed_pause(context, wanted, approved_only=allowance is None)
     Push(context, wanted, allowance).carry_out()
-    if context.report.in_doubt:
+    if in_doubt := context.report.in_doubt:
         raise UnavailableError(
-            f"Broadly gave no result that can be read for {context.report.in_doubt} clients; "
-            "the next run tries again."
+            f"Broadly gave no result that can be read for {in_doubt} "
+            f"client{'' if in_doubt == 1 else 's'}; the next run tries again."
         )
 
 
 def due(context: RunContext) -> Due:
     """Return what this command may push now.
 
-    A `backfill` has no settle time, and it looks again at a fault whenever it runs.
+    A `backfill` has no settle time, and it looks again at a fault whenever it runs. So does a run
+    for one matter, which pushes whatever waits of that.
     """
     now = context.source.now()
+    if context.matter_id is not None:
+        return Due(Command.BACKFILL, now, faults_until=None, matter_id=context.matter_id)
     if context.policy.command is Command.BACKFILL:
         first, last = context.close_dates
         return Due(Command.BACKFILL, now, faults_until=None, first=first, last=last)
@@ -165,6 +186,19 @@ def decided(context: RunContext) -> Iterator[Closing]:
     kept_back = due(context) if context.report.kept_back is not None else None
     found = context.store.ledger.decided_in_run(context.policy.command, kept_back)
     return map(context.as_told, found)
+
+
+def _ask_and_push(context: RunContext, confirm: Callable[[Lot], bool]) -> None:
+    """Push what is due where a person says yes; nobody is asked where nobody may be sent."""
+    if not context.is_kept_back():
+        _heed_pause(context, due(context), approved_only=False)
+        lined_up = context.store.ledger.line_up(due(context), approved_only=False)
+        asks = lined_up > 0 and context.limit != 0
+        if not asks or confirm(_lot(context, lined_up)):
+            if asks and context.matter_id is not None:
+                _approve_matter(context)
+            push(context, due(context), approve=False)
+    _tell_objections(context)
 
 
 def _look_daily(context: RunContext, *, stale: bool) -> None:
@@ -242,7 +276,8 @@ def _surge_allowance(
     """Return how many closings that become readable may go before there is a surge.
 
     None says that there is one: the rest is noted to wait, and only what a person approved may go.
-    With `approve`, all that is due now is approved first.
+    With `approve`, all that is due now is approved first. A yes to a question approves those whom
+    it was about; whoever becomes readable was none of them.
     """
     ledger, now = context.store.ledger, context.source.now()
     if approve:
@@ -254,11 +289,54 @@ def _surge_allowance(
     if not surge and not ledger.count_awaiting(wanted):
         return context.policy.max_new - due_now - recent
     _await_approval(context, wanted)
-    if context.asks(ledger.count_awaiting(wanted)):
-        _approve(context, wanted)
-        return math.inf
+    if _is_agreed_to(context, wanted):
+        _approve_those_asked_about(context)
+        if not ledger.count_awaiting(wanted):
+            return 0 if stale else context.policy.max_new - recent
     _count_awaiting(context, wanted)
     return None
+
+
+def _is_agreed_to(context: RunContext, wanted: Due) -> bool:
+    """Ask a person about a surge; not at a moment at which nobody may be sent."""
+    paused = rules.paused_until(context.doubts, context.source.now()) is not None
+    if paused or context.limit_left == 0 or context.is_kept_back():
+        return False
+    return context.asks(_lot(context, context.store.ledger.line_up_awaiting(wanted)))
+
+
+def _approve_those_asked_about(context: RunContext) -> None:
+    """Note a person's yes to what is lined up: with a limit, to no more clients than may go."""
+    lined_up = context.store.ledger.lined_up()
+    by_client = groupby(lined_up, lambda one: one.contact_id or -one.key.matter_id)
+    may_go = islice((closings for _, closings in by_client), context.limit_left)
+    _note_approval(context, chain.from_iterable(may_go))
+
+
+def _lot(context: RunContext, lined_up: int) -> Lot:
+    ledger = context.store.ledger
+    return Lot(lined_up, ledger.clients_lined_up(), ledger.lined_up())
+
+
+def _approve_matter(context: RunContext) -> None:
+    """Note a person's yes to what was lined up of a matter and belongs to `sync`.
+
+    What belongs to a backfill needs none. A fault is only to be read again in this run, which a
+    change would prevent.
+    """
+    waiting = (
+        closing
+        for closing in context.store.ledger.lined_up()
+        if closing.command is Command.SYNC and closing.reason not in FAULTS
+    )
+    _note_approval(context, waiting)
+
+
+def _note_approval(context: RunContext, closings: Iterator[Closing]) -> None:
+    now = context.source.now()
+    while chunk := list(islice(closings, LOOK_AHEAD)):
+        pairs = [(closing, lifecycle.approved(closing, context.policy, now)) for closing in chunk]
+        context.store.ledger.record(pairs, now)
 
 
 def _leave(context: RunContext, wanted: Due, *, approve: bool) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 from clio_broadly_sync.sandbox.firm import Firm
 from clio_broadly_sync.sandbox.oauth import OAuth
 from clio_broadly_sync.sandbox.queries import ApiError, Pager, integers
-from clio_broadly_sync.sandbox.records import Row, Sight, etag
-from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Named, Renderer, parse_fields
+from clio_broadly_sync.sandbox.records import Named, Row, Sight, etag
+from clio_broadly_sync.sandbox.render import Draw, InvalidFieldError, Renderer, parse_fields
 from clio_broadly_sync.sandbox.server import Request, Response, Server
 
 API = "/api/v4/"
+PRACTICE = "/practice"
+"""Where a program that practises is told its settings; there is no such page in Clio."""
 VERSIONS = ("4.0.9", "4.0.10", "4.0.11", "4.0.12", "4.0.13")
 RESOURCES = {"matters": "matter", "contacts": "contact", "custom_fields": "custom_field"}
 WINDOW = 60
@@ -74,6 +76,8 @@ class Clio(Server):
         """Whether all custom field values are null, as for a token that may not read them."""
         self.skew = timedelta(0)
         """By how much the Date header is ahead of the firm's clock."""
+        self.practice: Mapping[str, str] = {}
+        """The settings that are told there; without any, there is no such page here, either."""
         self.send_date = True
         """Whether answers carry a Date header at all."""
         self.retry_after_date = False
@@ -112,6 +116,8 @@ class Clio(Server):
         with self.firm.lock:
             if request.path.startswith("/oauth/"):
                 return self._sign_in(request)
+            if self.practice and request.path == PRACTICE:
+                return Response.of_json(200, dict(self.practice))
             if not request.path.startswith(API):
                 return _failure(ApiError(404, "NotFound", "Not found"))
             return self._api(request)

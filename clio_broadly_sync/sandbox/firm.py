@@ -264,7 +264,8 @@ class Firm:
         with self.lock:
             now, matter_id = self.clock.seconds(), self.matters.new_id()
             opened, closed = self._ordinal(open_date), self._ordinal(close_date)
-            self.matters.add(Matter(matter_id, client_id, status, opened, closed, now, now))
+            row = Matter(matter_id, client_id, status, opened, closed, now, now)
+            self.matters.add(people.assigned(row))
             self.set_box("matter", matter_id, thank_you, THANK_YOU, touch=False)
             return matter_id
 
@@ -297,6 +298,10 @@ class Firm:
         """Return the ids of all matters, or of those that are Open, Pending or Closed."""
         with self.lock:
             return [row.id for row in self.matters.walk() if status in (None, row.status)]
+
+    def assign(self, matter_id: int, **names: str | None) -> None:
+        """Give the matter another `attorney` or `area`, one of this firm's; None leaves it none."""
+        self._change(matter_id, **{key: people.group(key, name) for key, name in names.items()})
 
     def client_of(self, matter_id: int) -> int | None:
         with self.lock:

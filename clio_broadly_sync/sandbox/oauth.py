@@ -13,7 +13,9 @@ CODE_LIFE = timedelta(minutes=10)
 """How long a code may be exchanged for tokens."""
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:16px system-ui;max-width:32rem;margin:4rem auto}}button{{font:inherit;
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+:root{{color-scheme:light dark}}body{{font:16px system-ui;max-width:32rem;margin:4rem auto;
+padding:0 1.5rem}}button{{font:inherit;
 padding:.5rem 1.2rem;margin-right:.5rem}}form{{display:inline}}</style></head>
 <body><h1>{title}</h1>{body}</body></html>"""
 FORM = """<form method="post" action="/oauth/authorize">{inputs}<input type="hidden" name="decision"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final, NamedTuple
 
-from clio_broadly_sync.sandbox.records import Contact, Matter, Table
+from clio_broadly_sync.sandbox.records import Contact, Matter, Named, Table
 
 
 def _words(text: str) -> list[str]:
@@ -50,6 +50,18 @@ SPELLINGS = (
     "({0}) 555-{1}", "{0}-555-{1}", "{0}.555.{1}", "+1 {0} 555 {1}", "{0}555{1}", "1 ({0}) 555-{1}",
 )  # fmt: skip
 DOMAINS = ("example.com", "example.org", "example.net")
+
+
+ATTORNEYS = [
+    Named(952 + number, name, {"enabled": True})
+    for number, name in enumerate(("Ruth Adler", "Hugh Barlow", "Grace Chen", "Owen Duarte"))
+]
+PRACTICE_AREAS = [
+    Named(41 + number, name)
+    for number, name in enumerate(
+        ("Family", "Real Estate", "Estate Planning", "Immigration", "Personal Injury")
+    )
+]
 
 
 class Person(NamedTuple):
@@ -164,13 +176,26 @@ class _MatterMaker:
         client = 1001 + int(chance() * self.contact_count) if self.contact_count else None
         updated = self.now - 2 * DAY - int(chance() * YEAR)
         created = updated - DAY - int(chance() * YEAR)
-        row = Matter(row_id, client, "Open", _day(created), None, created, updated)
+        row = assigned(Matter(row_id, client, "Open", _day(created), None, created, updated))
         if chance() < self.closed:
             row.status, row.closed = "Closed", _day(updated)
         answer = chance()
         if answer < 0.7:
             row.boxes = self.ticked if answer < 0.55 else self.unticked
         return row
+
+
+def assigned(row: Matter) -> Matter:
+    """Give a new matter an attorney and a practice area, so that each of them has as many."""
+    row.attorney = ATTORNEYS[row.id % len(ATTORNEYS)]
+    row.area = PRACTICE_AREAS[row.id % len(PRACTICE_AREAS)]
+    return row
+
+
+def group(key: str, name: str | None) -> Named | None:
+    """Return the `attorney` or practice `area` of this name; raise KeyError where none has it."""
+    known = {"attorney": ATTORNEYS, "area": PRACTICE_AREAS}[key]
+    return None if name is None else {one.name: one for one in known}[name]
 
 
 _SHARED: dict[tuple[int, bool], dict[int, bool]] = {}

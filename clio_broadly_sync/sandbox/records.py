@@ -86,6 +86,15 @@ class Contact:
 
 
 @dataclass(slots=True)
+class Named:
+    """A small resource, which has only an id, a name, and what `more` holds by name."""
+
+    id: int
+    name: str
+    more: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Matter:
     """A matter; its dates are in the firm's zone."""
 
@@ -99,6 +108,10 @@ class Matter:
     created: int
     updated: int
     pending: int | None = None
+    attorney: Named | None = None
+    """The responsible attorney, who also brought the client in."""
+    area: Named | None = None
+    """The practice area."""
     rev: int = 0
     """How often it was changed; the etag is made from it."""
     boxes: Mapping[int, JSON | Box] = field(default_factory=_nothing)

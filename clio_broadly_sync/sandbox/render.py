@@ -17,6 +17,7 @@ from clio_broadly_sync.sandbox.records import (
     Contact,
     CustomField,
     Matter,
+    Named,
     Sight,
     day,
     etag,
@@ -49,15 +50,6 @@ class Value:
     field_type: str | None
     bare: bool = False
     """Whether `custom_field` is left out although it was asked for."""
-
-
-@dataclass(slots=True)
-class Named:
-    """A small resource, which has only an id, a name, and what `more` holds by name."""
-
-    id: int
-    name: str
-    more: Mapping[str, JSON] = field(default_factory=dict)
 
 
 def _constants(value: JSON, names: str) -> dict[str, Getter]:
@@ -212,11 +204,9 @@ SHAPES: Mapping[str, Shape] = {
 Spec: TypeAlias = list[tuple[str, list[str] | None]]
 Draw: TypeAlias = Callable[[Any], JSON]
 _ITEM = re.compile(r"([a-z_]+)(?:\{([a-z_,]*)\})?(?:,|$)")
-PRACTICES = ("Family", "Real Estate", "Estate Planning", "Immigration", "Personal Injury")
-AREAS = [Named(41 + number, name) for number, name in enumerate(PRACTICES)]
 DOLLARS = Named(1, "USD")
 STAGES = [Named(61, "Intake", {"order": 1}), Named(62, "In Progress", {"order": 2})]
-STAFF = [Named(952 + n, name, {"enabled": True}) for n, name in enumerate(("Partner", "Associate"))]
+PARALEGAL = Named(959, "Paralegal", {"enabled": True})
 
 
 class InvalidFieldError(Exception):
@@ -287,7 +277,7 @@ class Renderer:
         if shape_name == "matter" and name == "display_number":
             return lambda row: display_number(row, self._client(row))
         if shape_name == "matter" and name == "description":
-            return lambda row: f"{AREAS[row.id % len(AREAS)].name} matter of {self._name(row)}"
+            return lambda row: f"{row.area.name if row.area else 'A'} matter of {self._name(row)}"
         return shape.plain[name]
 
     def _nested(self, owner: str, name: str, shape: str, inner: list[str] | None) -> Getter:
@@ -310,11 +300,11 @@ class Renderer:
             return {
                 "client": self._client,
                 "custom_field_values": lambda row: list(self._values(row, "Matter")),
-                "practice_area": lambda row: AREAS[row.id % len(AREAS)],
+                "practice_area": lambda row: row.area,
                 "matter_stage": lambda row: STAGES[row.id % len(STAGES)],
-                "responsible_attorney": lambda row: STAFF[row.id % len(STAFF)],
-                "originating_attorney": lambda row: STAFF[row.id % len(STAFF)],
-                "responsible_staff": lambda row: STAFF[1],
+                "responsible_attorney": lambda row: row.attorney,
+                "originating_attorney": lambda row: row.attorney,
+                "responsible_staff": lambda row: PARALEGAL,
             }
         if owner == "contact":
             return {

@@ -6,6 +6,7 @@ been pasted into the wrong line. `config.example.env` explains what each setting
 How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 """
 
+import importlib.util
 import os
 import re
 import sys
@@ -28,10 +29,12 @@ from clio_broadly_sync.settings.values import (
     Parse,
     as_bool,
     as_box_name,
+    as_day,
     as_days,
     as_fields,
     as_header,
     as_hours,
+    as_notice_urls,
     as_number,
     as_origin,
     as_path,
@@ -83,6 +86,7 @@ _AS_IN_CLIO = "the name of a checkbox, exactly as in Clio"
 WEBHOOK_PER_MINUTE: Final = 60
 MINUTES_AHEAD: Final = 10
 """At most what the pace sends in so many minutes is read at once."""
+_INSTALL: Final = "-m pip install 'clio-broadly-sync[notify]'"
 _CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
 _NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
 _WITHOUT_ONE = (
@@ -162,6 +166,11 @@ class Settings:
     broadly_dedupes: bool = _setting(as_bool, "true or false", False)
 
     ping_url: str | None = _setting(as_url, _AN_URL, None, shown=False)
+    ping_url_verify: str | None = _setting(as_url, _AN_URL, None, shown=False)
+    notify_urls: tuple[Secret, ...] | None = _setting(
+        as_notice_urls, "addresses as apprise writes them, with a blank between two", None
+    )
+    notify_weekly: int | None = _setting(as_day, "a day of the week, such as mon", None)
     log_format: Literal["text", "json"] = _setting(one_of("text", "json"), "text or json", "text")
 
     @property
@@ -257,6 +266,8 @@ class Salvaged(NamedTuple):
     sync_state: Path | None
     ping_url: str | None
     log_format: Literal["text", "json"]
+    ping_url_verify: str | None = None
+    notify_urls: tuple[Secret, ...] | None = None
 
 
 def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Salvaged:
@@ -270,6 +281,8 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
     return Salvaged(
         sync_state=good.get("sync_state", _usual_state(folder)),
         ping_url=good.get("ping_url"),
+        ping_url_verify=good.get("ping_url_verify"),
+        notify_urls=good.get("notify_urls"),
         log_format=good.get("log_format", "text"),
     )
 
@@ -344,6 +357,9 @@ def _parsed(texts: Mapping[str, str], folder: Path | None) -> tuple[dict[str, An
         bad["sync_settle_hours"] = ""
     if good.get("broadly_dedupes") and good.get("broadly_profile") is Profile.WEBHOOK:
         bad["broadly_dedupes"] = "; with BROADLY_PROFILE=webhook it must be false"
+    if good.get("notify_urls") and importlib.util.find_spec("apprise") is None:
+        bad["notify_urls"] = f"; for them, install apprise: `{sys.executable} {_INSTALL}`"
+        del good["notify_urls"]
     opt_out = good.get("sync_opt_out_field", Settings.sync_opt_out_field)
     if good.get("sync_text_field") == opt_out:  # one box cannot be a yes and a no
         bad["sync_text_field"] = ""

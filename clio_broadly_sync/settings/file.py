@@ -20,9 +20,9 @@ _ADVICE: Final = {
     "Permission denied": "run this as the user that owns it, or name another with --config.",
     "it is a pipe or a device": "put its text into a file, and name that with --config.",
 }
-_OTHERWISE: Final = "mend that, or name another with --config."
+_OTHERWISE: Final = "fix that, or name another with --config."
 _OURS_ALONE: Final = ("CLIO_", "SYNC_", "BROADLY_")
-_PREFIXES: Final = (*_OURS_ALONE, "PING_", "LOG_")
+_PREFIXES: Final = (*_OURS_ALONE, "PING_", "NOTIFY_", "LOG_")
 
 
 def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -68,7 +68,7 @@ def _problem_of(binding: Binding, before: Mapping[str, str], names: Sequence[str
     name, value = binding.key or "", binding.value
     nameless = name and (value is None or not re.fullmatch(r"\w+", name))
     if binding.error or nameless or "\0" in binding.original.string:
-        return "does not read NAME=value: mend it, or put # before it."
+        return "does not read NAME=value: fix it, or put # before it."
     if name and name not in names:
         return _stray(name, names)
     if value and value.strip() and before.get(name, value) != value:
@@ -87,9 +87,11 @@ def _stray(name: str, names: Sequence[str]) -> str | None:
     near = near or _nearest(upper, names, 0.6 if ours else 0.85)
     if not ours and not near:
         return None
+    if upper in names and name != upper:
+        return f"is written in lower case; write it as {upper}."
     shown = name if re.fullmatch("[A-Z_]{1,40}", name) else "a name"  # it may be a pasted key
-    mend = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
-    return f"sets {shown}, which is no setting: {mend}"
+    fix = f"did you mean {' or '.join(near)}?" if near else "remove the line, or put # before it."
+    return f"sets {shown}, which is no setting: {fix}"
 
 
 def near_in_environment(name: str, names: Sequence[str]) -> str | None:

@@ -30,6 +30,8 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
 
 _WORD = re.compile("[!-~]+")
+_NOTICE_URL = re.compile("[a-z][a-z0-9+.-]*://[!-~]+", re.IGNORECASE)
+_BETWEEN_NOTICE_URLS = re.compile(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 _PART = r"[a-z0-9_-]{1,63}"
 _HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
@@ -74,7 +76,7 @@ _LEFT_IN_PATHS: Final = {
         r"^[-–—=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
         r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db(#|\s+[#-])|\s(--|[a-z]+_\w*=)"
     ),
-    "this is a file that lies beside a state": r"\.(lock|told|new)$|-(wal|shm|journal)$",
+    "this is a file that lies beside a state": r"\.(lock|told|notified|new)$|-(wal|shm|journal)$",
     "take away the blank beside a /": r"/\s|\s/",
 }
 """What shells, unit files, containers, templates and other systems leave in a path, by the end of
@@ -114,6 +116,14 @@ def as_word(text: str) -> str:
 
 def as_secret(text: str) -> Secret:
     return Secret(as_word(text))
+
+
+def as_notice_urls(text: str) -> tuple[Secret, ...]:
+    """Return the addresses of a list; a comma within one is not followed by another address."""
+    return tuple(
+        Secret(_fit(part, _NOTICE_URL.fullmatch))
+        for part in _BETWEEN_NOTICE_URLS.split(text.strip(" ,"))
+    )
 
 
 def as_webhook_secret(text: str) -> Secret:
@@ -230,6 +240,11 @@ def as_days(text: str) -> frozenset[int]:
     named = [day for part in text.lower().split(",") for day in _days_in(part)]
     _fit(text, lambda _: len(named) == len(set(named)))
     return frozenset(named)
+
+
+def as_day(text: str) -> int:
+    """Return a day of the week, of which Monday is 0."""
+    return DAYS.index(text.lower())
 
 
 def _days_in(part: str) -> list[int]:

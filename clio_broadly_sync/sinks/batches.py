@@ -129,7 +129,7 @@ class RefusalGuard:
             self._withheld = []
             raise ConfigError(
                 "Broadly refuses every client: its contract and this program's do not fit "
-                "(see docs/where-it-can-send.md). Nobody was handed over; all of them wait."
+                "(see docs/where-it-can-send.md). Nobody was sent; all of them wait."
             )
         return [
             r._replace(outcome=Outcome.WITHHELD) if r.outcome is Outcome.REFUSED else r

@@ -252,7 +252,7 @@ def check_private(path: Path) -> None:
         raise StorageError("The state file belongs to another user; run this as that user.")
     if found.st_mode & 0o077:
         can = others_may(found.st_mode)
-        raise StorageError(f"Others may {can} the state file; make it private: chmod 600 {path}")
+        raise StorageError(f"Others may {can} the state file; make it private: `chmod 600 {path}`.")
     if os.stat(path.parent).st_mode & 0o022:
         raise StorageError(f"Others may write to {path.parent}; {privacy(path.parent)}")
 
@@ -271,7 +271,7 @@ def privacy(folder: Path) -> str:
     status = os.stat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & SHARED:
         return "give the state a folder of its own, with SYNC_STATE."
-    return f"make it private: chmod 700 {folder}"
+    return f"make it private: `chmod 700 {folder}`."
 
 
 @contextmanager

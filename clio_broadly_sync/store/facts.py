@@ -11,7 +11,8 @@ from clio_broadly_sync.domain.model import Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import exports
 from clio_broadly_sync.store.database import Connection
-from clio_broadly_sync.store.schema import RESTORE
+from clio_broadly_sync.store.schema import OF_ANY_VERSION, RESTORE
+from clio_broadly_sync.store.tables import FIRM
 
 Facts = Mapping[str, str]
 
@@ -34,6 +35,10 @@ _SYNCED: Final = f"""
             OR run IN (SELECT changed_in_run FROM closings WHERE firm = :firm)
         )
     )
+"""
+_UNFINISHED: Final = """
+    SELECT command, run FROM runs
+    WHERE {0} AND finished_at IS NULL AND run = (SELECT max(run) FROM runs WHERE {0})
 """
 _BEGUN: Final = f"""
     SELECT {_ROWS}, {_SYNCED}, EXISTS (SELECT 1 FROM runs WHERE firm = :firm)
@@ -137,3 +142,16 @@ def _can_be_read(facts: Facts, name: str, read: Callable[[str], object]) -> bool
     except ValueError:
         return False
     return True
+
+
+def unfinished(
+    connection: Connection, firm: int, of_firm: str = "firm = :firm"
+) -> tuple[object, ...] | None:
+    """Return the last run where it has not ended: its command and its number."""
+    found = connection.execute(_UNFINISHED.format(of_firm), {"firm": firm}).fetchone()
+    return None if found is None else tuple(found)
+
+
+def unfinished_of_any_version(connection: Connection) -> tuple[object, ...] | None:
+    """Return the same of a file of any version."""
+    return unfinished(connection, FIRM, OF_ANY_VERSION)

@@ -11,10 +11,11 @@ from typing import Final
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import BusyError, HungError
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
+from clio_broadly_sync.store.facts import unfinished
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.lock import BUSY, HANGS_AFTER, Holder
 from clio_broadly_sync.store.postgresql import RUN, SIGN_IN, Row, Session
-from clio_broadly_sync.store.state import Store, unfinished
+from clio_broadly_sync.store.state import Store
 
 PATIENCE_SECONDS: Final = 0.25
 """So long after a run was killed the server may still believe that it holds its firm."""

@@ -79,6 +79,14 @@ _OF_PERSON: Final = f"""closings.number IN (
 """A number is of one firm. With the firm beside it, SQLite would go through all closings of it."""
 
 
+_OF_CLIENT: Final = f"""{OF_FIRM} AND (
+    closings.contact_id = :id OR closings.number IN (
+        SELECT people.closing FROM people
+        WHERE people.firm = :firm AND people.identity = :identity
+    )
+)"""
+
+
 class History:
     """One firm's past. Every method is one transaction and may raise StorageError."""
 
@@ -100,6 +108,14 @@ class History:
         This goes through the whole ledger. A person asks for it now and then, a run never does.
         """
         return self._stories(f"{OF_FIRM} AND closings.contact_id = :id", {"id": contact_id})
+
+    def of_client(self, contact_id: int) -> list[Story]:
+        """Return the closings of a contact, and those that were ever claimed for it.
+
+        A matter may have got another client since. The one that was noticed last comes first.
+        """
+        sought = {"id": contact_id, "identity": self._people.contact(contact_id)}
+        return self._stories(_OF_CLIENT, sought)
 
     def of_matters_of(self, contact_id: int) -> list[Story]:
         """Return all closings of the matters of which a contact has a closing.

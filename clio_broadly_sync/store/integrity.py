@@ -22,7 +22,7 @@ from clio_broadly_sync.store.writer import last_run
 
 NAMED: Final = 5
 """At most so many matters are named with what is wrong about them."""
-MEND: Final = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
+REMEDY: Final = "Restore a sound copy of the state (README, Recipes), or report this as a bug."
 
 
 class Flaw(NamedTuple):
@@ -59,7 +59,7 @@ class Integrity:
             if broken := _broken(connection):
                 return [broken]
             return [
-                *(Flaw(n, f"{words} {MEND}") for n, words in contradictions(self._facts, now)),
+                *(Flaw(n, f"{words} {REMEDY}") for n, words in contradictions(self._facts, now)),
                 *self._gaps(connection),
                 *(
                     flaw
@@ -98,7 +98,7 @@ class Integrity:
             first = f"SELECT DISTINCT matter_id {broken} ORDER BY matter_id LIMIT {NAMED}"
             named = [matter for (matter,) in connection.execute(first, values)]
             matters = tuple(matter for matter in named if matter is not None)
-            yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {MEND}", matters)
+            yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {REMEDY}", matters)
 
     def _gaps(self, connection: Connection) -> Iterator[Flaw]:
         statement = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = :firm"
@@ -106,7 +106,7 @@ class Integrity:
         last = last_run(connection, self._firm)
         moved_in = int(self._facts.get("watermark_run", 0))
         if found != ((last, 1, last) if last else (0, None, None)) or moved_in > last:
-            yield Flaw("runs", f"Runs are missing from the list of runs. {MEND}")
+            yield Flaw("runs", f"Runs are missing from the list of runs. {REMEDY}")
 
     def _count(self, connection: Connection, table: str) -> int:
         statement = f"SELECT count(*) FROM {table} WHERE firm = :firm"
@@ -143,7 +143,7 @@ def _of_file(file: Path) -> Iterator[Flaw]:
         yield Flaw("owner", f"{file.name} belongs to another user; give it to this one: chown.")
     if status.st_mode & 0o077:
         can = database.others_may(status.st_mode)
-        yield Flaw("mode", f"Others may {can} {file.name}; make it private: chmod 600 on it.")
+        yield Flaw("mode", f"Others may {can} {file.name}; make it private: `chmod 600` on it.")
 
 
 def _broken(connection: Connection) -> Flaw | None:
@@ -152,7 +152,7 @@ def _broken(connection: Connection) -> Flaw | None:
     The flaw repeats what SQLite says, for that names tables, indexes and pages, but never a value.
     """
     said = schema.broken(connection)
-    return None if said is None else Flaw("database", f"The database is broken ({said}). {MEND}")
+    return None if said is None else Flaw("database", f"The database is broken ({said}). {REMEDY}")
 
 
 # The facts: none may contradict another one, or the clock.
@@ -248,7 +248,7 @@ _OBJECTING: Final = """(
 INVARIANTS: Final = (
     Invariant(
         "person",
-        "Clients were handed over, but the hashes that recognise them are missing, so they could "
+        "Clients were sent, but the hashes that recognise them are missing, so they could "
         "be asked again",
         # This subquery runs only once, because `people` has no index by closing.
         f"""{_WAS_SENT} AND (number, claimed_at) NOT IN
@@ -272,7 +272,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "claim_change",
-        "Closings were handed over, and their changes do not say so",
+        "Closings were sent, and their changes do not say so",
         f"""claimed_in_run > 0 AND NOT EXISTS (
             SELECT 1 FROM changes WHERE {OWN_CHANGES}
             AND changes.run = closings.claimed_in_run

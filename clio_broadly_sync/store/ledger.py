@@ -204,7 +204,7 @@ class Ledger:
 
     def count_due(self, wanted: Due) -> int:
         """Count the due closings, approved or not."""
-        return self._count(queue.DUE, self._parameters(wanted))
+        return self._count(queue.due(wanted), self._parameters(wanted))
 
     def count_unapproved(self, wanted: Due) -> int:
         """Count the due closings, without faults, that no person approved."""
@@ -222,22 +222,32 @@ class Ledger:
         return self._count(queue.HANDED_OVER, values)
 
     def count_pending(self, wanted: Due) -> int:
-        """Count what waits of the command, due or not."""
-        return self._count(queue.OF_COMMAND, self._parameters(wanted))
+        """Count what waits of the command or matter, due or not."""
+        return self._count(queue.waiting(wanted), self._parameters(wanted))
 
     def line_up(self, wanted: Due, *, approved_only: bool) -> int:
         """Put the due closings in the order of sending; return how many there are.
 
         A client's place is that of their first due closing; all of theirs stand together. Unless
-        `approved_only`, a fault is looked at again even where it then waits for approval.
+        `approved_only`, a fault is looked at again even where it then waits for approval; and of a
+        matter that a person named, whatever is due.
         """
-        may_go = queue.approval(Approval.GIVEN)
-        if not approved_only:
-            not_wanted = queue.approval(Approval.NONE, Approval.GIVEN)
-            may_go = f"({not_wanted} OR {queue.IS_FAULT})"
-        condition = f"{queue.DUE} AND {may_go}"
+        not_wanted = queue.approval(Approval.NONE, Approval.GIVEN)
+        may_go = f"({not_wanted} OR {queue.IS_FAULT})"
+        if approved_only:
+            may_go = queue.approval(Approval.GIVEN)
+        elif wanted.matter_id is not None:
+            may_go = "true"
+        return self._put(wanted, f"{queue.due(wanted)} AND {may_go}")
+
+    def line_up_awaiting(self, wanted: Due) -> int:
+        """Put what waits for a person to approve it in that order instead; return how many."""
+        return self._put(wanted, f"{DUE_WITHOUT_FAULTS} AND {queue.approval(Approval.WANTED)}")
+
+    def clients_lined_up(self) -> int:
+        """Count the clients of what was lined up; a matter without one counts as one."""
         with self._transaction() as connection:
-            return queue.put(connection, condition, self._parameters(wanted))
+            return queue.clients(connection)
 
     def lined_up(self) -> Iterator[Closing]:
         """Yield what was lined up and is still pending. Each chunk is one transaction."""
@@ -260,7 +270,8 @@ class Ledger:
                 yield from map(rows.closing_of, database.each(connection, statement, values))
             if kept_back is not None:
                 values |= self._parameters(kept_back)
-                yield from map(rows.closing_of, database.each(connection, _KEPT_BACK, values))
+                statement = _KEPT_BACK.format(due=queue.due(kept_back))
+                yield from map(rows.closing_of, database.each(connection, statement, values))
 
     def _sorted(
         self,
@@ -316,6 +327,10 @@ class Ledger:
     def _parameters(self, wanted: Due) -> dict[str, Any]:
         return queue.parameters(wanted, self._firm, self.run)
 
+    def _put(self, wanted: Due, condition: str) -> int:
+        with self._transaction() as connection:
+            return queue.put(connection, condition, self._parameters(wanted))
+
     def _count(self, condition: str, values: Mapping[str, Any]) -> int:
         statement = f"SELECT count(*) FROM closings WHERE {condition}"
         with self._transaction() as connection:
@@ -353,7 +368,7 @@ _AWAITING: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
     condition=f"{queue.AWAITING} AND NOT ({_IS_DECIDED})"
 )
 _KEPT_BACK: Final = f"{_FOUND} ORDER BY {_NOTICED}".format(
-    condition=f"{queue.DUE} AND NOT ({_IS_DECIDED}) AND NOT {queue.approval(Approval.WANTED)}"
+    condition=f"{{due}} AND NOT ({_IS_DECIDED}) AND NOT {queue.approval(Approval.WANTED)}"
 )
 
 

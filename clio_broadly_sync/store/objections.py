@@ -4,7 +4,7 @@ An objection belongs to the closing that was sent. It stands until its contact i
 unchecked, while no other card of the same person says no.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -109,19 +109,19 @@ class Objections:
         """Return those that were read within `OBJECTS` before `now`, in that order."""
         values = {"firm": self._firm, "since": rows.seconds(now - OBJECTS)}
         with database.transaction(self._connection) as connection:
-            return list(_objections(connection.execute(_LISTED, values)))
+            return [objection_of(row) for row in connection.execute(_LISTED, values)]
 
     def _number(self, statement: str) -> int:
         with database.transaction(self._connection) as connection:
             return int(connection.execute(statement, {"firm": self._firm}).fetchone()[0])
 
 
-def _objections(found: Iterable[Row]) -> Iterable[Objection]:
-    for row in found:
-        yield Objection(
-            matter_id=row["matter_id"],
-            closed_on=rows.key_of(row).closed_on,
-            contact_id=row["contact_id"],
-            sent_at=rows.moment(row["claimed_at"]),
-            read_at=rows.moment(row["read_at"]),
-        )
+def objection_of(row: Row) -> Objection:
+    """Return the objection of a row that has what `Objection` tells, by its names in the tables."""
+    return Objection(
+        matter_id=row["matter_id"],
+        closed_on=rows.key_of(row).closed_on,
+        contact_id=row["contact_id"],
+        sent_at=rows.moment(row["claimed_at"]),
+        read_at=rows.moment(row["read_at"]),
+    )

@@ -172,7 +172,7 @@ class Overview:
         statement = f"SELECT * FROM runs WHERE {which}"
         with database.transaction(self._connection) as connection:
             found = connection.execute(statement, {"firm": self._firm, **values})
-            return [_past_run(row) for row in found]
+            return [past_run_of(row) for row in found]
 
 
 def _group(row: Row) -> Group:
@@ -185,7 +185,8 @@ def _together(one: Group, other: Group) -> Group:
     return one._replace(closings=one.closings + other.closings, oldest=oldest)
 
 
-def _past_run(row: Row) -> PastRun:
+def past_run_of(row: Row) -> PastRun:
+    """Return the run of a row that has all columns of its table."""
     finished = row["finished_at"]
     return PastRun(
         run=row["run"],

@@ -38,9 +38,11 @@ OF_COMMAND: Final = f"""
 """What waits, of a command and in its range of close dates, due or not. A closing without a close
 date is in every range."""
 
-DUE: Final = f"""
-    {OF_COMMAND}
-    AND (closings.noticed_at <= :noticed_until OR closings.resent = 1)
+_OF_MATTER: Final = f"{OF_FIRM} AND closings.matter_id = :matter_id AND NOT (NOT {PENDING})"
+"""What waits of one matter, of either command. The state is spelled so that no index of it is taken
+for the key, which finds the matter."""
+_IS_DUE: Final = f"""
+    (closings.noticed_at <= :noticed_until OR closings.resent = 1)
     AND NOT (closings.changed_in_run = :run AND {IS_FAULT})
     AND NOT (closings.claimed_in_run = :run AND coalesce(closings.reason IN {_TRIED}, false))
     AND (
@@ -48,7 +50,8 @@ DUE: Final = f"""
         OR closings.read_at <= :faults_until
     )
 """
-"""What is due, without what was already tried or looked at in this run."""
+"""Of what waits, what is due; without what was already tried or looked at in this run."""
+DUE: Final = f"{OF_COMMAND} AND {_IS_DUE}"
 DUE_WITHOUT_FAULTS: Final = f"{DUE} AND NOT {IS_FAULT}"
 
 HANDED_OVER: Final = f"""
@@ -60,14 +63,26 @@ HANDED_OVER: Final = f"""
 is on its way."""
 
 
+def waiting(wanted: Due) -> str:
+    """Return the condition of what waits of the command, or of either for one matter, due or
+    not."""
+    return OF_COMMAND if wanted.matter_id is None else _OF_MATTER
+
+
+def due(wanted: Due) -> str:
+    """Return the condition of what is due of that."""
+    return f"{waiting(wanted)} AND {_IS_DUE}"
+
+
 def parameters(wanted: Due, firm: int, run: int) -> dict[str, Any]:
-    """Return the parameters of `OF_COMMAND` and of `DUE`."""
+    """Return the parameters of `waiting` and of `due`."""
     until = wanted.faults_until
     return {
         "firm": firm,
         "command": wanted.command.value,
         "first": rows.day(wanted.first) or None,
         "last": rows.day(wanted.last) or None,
+        "matter_id": wanted.matter_id,
         "noticed_until": rows.seconds(wanted.noticed_until),
         "run": run,
         "faults_until": None if until is None else rows.seconds(until),
@@ -117,6 +132,11 @@ def put(connection: Connection, condition: str, values: Mapping[str, Any]) -> in
     connection.execute(_NOTICE.format(condition=condition), values)
     connection.execute(_CLIENTS)
     return connection.execute(_PUT).rowcount
+
+
+def clients(connection: Connection) -> int:
+    """Return how many clients the closings have that were put in order."""
+    return int(connection.execute("SELECT count(*) FROM due_clients").fetchone()[0])
 
 
 def chunk(connection: Connection, firm: int, after: int) -> tuple[list[Closing], int | None]:

@@ -41,7 +41,7 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
     if not found and not is_new:
         raise DamagedError(
             "The state file is empty, as if it had been cut off: restore a copy of it; "
-            "or remove it, if nobody was handed over yet."
+            "or remove it, if nobody was sent yet."
         )
     if found and _version(connection) > VERSION:
         raise StorageError(

@@ -10,21 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain import exports as files
 from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.daily_look import Looked, Part
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.domain.model import (
-    Closing,
-    Destination,
-    FieldIds,
-    Pins,
-    Profile,
-    SyncRule,
-)
+from clio_broadly_sync.domain.model import Closing, Destination, FieldIds, Pins, Profile, SyncRule
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.daily_look import DailyLook
@@ -37,17 +30,17 @@ from clio_broadly_sync.store.ledger import Ledger
 from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
 from clio_broadly_sync.store.rows import seconds
-from clio_broadly_sync.store.schema import OF_ANY_VERSION, RESTORE
+from clio_broadly_sync.store.schema import RESTORE
 from clio_broadly_sync.store.tables import FIRM
 from clio_broadly_sync.store.writer import Writer, last_run
+
+if TYPE_CHECKING:
+    from clio_broadly_sync.store.dossier import Dossiers
+    from clio_broadly_sync.store.periods import Periods
 
 MAX_AHEAD: Final = timedelta(hours=48)
 """No two clocks with which a run begins may be further apart (`MAX_SKEW` in `clio/api.py`)."""
 
-_UNFINISHED: Final = """
-    SELECT command, run FROM runs
-    WHERE {0} AND finished_at IS NULL AND run = (SELECT max(run) FROM runs WHERE {0})
-"""
 _BEGIN_RUN: Final = """
     INSERT INTO runs
         (firm, run, run_id, command, version, rule, opt_out_field, opt_in_field, text_field,
@@ -110,37 +103,46 @@ class Store:
 
         The caller holds `locked(path)` as long as it is open.
         """
-        return cls(database.open_file(path))
+        return cls._on(database.open_file(path))
 
     @classmethod
     def snapshot(cls, path: Path) -> Self:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
         base = base_of(path)
         try:
-            store = cls(database.open_snapshot(path))
+            store = cls._on(database.open_snapshot(path))
         except DamagedError:
             if base is None or lock.holder(path) is not None:
                 raise
             raise DamagedError(half_restored(path)) from None
         store.look_only(
             lambda: lock.holder(path) is not None,
-            lambda: database.read_snapshot(path, _unfinished_of_any_version),
+            lambda: database.read_snapshot(path, facts.unfinished_of_any_version),
         )
         if base is not None:
             store._beside = path, base
         return store
+
+    @classmethod
+    def _on(cls, connection: Connection) -> Self:
+        """Return the store on a connection, which is closed where its facts cannot be read."""
+        try:
+            return cls(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def look_only(
         self, is_held: Callable[[], bool], now: Callable[[], tuple[object, ...] | None]
     ) -> None:
         """Take this for a copy: touch no file, and learn which run was at work as it was made.
 
-        `is_held` tells whether somebody holds the state, and `now` returns what is `unfinished` in
+        `is_held` tells whether somebody holds the state, and `now` returns what is unfinished in
         it. A run that has ended since then holds nothing either, but is not what it was.
         """
         self.exports = Exports(self._facts, self._save, looks_only=True)
         with database.transaction(self._connection) as connection:
-            last = unfinished(connection, self._firm)
+            last = facts.unfinished(connection, self._firm)
         with database.storage_errors():
             if last is not None and (is_held() or now() != last):
                 self.at_work = str(last[0])
@@ -155,6 +157,20 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         database.close(self._connection)
+
+    @property
+    def periods(self) -> "Periods":
+        """What became of the closings of some days. It is loaded here, as no run asks for it."""
+        from clio_broadly_sync.store.periods import Periods
+
+        return Periods(self._connection, self._firm)
+
+    @property
+    def dossiers(self) -> "Dossiers":
+        """What is stored about single clients, loaded here as well."""
+        from clio_broadly_sync.store.dossier import Dossiers
+
+        return Dossiers(self._connection, self._firm, self.history)
 
     def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.
@@ -372,15 +388,3 @@ class Store:
             "opt_in_untouched": None if pins is None else pins.untouched.value,
             **{f"{name}_field": value for name, value in fields._asdict().items()},
         }
-
-
-def unfinished(
-    connection: Connection, firm: int, of_firm: str = "firm = :firm"
-) -> tuple[object, ...] | None:
-    """Return the last run where it has not ended: its command and its number."""
-    found = connection.execute(_UNFINISHED.format(of_firm), {"firm": firm}).fetchone()
-    return None if found is None else tuple(found)
-
-
-def _unfinished_of_any_version(connection: Connection) -> tuple[object, ...] | None:
-    return unfinished(connection, FIRM, OF_ANY_VERSION)

@@ -224,7 +224,7 @@ _DENIED: Final = {
     ("Clio", 403): "the sign-in lacks a permission; run `clio-broadly-sync check`, which says "
     "which",
     ("Broadly", 401): "put the right key into BROADLY_API_KEY",
-    ("Broadly", 403): "ask Broadly to let the key in BROADLY_API_KEY hand over customers, or put "
+    ("Broadly", 403): "ask Broadly to let the key in BROADLY_API_KEY send customers, or put "
     "another one there",
 }
 

@@ -120,6 +120,7 @@ def test_link_or_folder_in_its_place_is_refused(
 
 AS_NOBODY = """
 import os, sys
+import urllib.parse  # pathlib loads it late, when nobody may no longer read where Python lies
 from datetime import UTC, datetime
 from pathlib import Path
 from clio_broadly_sync.domain.errors import StorageError

@@ -113,6 +113,18 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
         {"closings_pending"},
     ),
     "lined up": (lined_up, {"closings_pending", ROW}),
+    "line up what waits for a yes": (
+        lambda store: store.ledger.line_up_awaiting(make_due()),
+        {"closings_pending"},
+    ),
+    "line up one matter": (
+        lambda store: store.ledger.line_up(make_due(matter_id=WAITS), approved_only=False),
+        {KEY},
+    ),
+    "count what waits of one matter": (
+        lambda store: store.ledger.count_pending(make_due(matter_id=WAITS)),
+        {KEY},
+    ),
     "approve": (
         lambda store: store.ledger.set_approval(make_due(), Approval.GIVEN, approve, NOW),
         {"closings_pending", ROW},

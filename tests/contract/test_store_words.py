@@ -30,7 +30,7 @@ def test_folder_and_files_that_others_may_look_into(
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert integrity.files(path) == [
         ("owner", "state.db.old belongs to another user; give it to this one: chown.", (), True),
-        ("mode", "Others may read state.db.old; make it private: chmod 600 on it.", (), True),
+        ("mode", "Others may read state.db.old; make it private: `chmod 600` on it.", (), True),
         (
             "folder",
             f"Others may look into {path.parent}; {OWN_FOLDER}",
@@ -162,7 +162,7 @@ def test_folder_of_another_user(made: Path) -> None:
 def test_folder_that_others_may_only_look_into(path: Path) -> None:
     """It does no harm, and is named with what to do all the same."""
     path.parent.chmod(0o750)
-    sentence = f"Others may look into {path.parent}; make it private: chmod 700 {path.parent}"
+    sentence = f"Others may look into {path.parent}; make it private: `chmod 700 {path.parent}`."
     assert integrity.files(path) == [("folder", sentence, (), False)]
 
 

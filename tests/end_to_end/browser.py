@@ -29,7 +29,8 @@ class Browser:
     def __init__(self, driver: str, options: Mapping[str, Any]) -> None:
         self._http = requests.Session()
         self._http.trust_env = False
-        capabilities = {"alwaysMatch": {"goog:chromeOptions": options}}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        capabilities = {"alwaysMatch": wanted}
         made = self._call("POST", f"{driver}/session", {"capabilities": capabilities})
         self._session = f"{driver}/session/{made['sessionId']}"
         self._call("POST", f"{self._session}/timeouts", {"implicit": PATIENCE_MS})
@@ -46,6 +47,26 @@ class Browser:
         """Wait for a page with this heading, and return its address."""
         self._find(f'//h1[.="{text}"]')
         return str(self._call("GET", f"{self._session}/url"))
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Return what a script returns that runs in the page, whatever the page allows itself."""
+        body = {"script": script, "args": arguments}
+        return self._call("POST", f"{self._session}/execute/sync", body)
+
+    def wait_for(self, script: str, *arguments: Any) -> Any:
+        """Return what a script gives to its last argument, a function."""
+        body = {"script": script, "args": arguments}
+        return self._call("POST", f"{self._session}/execute/async", body)
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """Return the answer to a command of the Chrome DevTools Protocol."""
+        body = {"cmd": command, "params": parameters}
+        return self._call("POST", f"{self._session}/goog/cdp/execute", body)
+
+    def said(self) -> list[Any]:
+        """Return what the console has said since it was asked last."""
+        said = self._call("POST", f"{self._session}/se/log", {"type": "browser"})
+        return list(said)
 
     def close(self) -> None:
         self._call("DELETE", self._session)

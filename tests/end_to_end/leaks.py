@@ -21,8 +21,8 @@ class Kind(StrEnum):
 
 
 Words = Mapping[Kind, set[str]]
-ON_A_TERMINAL = "explain on a terminal"
-"""The name of the place for what `explain` prints on a terminal, which may name a client."""
+ON_A_TERMINAL = "a terminal where names are shown"
+"""The name of the place for what `explain`, a question or `--names` prints on a terminal."""
 MAY_HOLD = {
     "*/state.db": {Kind.SIGN_IN},
     "*/state.db-wal": {Kind.SIGN_IN},
@@ -37,6 +37,8 @@ SECRET_SETTINGS = (
     "BROADLY_API_KEY",
     "BROADLY_WEBHOOK_SECRET",
     "PING_URL",
+    "PING_URL_VERIFY",
+    "NOTIFY_URLS",
 )
 EMPTY_ROOM = re.compile(b"\0{2,}")
 """The unused bytes in a database."""
@@ -46,7 +48,7 @@ SHORTEST = 4
 
 def keys_in(environment: Mapping[str, str]) -> set[str]:
     """Return the values that only the settings may hold; a short one is no real key."""
-    values = {environment.get(name, "") for name in SECRET_SETTINGS}
+    values = {value for name in SECRET_SETTINGS for value in environment.get(name, "").split()}
     return {value for value in values if len(value) >= 8}
 
 

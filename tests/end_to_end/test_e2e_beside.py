@@ -6,7 +6,7 @@ import pytest
 from world import Ran, World
 
 COMMANDS = ("sync", "backfill")
-ON_THEIR_WAY = "Another run is at work: 2 closings are on their way to Broadly"
+ON_THEIR_WAY = "Another run is at work: 2 clients are on the way to Broadly"
 
 
 def _beside(
@@ -58,8 +58,8 @@ def test_dry_run_beside_a_run_that_has_sent_nothing_yet(world: World) -> None:
     world.closing()
     (told,) = _beside(world, ["sync", "--dry-run"], server="clio")
     assert told.code == 0
-    assert "Another run is at work: 0 closings are on their way" in told.out
-    assert "1 would be handed over" in told.out
+    assert "Another run is at work: 0 clients are on the way" in told.out
+    assert "1 client would be sent" in told.out
 
 
 def test_same_client_waits_for_what_is_on_its_way(world: World) -> None:
@@ -89,30 +89,30 @@ def test_what_is_on_its_way_counts_for_a_surge(world: World) -> None:
     world.broadly.working = look
     assert world.sync(SYNC_MAX_NEW="3").code == 0
     assert seen[0].code == 65
-    assert "2 closings wait for a person's yes" in seen[0].out
+    assert "2 closed matters would go at once" in seen[0].out
     assert world.sync(SYNC_MAX_NEW="3").code == 65
 
 
 LOOKS: dict[str, tuple[Callable[[World], list[str]], str, str]] = {
     "status": (
         lambda world: ["status"],
-        "2  on their way to Broadly\n",
-        "2  were on their way when a run was cut short; the next one settles it",
+        "2  on the way to Broadly\n",
+        "2  were on the way when a run was cut short; the next one finds out",
     ),
     "outbox": (
         lambda world: ["outbox", "list"],
-        "2 more are being handed over at this moment.",
-        "2 more were being handed over when a run was cut short",
+        "2 more are being sent at this moment.",
+        "2 more were being sent when a run was cut short",
     ),
     "verify": (
         lambda world: ["verify"],
-        "2 closings are being handed over at this moment.",
-        "2 closings were being handed over when a run was cut short",
+        "2 clients are being sent at this moment.",
+        "2 clients were being sent when a run was cut short",
     ),
     "explain": (
         lambda world: ["explain", str(world.rows()[0].matter)],
         "a run is at work on it.",
-        "when a run was cut short, and the next run settles it.",
+        "when a run was cut short; the next run finds out.",
     ),
     "check": (
         lambda world: ["check"],

@@ -128,7 +128,7 @@ def test_account_is_no_pin_where_clio_never_told_it(today: World) -> None:
     today.clio.allow("users")
     for _ in range(2):
         says = one(today.check("--json"), "pins").says
-        assert says == "Clio's host, the destination and SYNC_RULE are those of this state."
+        assert says == "The same Clio host, address, rule and fields as last time."
 
 
 def test_ping_address_behind_a_proxy(today: World) -> None:

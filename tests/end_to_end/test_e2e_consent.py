@@ -58,7 +58,7 @@ def test_phone_that_may_not_be_texted_alone(fresh: World) -> None:
     told = explained(fresh, matter)
     assert (told["cause"], told["channels"]) == ("no_texts", None)
     assert "its MayBeTexted box, without which no phone number is sent" in str(told["says"])
-    assert "check the box if the client agrees to be texted" in str(told["more"])
+    assert "check the box if they want texts" in str(told["more"])
 
 
 def test_text_field_that_is_not_in_order(fresh: World) -> None:
@@ -86,7 +86,10 @@ def test_boxes_that_nobody_touched(world: World) -> None:
     assert world.run("status", "--json").json["never_touched"] == len(never)
     assert f"nobody had touched SendBroadlyThankYou: {len(never)}" in world.run("status").out
     checked = world.check()
-    assert f"closings, SendBroadlyThankYou was never touched on {len(never)}: nobody" in checked.out
+    assert (
+        f"closed matters, SendBroadlyThankYou was never touched on {len(never)}: nobody"
+        in checked.out
+    )
 
 
 def test_boxes_that_nobody_touched_are_not_told_of_without_need(world: World) -> None:

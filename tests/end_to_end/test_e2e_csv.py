@@ -149,7 +149,7 @@ def test_limit_and_dry_run(firm: World) -> None:
         before = firm.files()
         dry = firm.sync("--dry-run", *options)
         assert (dry.code, names(firm), firm.files()) == (0, [], before)
-        assert "3 would be handed over, 1 skipped (1 opted_out)" in (dry.out + dry.err)
+        assert "3 clients would be written into a file; 1 not (1 opted out)" in (dry.out + dry.err)
     assert firm.sync("--dry-run", "--json").decisions[no] == ("skip", "opted_out")
     assert matters(export(firm, "clients.csv", "--limit", "2")) == all_of_them[:2]
     assert matters(export(firm, "rest.csv")) == all_of_them[2:]
@@ -190,7 +190,7 @@ def test_brake_on_a_terminal(firm: World, answer: str) -> None:
     """It asks whoever has named the file."""
     crowd = firm.closings(3)
     file = folder(firm) / "clients.csv"
-    asked = {"Write them into the file? [y/N]:": answer}
+    asked = {"Write 3 clients into the file now? [y/N]:": answer}
     ran = on_terminal(firm, "sync", "--csv", str(file), answers=asked, **FEW)
     assert ran.code == (0 if answer == "y" else 65)
     assert (matters(file.read_bytes()) if answer == "y" else names(firm)) == (
@@ -309,7 +309,7 @@ def test_standard_output(firm: World) -> None:
     out, err = child.communicate(timeout=60)
     assert child.returncode == 0, err
     assert matters(out.encode()) == all_of_them
-    assert "2 handed over" in err
+    assert "2 clients written into a file" in err
     assert names(firm) == []
     child = firm.start(["sync", "--csv", "-"], {})
     assert (child.communicate(timeout=60), child.returncode) == (("", ""), 0)
@@ -396,7 +396,7 @@ def test_grows_too_old(firm: World, age: str, quiet: int, loud: int) -> None:
     assert firm.run("status", SYNC_MAX_AGE_DAYS=age).code == 0
     firm.later(days=loud - quiet)
     said = firm.run("status", SYNC_MAX_AGE_DAYS=age)
-    assert (said.code, "1 closing waits for a person" in said.out) == (65, True)
+    assert (said.code, "1 closed matter needs a person" in said.out) == (65, True)
     assert matters(export(firm, "clients.csv", "--yes", SYNC_MAX_AGE_DAYS=age)) != []
     assert firm.run("status", SYNC_MAX_AGE_DAYS=age).code == 0
 

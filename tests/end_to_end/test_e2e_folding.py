@@ -26,12 +26,16 @@ def test_errors_are_folded_on_a_terminal_only(world: World, command: str) -> Non
 
 
 SHOWN = (
-    "sync", "sync --dry-run", "sync --yes", "-v sync", "status", "check", "verify",
+    "sync --dry-run", "sync --yes", "status", "check", "verify",
     "verify --against-clio 60", "outbox list", "explain 5001", "explain --contact 1001", "logout",
-    "explain 5999", "sync --limit many", "outbox drop --all --state dead", "explain", "stauts",
-    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "--help", "--version",
+    "report", "report --list", "explain 5999", "sync --limit many", "explain", "stauts",
+    "outbox drop --all --state dead",
+    "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "schedule cron",
+    "--help", "--version",
 )  # fmt: skip
 ASKED = {
+    "sync": {"[y/N]": "n"},
+    "-v sync": {"[y/N]": "n"},
     "backfill --from 2020-01-01 --to 2099-12-31": {"[y/N]": "n"},
     "outbox resend --all": {"[y/N]": "n"},
     "outbox drop --all": {"[y/N]": "n"},
@@ -81,7 +85,7 @@ def _sandbox(world: World, columns: int, port: int) -> Ran:
         "--port",
         str(port),
         columns=columns,
-        answers={"and `sync` again.": "", "checked.": ""},
+        answers={"Then `sync` again.": "", "checked.": ""},
         signalled=signal.SIGINT,
     )
 
@@ -93,7 +97,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
-    assert "(SYNC_STATE is not asked for)" in " ".join(told.out.split())
+    assert "write these settings into config.env" in " ".join(told.out.split())
 
 
 def test_no_command_is_forgotten() -> None:

@@ -102,7 +102,13 @@ def test_it_knows_a_word_however_it_is_written() -> None:
 
 def test_list_of_places_is_short() -> None:
     """A place that is added here has to be argued for."""
-    places = {"*/state.db", "*/state.db-wal", "*.env", "*/exports/*", "explain on a terminal"}
+    places = {
+        "*/state.db",
+        "*/state.db-wal",
+        "*.env",
+        "*/exports/*",
+        "a terminal where names are shown",
+    }
     assert set(MAY_HOLD) == places
     exported = MAY_HOLD["*/exports/*"]  # what a person asked for, for an import
     assert exported == {Kind.NAME, Kind.CHANNEL}

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import time
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +21,7 @@ from clio_broadly_sync.cli import login
 from clio_broadly_sync.cli.callback_server import CallbackServer, Reply
 from clio_broadly_sync.cli.main import cli
 
-ANSWERED = "Clio has answered"
+ANSWERED = "<h1>Almost done</h1><p>Go back to the terminal; you can close this page.</p>"
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_stray_answers_neither_end_nor_steal_it(unsigned: World) -> None:
     for state in ("guessed", "", None, "é"):
         for more in ({"code": "mine"}, {"code": None, "error": "access_denied"}):
             page = signing.go(signing.with_query(right, state=state, **more))
-            assert (page.status_code, "not the sign-in" in page.text) == (400, True)
+            assert (page.status_code, "Not the sign-in" in page.text) == (400, True)
     uri = unsigned.settings["CLIO_REDIRECT_URI"]
     assert signing.go(uri.replace("/callback", "/favicon.ico")).status_code == 404
     assert signing.go(signing.with_query(right).replace("/callback", "/other")).status_code == 404
@@ -100,8 +102,34 @@ def test_page_is_ours_alone(unsigned: World) -> None:
     assert "http" not in page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "no-referrer"
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
     assert "Python" not in page.headers["Server"]
+
+
+@pytest.mark.parametrize(
+    ("brought", "title", "text", "mark"),
+    [
+        ({"error": None}, "Almost done", "Go back to the terminal", "yes"),
+        ({"code": None, "error": "access_denied"}, "Not signed in", "You declined", "no"),
+        ({"code": None, "error": "server_error"}, "Not signed in", "Clio gave no sign-in", "no"),
+        ({"error": "server_error"}, "Not signed in", "Clio gave no sign-in", "no"),
+        ({"state": "older"}, "Not the sign-in that is waited for", "This page may be an", "no"),
+    ],
+)
+def test_each_page_says_whether_it_worked_and_what_to_do(
+    brought: dict[str, str | None], title: str, text: str, mark: str
+) -> None:
+    """By a mark, a title and a sentence or two, on a telephone as well."""
+    uri = f"http://127.0.0.1:{signing.free_port()}/callback"
+    with CallbackServer(uri, "this"):
+        page = signing.go(signing.with_query(f"{uri}?state=this&code=a", **brought)).text
+    assert f"<h1>{title}</h1><p>{text}" in page
+    assert f'<svg class="{mark}"' in page
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "<script" not in page
 
 
 def test_interrupted_while_it_waits(unsigned: World) -> None:
@@ -134,22 +162,41 @@ def test_nobody_comes(
 ) -> None:
     """After 5 minutes (of which none pass here) it ends with 77 and the likeliest reason: a page
     of Clio's own never comes back, and its reason is the redirect address."""
+    monkeypatch.setattr(login, "WAIT_SECONDS", 0.0)
+    assert _ended(unsigned, monkeypatch) == 77
+    said = capsys.readouterr().err
+    assert "Still waiting" not in said
+    assert "within 5 minutes" in said
+    assert unsigned.settings["CLIO_REDIRECT_URI"] in said
+    assert not unsigned.state.exists()
+
+
+def _ended(world: World, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run `login` in this process, and return the exit code."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     log = logging.getLogger("clio_broadly_sync")
-    monkeypatch.setattr(login, "WAIT_SECONDS", 0.0)
     for name, value in (log.__dict__ | {"handlers": []}).items():
         monkeypatch.setattr(log, name, value)
-    for name, value in {**unsigned.settings, **signing.NO_BROWSER}.items():
+    for name, value in {**world.settings, **signing.NO_BROWSER}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
         cli(["login"])
     for number, handler in before.items():
         signal.signal(number, handler)
-    assert ended.value.code == 77
+    return ended.value.code
+
+
+def test_after_a_minute_it_is_said_what_may_be_wrong(
+    unsigned: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a word about the sign-in itself, which goes on; no minute passes here."""
+    monkeypatch.setattr(login, "HINT_SECONDS", 0.0)
+    monkeypatch.setattr(login, "WAIT_SECONDS", 0.01)
+    assert _ended(unsigned, monkeypatch) == 77
     said = capsys.readouterr().err
-    assert "within 5 minutes" in said
-    assert unsigned.settings["CLIO_REDIRECT_URI"] in said
-    assert not unsigned.state.exists()
+    assert said.startswith("Still waiting for the browser.")
+    assert f"{unsigned.settings['CLIO_REDIRECT_URI']} must be listed" in said
+    assert "login --paste" in said
 
 
 def test_only_this_machine_can_reach_it(unsigned: World) -> None:

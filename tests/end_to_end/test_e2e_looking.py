@@ -89,7 +89,7 @@ def test_address_is_asked_for_once(world: World) -> None:
     world.forget()
     ran = world.run("explain", "--contact", str(other))
     assert ran.code == 0
-    assert ran.out.count(f"was handed over for matter {sent.matter}") == 300
+    assert ran.out.count(f"was sent to Broadly for matter {sent.matter}") == 300
     assert world.paths.count("contacts") == 1
 
 

@@ -35,7 +35,7 @@ def test_outage_is_paid_for_once_an_hour_and_then_less_often(world: World) -> No
         world.later(minutes=15, seconds=1)
     assert codes == [65, 69, 69, 69, 65, *[69] * 7, 65, 69, 69, 69]
     assert world.posts == [matters[:3], [matters[3]], [matters[4]]]
-    assert "Paused     until " in world.run("status").out
+    assert "Nobody is sent until " in world.run("status").out
     assert "warning  pause: Broadly's last answer was lost, so nobody" in world.check().out
     dry = world.sync("--dry-run", "--json")
     assert (dry.code, dry.json["requests"]["broadly"]) == (69, 0)
@@ -44,7 +44,7 @@ def test_outage_is_paid_for_once_an_hour_and_then_less_often(world: World) -> No
     ran = on_terminal(world, "sync", "--yes", **batches)
     assert ran.code == 0
     assert world.posts[3:] == [[matters[5]], matters[6:]]
-    assert "Paused" not in world.run("status").out
+    assert "Nobody is sent until" not in world.run("status").out
 
 
 def test_no_message_of_broadly_is_kept_or_printed(world: World) -> None:

@@ -191,7 +191,7 @@ def test_matter_with_another_closing_that_was_sent(world: World) -> None:
     world.firm.reopen(matter)
     world.firm.close(matter)
     assert world.sync("--limit", "0", SYNC_REASK_DAYS="0").code == 65
-    assert _outbox(world, "drop", str(matter), "--yes").out.endswith("1 dropped for good.\n")
+    assert _outbox(world, "drop", str(matter), "--yes").out.endswith("1 left out for good.\n")
     assert sorted(row.state for row in world.rows()) == ["sent", "skipped"]
 
 

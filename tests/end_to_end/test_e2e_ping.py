@@ -42,7 +42,7 @@ def test_success(world: World, pinged: Pinged) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "", "")
     start, end = pinged.told
     assert start == ("/start", "")
-    assert end == ("", "1 matter read: 1 handed over, 0 skipped, 0 waiting.")
+    assert end == ("", "1 closed matter looked at: 1 client sent to Broadly.")
 
 
 def test_failure_in_each_run(world: World, pinged: Pinged) -> None:
@@ -62,7 +62,7 @@ def test_what_needs_a_person(world: World, pinged: Pinged) -> None:
     assert world.sync("--json").code == 65
     end, text = pinged.told[-1]
     assert end == "/65"
-    assert text.startswith("Broadly rejected 1 closing: ")
+    assert text.startswith("Broadly rejected 1 client: ")
 
 
 def test_busy(world: World, pinged: Pinged) -> None:
@@ -137,3 +137,39 @@ def test_a_bug(world: World, pinged: Pinged, form: str) -> None:
     assert len(said.splitlines()) <= 20
     assert [end for end, _ in pinged.told] == ["/start", "/1"] * 2
     assert pinged.told[1][1].splitlines()[-4:] == said.splitlines()[-4:]
+
+
+WEEKLY = "verify", "--against-clio", "35"
+
+
+@pytest.fixture
+def weekly(world: World, pinged: Pinged) -> Pinged:
+    """The same monitor, which is only that of the weekly look."""
+    world.settings["PING_URL_VERIFY"] = world.settings.pop("PING_URL")
+    return pinged
+
+
+def test_weekly_look(world: World, weekly: Pinged) -> None:
+    """Start and end, with what failed; `sync` does not tell this monitor, nor does a look at the
+    state alone."""
+    lost = world.closing().matter
+    assert world.sync().code == 0
+    assert world.run("verify").code == 0
+    assert weekly.told == []
+    assert world.run(*WEEKLY).code == 0
+    assert weekly.told == [("/start", ""), ("", "")]
+    world.later(days=1)
+    assert world.sync().code == 0
+    world.lose(lost)
+    assert world.run(*WEEKLY, "--json").code == 65
+    end, text = weekly.told[-1]
+    assert end == "/65"
+    assert "never noticed before: 1." in text
+
+
+def test_weekly_look_that_fails(world: World, weekly: Pinged) -> None:
+    """Whatever ends it, settings that are not in order among it."""
+    assert world.run(*WEEKLY, CLIO_ACCESS_TOKEN="withdrawn").code == 77
+    assert world.run(*WEEKLY, SYNC_RULE="perhaps").code == 78
+    assert [end for end, _ in weekly.told] == ["/start", "/77", "/78"]
+    assert weekly.told[-1][1].startswith("SYNC_RULE must be ")

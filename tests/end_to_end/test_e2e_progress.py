@@ -57,11 +57,11 @@ def test_bar_of_what_is_handed_over(world: World) -> None:
     seen = threading.Event()
     world.broadly.working = lambda request: seen.wait(30)
     with begun_on_terminal(world, *BACKFILL) as run:
-        run.until("Handing over [........................] 0 of 1")
+        run.until("Sending [........................] 0 of 1")
         seen.set()
         ran = run.end()
     assert ran.code == 0
-    assert left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
+    assert left(ran.out) == ["1 closed matter looked at: 1 client sent to Broadly."]
 
 
 def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
@@ -81,7 +81,7 @@ def test_only_the_result_stays(world: World) -> None:
     world.closing()
     with begun_on_terminal(world, "sync") as run:
         ran = run.end()
-    assert left(ran.out) == ["1 matter read: 1 handed over, 0 skipped, 0 waiting."]
+    assert left(ran.out) == ["1 closed matter looked at: 1 client sent to Broadly."]
 
 
 def test_off_a_terminal(world: World) -> None:

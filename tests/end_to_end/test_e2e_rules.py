@@ -75,7 +75,10 @@ def test_missing_close_date_typed_later(world: World) -> None:
     foretold, ran = world.sync("--dry-run", "--json"), world.sync()
     assert (foretold.code, foretold.decisions) == (65, {matter: ("wait", "no_close_date")})
     assert ran.code == 65
-    assert "1 closing waits because the matter was closed without a close date" in ran.out + ran.err
+    assert (
+        "1 closed matter waits because the matter was closed without a close date"
+        in ran.out + ran.err
+    )
     assert (world.sync().code, world.run("status").code) == (0, 65)
     world.firm.set_close_date(matter, world.day())
     assert world.sync().code == 0

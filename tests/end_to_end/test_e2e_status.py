@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+from terminal import on_terminal
 from world import World
 
 
@@ -53,7 +55,7 @@ def test_last_failure_is_told_in_its_own_words(world: World) -> None:
     world.closing()
     said = world.sync().err.removeprefix("clio-broadly-sync: ").strip()
     assert "“BroadlyOptOut”" in said
-    assert "failed: config (78). Why:" in lines(world)
+    assert "failed (settings or field wrong, 78). Why:" in lines(world)
     assert _failure(lines(world)) == said
     assert status(world)["runs"][0]["failure"] == said
     world.firm.fields.rename("gone", "BroadlyOptOut")
@@ -64,5 +66,18 @@ def test_last_failure_is_told_in_its_own_words(world: World) -> None:
 
 def test_time_is_that_of_the_firm(world: World) -> None:
     """Clio's zone, or the one of the settings."""
-    assert ", 12:00 P" in lines(world)
-    assert ", 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+    assert " 12:00 P" in lines(world)
+    assert " 12:00 P" not in world.run("status", CLIO_TIME_ZONE="UTC").out
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [("status", "\x1b[32mAll well"), ("check", "\x1b[33mNothing failed")]
+)
+def test_verdict_has_a_colour_on_a_terminal_alone(world: World, command: str, says: str) -> None:
+    """Unless NO_COLOR is set; the practice Clio's clock is not this machine's, so check warns."""
+    world.closing()
+    assert world.sync().code == 0
+    assert on_terminal(world, command, TERM="xterm", NO_COLOR=None).out.startswith(says)
+    plain = on_terminal(world, command, TERM="xterm", NO_COLOR="1").out
+    assert plain.startswith(says[5:])
+    assert "\x1b" not in plain + world.run(command, TERM="xterm", NO_COLOR=None).out

@@ -282,9 +282,9 @@ def test_sample_is_asked_about(world: World) -> None:
     """Without a yes nothing is sent, and without a terminal there is nobody to ask."""
     ran = world.check("--send-sample")
     assert (ran.code, ran.out) == (2, "")
-    assert on_terminal(world, "check", "--send-sample", answers={"Go on?": "n"}).code == 0
+    assert on_terminal(world, "check", "--send-sample", answers={"Send": "n"}).code == 0
     assert world.broadly.posts == []
-    assert on_terminal(world, "check", "--send-sample", answers={"Go on?": "y"}).code == 0
+    assert on_terminal(world, "check", "--send-sample", answers={"Send": "y"}).code == 0
     assert len(world.broadly.posts) == 1
 
 

@@ -12,6 +12,7 @@ from clio_broadly_sync.store import locked
 
 REST = (
     "status", "check", "verify --against-clio 9", "explain 5002", "outbox list",
+    "report", "report --by attorney --by practice-area", "report --list", "report --person 1002",
     "outbox resend --state dead --yes", "outbox drop --all --yes",
 )  # fmt: skip
 

@@ -115,7 +115,7 @@ def test_backfill(begun: World, golden: Golden) -> None:
     done = Transcript(begun)
     done.run("backfill", *MARCH)
     done.run("backfill", *MARCH, "--dry-run")
-    done.on_terminal("backfill", *MARCH, answers={"Go on?": "n"})
+    done.on_terminal("backfill", *MARCH, answers={"now?": "n"})
     done.note("Broadly is busy, then Clio.")
     begun.busy()
     done.run("backfill", *MARCH, "--yes")
@@ -124,7 +124,7 @@ def test_backfill(begun: World, golden: Golden) -> None:
     done.note("Both are back.")
     done.run("backfill", *MARCH, "--yes", "--limit", "1")
     done.run("backfill", *MARCH, "--yes", "--json", "-v")
-    done.on_terminal("backfill", *MARCH, answers={"Go on?": "y"})
+    done.on_terminal("backfill", *MARCH, answers={"now?": "y"})
     golden("backfill", done.text)
 
 

@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from clio_broadly_sync.store import locked
 KEY, SECRET, TOKEN = "broadly-key-1", "clio-secret-2", "clio-token-3"
 URL = "https://broadly.test/v1/customers"
 ANSWERS = ("ca", "opt-in", "my-app", SECRET, "batch", URL, KEY, "36")
+LAST_OF_SANDBOX = "# CLIO_ACCESS_TOKEN=practice-token\n"
+"""The last line that `sandbox` prints on stdout."""
 WRONG = (
     ("uk", "ca"), ("all", "both"), ("my app", "my-app"), ("a secret", SECRET),
     ("zapier", "batch"), ("http://broadly.test", URL), ("", KEY), ("720", "24"),
@@ -172,12 +175,14 @@ def test_logout(office: World, done: Transcript, golden: Golden) -> None:
 
 
 def test_practice_servers(office: World, done: Transcript, golden: Golden) -> None:
-    """The whole job on them; and they alone, until Ctrl-C."""
+    """The whole job on them; and they alone, until Ctrl-C, with either receiver."""
     done.run("demo")
-    child = office.start(["sandbox", "--port", str(signing.free_port())], {})
-    assert child.stdout is not None
-    printed = [next(child.stdout) for _ in range(10)]
-    child.send_signal(signal.SIGINT)
-    ran = office.finish(child)
-    done.add(Ran(ran.code, "".join(printed) + ran.out, ran.err), "sandbox", "--port", "8711")
+    for more in ((), ("--profile", "webhook")):
+        child = office.start(["sandbox", "--port", str(signing.free_port()), *more], {})
+        assert child.stdout is not None
+        printed = [*iter(partial(next, child.stdout), LAST_OF_SANDBOX)]
+        child.send_signal(signal.SIGINT)
+        ran = office.finish(child)
+        said = "".join([*printed, LAST_OF_SANDBOX, ran.out])
+        done.add(Ran(ran.code, said, ran.err), "sandbox", "--port", "8711", *more)
     golden("practice_servers", done.text)

@@ -234,7 +234,7 @@ class World:
                 child.kill()
                 raise
         ran = Ran(child.returncode, printed or out or "", err or "")
-        self._check_leaks(ran, explained=printed is not None and "explain" in child.args)
+        self._check_leaks(ran, named=printed is not None and _may_name(child.args))
         self._check_modes()
         self._check_output(ran, child.args)
         return ran
@@ -338,13 +338,13 @@ class World:
             environment["PYTHONPATH"] = f"{ALTERED}:{environment['PYTHONPATH']}"
         return environment
 
-    def _check_leaks(self, ran: Ran, *, explained: bool) -> None:
+    def _check_leaks(self, ran: Ran, *, named: bool) -> None:
         """Check what was printed and every file: in the state, in the home, temporary ones.
 
-        `explained` says that it was `explain` on a terminal, which may name a client.
+        `named` says that it was printed on a terminal by what may name a client there.
         """
         places = {str(file): file.read_bytes() for file in _files(self.folder)}
-        places[leaks.ON_A_TERMINAL if explained else "stdout"] = ran.out.encode()
+        places[leaks.ON_A_TERMINAL if named else "stdout"] = ran.out.encode()
         places["stderr"] = ran.err.encode()
         leaked = leaks.found(places, leaks.of(self.sandbox, self._keys))
         assert not leaked, "; ".join(leaked)
@@ -371,8 +371,15 @@ class World:
         assert ran.out[end:] in ("\n", "\r\n"), "more than one object"
         if said.get("command") in ("sync", "backfill"):
             more = {"files"} if "--csv" in arguments else set()
+            more |= {"matter_id", "says"} if "--matter" in arguments else set()
             assert said.keys() - {"decisions"} == KEYS | more
         assert said["outcome"] == OUTCOMES[ran.code]
+
+
+def _may_name(arguments: Any) -> bool:
+    """Tell whether a call may show names on a terminal: by `explain`, a question, or `--names`."""
+    words = set(map(str, arguments))
+    return "--json" not in words and bool(words & {"explain", "sync", "backfill", "--names"})
 
 
 def matter_of(item: Any) -> int:

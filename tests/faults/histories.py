@@ -18,7 +18,7 @@ from drill import DONE, KILLED, MakeDrill
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
-from mishaps import MISHAPS, OF_A_FIRM, armed
+from mishaps import MISHAPS, OF_A_FIRM, a_matter, armed
 from weeks import Weeks, numbers
 
 AT_REST = 8
@@ -32,7 +32,7 @@ points = st.integers(1, 60)
 sides = {side: [name for name in MISHAPS if name.startswith(side)] for side in ("Clio", "Broadly")}
 others = [name for name in MISHAPS if name not in (*sides["Clio"], *sides["Broadly"])]
 work = st.integers(0, 4)
-commands = st.sampled_from(["sync", "sync", "backfill"])
+commands = st.sampled_from(["sync", "sync", "backfill", "sync --matter"])
 
 
 def play(
@@ -128,6 +128,11 @@ class History(Weeks):
     def backfill(self, first: int, last: int) -> None:
         self.run(*self._backfill(first, last))
 
+    @rule(number=numbers)
+    def sync_matter(self, number: int) -> None:
+        """Send one of the matters by itself, whatever has become of it."""
+        self.run(*self._alone(number))
+
     @rule()
     def try_dry(self) -> None:
         """Make a dry run, and check that nothing is written and nobody is sent."""
@@ -218,7 +223,13 @@ class History(Weeks):
         for _ in range(work):
             self.drill.closing(self._day(0 if command == "sync" else 40))
         self.drill.later(seconds=10)
+        if command == "sync --matter":
+            return self._alone(0)
         return ["sync"] if command == "sync" else self._backfill(500, 0)
+
+    def _alone(self, number: int) -> list[str]:
+        """Return the arguments of a run for one of the matters, of which 0 is the newest."""
+        return ["sync", "--matter", str(a_matter(self.drill, number)), "--yes"]
 
     def _backfill(self, first: int, last: int) -> list[str]:
         days = str(self.drill.day(first)), str(self.drill.day(last))

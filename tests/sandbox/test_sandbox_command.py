@@ -1,13 +1,20 @@
-"""What the `sandbox` command says to the person at its terminal."""
+"""What the `sandbox` command says to the person at its terminal, and to `init --practice`."""
 
 import io
+import socket
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from clio_broadly_sync.cli import practice as command
 from clio_broadly_sync.cli.init import QUESTIONS
-from clio_broadly_sync.sandbox import Firm
+from clio_broadly_sync.cli.main import cli
+from clio_broadly_sync.domain.model import Profile
+from clio_broadly_sync.sandbox import Firm, Sandbox
+from clio_broadly_sync.settings import Settings, load_settings
 
 
 def test_settings_are_answers_in_the_order_of_the_questions() -> None:
@@ -30,3 +37,76 @@ def test_enter_closes_three_matters_as_long_as_there_are_some(
         "No open matter is left.",
     ]
     assert firm.matter_ids("Open") == []
+
+
+@pytest.fixture(params=["batch", "webhook"])
+def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The servers of the command, at another port, which counts as the usual one."""
+    with command._practice_servers(Firm(1, 4, 4), 0, request.param) as running:
+        running.clio.practice = command._settings_of(running)
+        monkeypatch.setattr(command, "CLIO_PORT", int(running.clio.url.rpartition(":")[2]))
+        yield running
+
+
+def practise(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Result:
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(cli, ["init", "--practice"], prog_name="p", env=environ)
+
+
+def written(folder: Path) -> Settings:
+    return load_settings(None, {}, folder)
+
+
+def test_init_writes_the_settings_of_a_running_sandbox(
+    servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked, and nothing is left to be filled in; a proxy is not asked, either."""
+    ran = practise(tmp_path, monkeypatch, http_proxy="http://127.0.0.1:1")
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert "login`" in ran.stdout
+    settings = written(tmp_path)
+    assert settings.clio_base_url == servers.clio.url
+    assert settings.clio_client_id == servers.clio.oauth.client_id
+    assert settings.broadly_url == servers.broadly.endpoint
+    is_webhook = settings.broadly_profile is Profile.WEBHOOK
+    assert bool(settings.broadly_webhook_secret) is is_webhook
+    assert settings.sync_settle_hours == 0
+    assert settings.sync_state == tmp_path / "practice-state" / "state.db"
+    assert practise(tmp_path, monkeypatch).exit_code == 2
+
+
+def test_init_leaves_out_what_the_environment_sets(
+    servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would win anyway, and so it is said."""
+    ran = practise(tmp_path, monkeypatch, SYNC_RULE="opt-in")
+    assert "SYNC_RULE is set in the environment, which wins: not written." in ran.stdout
+    assert "\nSYNC_RULE=\n" in (tmp_path / "config.env").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["BROADLY_URL", "CLIO_ACCESS_TOKEN", "CLIO_BASE_URL", "PING_URL", "SYNC_STATE"]
+)
+def test_init_refuses_what_would_mix_practice_with_the_firm(
+    servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would win over the file: practice clients would go to the firm's Broadly, or the firm's
+    state would be begun with the practice Clio."""
+    ran = practise(tmp_path, monkeypatch, **{name: "https://firm.test/1"})
+    assert (ran.exit_code, f"`unset {name}`" in ran.stderr) == (78, True)
+    assert not any(tmp_path.iterdir())
+
+
+def test_init_where_no_sandbox_is_running(
+    servers: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where something else listens there: 69, what to do, and no file."""
+    servers.clio.practice = {}
+    assert practise(tmp_path, monkeypatch).exit_code == 69
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(command, "CLIO_PORT", other.getsockname()[1])
+        monkeypatch.setattr("clio_broadly_sync.cli.init.PRACTICE_SECONDS", 0.05)
+        ran = practise(tmp_path, monkeypatch)
+    assert ran.exit_code == 69
+    assert "run `clio-broadly-sync sandbox`" in ran.stderr
+    assert not any(tmp_path.iterdir())

@@ -131,6 +131,7 @@ def test_command_prints_the_settings_and_what_arrives(
     servers: Sandbox, hook: Webhook, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Settings on stdout, and the rest on stderr."""
+    servers.clio.practice = command._settings_of(servers)
     command._print_settings(servers)
     printed = capsys.readouterr()
     assert "BROADLY_PROFILE=webhook\nBROADLY_URL=" in printed.out

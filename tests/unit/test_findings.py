@@ -6,12 +6,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from clio_broadly_sync.cli import findings
 from clio_broadly_sync.cli.check import here
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError
+from clio_broadly_sync.cli.report_words import error_lines
+from clio_broadly_sync.domain.errors import ConfigError, DeniedError, StorageError, UnavailableError
+from clio_broadly_sync.domain.model import Command
 
 WORST_FIRST = [74, 78, 77, 69, 65]
 
@@ -35,6 +38,39 @@ def test_each_problem_of_an_error_is_a_finding() -> None:
     assert [(f.says, f.exit_code) for f in several] == [("One.", 78), ("Two.", 78)]
     (denied,) = findings.failures("sign-in", DeniedError("No."))
     assert denied.exit_code == 77
+
+
+@pytest.mark.parametrize(
+    ("of_a_run", "of_a_look"),
+    [
+        ("Clio is busy (status 503); the next run tries again.", "Clio is busy (status 503)."),
+        ("The proxy is away: ask. The next run tries again.", "The proxy is away: ask."),
+        (
+            "Clio could not be reached; the next run tries again.",
+            "Clio could not be reached: is this machine online, and is the address in the settings "
+            "right?",
+        ),
+        ("Set SYNC_STATE.", "Set SYNC_STATE."),
+    ],
+)
+def test_a_look_has_no_next_run(of_a_run: str, of_a_look: str) -> None:
+    """Whoever looks, or runs a backfill, waits in vain for one."""
+    (found,) = findings.failures("Clio", UnavailableError(of_a_run))
+    assert found.says == of_a_look
+    assert error_lines(UnavailableError(of_a_run), Command.BACKFILL) == [of_a_look]
+    assert error_lines(UnavailableError(of_a_run), Command.SYNC) == [of_a_run]
+
+
+def test_verdict_names_what_is_worst() -> None:
+    """Each thing once, in the order in which it was found."""
+    fine, odd = findings.ok("clock", "…"), findings.warning("cron", "…")
+    broken = [findings.failed(about, "…", 78) for about in ("pins", "Broadly", "pins")]
+    for found, says in (
+        ([fine], "All well: everything is in order."),
+        ([fine, odd], "Nothing failed. Worth a look: cron."),
+        ([odd, *broken], "Not in order: settings, Broadly. What to do stands below."),
+    ):
+        assert click.unstyle(findings.verdict(found)) == says
 
 
 @pytest.mark.parametrize("there_is_one", [False, True], ids=["no state", "a state"])
@@ -112,5 +148,5 @@ def test_what_others_may_do_with_the_settings_file(
     file.write_text("")
     file.chmod(mode)
     said = [finding.says for finding in here.settings_file(Options(file))]
-    mend = f"{file}, which holds keys: make it private with chmod 600."
+    mend = f"{file}, which holds keys: make it private with `chmod 600`."
     assert said == ([] if may is None else [f"Others may {may} {mend}"])

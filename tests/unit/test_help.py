@@ -103,7 +103,8 @@ def test_help_fits_a_narrow_terminal(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_has_an_example_and_fits_a_terminal(name: str) -> None:
-    for context in contexts(name):
+    """Of each command, of each group, and of the program itself."""
+    for context in (root_context(), *contexts(name)):
         text = context.command.get_help(context)
         assert PROGRAM in example(text)
         assert max(map(len, text.splitlines())) <= 80

@@ -21,13 +21,18 @@ ALLOWED: dict[str, set[str]] = {
     "clio": {"domain", "transport"},
     "sinks": {"domain", "transport"},
     "monitor": {"domain", "transport"},
+    "notify": {"domain"},
     "pipeline": {"domain", "store"},
+    "report": {"domain", "store"},
     "sandbox": set(),
     "__init__": set(),
     "__main__": {"cli"},
 }
 """What each room may import beside itself. `cli` may import them all, and nobody imports it."""
-HEAVY = {"requests", "urllib3", "phonenumbers", "email_validator", "tenacity", "psycopg"}
+HEAVY = {
+    "apprise", "jinja2", "requests", "urllib3", "phonenumbers", "email_validator", "tenacity",
+    "psycopg",
+}  # fmt: skip
 PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip

@@ -443,7 +443,7 @@ def test_pause_after_a_lost_answer(runs: Runs) -> None:
     runs.clock.tick(**DAY)
     runs.store.note_doubt(runs.clock.now)
     tick(runs, 1, opted_in=Box.CHECKED)
-    with pytest.raises(UnavailableError, match="nobody is handed over until"):
+    with pytest.raises(UnavailableError, match="nobody is sent until"):
         runs.sync()
     assert (runs.row(1).reason, runs.broadly.posts) == (Reason.UNAVAILABLE, [])
 

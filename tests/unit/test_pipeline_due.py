@@ -9,15 +9,16 @@ from runs import YESTERDAY, Runs
 
 from clio_broadly_sync.domain.model import Box, Command
 from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.pipeline.context import Lot
 
 PENDING, SENT, SKIPPED = State.PENDING, State.SENT, State.SKIPPED
 
 
-def yes(asked: list[int]) -> Callable[[int], bool]:
+def yes(asked: list[int]) -> Callable[[Lot], bool]:
     """Return what says yes to any number, and notes it."""
 
-    def confirm(closings: int) -> bool:
-        asked.append(closings)
+    def confirm(lot: Lot) -> bool:
+        asked.append(lot.closings)
         return True
 
     return confirm
@@ -42,7 +43,7 @@ def test_backfill_asks_how_many_before_it_hands_over(runs: Runs) -> None:
 def test_backfill_that_is_declined_hands_over_nobody(runs: Runs) -> None:
     """What it found waits for the same command."""
     runs.close(1)
-    runs.backfill(confirm=lambda clients: False)
+    runs.backfill(confirm=lambda lot: False)
     assert runs.broadly.posts == []
     assert (runs.row(1).state, runs.row(1).command) == (PENDING, Command.BACKFILL)
     runs.backfill()
@@ -59,7 +60,7 @@ def test_backfill_of_nobody_does_not_ask(runs: Runs) -> None:
 def test_neither_command_pushes_what_belongs_to_the_other(runs: Runs) -> None:
     """A closing belongs to the command that made it pending."""
     runs.close(1)
-    runs.backfill(confirm=lambda clients: False)
+    runs.backfill(confirm=lambda lot: False)
     runs.sync()
     assert runs.states == {1: PENDING}
     runs.close(2)
@@ -72,7 +73,7 @@ def test_backfill_pushes_what_waits_in_its_own_range_only(runs: Runs) -> None:
     """Both ends of it included; what was interrupted elsewhere waits for its own range."""
     for days in range(4):
         runs.close(1 + days, closed_on=CLOSED_ON - timedelta(days=days))
-    runs.backfill(confirm=lambda clients: False)
+    runs.backfill(confirm=lambda lot: False)
     runs.backfill(close_dates=(CLOSED_ON - timedelta(days=2), CLOSED_ON - timedelta(days=1)))
     assert runs.states == {1: PENDING, 2: SENT, 3: SENT, 4: PENDING}
 

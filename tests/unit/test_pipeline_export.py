@@ -106,7 +106,7 @@ def test_backfill_without_a_file(exports: Exports) -> None:
     """It notes what there is, and asks nobody."""
     exports.runs.close(1, updated_at=None)
     policy = for_backfill(profile=Profile.CSV)
-    context = exports.runs.backfill(policy, confirm=lambda closings: 1 / 0 == 0)
+    context = exports.runs.backfill(policy, confirm=lambda lot: 1 / 0 == 0)
     assert exports.runs.states == {1: PENDING}
     assert context.report.kept_back is Reason.EXPORT
 
@@ -289,13 +289,13 @@ def test_surge_that_is_agreed_to(exports: Exports) -> None:
     """Who named the file on a terminal is asked with how many there are."""
     exports.runs.close(*range(1, 61))
     asked: list[int] = []
-    context = exports.sync(BRAKED, asks=lambda closings: not asked.append(closings))
+    context = exports.sync(BRAKED, asks=lambda lot: not asked.append(lot.closings))
     assert (asked, context.report.sent, context.report.surge) == ([60], 60, 0)
 
 
 def test_surge_that_is_not(exports: Exports) -> None:
     exports.runs.close(*range(1, 61))
-    context = exports.sync(BRAKED, asks=lambda closings: False)
+    context = exports.sync(BRAKED, asks=lambda lot: False)
     assert (context.report.surge, context.report.attention, exports.files) == (60, True, {})
     assert exports.sync(BRAKED, approve=True).report.sent == 60
 

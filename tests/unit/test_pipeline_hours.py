@@ -17,7 +17,7 @@ from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.hours import ALWAYS, SendingHours
 from clio_broadly_sync.domain.model import Approval, Box, Command, Outcome, Verdict
 from clio_broadly_sync.domain.reasons import Reason, State
-from clio_broadly_sync.pipeline.context import RunContext
+from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import decision_of
 from clio_broadly_sync.sinks.dry_run import DryRun
 
@@ -231,7 +231,7 @@ def test_pause_that_ends_outside_is_told_until_they_begin(runs: Runs) -> None:
 # A backfill.
 
 
-def never(clients: int) -> bool:
+def never(lot: Lot) -> bool:
     raise AssertionError("asked in vain")
 
 
@@ -267,7 +267,7 @@ def test_hours_that_end_while_a_person_is_asked(runs: Runs) -> None:
     runs.close(1)
     runs.clock.tick(minutes=55)
 
-    def agree(clients: int) -> bool:
+    def agree(lot: Lot) -> bool:
         runs.clock.tick(minutes=9)
         return True
 

@@ -26,6 +26,7 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Approval, Box, Outcome
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.pipeline.context import Lot
 from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly
 from clio_broadly_sync.sinks.dry_run import DryRun
@@ -433,7 +434,7 @@ def test_dry_run_says_the_same_and_asks_nobody(paused: Runs) -> None:
 def test_backfill_heeds_it_before_it_asks(paused: Runs) -> None:
     """It goes to the same receiver; a person who has to wait is not asked whether it may go."""
 
-    def never(clients: int) -> bool:
+    def never(lot: Lot) -> bool:
         raise AssertionError("it asked")
 
     paused.close(11, closed_on=TODAY - timedelta(days=20))

@@ -183,3 +183,16 @@ def test_watermark_far_in_the_future_ends_the_run(runs: Runs) -> None:
     with pytest.raises(StorageError, match="in the future"):
         runs.sync()
     assert runs.states == {}
+
+
+def test_matters_that_were_known_are_counted_apart_from_those_that_wait(runs: Runs) -> None:
+    """So that the figures of a run add up to what it looked at."""
+    runs.close(1, 2)
+    runs.close(3, opted_in=Box.UNCHECKED)
+    first = runs.sync(limit=1).report
+    assert (first.known, first.sent, first.skipped.total()) == (0, 1, 1)
+    again = runs.sync(limit=0).report
+    assert (again.matters_read, again.known) == (3, 2)
+    last = runs.sync().report
+    assert (last.matters_read, last.known, last.sent) == (3, 2, 1)
+    assert runs.backfill().report.known == 2

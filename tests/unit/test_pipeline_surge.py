@@ -1,12 +1,17 @@
 """More closings than a firm has in a day: a person looks first, and says yes."""
 
+from collections.abc import Callable
+from datetime import UTC, timedelta
+
 import pytest
-from factories import for_backfill, make_policy
+from factories import NOW, for_backfill, make_policy
 from runs import Runs
 
+from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.model import Approval, Box
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline import run
+from clio_broadly_sync.pipeline.context import Lot
 
 PENDING, SENT = State.PENDING, State.SENT
 AT_MOST_TWO = make_policy(max_new=2)
@@ -222,3 +227,140 @@ def test_closing_noticed_after_a_long_silence_waits_also_where_it_was_hidden(run
     context = runs.sync()
     assert (runs.row(1).reason, runs.row(1).approval) == (Reason.SURGE, Approval.WANTED)
     assert context.report.attention
+
+
+# A person who is asked in the same run.
+
+
+def yes(asked: list[Lot]) -> Callable[[Lot], bool]:
+    """Return what says yes, and notes about what it was asked."""
+    return lambda lot: not asked.append(lot)
+
+
+def never(lot: Lot) -> bool:
+    raise AssertionError("asked in vain")
+
+
+def test_yes_lets_them_go_in_the_same_run(runs: Runs) -> None:
+    """As `--yes` would; the question names closings and clients, in the order of sending."""
+    runs.close(1, 2, 3)
+    runs.close(4, client_id=1001)
+    seen: list[tuple[int, int, list[int]]] = []
+
+    def asks(lot: Lot) -> bool:
+        seen.append((lot.closings, lot.clients, [c.key.matter_id for c in lot.in_order]))
+        return True
+
+    context = runs.sync(AT_MOST_TWO, asks=asks)
+    assert seen == [(4, 3, [1, 4, 2, 3])]
+    assert (context.report.sent, context.report.surge, context.report.attention) == (3, 0, False)
+    assert runs.row(2).approval is Approval.GIVEN
+
+
+def test_no_leaves_them_waiting(runs: Runs) -> None:
+    """As without a terminal."""
+    runs.close(1, 2, 3)
+    context = runs.sync(AT_MOST_TWO, asks=lambda lot: False)
+    assert (context.report.surge, context.report.attention) == (3, True)
+    assert runs.broadly.posts == []
+
+
+def test_after_a_silence_a_person_is_asked_too(runs: Runs) -> None:
+    runs.clock.tick(hours=73)
+    runs.close(1)
+    asked: list[Lot] = []
+    assert runs.sync(asks=yes(asked)).report.sent == 1
+    assert len(asked) == 1
+
+
+def test_what_comes_while_nobody_answers_is_not_in_the_yes(runs: Runs) -> None:
+    """It was none of those that were named."""
+    policy = make_policy(max_new=2, settle_hours=1)
+    runs.close(1, 2, 3)
+    runs.sync(policy)
+    runs.clock.tick(minutes=55)
+    runs.close(4)
+    runs.sync(policy)
+    runs.clock.tick(minutes=5)
+
+    def asks(lot: Lot) -> bool:
+        runs.clock.tick(minutes=56)
+        return True
+
+    runs.sync(policy, asks=asks)
+    assert runs.states == {1: SENT, 2: SENT, 3: SENT, 4: PENDING}
+
+
+def test_all_is_read_again_after_a_long_question(runs: Runs) -> None:
+    """What was read before it is too old to be sent; who opted out meanwhile is not sent."""
+    runs.close(1, 2, 3)
+
+    def asks(lot: Lot) -> bool:
+        runs.clock.tick(minutes=16)
+        runs.client(1002, opted_out=Box.CHECKED)
+        runs.edit(3, closed=False)
+        return True
+
+    runs.sync(AT_MOST_TWO, asks=asks)
+    assert runs.states == {1: SENT, 2: State.SKIPPED, 3: State.SKIPPED}
+
+
+def test_hours_that_end_during_the_question_keep_them_back(runs: Runs) -> None:
+    """The yes stands, and they wait for the sending hours."""
+    until = (NOW + timedelta(hours=1)).hour
+    hours = SendingHours(days=frozenset(range(7)), begin=until - 2, end=until)
+    runs.close(1, 2, 3)
+
+    def asks(lot: Lot) -> bool:
+        runs.clock.tick(hours=2)
+        return True
+
+    context = runs.sync(make_policy(max_new=2, hours=hours), asks=asks, given_zone=UTC)
+    assert (runs.broadly.posts, context.report.surge) == ([], 0)
+    assert context.report.kept_back is Reason.OUTSIDE_HOURS
+
+
+def test_nobody_is_asked_where_nobody_may_go(runs: Runs) -> None:
+    """Outside of the sending hours, during a pause, and with --limit 0."""
+    runs.close(1, 2, 3)
+    hours = SendingHours(days=frozenset({0}))
+    runs.sync(make_policy(max_new=2, hours=hours), asks=never)
+    runs.sync(AT_MOST_TWO, asks=never, limit=0)
+    runs.store.note_doubt(runs.clock.now)
+    assert runs.sync(AT_MOST_TWO, asks=never).report.surge == 3
+
+
+def test_yes_is_not_for_more_than_the_limit(runs: Runs) -> None:
+    """Asked whether at most so many are to go, nobody has agreed to the rest."""
+    runs.close(1, 2, 3)
+    runs.close(4, client_id=1001)
+    asked: list[Lot] = []
+    context = runs.sync(AT_MOST_TWO, asks=yes(asked), limit=1)
+    assert runs.broadly.matters == [[1]]
+    assert (context.report.surge, context.report.attention) == (2, True)
+    assert {runs.row(n).reason for n in (2, 3)} == {Reason.SURGE}
+    assert runs.sync(AT_MOST_TWO).report.sent == 0
+
+
+def test_yes_is_not_for_clients_that_turn_up(hidden: Runs) -> None:
+    """They were not named, so of them no more go than without the yes."""
+    hidden.close(7, 8, 9)
+    seen: list[list[int]] = []
+
+    def asks(lot: Lot) -> bool:
+        return not seen.append([c.key.matter_id for c in lot.in_order])
+
+    context = hidden.sync(AT_MOST_TWO, asks=asks)
+    assert seen == [[7, 8, 9]]
+    assert {n for n, state in hidden.states.items() if state is SENT} == {7, 8, 9, 1, 2}
+    assert {hidden.row(n).reason for n in (3, 4)} == {Reason.SURGE}
+    assert (context.report.surge, context.report.attention) == (2, True)
+
+
+def test_yes_after_a_silence_is_not_for_clients_that_turn_up(hidden: Runs) -> None:
+    """Without a yes none of them goes, be they never so few."""
+    hidden.clock.tick(hours=73)
+    hidden.close(9)
+    context = hidden.sync(asks=yes([]))
+    assert {n for n, state in hidden.states.items() if state is SENT} == {9}
+    assert context.report.surge == 4

@@ -150,7 +150,7 @@ def test_item_without_a_result_is_tried_in_the_next_run_where_that_is_safe(runs:
     """The push goes on; in the end the run says that it was not all well."""
     runs.close(1, 2, 3)
     runs.broadly.answers = [[Outcome.UNKNOWN, Outcome.ACCEPTED]]
-    with pytest.raises(UnavailableError, match="for 1 clients"):
+    with pytest.raises(UnavailableError, match="for 1 client;"):
         runs.sync(DEDUPES, batch_size=2)
     assert runs.broadly.matters == [[1, 2], [3]]
     assert runs.states == {1: PENDING, 2: SENT, 3: SENT}

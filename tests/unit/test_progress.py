@@ -93,7 +93,7 @@ def test_a_wait_that_is_over() -> None:
     waiting = terminal.seen
     assert waiting
     assert terminal.after(47.9) == waiting
-    assert terminal.after(0.2) == "Read 200 matters"
+    assert terminal.after(0.2) == "Closed matters looked at: 200"
 
 
 def test_what_comes_meanwhile_ends_the_wait() -> None:
@@ -101,7 +101,7 @@ def test_what_comes_meanwhile_ends_the_wait() -> None:
     terminal = _Terminal()
     terminal.line.waiting("Broadly", 60)
     terminal.line.matters_read(400)
-    assert terminal.seen == "Read 400 matters"
+    assert terminal.seen == "Closed matters looked at: 400"
 
 
 def test_finished_line_is_wiped_out() -> None:

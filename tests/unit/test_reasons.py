@@ -60,3 +60,12 @@ def test_reasons_that_no_table_may_allow() -> None:
     assert not OF_STATE[State.HELD] & {None, *FINAL}
     assert not any(TOLD & reasons for reasons in OF_STATE.values())
     assert None not in OF_STATE[State.SKIPPED]
+
+
+def test_each_reason_has_a_label_of_its_own_for_people() -> None:
+    """It names the firm's own field, and is no code."""
+    labels = [reason.named("Thank {them}") for reason in Reason]
+    assert len(set(labels)) == len(labels)
+    assert all(label and "_" not in label for label in labels)
+    assert Reason.NOT_OPTED_IN.named("Thank {them}") == "without Thank {them}"
+    assert Reason("opted_out").named("") == "opted out"

@@ -8,6 +8,7 @@ from factories import make_closing, make_receipt
 from golden_files import Golden
 
 from clio_broadly_sync.cli import report_words
+from clio_broadly_sync.cli.report_words import Given
 from clio_broadly_sync.domain.model import Closing, Command, Decision, Outcome, Verdict
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.pipeline.report import Report, decision_of
@@ -75,12 +76,24 @@ def test_nothing_held_wants_nobody() -> None:
 
 def counted(**figures: Any) -> Report:
     """Return the report of a run that read 12 matters."""
-    return Report(matters_read=12, **figures)
+    return Report(matters_read=12, known=2, **figures)
 
 
 SYNC, BACKFILL = Command.SYNC, Command.BACKFILL
 REPORTS: dict[str, tuple[Report, int, Command, bool]] = {
     "first run": (Report(first_run=True), 0, SYNC, False),
+    "nothing closed": (Report(), 0, SYNC, False),
+    "nothing is new": (Report(matters_read=1, known=1), 0, SYNC, False),
+    "Broadly was out of order": (
+        counted(sent=4, held=1, held_after={"http_503"}), 65, SYNC, False
+    ),
+    "Broadly was too slow": (counted(held=2, held_after={"timeout"}), 65, SYNC, False),
+    "Broadly's answer was cut, and a run before was killed": (
+        counted(held=2, held_after={"cut", None}), 65, SYNC, False
+    ),
+    "some may be in a file": (counted(held=2, held_after={None}, sent=3), 65, SYNC, False),
+    "some may be in a file, dry": (counted(held=1, to_send=3), 65, SYNC, True),
+    "backfill, nothing closed": (Report(), 0, BACKFILL, False),
     "first run, dry": (Report(first_run=True), 0, SYNC, True),
     "all of it": (
         counted(
@@ -115,7 +128,8 @@ def test_what_a_person_reads(golden: Golden) -> None:
     """First what has to be done, then what was done; the exit code stands beside the name."""
     said = []
     for name, (report, code, command, dry_run) in REPORTS.items():
-        results = report_words.results(report, code, command, dry_run=dry_run)
+        given = Given(command, dry_run=dry_run, to_file="file" in name)
+        results = report_words.results(report, code, given)
         said.append("\n".join([f"# {name} ({code})", *results]))
     golden("results_of_a_run", "\n\n".join(said))
 

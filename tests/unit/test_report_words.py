@@ -17,7 +17,7 @@ NINE = datetime(2026, 11, 21, 17, 12, tzinfo=UTC)
 
 def said(waiting: int = 62, **figures: Any) -> str:
     dates = {"oldest": date(2024, 1, 2), "newest": date(2026, 11, 21)}
-    return "\n".join(report_words.surge_lines(SurgeFigures(waiting, **(dates | figures)), ZONE))
+    return "\n".join(report_words.surge_lines(SurgeFigures(waiting, **(dates | figures)), ZONE, 50))
 
 
 def edited(together: int, first: datetime = NINE, **time: float) -> dict[str, Any]:

@@ -30,10 +30,10 @@ from clio_broadly_sync.store.history import Step, Story
 ZONE = ZoneInfo("America/Los_Angeles")
 LATER = NOW + timedelta(hours=1)
 OPENINGS = (
-    "Handed over to Broadly", "Not handed over", "Perhaps handed over", "On its way to Broadly",
+    "Sent to Broadly", "Not sent", "Perhaps sent", "On its way to Broadly", "Rejected by Broadly",
     "Not asked",
 )  # fmt: skip
-BACKFILL = "clio-broadly-sync backfill --from 2026-11-18 --to 2026-11-18"
+ALONE = "clio-broadly-sync sync --matter 77"
 ANEW = (Reason.NOT_CLOSED, Reason.NO_CLIENT, Reason.NOT_OPTED_IN)
 LATE: dict[str, dict[str, Any]] = {
     "before the start day": {"start_day": date(2026, 11, 19)},
@@ -233,16 +233,16 @@ def test_sync_decides_anew(reason: Reason) -> None:
     for policy in ({"start_day": date(2026, 11, 18)}, {"max_age_days": 2}):
         helps = sentences.helps(story(State.SKIPPED, reason), given(**policy)) or ""
         assert "the next `sync`" in helps or "`sync` looks at it anew within a day" in helps
-        assert "backfill" not in helps
+        assert ALONE not in helps
 
 
 @pytest.mark.parametrize("reason", ANEW)
 def test_decided_under_another_rule(reason: Reason) -> None:
-    """What is put right in Clio is left to `backfill`, however recent it is."""
+    """What is put right in Clio is left to a person, however recent it is."""
     told = story(State.SKIPPED, reason, rule=SyncRule.OPT_IN)
     helps = sentences.helps(told, given(rule=SyncRule.BOTH)) or ""
     assert helps == sentences.helps(story(State.SKIPPED, reason), given(start_day=None))
-    assert f"`{BACKFILL}`." in helps
+    assert f"`{ALONE}`." in helps
 
 
 def test_times() -> None:

@@ -15,7 +15,7 @@ from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Profile, SyncRule
-from clio_broadly_sync.settings import NAMES, Settings, load_settings
+from clio_broadly_sync.settings import NAMES, Settings, load_settings, salvage_settings
 
 REQUIRED = {
     "SYNC_RULE": "opt-out",
@@ -28,6 +28,8 @@ SECRETS = {
     "CLIO_ACCESS_TOKEN": "t0ken-of-the-firm",
     "BROADLY_API_KEY": "k3y-of-the-firm",
     "PING_URL": "https://ping.test/c4pability",
+    "PING_URL_VERIFY": "https://ping.test/w33kly",
+    "NOTIFY_URLS": "mailtos://me:p4ssword@firm.test",
 }
 
 
@@ -61,6 +63,8 @@ def test_one_box_is_no_yes_and_no() -> None:
 
 
 URL = "https://a.test/b"
+MAIL = "mailtos://me:pa%20ss@firm.test?to=a@firm.test,b@firm.test"
+MAILS = (MAIL, "slack://a/b/c", "json://d")
 GOOD: list[tuple[str, str, Any]] = [
     ("CLIO_REGION", "eu", "eu"),
     ("CLIO_REGION", " US ", "us"),
@@ -107,6 +111,11 @@ GOOD: list[tuple[str, str, Any]] = [
     ("BROADLY_FIELDS", "email,email,", ("email",)),
     ("BROADLY_DEDUPES", "TRUE", True),
     ("PING_URL", URL, URL),
+    ("PING_URL_VERIFY", URL, URL),
+    ("NOTIFY_URLS", "ntfys://ntfy.sh/t", (Secret("ntfys://ntfy.sh/t"),)),
+    ("NOTIFY_URLS", f"{MAIL} slack://a/b/c,\n json://d", tuple(map(Secret, MAILS))),
+    ("NOTIFY_WEEKLY", "Mon", 0),
+    ("NOTIFY_WEEKLY", "sun", 6),
     ("LOG_FORMAT", "JSON", "json"),
 ]
 
@@ -182,6 +191,9 @@ BAD = {
     "BROADLY_FIELDS": ["last_name,first_name", "birthday,phone", "surname", ", ,"],
     "BROADLY_DEDUPES": ["perhaps"],
     "PING_URL": BAD_URLS,
+    "PING_URL_VERIFY": BAD_URLS,
+    "NOTIFY_URLS": ["office@firm.test", "mailto:", "ntfys://", "ntfys://ntfy.sh/t and more", "é://x"],
+    "NOTIFY_WEEKLY": ["monday", "mon-fri", "1", "mon,wed"],
     "LOG_FORMAT": ["xml"],
 }  # fmt: skip
 
@@ -439,3 +451,13 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     found = problems(None, dict.fromkeys(NAMES, broken), Path("/"))
     assert {problem.split()[0] for problem in found} == set(NAMES)
     assert not [problem for problem in found if broken in problem]
+
+
+def test_notify_urls_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence holds the line that helps, and what is left of the settings names nobody."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    environ = REQUIRED | {"NOTIFY_URLS": MAIL}
+    (problem,) = problems(None, environ, Path("/nowhere"))
+    assert problem.endswith("-m pip install 'clio-broadly-sync[notify]'`.")
+    assert salvage_settings(None, environ, Path("/nowhere")).notify_urls is None
+    assert settings().notify_urls is None

@@ -13,7 +13,7 @@ from golden_files import Golden
 
 from clio_broadly_sync.cli import days, status
 from clio_broadly_sync.cli.exports import Waiting
-from clio_broadly_sync.cli.status import Status
+from clio_broadly_sync.cli.standing import Status
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store import Holder
@@ -60,7 +60,8 @@ def make_standing(**changes: Any) -> Status:
 
 
 def text(**changes: Any) -> str:
-    said = "\n".join(status.lines(make_standing(**changes)))
+    standing = make_standing(**changes)
+    said = "\n".join([*status.verdict(standing).lines, *status.lines(standing)])
     return said.replace(HOST, "this-machine")
 
 
@@ -86,7 +87,7 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "many opted out after being sent": {
         "objections": [Objection(n, TODAY, 1000 + n, OLD, NOW) for n in range(1, 23)]
     },
-    "nobody handed over": {"days": [(TODAY, 0)] * 14},
+    "nobody was sent": {"days": [(TODAY, 0)] * 14},
     "each way to end": {"runs": ended(*CODES)},
     "a run is at work, the one before was cut short": {
         "runs": ended(None, None), "at_work": True, "sending": [Group(SYNC, None, 2, NOW)]
@@ -133,6 +134,11 @@ STANDINGS: dict[str, dict[str, Any]] = {
         "export": Waiting(0, None, None, is_due=False),
     },
     "others' noes stop some": {"stopped_by": [(1203, 6), (1207, 5), (1209, 4)]},
+    "held, and opted out by now": {"held": [Group(SYNC, Reason.OPTED_OUT, 1, OLD)]},
+    "many things for a person": {
+        "waiting": [Group(SYNC, Reason.SURGE, 60, OLD), Group(BACKFILL, None, 5, OLD)],
+        "dead": [Group(SYNC, None, 2, OLD)], "last_sync": RUN._replace(exit_code=77),
+    },
     "one closing is held, two are dead": {
         "held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)], "dead": [Group(SYNC, None, 2, OLD)]
     },
@@ -151,15 +157,41 @@ def test_lines(golden: Golden) -> None:
     golden("status_lines", "\n".join(said))
 
 
+@pytest.mark.parametrize(
+    ("changes", "colour"),
+    [
+        ({}, "green"),
+        ({"runs": []}, "yellow"),
+        ({"held": [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)]}, "yellow"),
+        ({"paused_until": NOW}, "yellow"),
+        ({"running": HUNG}, "red"),
+        ({"last_sync": RUN._replace(exit_code=78)}, "red"),
+    ],
+    ids=str,
+)
+def test_verdict_has_a_colour(changes: dict[str, Any], colour: str) -> None:
+    """Green says that a person need not read on."""
+    verdict = status.verdict(make_standing(**changes))
+    assert verdict.colour == colour
+    assert verdict.lines[0].startswith("All well.") is (colour == "green")
+
+
+def test_watermark_of_another_day_has_its_date() -> None:
+    """A mere time would be taken for today's."""
+    (said,) = status.verdict(make_standing(watermark=NOW - timedelta(days=1))).lines
+    assert "Up to date until 19 Nov 2026, 18:00" in said
+
+
 @pytest.mark.parametrize("command", Command)
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_everything_fits_80_columns(reason: Reason | None, command: Command) -> None:
-    """With large numbers, too."""
+    """With large numbers, too; the verdict alone is folded."""
     groups = [Group(command, reason, 999_999, OLD)]
     changes: dict[str, Any] = dict.fromkeys(("waiting", "sending", "held", "dead"), groups)
-    printed = text(**changes, paused_until=NOW, opens_at=NOW, days=[(TODAY, 1_000_000)] * 14)
-    assert max(map(len, printed.splitlines())) <= 80
-    assert "999999" in printed
+    many = dict(changes, paused_until=NOW, opens_at=NOW, days=[(TODAY, 1_000_000)] * 14)
+    printed = [*status.lines(make_standing(**many))]
+    assert max(map(len, printed)) <= 80
+    assert "999999" in "".join(printed)
 
 
 def test_interrupted_backfill_has_its_way_on() -> None:
@@ -197,6 +229,11 @@ def test_a_run_that_hangs_needs_a_person() -> None:
     assert make_standing(held=held).needs_a_person
     assert not make_standing(running=HELD).needs_a_person
     assert not make_standing().needs_a_person
+
+
+def test_a_command_that_hangs_before_the_first_run_is_said_first() -> None:
+    said = status.verdict(make_standing(runs=[], last_sync=None, running=HUNG))
+    assert said.colour == "red"
 
 
 def replace_start(run: PastRun, ago: timedelta) -> PastRun:

@@ -199,7 +199,9 @@ def pinned(
         yield findings.untested(about, "the state comes first.")
         return
     if known.pins is None:
-        yield findings.ok(about, "Nothing is pinned yet; the first `sync` does it.")
+        yield findings.ok(
+            about, "The first `sync` notes account, address, rule and fields; none is noted yet."
+        )
         return
     yield from _held_against(known.pins, settings, answers, is_seen)
 
@@ -219,10 +221,15 @@ def _held_against(
     for error in errors:
         yield from findings.failures(about, error)
     if not errors:
-        also = ", the account there" if is_pinned and told.id is not None else ""
-        yield findings.ok(
-            about, f"Clio's host{also}, the destination and SYNC_RULE are those of this state."
-        )
+        account_too = is_pinned and told.id is not None
+        fields = " and fields" if _has_the_same(made_with.fields, settings, answers) else ""
+        which = f"{'account' if account_too else 'Clio host'}, address{',' if fields else ' and'}"
+        yield findings.ok(about, f"The same {which} rule{fields} as last time.")
+
+
+def _has_the_same(fields: FieldIds, settings: Settings, answers: Answers) -> bool:
+    found, boxes = answers.definitions, app.wanted(settings).boxes()
+    return not isinstance(found, SyncError) and not any(b.is_wrong(found, fields) for b in boxes)
 
 
 def _tried(call: Callable[[], T]) -> T | SyncError:
@@ -351,13 +358,13 @@ def _never_touched(
     elif settings.sync_opt_in_untouched is Untouched.SEND:
         yield findings.ok(
             "box",
-            f"Of the last {of} closings, {box.name} was never touched on {never}; that counts as "
-            "a yes (SYNC_OPT_IN_UNTOUCHED).",
+            f"Of the last {of} closed matters, {box.name} was never touched on {never}; that "
+            "counts as a yes (SYNC_OPT_IN_UNTOUCHED).",
         )
     else:
         yield findings.warning(
             "box",
-            f"Of the last {of} closings, {box.name} was never touched on {never}: nobody is asked "
-            "for those. Check it on the matters, or in the matter template; “Default” in Clio "
-            "checks nothing.",
+            f"Of the last {of} closed matters, {box.name} was never touched on {never}: nobody is "
+            "asked for those. Check it on the matters, or in the matter template; “Default” in "
+            "Clio checks nothing.",
         )

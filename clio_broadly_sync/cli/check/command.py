@@ -4,21 +4,30 @@ What is found on this machine, at Broadly and at the monitor is in `cli/check/he
 found at Clio in `cli/check/clio.py`.
 """
 
+import sys
 import time
 import uuid
 from collections.abc import Generator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from clio_broadly_sync.cli import app, findings, output
+from clio_broadly_sync.cli import app, findings, output, progress
 from clio_broadly_sync.cli.check import clio, here, sample
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.output import PROGRAM
+from clio_broadly_sync.cli.standing import Status
 from clio_broadly_sync.domain import lifecycle, rules
-from clio_broadly_sync.domain.errors import OK, ConfigError, StorageError
+from clio_broadly_sync.domain.errors import (
+    OK,
+    ConfigError,
+    StorageError,
+    SyncError,
+    UnavailableError,
+)
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
@@ -49,9 +58,10 @@ than the grace of `cli/clients.py` allows."""
 @json_option
 @common
 def check(options: Options, accept: bool, send_sample: bool, yes: bool, as_json: bool) -> None:
-    """Look whether everything is in order, from the settings to cron; hand over nobody.
+    """Look whether everything is in order, from the settings to cron; send nobody.
 
-    Nothing is changed without --accept. The exit code is that of the worst that was found.
+    Ends with what to do next. Nothing is changed without --accept. The exit code is that of the
+    worst that was found.
 
     Example: clio-broadly-sync check
     """
@@ -60,11 +70,23 @@ def check(options: Options, accept: bool, send_sample: bool, yes: bool, as_json:
     if yes and not send_sample:
         raise click.UsageError("--yes belongs to --send-sample: nothing else is asked.")
 
-    def find(call: app.Call) -> Iterator[Finding]:
+    def find(call: app.Call) -> Iterator[Finding | str]:
         looks = _Check(options, call.stop, accept=accept)
-        return findings.judged(looks.sample(yes=yes) if send_sample else looks.findings(), call)
+        found = findings.judged(looks.sample(yes=yes) if send_sample else looks.findings(), call)
+        return found if as_json or send_sample else looks.told(found)
 
-    app.carry_out(find, findings.line, findings.object_of, as_json=as_json)
+    app.carry_out(find, _text, _object, as_json=as_json)
+
+
+def _text(what: Finding | str) -> str:
+    return findings.line(what) if isinstance(what, Finding) else what
+
+
+def _object(found: Iterator[Finding | str], call: app.Call) -> Iterator[tuple[str, Any]]:
+    kept = [one for one in found if isinstance(one, Finding)]
+    ended_by = () if call.error is None else findings.failures(app.called(), call.error)
+    yield "verdict", click.unstyle(findings.verdict([*kept, *ended_by]))
+    yield from findings.object_of(iter(kept), call)
 
 
 class _Check:
@@ -75,6 +97,30 @@ class _Check:
         self._accept = accept
         self._stop = stop
         self._began = time.monotonic()
+        self._known: Known | None = None
+        """What the state says; None where it cannot be used, or was not looked at yet."""
+        self._progress: progress.Progress = progress.Logged()
+
+    def told(self, found: Iterator[Finding]) -> Iterator[Finding | str]:
+        """Yield the verdict first, then what was found, and in the end what to do next.
+
+        Where an error ends the check, what was found before it is told without a verdict.
+        """
+        self._progress = progress.of_a_run("Checking", drawn=sys.stderr.isatty())
+        kept: list[Finding] = []
+        error: SyncError | None = None
+        try:
+            kept.extend(found)
+        except SyncError as ended_by:
+            error = ended_by
+        self._progress.finish()
+        if error is None:
+            yield findings.verdict(kept) + "\n"
+        yield from kept
+        if error is not None:
+            raise error
+        status = None if self._known is None else self._known.status
+        yield output.folded(f"\nNext: {_what_next(findings.worst(kept), status)}")
 
     def findings(self) -> Iterator[Finding]:
         """Yield everything that was looked at, causes before what may follow from them.
@@ -92,10 +138,11 @@ class _Check:
         yield from here.settings_file(self._options)
         if self._accept:
             yield from self._taken_over(settings)
-        known = yield from _state(self._options, settings)
+        known = self._known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
         yield from here.broadly(settings, self._connected(settings).broadly)
-        yield here.ping(settings, self._stop)
+        yield from here.pings(settings, self._stop)
+        yield from here.notices(settings)
         if known is not None:
             yield from here.runs(known.status)
             yield from here.daily_look(known.status)
@@ -133,10 +180,28 @@ class _Check:
         yield from (findings.ok("accept", line) for line in lines)
 
     def _connected(self, settings: Settings) -> "Clients":
-        return app.connect(settings, self._stop, self._patience)
+        return app.connect(settings, self._stop, self._patience, self._progress.waiting)
 
     def _patience(self) -> float:
         return PATIENCE_SECONDS - (time.monotonic() - self._began)
+
+
+def _what_next(code: int, status: Status | None) -> str:
+    """Return what to do after a check that ends with this code; None: the state cannot be used."""
+    if code == UnavailableError.exit_code:
+        return f"wait a few minutes; then `{PROGRAM} check` again."
+    if code != OK or status is None:
+        return f"fix what failed, the first one first; then `{PROGRAM} check` again."
+    if status.last_sync is None:
+        return (
+            f"run `{PROGRAM} sync` once by hand (the first one sends nobody), then schedule it: "
+            f"`{PROGRAM} schedule cron` prints the line."
+        )
+    if status.cron_seems_to_run is False:
+        return f"let cron run it again: `{PROGRAM} schedule cron` prints the line."
+    if status.for_a_person:
+        return f"see what needs a person: `{PROGRAM} status`."
+    return f"nothing. How far it has come, at any time: `{PROGRAM} status`."
 
 
 def _state(options: Options, settings: Settings) -> Generator[Finding, None, Known | None]:
@@ -178,7 +243,7 @@ def take_over(settings: Settings, store: Store, clients: "Clients") -> Iterator[
     pins.check_account(known, account)
     ids = pins.Fields(source, wanted).read(None)
     if known is None:
-        yield "Nothing is pinned before the first `sync`: there was nothing to take over."
+        yield "Nothing is noted before the first `sync`: there was nothing to take over."
         return
     found = pins.current_pins(wanted, known, ids)
     facts = pins.seen(store.hash_of(clients.tokens.access_token()), account)

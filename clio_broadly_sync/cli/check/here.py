@@ -12,11 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from clio_broadly_sync.cli import app, findings, output, status
+from clio_broadly_sync import notify
+from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check import file_systems
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.status import Status, closings_in
+from clio_broadly_sync.cli.standing import Status, closings_in, read_status
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
@@ -29,7 +30,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
     SyncError,
     UnavailableError,
-    outcome_of,
+    words_of,
 )
 from clio_broadly_sync.domain.hours import ALWAYS
 from clio_broadly_sync.domain.model import Pins, Profile
@@ -65,7 +66,7 @@ def where_settings_are(options: Options) -> Finding:
     """Return where the settings, which are in order, were read from."""
     path = _settings_file(options)
     where = path if os.path.exists(path) else "the environment alone"
-    return findings.ok("settings", f"They are in order; read from {where}")
+    return findings.ok("settings", f"They are in order; read from {where}.")
 
 
 def settings_file(options: Options) -> Iterator[Finding]:
@@ -77,8 +78,8 @@ def settings_file(options: Options) -> Iterator[Finding]:
     if path is not None and os.path.isfile(path) and (mode := path.stat().st_mode) & 0o077:
         yield findings.warning(
             "settings",
-            f"Others may {others_may(mode)} {path}, which holds keys: make it private with chmod "
-            "600.",
+            f"Others may {others_may(mode)} {path}, which holds keys: make it private with "
+            "`chmod 600`.",
         )
     for note in near_names(os.environ):
         yield findings.warning("settings", note)
@@ -98,7 +99,7 @@ def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
         if any(flaw.grave for flaw in flaws):
             return flaws, None
         check_writable(path)
-        return flaws, Known(store.pins(), status.read_status(settings, store, now))
+        return flaws, Known(store.pins(), read_status(settings, store, now))
 
 
 def is_seen(settings: Settings, clients: "Clients") -> bool:
@@ -118,9 +119,9 @@ def state(options: Options, settings: Settings) -> Iterator[Finding]:
             "machine may damage it: move it to a disk of this machine, and set SYNC_STATE to that.",
         )
     if path.exists():
-        yield findings.ok("state", f"It is private, sound, and of this version: {path}")
+        yield findings.ok("state", f"It is private, sound, and of this version: {path}.")
         return
-    yield findings.ok("state", f"There is none yet; the first `sync` makes it: {path}")
+    yield findings.ok("state", f"There is none yet; the first `sync` makes it: {path}.")
     if (other := app.another_state(options, settings)) is not None:
         yield findings.warning(
             "state",
@@ -151,7 +152,9 @@ def runs(status: Status) -> Iterator[Finding]:
     if latest is not None and latest.finished_at is None and latest != sync:
         yield _ended(latest, status)
     if sync is None:
-        yield findings.ok("last run", "There was no `sync` yet; the first one sets the start day.")
+        yield findings.ok(
+            "last run", "There was no `sync` yet; the first one notes where to start."
+        )
         return
     yield _ended(sync, status)
     if status.cron_seems_to_run is False:
@@ -175,14 +178,14 @@ def hours(settings: Settings, status: Status) -> Iterator[Finding]:
     given, about = settings.sending_hours(), "sending hours"
     if given == ALWAYS:
         return
-    says = "Closings may be sent at this moment."
+    says = "Clients may be sent at this moment."
     if status.opens_at is not None:
         says = f"Nobody is sent until {output.moment(status.opens_at, status.zone)}."
     if (gap := given.longest_gap()) > timedelta(days=1):
         says += (
-            f" Up to {gap // timedelta(hours=1)} hours lie between them, and what gathers then "
-            "counts as one day's closings: more than SYNC_MAX_NEW "
-            f"({settings.sync_max_new}) wait for a person's yes."
+            f" Up to {gap // timedelta(hours=1)} hours lie between them, and what closes in that "
+            f"time counts as one day: more than {settings.sync_max_new} (SYNC_MAX_NEW) wait for a "
+            "person's yes."
         )
     yield findings.ok(about, says)
 
@@ -190,11 +193,11 @@ def hours(settings: Settings, status: Status) -> Iterator[Finding]:
 def outbox(status: Status) -> Finding:
     """Return how much waits, for a person or for a later run."""
     if status.for_a_person:
-        waits = output.count(status.for_a_person, "closing waits", "closings wait")
-        return findings.warning("outbox", f"{waits} for a person: see `clio-broadly-sync status`.")
+        need = output.count(status.for_a_person, "closed matter needs", "closed matters need")
+        return findings.warning("outbox", f"{need} a person: see `clio-broadly-sync status`.")
     if later := closings_in(status.waiting):
-        waits = output.count(later, "closing waits", "closings wait")
-        return findings.ok("outbox", f"Nothing waits for a person; {waits} for a later run.")
+        waits = output.count(later, "closed matter waits", "closed matters wait")
+        return findings.ok("outbox", f"Nothing needs a person; {waits} for a later run.")
     return findings.ok("outbox", "Nothing waits.")
 
 
@@ -207,12 +210,12 @@ def _ended(run: PastRun, status: Status) -> Finding:
     if run.exit_code == OK:
         return findings.ok("last run", f"The {name} ended well.")
     if run.exit_code == ATTENTION:
-        waited = f"something waited for a person ({run.exit_code})"
-        return findings.ok("last run", f"The {name} came through; {waited}.")
+        needed = f"something needed a person ({run.exit_code})"
+        return findings.ok("last run", f"The {name} came through; {needed}.")
     if run.exit_code is not None:
         return findings.warning(
             "last run",
-            f"The {name} ended with exit code {run.exit_code} ({outcome_of(run.exit_code)}): "
+            f"The {name} ended with exit code {run.exit_code} ({words_of(run.exit_code)}): "
             "if nothing above explains it, run it once by hand.",
         )
     if status.at_work and run == status.runs[0]:
@@ -266,9 +269,7 @@ def _has_room(path: Path, folder: Path) -> bool:
 # connection, and the findings also say what that cannot show.
 
 _NOT_THERE: Final = (404, 410)
-_UNKNOWN: Final = (
-    "whether it takes the key and a batch cannot be tested without handing somebody over"
-)
+_UNKNOWN: Final = "whether it takes the key and your clients shows when the first is sent"
 
 
 def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
@@ -291,9 +292,9 @@ def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
     try:
         status = _status(transport, settings.broadly_url, settings.broadly_headers())
     except DeniedError as error:
-        mend = "put the right one into BROADLY_API_KEY, or mend BROADLY_AUTH_HEADER."
+        fix = "put the right one into BROADLY_API_KEY, or fix BROADLY_AUTH_HEADER."
         code = error.exit_code
-        yield findings.failed(about, f"{host} refuses the key ({error.status}): {mend}", code)
+        yield findings.failed(about, f"{host} refuses the key ({error.status}): {fix}", code)
     except StoppedError:
         raise
     except SyncError as error:
@@ -317,14 +318,19 @@ def _reached(about: str, host: str, transport: "Transport") -> Iterator[Finding]
         )
 
 
-def ping(settings: Settings, stop: Stop) -> Finding:
-    """Return whether the monitor's host can be reached; no request goes to the address itself."""
-    about = "ping address"
+def pings(settings: Settings, stop: Stop) -> Iterator[Finding]:
+    """Yield whether the monitors' hosts can be reached; no request goes to an address itself."""
     if settings.ping_url is None:
-        return findings.ok(
-            about, "PING_URL is not set: if cron itself stops one day, nobody is told."
-        )
-    host = host_of(settings.ping_url)
+        says = "PING_URL is not set: if cron itself stops one day, nobody is told."
+        yield findings.ok("ping address", says)
+    else:
+        yield _ping("ping address", "PING_URL", settings.ping_url, stop)
+    if settings.ping_url_verify is not None:
+        yield _ping("ping of verify", "PING_URL_VERIFY", settings.ping_url_verify, stop)
+
+
+def _ping(about: str, name: str, url: str, stop: Stop) -> Finding:
+    host = host_of(url)
     error = _unreached(transport_to_monitor(stop), host)
     if error is None:
         return findings.ok(
@@ -332,8 +338,26 @@ def ping(settings: Settings, stop: Stop) -> Finding:
             f"{host} can be reached; the address itself is not tested, because every request to "
             "it counts as a sign of life.",
         )
-    mend = str(error) if isinstance(error, ConfigError) else "Check PING_URL."
-    return findings.warning(about, f"{host} could not be reached: pings would be lost. {mend}")
+    fix = str(error) if isinstance(error, ConfigError) else f"Check {name}."
+    return findings.warning(about, f"{host} could not be reached: pings would be lost. {fix}")
+
+
+def notices(settings: Settings) -> Iterator[Finding]:
+    """Yield whether apprise can use the addresses of NOTIFY_URLS, to which nothing is sent; nothing
+    where there are none."""
+    about, addresses = "notifications", settings.notify_urls or ()
+    for number, address in enumerate(addresses, 1):
+        if not notify.is_usable(address):
+            which = f"address {number} of NOTIFY_URLS ({notify.scheme_of(address)})"
+            fix = f"apprise cannot use {which}: compare it with what apprise's own page says of it"
+            yield findings.failed(about, f"{fix}.", ConfigError.exit_code)
+    if addresses:
+        schemes = ", ".join(sorted(map(notify.scheme_of, addresses)))
+        yield findings.ok(
+            about,
+            f"NOTIFY_URLS is set ({schemes}). A check sends nothing there; the first `sync` with "
+            "them does, so that you see whether it arrives.",
+        )
 
 
 def _answered(about: str, host: str, status: int) -> Finding:

@@ -62,8 +62,7 @@ def findings_of(
 
 def _agreed(host: str, stop: Stop) -> bool:
     question = (
-        f"This sends one made-up client to {host}. An automation that is live there acts on it. "
-        "Go on?"
+        f"Send one made-up client to {host} now? An automation that is live there acts on it."
     )
     with suppress(click.Abort), output.patience(stop):
         return output.agreed(question)

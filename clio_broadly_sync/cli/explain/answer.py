@@ -13,15 +13,16 @@ from clio_broadly_sync.cli.app import Call
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
+from clio_broadly_sync.domain.model import Decision
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store.history import Step, Story
 
 STATES: Final = {
     State.PENDING: "waiting",
     State.SENDING: "on its way to Broadly",
-    State.SENT: "handed over",
-    State.SKIPPED: "not handed over",
-    State.DEAD: "dead letter",
+    State.SENT: "sent",
+    State.SKIPPED: "not sent",
+    State.DEAD: "rejected",
     State.HELD: "held",
 }
 """The words for the states in the list of changes."""
@@ -37,6 +38,12 @@ class Told:
     """What can be done about it, and what else there is to know, in sentences."""
     story: Story | None = None
     """The closing with its changes; None where there is no closing."""
+    now: Decision | None = None
+    """What would be decided by Clio as it is now; None unless it waits, and where Clio was not
+    asked."""
+    opted_out: bool | None = None
+    """Whether the client of a closing that was sent has opted out since; None where that is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -65,6 +72,8 @@ class Explanation(NamedTuple):
     names: Names = Names()
     zone: tzinfo | None = None
     """The firm's zone, in which moments are shown; None stands for this machine's."""
+    opt_in: str = ""
+    """The name of the matter's checkbox."""
 
 
 def lines_of(answer: Explanation) -> Iterator[str]:
@@ -81,7 +90,7 @@ def lines_of(answer: Explanation) -> Iterator[str]:
             yield f"  {about}"
         if told.story is not None and answer.contact_id is None:
             for step in told.story.steps:
-                yield f"  {_change(step, answer.zone)}"
+                yield f"  {change(step, answer.zone, answer.opt_in)}"
     if answer.names.missing is not None:
         yield f"No name is shown: {answer.names.missing}"
 
@@ -120,19 +129,24 @@ def _in_brackets(text: str | None) -> str:
     return f" ({shown(text)})" if text else ""
 
 
-def _change(step: Step, zone: tzinfo | None) -> str:
+def change(step: Step, zone: tzinfo | None, opt_in: str) -> str:
     """Return a line about one change: when, in which run, from what to what, and why."""
     run = f"run {step.run}" + (f" ({step.command})" if step.command else "")
     before = "noticed" if step.before is None else STATES[step.before]
     same = step.before is step.state
     change = STATES[step.state] if same else f"{before} → {STATES[step.state]}"
     details = [
-        f": {step.reason}" if step.reason is not None else "",
-        f" ({step.cause})" if step.cause is not None else "",
+        f": {step.reason.named(opt_in)}" if step.reason is not None else "",
+        f" ({_in_words(step.cause)})" if step.cause is not None else "",
         f", batch {batch_of(step.run, step.batch)}" if step.batch is not None else "",
         f", Broadly's answer: {step.answer}" if step.answer is not None else "",
     ]
     return f"{output.moment(step.at, zone):<18}  {run}: {change}{''.join(details)}"
+
+
+def _in_words(cause: str) -> str:
+    """Return a cause such as `http_503` or `contact:1207` for a person."""
+    return cause.replace("_", " ").replace(":", " ")
 
 
 def _closing(told: Told, story: Story) -> dict[str, Any]:
@@ -146,16 +160,18 @@ def _closing(told: Told, story: Story) -> dict[str, Any]:
         "cause": closing.cause,
         "says": told.says,
         "more": told.more,
+        "now": told.now and {"decision": told.now.verdict, "reason": told.now.reason},
+        "opted_out_since": told.opted_out,
         "command": closing.command,
         "noticed_at": closing.noticed_at,
         "read_at": closing.read_at,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
         "channels": None if closing.channels is None else closing.channels.split(","),
-        "changes": [_step(step) for step in story.steps],
+        "changes": [step_object(step) for step in story.steps],
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def step_object(step: Step) -> dict[str, Any]:
     return {
         "at": step.at,
         "run": step.run,

@@ -14,16 +14,16 @@ from typing import Final, NamedTuple
 import click
 
 from clio_broadly_sync.cli import app, objections
-from clio_broadly_sync.cli.explain import related, sentences
+from clio_broadly_sync.cli.explain import find, now, related, sentences
 from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines_of, object_of
+from clio_broadly_sync.cli.explain.now import Now, Seen
 from clio_broadly_sync.cli.explain.preview import Preview
 from clio_broadly_sync.cli.explain.related import Causes
-from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.errors import StoppedError, SyncError
-from clio_broadly_sync.domain.model import MAX_ID, Closing, Command, Matter
+from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError
+from clio_broadly_sync.domain.model import MAX_ID, Closing, Key, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -66,21 +66,35 @@ class Question(NamedTuple):
     metavar="ID",
     help="All closings of this contact, instead of one matter.",
 )
+@click.option(
+    "--find",
+    "by_name",
+    is_flag=True,
+    help="Ask for a client's name, and list who has it in Clio, with their matters.",
+)
 @click.option("--offline", is_flag=True, help="Ask the ledger only, not Clio.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, without names.")
 @common
 def explain(
-    options: Options, matter: str | None, contact: int | None, offline: bool, as_json: bool
+    options: Options,
+    matter: str | None,
+    contact: int | None,
+    by_name: bool,
+    offline: bool,
+    as_json: bool,
 ) -> None:
-    """Say why the client of a matter was handed over, or not.
+    """Say why the client of a matter was sent to Broadly, or not.
 
     ID is the matter's id (the number in its address in Clio), that address, or its display
     number. Says it in one sentence, and then how it came to that. Changes nothing.
 
     Example: clio-broadly-sync explain 1234567890
     """
+    if by_name:
+        find.check_usage(alone=matter is None and contact is None and not (offline or as_json))
+        app.carry_out(partial(find.find, options), str, lambda lines, call: iter(()), as_json=False)
     if (matter is None) == (contact is None):
-        raise click.UsageError("Name one matter, or one contact with --contact.")
+        raise click.UsageError("Name one matter, or one contact with --contact, or use --find.")
     if contact is not None and not 0 < contact <= MAX_ID:
         raise click.UsageError("--contact wants the contact's id, a number.")
     number = (matter or "").strip()
@@ -115,6 +129,7 @@ def _find(options: Options, question: Question, call: app.Call) -> Iterator[Expl
         explaining = _Explaining(settings, store, question, call.stop)
         answer = explaining.answer()
         yield answer if call.as_json else explaining.named(answer)
+        explaining.check_asked()
 
 
 def _text(answer: Explanation) -> str:
@@ -127,19 +142,12 @@ class _Explaining:
     def __init__(self, settings: Settings, store: Store, question: Question, stop: Stop) -> None:
         self._history = store.history
         self._question = question
-        zone, self._now = app.firm_zone(settings, store), app.our_clock()
-        policy = app.policy(settings, Command.SYNC, store)
-        self._given = Given(
-            policy=policy,
-            opt_out=settings.sync_opt_out_field,
-            opt_in=settings.sync_opt_in_field,
-            zone=zone,
-            today=self._now.astimezone(zone).date(),
-            opens=policy.hours.next_open(self._now, zone),
-            at_work=store.at_work,
-            text=settings.sync_text_field or "SYNC_TEXT_FIELD",
-        )
+        self._now = app.our_clock()
+        self._given = sentences.given(settings, store, self._now)
         self._preview = Preview(settings, store, self._given, stop)
+        self._now_in_clio = Now(settings, store, self._given, self._preview)
+        self._failure: SyncError | None = None
+        """Why Clio could not be asked how it is now."""
         self._same_contact = cache(lambda id_: Causes.of_person(self._history.of_contact(id_)))
         self._same_address: dict[int | None, Causes] = {}
 
@@ -157,7 +165,12 @@ class _Explaining:
     def named(self, answer: Explanation) -> Explanation:
         """Return the answer as a person reads it: with the zone, and with names on a terminal."""
         names = self._names(answer) if self._shows_names(answer) else Names()
-        return answer._replace(names=names, zone=self._given.zone)
+        return answer._replace(names=names, zone=self._given.zone, opt_in=self._given.opt_in)
+
+    def check_asked(self) -> None:
+        """Raise the SyncError because of which Clio could not be asked how it is now."""
+        if self._failure is not None:
+            raise self._failure
 
     def _of_matter_in_clio(self) -> Explanation:
         asked = self._question
@@ -196,9 +209,29 @@ class _Explaining:
     def _told(self, stories: Sequence[Story], of_matters: Sequence[Story]) -> list[Told]:
         """Tell each story; `of_matters` are all the stories of their matters."""
         same_matter = Causes.by_matter(of_matters)
-        return [self._tell(story, same_matter[story.closing.key.matter_id]) for story in stories]
+        seen = self._see(stories, of_matters)
+        return [
+            self._tell(one, same_matter[one.closing.key.matter_id], seen.get(one.closing.key))
+            for one in stories
+        ]
 
-    def _tell(self, story: Story, same_matter: Causes) -> Told:
+    def _see(self, stories: Sequence[Story], of_matters: Sequence[Story]) -> dict[Key, Seen]:
+        """Return how closings that wait or were sent stand in Clio now, as far as it can be asked.
+
+        Only a signal raises, or the state: StoppedError, StorageError.
+        """
+        if self._question.offline or not now.concerns(stories):
+            return {}
+        try:
+            return self._now_in_clio.see(stories, (one.closing.key for one in of_matters))
+        except (StoppedError, StorageError):
+            raise
+        except SyncError as error:
+            self._failure = error
+        asked = [story for story in stories if now.concerns([story])]
+        return {story.closing.key: Seen(now.NOT_ASKED) for story in asked}
+
+    def _tell(self, story: Story, same_matter: Causes, seen: Seen | None) -> Told:
         given = self._given
         closing = rules.as_told(story.closing, given.policy, self._now, given.zone)
         story = story._replace(closing=closing)
@@ -211,7 +244,11 @@ class _Explaining:
             if former is not None:
                 says = related.sentence(story.closing, former, self._given.zone)
             more.append(related.CORRECTED if former is not None else self._whose(story))
-        return Told(says, tuple(more), story)
+        if seen is None:
+            return Told(says, tuple(more), story)
+        if seen.says is not None:
+            more.append(seen.says)
+        return Told(says, tuple(more), story, seen.decision, seen.opted_out)
 
     def _whose(self, story: Story) -> str:
         """Say with which closing the person was asked before."""
@@ -242,7 +279,8 @@ class _Explaining:
 
     def _shows_names(self, answer: Explanation) -> bool:
         is_somebody = answer.matter_id is not None or answer.contact_id is not None
-        return sys.stdout.isatty() and not self._question.offline and is_somebody
+        can_ask = not self._question.offline and self._failure is None
+        return sys.stdout.isatty() and can_ask and is_somebody
 
     def _names(self, answer: Explanation) -> Names:
         """Ask Clio for the names; the answer is useful without them, so a failure raises nothing.

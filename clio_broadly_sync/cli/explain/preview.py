@@ -3,11 +3,12 @@
 It asks Clio and the rules as `sync` does, and records nothing.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli import app, names, output
 from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.answer import Told
 from clio_broadly_sync.cli.explain.sentences import Given
@@ -20,6 +21,8 @@ from clio_broadly_sync.domain.model import (
     Contact,
     FieldIds,
     Matter,
+    Policy,
+    Verdict,
 )
 from clio_broadly_sync.domain.reasons import FAULTS, State
 from clio_broadly_sync.domain.requests import request_for
@@ -29,11 +32,12 @@ from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Story
 from clio_broadly_sync.transport.signals import Stop
 
-PATIENCE_SECONDS: Final = 60.0
-"""At most so many seconds are spent on one wait for Clio."""
+if TYPE_CHECKING:
+    from clio_broadly_sync.clio.source import Clio
+
 _NO_BOX: Final = FieldIds(None, None)
 _NO_CONTACT: Final = "Clio shows no such contact: it was deleted, or is hidden from this sign-in."
-_NOTHING_AGAINST: Final = "Not handed over yet: nothing speaks against it"
+_NOTHING_AGAINST: Final = "Not sent yet: nothing speaks against it"
 
 
 class Preview:
@@ -46,9 +50,7 @@ class Preview:
         self._settings = settings
         self._store = store
         self._given = given
-        self._is_ours = False
-        self._clients = app.connect(settings, stop, lambda: PATIENCE_SECONDS)
-        self._source = self._clients.source(store.time_zone)
+        self._stop = stop
 
     def find(self, matter_id: int | None, number: str) -> list[Numbered]:
         """Return the matter of that id; where there is none, those of that display number."""
@@ -59,18 +61,43 @@ class Preview:
 
     def number(self, matter_id: int) -> str | None:
         """Return the matter's display number, for a terminal only; None where Clio shows none."""
-        self._check_whose()
         found = self._source.find_matter(matter_id, _NO_BOX)
         return None if found is None else found.number
 
     def name(self, contact_id: int) -> str | None:
         """Return the contact's name, for a terminal only; None where Clio shows none."""
-        self._check_whose()
-        return self._source.name_of(contact_id)
+        return self._source.names_of([contact_id]).get(contact_id)
+
+    @property
+    def reads_opt_outs(self) -> bool:
+        """Whether the opt-outs of contacts are read."""
+        return self._fields.opt_out is not None
+
+    def matters(self, ids: Iterable[int]) -> dict[int, Matter]:
+        """Return those of these matters that Clio shows now, by id; ask for at most 100."""
+        return self._source.matters(ids, self._fields)
+
+    def contacts(self, ids: Iterable[int]) -> dict[int, Contact]:
+        """Return those of these contacts that Clio shows now, by id; ask for at most 100."""
+        return self._source.contacts(ids, self._fields)
 
     def contact(self, contact_id: int) -> Contact | None:
         """Return the contact as Clio shows it now; None where it hides it."""
-        return self._source.contacts([contact_id], self._fields).get(contact_id)
+        return self.contacts([contact_id]).get(contact_id)
+
+    def judged(
+        self, closing: Closing, contact: Contact | None, policy: Policy, at: Moment
+    ) -> Closing:
+        """Return what becomes of a closing by its contact, and then by who was asked before.
+
+        `contact` is None where Clio hides it.
+        """
+        decision = rules.by_contact(contact, policy)
+        if contact is None or decision.verdict is not Verdict.SEND:
+            return lifecycle.not_sent(closing, decision)
+        request = request_for(closing, contact, policy, at.today)
+        asked = self._store.history.asked(Candidate(closing, contact, request, at.now))
+        return lifecycle.asked_before(closing, asked, policy, at.now) or closing
 
     def of_contact(self, contact_id: int) -> Told:
         """Return the answer about a contact without a closing: what speaks against it now."""
@@ -78,7 +105,7 @@ class Preview:
         if contact is None:
             return Told(_NO_CONTACT)
         decision = rules.by_contact(contact, self._given.policy)
-        says = "Not handed over: no closed matter of this contact has come up so far."
+        says = "Not sent: no closed matter of this contact has come up so far."
         if decision.reason is None:
             return Told(says, ("Nothing on the contact speaks against it, should a matter close.",))
         now = app.our_clock()
@@ -94,7 +121,7 @@ class Preview:
         story = Story(closing, ())
         if not matter.closed:
             once = "Once it is closed in Clio, the next `sync` notices it."
-            return Told("Not handed over: the matter is not closed in Clio.", (once,), story)
+            return Told("Not sent: the matter is not closed in Clio.", (once,), story)
         comes, why = self._why_not_yet(matter)
         if closing.state is State.SKIPPED or closing.reason in FAULTS:
             helps = sentences.helps(story, self._given, is_noticed=comes)
@@ -103,7 +130,7 @@ class Preview:
             says, helps = _NOTHING_AGAINST + ", and the next `sync` notices it.", None
         else:
             says = _NOTHING_AGAINST + ", but no `sync` has noticed it."
-            helps = sentences.left_to_backfill(closing.key.closed_on)
+            helps = sentences.unnoticed(closing, self._given)
         return Told(says, (why, helps) if helps else (why,), story)
 
     def _decided(self, matter: Matter) -> Closing:
@@ -120,20 +147,14 @@ class Preview:
         closing = pair[1]
         if closing.state is not State.PENDING or closing.reason in FAULTS:
             return closing
-        contact = self.contact(closing.contact_id or 0)
-        refused = lifecycle.contact_read(closing, contact, policy, at)
-        if refused is not None or contact is None:
-            return refused or closing
-        request = request_for(closing, contact, policy, at.today)
-        asked = self._store.history.asked(Candidate(closing, contact, request, now))
-        return lifecycle.asked_before(closing, asked, policy, now) or closing
+        return self.judged(closing, self.contact(closing.contact_id or 0), policy, at)
 
     def _why_not_yet(self, matter: Matter) -> tuple[bool, str]:
         """Return whether the next `sync` notices the matter, and a sentence why none has yet."""
         first_run, watermark = self._store.first_run, self._store.watermark
         if first_run is None or watermark is None:
             return False, (
-                "No `sync` has run yet: the first one notes where to start and hands over nobody."
+                "No `sync` has run yet: the first one notes where to start, and sends nobody."
             )
         if matter.updated_at is None:
             return True, "The ledger does not know it yet."
@@ -160,16 +181,8 @@ class Preview:
         wanted, known = app.wanted(self._settings), self._store.pins()
         if known is not None:
             pins.check_settings(known, wanted)
-        self._check_whose()
         return pins.Fields(self._source, wanted).read(None if known is None else known.fields)
 
-    def _check_whose(self) -> None:
-        """Raise ConfigError where the host or the account is another than the state's.
-
-        In the account of another firm, the same ids are other people's.
-        """
-        known = self._store.pins()
-        if known is not None and not self._is_ours:
-            pins.check_host(known, app.wanted(self._settings))
-            self._clients.check_account(known, self._store, self._source)
-        self._is_ours = True
+    @cached_property
+    def _source(self) -> "Clio":
+        return names.clio_of(self._settings, self._store, self._stop)

@@ -96,17 +96,14 @@ def sentence(closing: Closing, former: Related, zone: tzinfo | None) -> str:
     new = f"the new one, {output.day(closing.key.closed_on)},"
     if closing.state is State.HELD:
         return (
-            "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
-            f"this matter was {_became(former.closing)} {when}."
+            "Perhaps sent: Broadly's answer was lost, and it is not sent again, because this "
+            f"matter was {_became(former.closing)} {when}."
         )
     if former.closing.state is State.SENT:
-        return f"Handed over to Broadly {when}; under {new} it is not asked again."
+        return f"Sent to Broadly {when}; under {new} it is not sent again."
     if _counts(former.closing):
-        return (
-            f"Perhaps handed over {when}, for Broadly's answer was lost; under {new} it is not "
-            "asked."
-        )
-    return f"Not handed over: a person took it out of the outbox {when}, and {new} changes nothing."
+        return f"Perhaps sent {when}: Broadly's answer was lost; under {new} it is not sent again."
+    return f"Not sent: a person took it out of the outbox {when}, and {new} changes nothing."
 
 
 def whose(closing: Closing, before: Related | None, zone: tzinfo | None) -> str:
@@ -130,8 +127,8 @@ def _when(former: Related, zone: tzinfo | None) -> str:
 
 def _became(closing: Closing) -> str:
     if closing.state is State.SENT:
-        return "handed over"
-    return "perhaps handed over" if _counts(closing) else "taken out of the outbox"
+        return "sent to Broadly"
+    return "perhaps sent to Broadly" if _counts(closing) else "taken out of the outbox"
 
 
 def _counts(closing: Closing) -> bool:

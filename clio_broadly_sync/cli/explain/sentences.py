@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.consent import Channels, Untouched
@@ -28,6 +28,8 @@ from clio_broadly_sync.domain.reasons import (
     Reason,
     State,
 )
+from clio_broadly_sync.settings import Settings
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Step, Story
 
 
@@ -54,6 +56,21 @@ class Given:
     setting."""
 
 
+def given(settings: Settings, store: Store, now: datetime) -> Given:
+    """Return what the sentences need at that moment (aware UTC)."""
+    zone, policy = app.firm_zone(settings, store), app.policy(settings, Command.SYNC, store)
+    return Given(
+        policy=policy,
+        opt_out=settings.sync_opt_out_field,
+        opt_in=settings.sync_opt_in_field,
+        zone=zone,
+        today=now.astimezone(zone).date(),
+        opens=policy.hours.next_open(now, zone),
+        at_work=store.at_work,
+        text=settings.sync_text_field or "SYNC_TEXT_FIELD",
+    )
+
+
 _CHANNELS: Final = {
     Channels.EMAIL: "e-mail",
     Channels.PHONE: "phone",
@@ -77,6 +94,15 @@ def helps(story: Story, given: Given, *, is_noticed: bool = True) -> str | None:
     if not is_noticed and closing.reason in LOOKED_AT_DAILY:
         text = _about(closing.reason, closing.cause).out_of_sync
     return None if text is None else text.format_map(_parts(closing, _last(story), given))
+
+
+def why(story: Story, given: Given) -> str | None:
+    """Return the end of a sentence that says why it waits or is not sent; None without a reason."""
+    closing = story.closing
+    if closing.reason is None:
+        return None
+    parts = _parts(closing, _last(story), given)
+    return _about(closing.reason, closing.cause).why.format_map(parts)
 
 
 def channels(closing: Closing) -> str | None:
@@ -109,22 +135,19 @@ def _sentence(story: Story, given: Given) -> str:
             if given.at_work is not None:
                 return "On its way to Broadly since {claimed}: a run is at work on it."
             return (
-                "Perhaps handed over: it was on its way to Broadly on {claimed} when a run was cut "
-                "short, and the next run settles it."
+                "Perhaps sent: it was on its way to Broadly on {claimed} when a run was cut short; "
+                "the next run finds out."
             )
         case State.SENT if last is not None and last.answer == Outcome.DUPLICATE.value:
-            return "Handed over to Broadly: it said on {changed} that it had this closing already."
+            return "Sent to Broadly before: on {changed} it said that it had this client already."
         case State.SENT:
-            return "Handed over to Broadly on {claimed}: it took the client."
+            return "Sent to Broadly on {claimed}; accepted."
         case State.SKIPPED:
             return _skipped(story)
         case State.DEAD if closing.reason is Reason.RETRY:
-            return (
-                "Not handed over: Broadly put it off in {most} runs, and it was given up on "
-                "{changed}."
-            )
+            return "Not sent: Broadly put it off {most} times, and it was given up on {changed}."
         case State.DEAD:
-            return "Not handed over: Broadly rejected it on {changed}{code}."
+            return "Rejected by Broadly on {changed}{code}."
         case State.HELD:
             return _held(closing)
 
@@ -134,32 +157,32 @@ def _waits(closing: Closing, given: Given) -> str:
         return _in_doubt(closing, given)
     if closing.resent and closing.reason not in TOLD:
         return (
-            "Not handed over yet: a person sent it again on {changed}, and the next `sync` reads "
-            "it again and decides."
+            "Not sent yet: a person asked on {changed} to send it again; the next `sync` reads it "
+            "in Clio again and decides."
         )
     if closing.reason is not None:
-        return f"Not handed over yet: {_about(closing.reason, closing.cause).why}."
+        return f"Not sent yet: {_about(closing.reason, closing.cause).why}."
     if _may_be_taken(closing, given):
-        return "Not handed over yet: a `backfill` is at work, and may still take it."
+        return "Not sent yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
-        return "Not handed over yet: the `backfill` that it belongs to did not come to its end."
+        return "Not sent yet: the command that was to send it did not come to its end."
     return (
-        "Not handed over yet: nothing speaks against it, and the next `sync` reads it again and "
-        "hands it over."
+        "Not sent yet: nothing speaks against it; the next `sync` reads it in Clio again and sends "
+        "it."
     )
 
 
 def _in_doubt(closing: Closing, given: Given) -> str:
-    begins = "Perhaps handed over: Broadly's answer was lost"
+    begins = "Perhaps sent: Broadly's answer was lost"
     if closing.resent:
         return (
-            f"{begins}, a person sent it again on {{changed}}, and the next `sync` reads it again "
-            "and decides."
+            f"{begins}, a person asked on {{changed}} to send it again, and the next `sync` reads "
+            "it in Clio again and decides."
         )
     if given.policy.dedupes:
         return (
             f"{begins} on {{changed}}; the next run asks again, which Broadly recognises "
-            "({tries} of {most} runs so far)."
+            "(try {tries} of {most})."
         )
     return f"{begins} on {{changed}}; the next run holds it back for a person to decide."
 
@@ -172,30 +195,28 @@ def _may_be_taken(closing: Closing, given: Given) -> bool:
 def _skipped(story: Story) -> str:
     closing, reason = story.closing, story.closing.reason
     if reason is None:
-        return "Not handed over: it was passed over on {changed}."
+        return "Not sent: it was left out on {changed}."
     why = _about(reason, closing.cause).why
     if reason is Reason.SUPPRESSED:
         return f"Not asked: {why}."
     if reason is Reason.DROPPED and closing.in_doubt:
-        return (
-            f"Perhaps handed over: Broadly's answer was lost, and {why}, so it is not sent again."
-        )
+        return f"Perhaps sent: Broadly's answer was lost, and {why}, so it is not sent again."
     # Before version 5 of the tables, what had no close date was skipped at once.
     waited = any(step.state is State.PENDING and step.reason is reason for step in story.steps)
     grew_old = reason in FAULTS and (waited or reason is not Reason.NO_CLOSE_DATE)
     too_old = ", and by then it was too old (SYNC_MAX_AGE_DAYS)" if grew_old else ""
-    return f"Not handed over: {why}{too_old}."
+    return f"Not sent: {why}{too_old}."
 
 
 def _held(closing: Closing) -> str:
     reason = closing.reason
     if reason is None or reason is Reason.UNKNOWN_OUTCOME:
         return (
-            "Perhaps handed over: Broadly's answer was lost (noted on {changed}), so it is not "
+            "Perhaps sent: Broadly's answer was lost (noted on {changed}), so it is not "
             "sent again by itself."
         )
     return (
-        "Perhaps handed over, for Broadly's answer was lost; and it is not sent again, because "
+        "Perhaps sent: Broadly's answer was lost, and it is not sent again, because "
         f"{_about(reason, closing.cause).why}."
     )
 
@@ -216,13 +237,16 @@ def _helps(closing: Closing, given: Given) -> str | None:
         case State.PENDING if _may_be_taken(closing, given):
             return None
         case State.PENDING if closing.command is Command.BACKFILL:
-            return f"Run the same `backfill` again: {{backfill}} Or take it out: {out}."
+            return f"To go on with it: {{anew}} Or leave it out: {out}."
         case State.PENDING:
             return ABOUT[closing.reason].helps_waiting if closing.reason else None
         case State.SKIPPED:
             return _helps_skipped(closing, given)
         case State.DEAD:
-            return f"Put the client right in Clio, then {again}; or let it go: {out}."
+            return (
+                f"Correct the client's e-mail or phone in Clio, then {again}; or leave it out: "
+                f"{out}."
+            )
         case State.HELD if closing.reason not in (None, Reason.UNKNOWN_OUTCOME):
             return f"If that is how it is to stay: {out}; if it has changed in Clio: {again}."
         case State.HELD:
@@ -238,11 +262,11 @@ def _helps_skipped(closing: Closing, given: Given) -> str | None:
     if reason is None:
         return None
     if reason is Reason.NOT_OPTED_IN and not given.policy.rule.needs_opt_in:
-        return "It was decided under SYNC_RULE={rule}; to decide it anew: {backfill}"
+        return "It was decided under SYNC_RULE={rule}; to decide it anew: {anew}"
     if closing.cause == UNTOUCHED and given.policy.untouched is Untouched.SEND:
-        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {backfill}"
+        return "It was decided under SYNC_OPT_IN_UNTOUCHED=skip; to decide it anew: {anew}"
     if closing.cause == NO_TEXTS and not given.policy.text_box:
-        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {backfill}"
+        return "It was decided while SYNC_TEXT_FIELD was set; to decide it anew: {anew}"
     about = _about(reason, closing.cause)
     if about.out_of_sync and _is_out_of_sync(closing, given):
         return about.out_of_sync
@@ -293,17 +317,16 @@ def _parts(closing: Closing, last: Step | None, given: Given) -> dict[str, objec
         "tries": closing.tries,
         "most": lifecycle.MAX_TRIES,
         "code": f" (its code: {last.answer})" if last is not None and last.answer else "",
-        "backfill": _backfill(closing.key.closed_on, policy.profile),
+        "anew": anew(closing, given),
     }
 
 
-def left_to_backfill(closed_on: date | None) -> str:
-    """Return a sentence with the `backfill` for a closing that no `sync` will notice."""
-    return f"To hand it over all the same: {_backfill(closed_on)}"
+def unnoticed(closing: Closing, given: Given) -> str:
+    """Return a sentence with the command for a closing that no `sync` will notice."""
+    return f"To send it all the same: {anew(closing, given)}"
 
 
-def _backfill(on: date | None, profile: Profile = Profile.BATCH) -> str:
-    """Return the command for just this close date; None: a person fills in the dates."""
-    dates = "--from DATE --to DATE" if on is None else f"--from {on} --to {on}"
-    file = " --csv FILE" if profile is Profile.CSV else ""
-    return f"`{PROGRAM} backfill {dates}{file}`."
+def anew(closing: Closing, given: Given) -> str:
+    """Return the command that decides on its matter anew, with a full stop."""
+    file = " --csv FILE" if given.policy.profile is Profile.CSV else ""
+    return f"`{PROGRAM} sync --matter {closing.key.matter_id}{file}`."

@@ -1,0 +1,1 @@
+"""`report`: whom the firm asked in a period, whom not, and why."""

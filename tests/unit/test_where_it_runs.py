@@ -1,0 +1,32 @@
+"""Where the program cannot run it says so in a sentence: an old Python, or Windows."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clio_broadly_sync
+
+PACKAGE = Path(clio_broadly_sync.__file__).parent
+RUN = "import runpy; runpy.run_module('clio_broadly_sync', run_name='__main__')"
+OLD = f"import sys; sys.version_info = (3, 9, 18, 'final', 0); {RUN}"
+WINDOWS = f"import sys; sys.modules['fcntl'] = None; {RUN}"
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [(OLD, "Python 3.9 is too old: use 3.11 or newer."), (WINDOWS, "install it in WSL")],
+)
+def test_one_sentence_and_no_trace(where: str, says: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (78, "", 1)
+    assert ran.stderr.startswith("clio-broadly-sync: ")
+    assert says in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
+def test_old_python_can_read_what_it_loads_first(name: str) -> None:
+    """Or it would stop at a trace before the sentence."""
+    ast.parse((PACKAGE / name).read_text(encoding="utf-8"), feature_version=(3, 7))
