@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ from clio_broadly_sync.store.firm import FirmPlace
 
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 _CROWD = """
-    WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < :number)
     INSERT INTO closings
         (firm, matter_id, closed_on, contact_id, state, reason, command, rule, etag, noticed_at,
         read_at, read_in_run, in_doubt, resent, approval, tries, claimed_in_run, changed_at,
         changed_in_run, position)
-    SELECT
-        1, n, date(:at - n * 60, 'unixepoch'), n, 'pending', 'surge', 'sync', 'both', '',
-        :at - n * 60, :at, 1, 0, 0, 1, 0, 0, :at, 1, n
-    FROM t
+    VALUES
+        (1, :n, :closed_on, :n, 'pending', 'surge', 'sync', 'both', '', :noticed_at, :at, 1, 0, 0,
+        1, 0, 0, :at, 1, :n)
 """
 
 
@@ -79,12 +77,18 @@ def sql(state: Path | Place, statement: str, *more: str) -> None:
             assert connection.execute(each).rowcount != 0, each
 
 
-def crowd(connection: sqlite3.Connection, number: int, until: datetime) -> None:
+def crowd(connection: Any, number: int, until: datetime) -> None:
     """Let one closing have been noticed each minute before that moment (aware UTC).
 
     All of them wait for a person. Nothing is noted of their changes.
     """
-    connection.execute(_CROWD, {"number": number, "at": int(until.timestamp())})
+    at = int(until.timestamp())
+    rows = [
+        {"n": n, "closed_on": str(noticed.date()), "noticed_at": at - 60 * n, "at": at}
+        for n in range(1, number + 1)
+        for noticed in [until - n * timedelta(minutes=1)]
+    ]
+    connection.executemany(_CROWD, rows)
 
 
 def _opened(state: Path | Place) -> AbstractContextManager[Any]:
