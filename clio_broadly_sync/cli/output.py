@@ -34,6 +34,8 @@ after, they are no more than `cli/run.py` lets cron mail."""
 WIDEST: Final = 100
 """Longer lines are hard to read, however wide the terminal is."""
 
+_HELP_SHOWN: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""The help as an error, where a group is called without a command; click 8.1 has no such one."""
 _COMMAND: Final = re.compile(r"`[^`]*`")
 _KEPT: Final = "\x1f"
 """It stands for a blank at which no line may break."""
@@ -259,9 +261,14 @@ def agreed(question: str) -> bool:
 
 @contextmanager
 def errors_folded() -> Iterator[None]:
-    """Let what click says of wrong usage be folded, as all that is said is."""
+    """Let what click says of wrong usage be folded, as all that is said is.
+
+    The help that it shows where a group is called without a command is as it should be.
+    """
     try:
         yield
+    except _HELP_SHOWN:
+        raise
     except click.UsageError as error:
         raise click.UsageError(_folded_message(error), error.ctx) from None
     except click.ClickException as error:
