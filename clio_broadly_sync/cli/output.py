@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
@@ -169,6 +169,14 @@ def fitting(columns: Iterable[Column], width: int | None) -> list[Column]:
     while width is not None and len(columns) > 1 and _width_of(columns) > width:
         columns.remove(min(columns, key=lambda column: column.worth))
     return columns
+
+
+def no_room(columns: Iterable[Column], shown: Collection[Column]) -> Iterator[str]:
+    """Yield a remark about the columns that are not shown, where there are any."""
+    if missing := [column.title for column in columns if column not in shown]:
+        yield folded(
+            f"No room for: {', '.join(missing)}. A wider window shows more, and `--json` all."
+        )
 
 
 def _width_of(columns: Iterable[Column]) -> int:

@@ -198,7 +198,7 @@ def needs(report: Report, given: Given) -> Iterator[str]:
         rejected = output.count(report.rejected, "client")
         yield (
             f"Broadly rejected {rejected}: correct the e-mail or phone in Clio, then send again. "
-            f"Which: `{_LIST} --state dead`."
+            f"Which: `{_LIST} --state rejected`."
         )
     if report.objections:
         have = output.count(report.objections, "client has", "clients have")

@@ -260,10 +260,10 @@ def _rejected(status: Status) -> Iterator[str]:
         yield _row(group, "rejected by Broadly, or put off too often")
         yield _since(group, status)
     if status.dead:
-        yield _do(f"look at them: `{_OUTBOX} list --state dead`")
+        yield _do(f"look at them: `{_OUTBOX} list --state rejected`")
         yield _do("correct the client's e-mail or phone in Clio, then send them again:")
-        yield _do(f"`{_OUTBOX} resend --state dead`")
-        yield _do(f"or leave them out: `{_OUTBOX} drop --state dead`")
+        yield _do(f"`{_OUTBOX} resend --state rejected`")
+        yield _do(f"or leave them out: `{_OUTBOX} drop --state rejected`")
 
 
 def _stopped_by(status: Status) -> Iterator[str]:
