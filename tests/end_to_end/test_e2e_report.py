@@ -272,7 +272,7 @@ def test_on_a_terminal(world: World) -> None:
         assert ran.code == 0
         assert max(map(len, ran.out.splitlines())) <= 80
     assert ran.out.splitlines() == [
-        "page.html: the report; open it in a browser.", "list.csv: 7 closings."
+        "page.html: the report; open it in a browser.", "list.csv: 7 closed matters."
     ]  # fmt: skip
     assert "No room for: " in on_terminal(world, "report", "--list", *since(world)).out
     nobody = world.run("report", "--list", *since(world), CLIO_TIME_ZONE="Pacific/Kiritimati").out

@@ -75,7 +75,7 @@ def test_every_need_has_its_words() -> None:
     }
     news = notices.News(dict.fromkeys(needs, 3), [], needs)
     for key, line in zip(needs, notices.lines_of(news), strict=True):
-        assert line.startswith("3 closings: ")
+        assert line.startswith("3 closed matters: ")
         assert line.endswith(f" ({key})")
 
 
