@@ -134,9 +134,14 @@ def _summary(report: Report, given: Given) -> str:
             f"and sends nobody; what closed before{_how_many(report)} is left to `backfill`."
         )
     if report.first_run:
+        from_now_on = (
+            "notes whose matters close, and `sync --csv FILE` writes them into a file"
+            if given.to_file
+            else "sends the clients of what closes"
+        )
         return (
-            "First run: nobody was sent to Broadly. From now on, `sync` sends the clients of what "
-            f"closes; what closed before{_how_many(report)} is left to `backfill`."
+            f"First run: nobody was sent to Broadly. From now on, `sync` {from_now_on}; what "
+            f"closed before{_how_many(report)} is left to `backfill`."
         )
     figures = [*_figures(report, given)]
     total = sum(number for number, _ in figures)
