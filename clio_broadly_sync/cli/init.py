@@ -93,12 +93,12 @@ QUESTIONS: Final = (
     ),
     Question(
         "BROADLY_PROFILE",
-        "To what are your clients sent?\n"
-        "  batch     an address of Broadly's that takes batches, with a key\n"
+        "To what are your clients sent? Most firms have a webhook.\n"
         "  webhook   an automation that starts when a webhook is received, also of Zapier, Make or "
         "n8n\n"
-        "  csv       a file that you write with `sync --csv` and import by hand",
-        default="batch",
+        "  csv       a file that you write with `sync --csv` and import by hand\n"
+        "  batch     an address that takes batches, with a key; Broadly publishes none",
+        default="webhook",
     ),
     Question(
         "BROADLY_URL",

@@ -42,7 +42,7 @@ ASKED = {
     "login --paste": {"address:": "nothing"},
     "init": {
         "CLIO_REGION [us]": "mars", "CLIO_REGION [us]:": "us", "SYNC_RULE": "both",
-        "CLIO_CLIENT_ID": "", "CLIO_ACCESS_TOKEN": "", "BROADLY_PROFILE": "",
+        "CLIO_CLIENT_ID": "", "CLIO_ACCESS_TOKEN": "", "BROADLY_PROFILE": "batch",
         "BROADLY_URL:": "nowhere", "BROADLY_URL": "https://broadly.test/customers",
         "BROADLY_API_KEY": "key", "SYNC_SETTLE_HOURS": "24",
     },
