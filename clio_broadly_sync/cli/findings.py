@@ -82,7 +82,7 @@ def worst(found: Iterable[Finding]) -> int:
 
 
 _COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
-_SHOWN: Final = {"pins": "settings"}
+_SHOWN: Final = {"pins": "settings", "not in the ledger": "not recorded"}
 """What stands for people in place of a word that programs know."""
 
 

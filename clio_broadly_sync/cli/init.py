@@ -93,12 +93,12 @@ QUESTIONS: Final = (
     ),
     Question(
         "BROADLY_PROFILE",
-        "To what are your clients sent?\n"
-        "  batch     an address of Broadly's that takes batches, with a key\n"
+        "To what are your clients sent? Most firms have a webhook.\n"
         "  webhook   an automation that starts when a webhook is received, also of Zapier, Make or "
         "n8n\n"
-        "  csv       a file that you write with `sync --csv` and import by hand",
-        default="batch",
+        "  csv       a file that you write with `sync --csv` and import by hand\n"
+        "  batch     an address that takes batches, with a key; Broadly publishes none",
+        default="webhook",
     ),
     Question(
         "BROADLY_URL",
@@ -132,21 +132,29 @@ QUESTIONS: Final = (
 @click.option(
     "--practice", is_flag=True, help="Ask nothing: write the settings of a running `sandbox`."
 )
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    metavar="N",
+    help="The --port of that `sandbox`, where it was given one.",
+)
 @common
-def init(options: Options, practice: bool) -> None:
+def init(options: Options, practice: bool, port: int | None) -> None:
     """Write a settings file after a few questions; every other setting is explained in it.
 
     A file that is there already is never changed. What the environment sets is not asked.
 
     Example: clio-broadly-sync init
     """
+    if port is not None and not practice:
+        raise click.UsageError("--port is for --practice.")
     for note in near_names(os.environ):
         say(f"{PROGRAM}: {note}", err=True)
     try:
         path = settings_path(options.config_file, os.environ, Path.cwd())
         check_place(path)
         say(f"This writes {path}. Ctrl-C ends it, and nothing is written.")
-        answers = _of_the_sandbox() if practice else _ask_all(os.environ)
+        answers = _of_the_sandbox(port) if practice else _ask_all(os.environ)
         write_settings_file(path, answers)
     except (click.Abort, KeyboardInterrupt):
         say("\nclio-broadly-sync: Not all was answered, so nothing was written.", err=True)
@@ -175,11 +183,11 @@ def _ask_all(environ: Mapping[str, str]) -> dict[str, str]:
     return answers
 
 
-def _of_the_sandbox() -> dict[str, str]:
+def _of_the_sandbox(port: int | None) -> dict[str, str]:
     """Return the settings that a running `sandbox` tells, but what the environment sets.
 
-    Raise UnavailableError where none is running at the usual port, and ConfigError where the
-    environment would mix them with the firm's own.
+    Raise UnavailableError where none is running at this port (None: the usual one), and ConfigError
+    where the environment would mix them with the firm's own.
     """
     from http.client import HTTPConnection, HTTPException
 
@@ -188,7 +196,7 @@ def _of_the_sandbox() -> dict[str, str]:
 
     if of_firm := [name for name in _OF_THE_FIRM if os.environ.get(name, "").strip()]:
         raise ConfigError(_NO_MIXTURE.format(", ".join(of_firm), " ".join(of_firm)))
-    at = HTTPConnection("127.0.0.1", CLIO_PORT, timeout=PRACTICE_SECONDS)
+    at = HTTPConnection("127.0.0.1", port or CLIO_PORT, timeout=PRACTICE_SECONDS)
     try:
         with closing(at):
             at.request("GET", PRACTICE)
@@ -197,7 +205,7 @@ def _of_the_sandbox() -> dict[str, str]:
         if not settings:
             raise ValueError
     except (OSError, ValueError, TypeError, HTTPException):
-        raise UnavailableError(_NO_SANDBOX) from None
+        raise UnavailableError(_NO_SANDBOX.format(port=port or CLIO_PORT)) from None
     for name in [name for name in settings if os.environ.get(name, "").strip()]:
         say(f"{name} is set in the environment, which wins: not written.")
         del settings[name]
@@ -215,8 +223,8 @@ _NO_MIXTURE: Final = (
     "In this shell, run `unset {}`, and try again."
 )
 _NO_SANDBOX: Final = (
-    "No practice servers are running: in another terminal, run `clio-broadly-sync sandbox`, leave "
-    "it running, and try again."
+    "No practice servers answer at port {port}: in another terminal, run "
+    "`clio-broadly-sync sandbox`, leave it running, and run here what it says."
 )
 
 

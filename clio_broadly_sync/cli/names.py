@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from clio_broadly_sync.cli import app, output
+from clio_broadly_sync.cli.output import Column, fitting, table_line
 from clio_broadly_sync.domain.errors import StoppedError, SyncError, shown
 from clio_broadly_sync.domain.model import Closing, Verdict
 from clio_broadly_sync.pipeline import pins
@@ -31,7 +32,12 @@ PATIENCE_SECONDS: Final = 60.0
 """At most so many seconds are spent on one wait for Clio."""
 
 
-_HEAD: Final = f"{'matter':<12}  {'client':<12}  {'closed on':<11}  decision"
+COLUMNS: Final = (
+    Column("matter", 10, 3, lambda row: row["matter"]),
+    Column("client", 10, 1, lambda row: row["client"]),
+    Column("closed on", 11, 2, lambda row: row["closed on"]),
+    Column("decision", 32, 4, lambda row: row["decision"]),
+)
 _VERDICTS: Final = {Verdict.SEND: "send", Verdict.SKIP: "not", Verdict.WAIT: "wait"}
 NO_NAMES: Final = "No name is shown: {error}"
 
@@ -120,11 +126,14 @@ def table(closings: Iterable[Closing], clio: "Clio | None", opt_in: str) -> Iter
 
     Where Clio cannot be asked, it says so below. `opt_in` is the name of the matter's checkbox.
     """
-    listed = (Whose(_decided(one, opt_in), one.key.matter_id, one.contact_id) for one in closings)
+    columns = fitting(COLUMNS, output.width(sys.stdout))
+    lines = (
+        Whose(_decided(one, opt_in, columns), one.key.matter_id, one.contact_id) for one in closings
+    )
     try:
-        for number, line in enumerate(with_names(listed, clio)):
+        for number, line in enumerate(with_names(lines, clio)):
             if not number:
-                yield _HEAD
+                yield table_line((column.title, column.width) for column in columns)
             yield line
     except StoppedError:
         raise
@@ -132,14 +141,17 @@ def table(closings: Iterable[Closing], clio: "Clio | None", opt_in: str) -> Iter
         yield NO_NAMES.format(error=error)
 
 
-def _decided(closing: Closing, opt_in: str) -> str:
+def _decided(closing: Closing, opt_in: str, columns: Sequence[Column]) -> str:
     """Return a line that says what was decided, with ids only."""
     decision = decision_of(closing)
     why = f": {decision.reason.named(opt_in)}" if decision.reason else ""
-    return (
-        f"{closing.key.matter_id:<12}  {closing.contact_id or '-':<12}  "
-        f"{output.day(closing.key.closed_on):<11}  {_VERDICTS[decision.verdict]}{why}"
-    )
+    row = {
+        "matter": closing.key.matter_id,
+        "client": closing.contact_id,
+        "closed on": output.day(closing.key.closed_on),
+        "decision": _VERDICTS[decision.verdict] + why,
+    }
+    return table_line((column.text(row), column.width) for column in columns)
 
 
 def of_lot(lot: Lot, clio: "Clio") -> Iterator[str]:

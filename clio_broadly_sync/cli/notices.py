@@ -19,7 +19,7 @@ _HELD, _DEAD, _LEFT, _OBJECTIONS = "held", "dead", "backfill", "objections"
 _WORDS: Final = {
     _HELD: "held, because Broadly's answer was lost",
     _DEAD: "rejected by Broadly",
-    _LEFT: "left by a backfill that did not come to its end",
+    _LEFT: "left by a backfill",
     _OBJECTIONS: "opted out after being sent to Broadly",
 }
 _ENDED: Final = "ended "
@@ -144,8 +144,10 @@ def title_of(found: News) -> str:
 def _line(key: str, closings: int) -> str:
     if is_ending(key):
         return _ended(int(key.removeprefix(_ENDED)))
-    words = f"{_WORDS.get(key) or ABOUT[Reason(key)].waits} ({key})"
-    return f"{output.count(closings, 'closed matter')}: {words}" if closings else words
+    if not closings:
+        return f"{_WORDS.get(key) or Reason(key).label} ({key})"
+    words = _WORDS.get(key) or ABOUT[Reason(key)].waits
+    return f"{output.count(closings, 'closed matter')}: {words} ({key})"
 
 
 def _ended(code: int) -> str:

@@ -30,8 +30,16 @@ class _Day(click.DateTime):
             self.fail(f"{wrong}; write dates as 2026-01-31.", param, ctx)
 
 
-STATES: Final = {"waiting": State.PENDING, "held": State.HELD, "dead": State.DEAD}
-"""The states of the outbox, by the words of the command line."""
+STATES: Final = {
+    "waiting": State.PENDING,
+    "held": State.HELD,
+    "rejected": State.DEAD,
+    "dead": State.DEAD,
+}
+"""The states of the outbox, by the words of the command line. JSON calls a rejected one dead, so
+that word is taken as well."""
+SPOKEN: Final = {State.PENDING: "waiting", State.HELD: "held", State.DEAD: "rejected"}
+"""The words for these states wherever a person reads."""
 REASONS: Final = [reason.value for reason in Reason if reason not in FINAL | TOLD]
 """The reasons that rows of the outbox may have; one with a final reason is never there."""
 LISTED: Final = [*REASONS, *sorted(reason.value for reason in TOLD)]
@@ -144,7 +152,12 @@ def choosing_rows(
             metavar="REASON",
             help="With this reason, e.g. surge.",
         ),
-        click.option("--state", type=click.Choice(list(STATES)), help="In this state."),
+        click.option(
+            "--state",
+            type=click.Choice(list(STATES)),
+            metavar="STATE",
+            help="In this state: waiting, held or rejected.",
+        ),
         click.argument("matters", nargs=-1, type=click.IntRange(1, MAX_ID), metavar="[MATTER]..."),
     ):
         command = option(command)

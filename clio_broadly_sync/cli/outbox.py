@@ -13,6 +13,7 @@ import click
 
 from clio_broadly_sync.cli import app, outbox_list, output
 from clio_broadly_sync.cli.options import (
+    SPOKEN,
     STATES,
     Options,
     changing_rows,
@@ -21,7 +22,7 @@ from clio_broadly_sync.cli.options import (
     json_option,
     names_option,
 )
-from clio_broadly_sync.cli.outbox_list import SHOWN
+from clio_broadly_sync.cli.outbox_list import CODES
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError
@@ -36,7 +37,7 @@ def outbox() -> None:
     """List, send again or leave out what waits, is held, or was rejected.
 
     waiting: goes by itself, or once a person says yes (surge). held: may already have been asked,
-    so it does not go by itself. dead: Broadly rejected it, or put it off ten times.
+    so it does not go by itself. rejected: by Broadly, or put off ten times.
 
     Example: clio-broadly-sync outbox list
     """
@@ -63,7 +64,7 @@ def list_(options: Options, names: bool, as_json: bool, **chosen: Any) -> None:
 @outbox.command()
 @changing_rows
 def resend(options: Options, as_json: bool, yes: bool, everything: bool, **chosen: Any) -> None:
-    """Let the next `sync` send held and dead ones again.
+    """Let the next `sync` send held and rejected ones again.
 
     Each is read in Clio again and decided again before it goes: an opt-out still wins. A held one
     may already have been asked, and Broadly may ask that client twice.
@@ -138,7 +139,7 @@ class Remedy:
 def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     held, dead = counts[State.HELD], counts[State.DEAD]
     if held + dead:
-        number = " and ".join([f"{held} held"] * bool(held) + [f"{dead} dead"] * bool(dead))
+        number = " and ".join([f"{held} held"] * bool(held) + [f"{dead} rejected"] * bool(dead))
         yield (
             f"To be sent again: {number}. The next `sync` reads each in Clio and decides anew: an "
             "opt-out still wins."
@@ -159,7 +160,7 @@ def _resend_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
 
 def _drop_foretold(counts: Counts, dedupes: bool) -> Iterator[str]:
     if counts.total():
-        number = ", ".join(f"{counts[s]} {word}" for s, word in SHOWN.items() if counts[s])
+        number = ", ".join(f"{counts[s]} {word}" for s, word in SPOKEN.items() if counts[s])
         yield (
             f"To be left out for good: {number}. These clients are not asked for these closed "
             "matters, whatever is edited or backfilled later."
@@ -176,7 +177,7 @@ RESEND: Final = Remedy(
     done="will be sent again by the next `sync`.",
 )
 DROP: Final = Remedy(
-    states=frozenset(SHOWN),
+    states=frozenset(SPOKEN),
     after=lifecycle.dropped,
     foretold=_drop_foretold,
     question="Leave them out for good?",
@@ -184,7 +185,7 @@ DROP: Final = Remedy(
 )
 
 
-_THERE: Final = frozenset({*SHOWN, State.SENDING})
+_THERE: Final = frozenset({*SPOKEN, State.SENDING})
 """The states in which a matter may be named. What a run that was cut short left as sending comes
 back to the outbox when this command begins."""
 _UNSEEN: Final = (
@@ -265,7 +266,7 @@ class _Task:
     def _object(self, store: Store | None) -> Iterator[tuple[str, Any]]:
         yield "command", app.called()
         yield "outcome", self._call.outcome
-        yield "found", {word: self._counts[state] for state, word in SHOWN.items()}
+        yield "found", {word: self._counts[state] for state, word in CODES.items()}
         yield "changed", self._changed
         keys = store.outbox.changed() if store is not None and self._changed else iter(())
         yield "closings", (key._asdict() for key in keys)

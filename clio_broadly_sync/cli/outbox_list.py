@@ -8,23 +8,23 @@ from typing import Any, Final
 
 from clio_broadly_sync.cli import app, names, output
 from clio_broadly_sync.cli.names import Whose
-from clio_broadly_sync.cli.options import STATES, Options
+from clio_broadly_sync.cli.options import SPOKEN, Options
 from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, table_line
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import TOLD
+from clio_broadly_sync.domain.reasons import TOLD, State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Listed, Selection, Store
 from clio_broadly_sync.transport.signals import Stop
 
-SHOWN: Final = {state: word for word, state in STATES.items()}
-"""The words of the command line for the states of the outbox."""
+CODES: Final = {State.PENDING: "waiting", State.HELD: "held", State.DEAD: "dead"}
+"""What JSON calls the states of the outbox."""
 COLUMNS: Final = (
-    Column("matter", 11, 9, lambda row: row["matter_id"]),
-    Column("client", 11, 2, lambda row: row["contact_id"]),
+    Column("matter", 10, 9, lambda row: row["matter_id"]),
+    Column("client", 10, 2, lambda row: row["contact_id"]),
     Column("closed on", 11, 7, lambda row: row["closed_on"]),
-    Column("state", 7, 8, lambda row: row["state"]),
-    Column("reason", 26, 6, lambda row: row["reason"]),
+    Column("state", 8, 8, lambda row: row["state"]),
+    Column("reason", 22, 6, lambda row: row["reason"]),
     Column("since", 11, 5, lambda row: row["since"]),
     Column("batch", 6, 4, lambda row: row["batch"]),
     Column("tries", 5, 3, lambda row: row["tries"]),
@@ -67,7 +67,7 @@ def _entry(listed: Listed) -> dict[str, Any]:
         "matter_id": closing.key.matter_id,
         "contact_id": closing.contact_id,
         "closed_on": closing.key.closed_on,
-        "state": SHOWN[closing.state],
+        "state": CODES[closing.state],
         "reason": closing.reason,
         "command": closing.command,
         "batch": batch_of(closing.claimed_in_run, closing.batch),
@@ -98,11 +98,28 @@ def _rows(
     for listed in _told(settings, store, chosen):
         key = listed.closing.key
         since = output.day(listed.since.astimezone(zone).date())
-        reason = listed.closing.reason and listed.closing.reason.named(settings.sync_opt_in_field)
-        shown = {"closed_on": output.day(key.closed_on), "since": since, "reason": reason}
-        entry = _entry(listed) | shown
+        entry = _entry(listed) | {
+            "closed_on": output.day(key.closed_on),
+            "since": since,
+            "state": SPOKEN[listed.closing.state],
+            "reason": _reason(listed, settings.sync_opt_in_field),
+        }
         line = table_line((column.text(entry), column.width) for column in columns)
         yield Whose(line, key.matter_id, listed.closing.contact_id)
+
+
+def _reason(listed: Listed, opt_in: str) -> str | None:
+    """Return in words why it is in the outbox; of what was rejected, Broadly's own code."""
+    closing = listed.closing
+    if closing.reason is not None:
+        return closing.reason.named(opt_in)
+    if closing.state is State.PENDING:
+        return (
+            "left by a backfill"
+            if closing.command is Command.BACKFILL
+            else "goes with the next run"
+        )
+    return listed.code
 
 
 def _remarks(
@@ -111,8 +128,7 @@ def _remarks(
     """Yield what is to be said below the table."""
     if not any_row:
         yield "Nothing in the outbox fits." if chosen != Selection() else "The outbox is empty."
-    elif left_out := [column.title for column in COLUMNS if column not in columns]:
-        yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
+    yield from output.no_room(COLUMNS, columns if any_row else COLUMNS)
     if sending := store.outbox.count_sending():
         if store.at_work is not None:
             more = output.count(sending, "more is", "more are")

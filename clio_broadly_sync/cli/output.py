@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
@@ -34,6 +34,8 @@ after, they are no more than `cli/run.py` lets cron mail."""
 WIDEST: Final = 100
 """Longer lines are hard to read, however wide the terminal is."""
 
+_HELP_SHOWN: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""The help as an error, where a group is called without a command; click 8.1 has no such one."""
 _COMMAND: Final = re.compile(r"`[^`]*`")
 _KEPT: Final = "\x1f"
 """It stands for a blank at which no line may break."""
@@ -169,6 +171,14 @@ def fitting(columns: Iterable[Column], width: int | None) -> list[Column]:
     return columns
 
 
+def no_room(columns: Iterable[Column], shown: Collection[Column]) -> Iterator[str]:
+    """Yield a remark about the columns that are not shown, where there are any."""
+    if missing := [column.title for column in columns if column not in shown]:
+        yield folded(
+            f"No room for: {', '.join(missing)}. A wider window shows more, and `--json` all."
+        )
+
+
 def _width_of(columns: Iterable[Column]) -> int:
     widths = [column.width for column in columns]
     return sum(widths) + len(GAP) * (len(widths) - 1)
@@ -259,9 +269,14 @@ def agreed(question: str) -> bool:
 
 @contextmanager
 def errors_folded() -> Iterator[None]:
-    """Let what click says of wrong usage be folded, as all that is said is."""
+    """Let what click says of wrong usage be folded, as all that is said is.
+
+    The help that it shows where a group is called without a command is as it should be.
+    """
     try:
         yield
+    except _HELP_SHOWN:
+        raise
     except click.UsageError as error:
         raise click.UsageError(_folded_message(error), error.ctx) from None
     except click.ClickException as error:

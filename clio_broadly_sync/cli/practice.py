@@ -103,11 +103,14 @@ def demo() -> None:
     )
 
 
-def _as_called() -> str:
-    """Return how the program can be called here: by its name alone, or by its whole path."""
+def _as_called(*, anywhere: bool = False) -> str:
+    """Return how the program can be called: by its name, or by the path by which it was.
+
+    With `anywhere` that is a path which holds in other folders, too.
+    """
     path = sys.argv[0]
     if which(PROGRAM) is None and Path(path).name == PROGRAM:
-        return shlex.quote(path)
+        return shlex.quote(str(Path(path).absolute()) if anywhere else path)
     return PROGRAM
 
 
@@ -236,15 +239,23 @@ def sandbox(seed: int, contacts: int, matters: int, port: int, profile: str) -> 
     try:
         servers.start()
     except OSError:
-        raise click.ClickException(f"Ports {port} and {port + 1} are taken; try --port.") from None
+        raise _taken(port) from None
     try:
         servers.clio.practice = _settings_of(servers)
-        _print_settings(servers)
+        _print_settings(servers, port)
         if sys.stdin.isatty():
             threading.Thread(target=_close_on_enter, args=(firm,), daemon=True).start()
         stopped.wait()
     finally:
         servers.stop()
+
+
+def _taken(port: int) -> click.UsageError:
+    other = port + 100 if port < 65000 else CLIO_PORT
+    return click.UsageError(
+        f"Ports {port} and {port + 1} are taken, perhaps by another `sandbox`: end that one, or "
+        f"take others, as by `sandbox --port {other}`."
+    )
 
 
 def _practice_servers(firm: Firm, port: int, profile: str) -> Sandbox:
@@ -270,16 +281,20 @@ def _settings_of(servers: Sandbox) -> dict[str, str]:
     return {name: settings[name] for name in SETTINGS if name in settings}
 
 
-def _print_settings(servers: Sandbox) -> None:
+def _print_settings(servers: Sandbox, port: int) -> None:
     is_webhook = isinstance(servers.broadly, Webhook)
-    who = "Practice Clio and automation" if is_webhook else "Practice Clio and Broadly"
+    who = (
+        "A practice Clio and an automation"
+        if is_webhook
+        else "A practice Clio and a practice Broadly"
+    )
     say(f"{who} are up; Ctrl-C ends them.", err=True)
+    program = _as_called(anywhere=True)
     if sys.stdout.isatty():
+        at = "" if port == CLIO_PORT else f" --port {port}"
         say(
-            "In another terminal, in an empty folder, run `clio-broadly-sync init --practice`, "
-            "which writes these settings:\n"
-            if servers.clio.url.endswith(f":{CLIO_PORT}")
-            else "In another terminal, in an empty folder, write these settings into config.env:\n"
+            f"In another terminal, in an empty folder, run `{program} init --practice{at}`, which "
+            "writes these settings:\n"
         )
     for name, value in servers.clio.practice.items():
         click.echo(f"{name}={value}")
@@ -287,9 +302,9 @@ def _print_settings(servers: Sandbox) -> None:
     click.echo(f"# Instead of CLIO_CLIENT_ID, its secret and `login`:\n# CLIO_ACCESS_TOKEN={TOKEN}")
     sys.stdout.flush()
     say(
-        "\nThen run `clio-broadly-sync login`, `check` and `sync` there. The first `sync` notes "
-        "where to start, and sends nobody. After it, press Enter here: that closes three matters. "
-        "Then `sync` again.",
+        f"\nThen run `{program} login`, `check` and `sync` there. The first `sync` notes where to "
+        "start, and sends nobody. After it, press Enter here: that closes three matters. Then "
+        "`sync` again.",
         err=True,
     )
 

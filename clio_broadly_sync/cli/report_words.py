@@ -134,9 +134,14 @@ def _summary(report: Report, given: Given) -> str:
             f"and sends nobody; what closed before{_how_many(report)} is left to `backfill`."
         )
     if report.first_run:
+        from_now_on = (
+            "notes whose matters close, and `sync --csv FILE` writes them into a file"
+            if given.to_file
+            else "sends the clients of what closes"
+        )
         return (
-            "First run: nobody was sent to Broadly. From now on, `sync` sends the clients of what "
-            f"closes; what closed before{_how_many(report)} is left to `backfill`."
+            f"First run: nobody was sent to Broadly. From now on, `sync` {from_now_on}; what "
+            f"closed before{_how_many(report)} is left to `backfill`."
         )
     figures = [*_figures(report, given)]
     total = sum(number for number, _ in figures)
@@ -198,7 +203,7 @@ def needs(report: Report, given: Given) -> Iterator[str]:
         rejected = output.count(report.rejected, "client")
         yield (
             f"Broadly rejected {rejected}: correct the e-mail or phone in Clio, then send again. "
-            f"Which: `{_LIST} --state dead`."
+            f"Which: `{_LIST} --state rejected`."
         )
     if report.objections:
         have = output.count(report.objections, "client has", "clients have")

@@ -200,7 +200,7 @@ def units(place: Place, name: str) -> dict[str, str]:
     success = _filled_in("success")
     says = {
         name: "Send the clients of matters closed in Clio to Broadly",
-        verify: "Compare what closed in Clio with the ledger of clio-broadly-sync",
+        verify: "Look whether anything that closed in Clio slipped through",
     }
     made = {}
     for unit, command, ends, when in (

@@ -35,8 +35,8 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 def status(options: Options, as_json: bool) -> None:
     """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 
-    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a person
-    or a run hangs, else with 0.
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a
+    person, else with 0.
 
     Example: clio-broadly-sync status
     """
@@ -215,8 +215,8 @@ def _waiting(status: Status) -> Iterator[str]:
         yield _row(group, _why(group, status))
         yield _since(group, status)
         if status.is_left(group):
-            again = "again: no other run takes them" if status.export is None else "with --csv FILE"
-            yield _do(f"run the same backfill {again}; or leave them out:")
+            again = "or `sync --matter` again" if status.export is None else "with --csv FILE"
+            yield _do(f"run the same `backfill` {again}; or leave them out:")
             yield _do(f"`{_OUTBOX} drop --command backfill`")
         for text in to_do(group):
             yield _do(text)
@@ -233,8 +233,7 @@ def _why(group: Group, status: Status) -> str:
     Those of a backfill do not wait for the next run, because no run of cron takes them.
     """
     if group.command is Command.BACKFILL and group.reason in _LEFT:
-        left = "of a backfill that did not come to its end"
-        return left if status.is_left(group) else "of a backfill; one is at work"
+        return "left by a backfill" if status.is_left(group) else "of a backfill; one is at work"
     if group.reason is None:
         return "nothing speaks against them; they go with the next run"
     return ABOUT[group.reason].waits or group.reason
@@ -260,10 +259,10 @@ def _rejected(status: Status) -> Iterator[str]:
         yield _row(group, "rejected by Broadly, or put off too often")
         yield _since(group, status)
     if status.dead:
-        yield _do(f"look at them: `{_OUTBOX} list --state dead`")
+        yield _do(f"look at them: `{_OUTBOX} list --state rejected`")
         yield _do("correct the client's e-mail or phone in Clio, then send them again:")
-        yield _do(f"`{_OUTBOX} resend --state dead`")
-        yield _do(f"or leave them out: `{_OUTBOX} drop --state dead`")
+        yield _do(f"`{_OUTBOX} resend --state rejected`")
+        yield _do(f"or leave them out: `{_OUTBOX} drop --state rejected`")
 
 
 def _stopped_by(status: Status) -> Iterator[str]:
@@ -284,7 +283,10 @@ def _untouched(status: Status) -> Iterator[str]:
 
 def _days(status: Status) -> Iterator[str]:
     if total := sum(closings for _, closings in status.days):
-        yield from ("", f"Sent to Broadly in the last {len(status.days)} days: {total}")
+        yield from (
+            "",
+            f"Sent to Broadly and accepted in the last {len(status.days)} days: {total}",
+        )
     for day, closings in status.days:
         if closings:
             yield f"  {output.day(day):>11}  {closings:>6}"
@@ -295,7 +297,8 @@ def _row(group: Group, text: str) -> str:
 
 
 def _since(group: Group, status: Status) -> str:
-    whose = "of a backfill, " if group.command is Command.BACKFILL else ""
+    told = group.command is not Command.BACKFILL or group.reason in _LEFT
+    whose = "" if told else "of a backfill, "
     return f"        {whose}the oldest since {_on(group.oldest, status)}"
 
 

@@ -201,7 +201,7 @@ class _Verification:
 
 def _all_well(store: Store) -> Iterator[Finding]:
     closings, changes, runs = store.integrity.sizes()
-    sizes = ((closings, "closing"), (changes, "change"), (runs, "run"))
+    sizes = ((closings, "closed matter"), (changes, "change"), (runs, "run"))
     says = f"It is whole and consistent: {', '.join(output.count(*size) for size in sizes)}."
     yield findings.ok(_STATE, says)
     yield from _of_sending(store)
@@ -240,7 +240,7 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     if count.known and not count.shown:
         yield findings.failed(
             _CLIO,
-            f"{read}; of the {count.known} that the ledger knows, Clio shows none, so nobody can "
+            f"{read}; of the {count.known} that are recorded here, Clio shows none, so nobody can "
             "tell whether any slipped through: see that the Clio user of this sign-in may see all "
             "matters, and whether those were reopened or deleted.",
             ATTENTION,
@@ -264,7 +264,7 @@ def _of_count(count: Count, options: Options) -> Iterator[Finding]:
     if 0 < count.shown < count.known:
         hidden = output.count(count.known - count.shown, "matter is", "matters are")
         yield findings.ok(
-            "not in Clio", f"{hidden} in the ledger only: reopened, deleted, or hidden since then."
+            "not in Clio", f"{hidden} recorded here only: reopened, deleted, or hidden since then."
         )
     if left_out := list(_left_out(count)):
         yield findings.ok("not in the ledger", f"Rightly so: {', '.join(left_out)}.")

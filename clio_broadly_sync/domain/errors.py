@@ -276,7 +276,7 @@ _WORDS: Final = {
     ConfigError.exit_code: "settings or field wrong",
     DeniedError.exit_code: "sign-in or key refused",
     UnavailableError.exit_code: "Clio or Broadly away",
-    StorageError.exit_code: "state not usable",
+    StorageError.exit_code: "state or file not usable",
     BusyError.exit_code: "another run at work",
 }
 

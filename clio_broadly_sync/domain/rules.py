@@ -51,8 +51,8 @@ PAUSE = timedelta(hours=1)
 """So long nobody is claimed after a push that ended in doubt; each further doubt doubles it."""
 LONGEST_PAUSE = timedelta(days=1)
 FORMULA = frozenset("=+-@\t\r")
-"""A spreadsheet takes a cell that begins with one of these for a formula (source: “A file for
-Broadly's import” in the README)."""
+"""A spreadsheet takes a cell that begins with one of these for a formula (source: “A CSV file”
+in `docs/where-it-can-send.md`)."""
 
 
 class Doubts(NamedTuple):

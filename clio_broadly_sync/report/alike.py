@@ -94,6 +94,18 @@ class Alike(NamedTuple):
     def questions(self) -> tuple[str, ...]:
         return tuple(group.question for group in self.groups if group.question)
 
+    @property
+    def calm(self) -> str | None:
+        """What is said where groups were compared and there is nothing to ask; None elsewhere."""
+        if self.questions or len(self.groups) + (self.fold is not None) < 2:
+            return None
+        if all(group.share.could < JUDGED_FROM for group in self.groups):
+            return f"No {self.by.words} has the {JUDGED_FROM} clients that a verdict takes."
+        return (
+            f"No {self.by.words} with {JUDGED_FROM} clients or more differs from the rest of the "
+            "firm by more than chance may explain."
+        )
+
 
 class CouldBeAsked(NamedTuple):
     """A closing whose client could be asked."""

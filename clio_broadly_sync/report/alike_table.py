@@ -1,5 +1,5 @@
 """Whether everybody is asked alike, as plain lines, none of which has more than 80 columns but for
-the sentences, which may be folded."""
+the sentences, which may be folded; 60 are enough where no name is long."""
 
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -9,6 +9,8 @@ from clio_broadly_sync.report.alike import SMALLEST, WHY, Alike, Fold, Share
 from clio_broadly_sync.report.words import FEWEST, share
 
 TOO_FEW: Final = f"too few to compare (it takes {SMALLEST} in one group, {SMALLEST} in the rest)."
+_NARROWEST: Final = 24
+"""The column of names has at least so many columns, so that its title fits."""
 _NAME: Final = 40
 """A longer name is cut."""
 
@@ -18,6 +20,8 @@ def lines(found: Collection[Alike]) -> Iterator[str]:
     for one in found:
         yield ""
         yield from _table(one)
+    for calm in (one.calm for one in found if one.calm):
+        yield from ("", calm)
     for question in (question for one in found for question in one.questions):
         yield from ("", f"A question, not a finding: {question}")
     if any(one.groups for one in found):
@@ -33,14 +37,16 @@ def _table(one: Alike) -> Iterator[str]:
         if one.unknown.could:
             yield f"  Clio does not say whose {one.unknown.could:,} of {one.firm.could:,} are."
         return
-    yield f"{f'By {one.by.words}':<{_NAME + 2}}{'could be asked':>16}{'sent':>8}{'share':>7}"
-    for group in one.groups:
-        yield _line(group.name, group.share) + ("  ?" if group.question else "")
+    rows = [(group.name, group.share, "  ?" if group.question else "") for group in one.groups]
     if one.fold is not None:
-        yield _line(folded(one.fold), one.fold.share)
+        rows.append((folded(one.fold), one.fold.share, ""))
     if one.unknown.could:
-        yield _line("not known: Clio does not say", one.unknown)
-    yield _line("the firm", one.firm)
+        rows.append(("not shown by Clio", one.unknown, ""))
+    rows.append(("the firm", one.firm, ""))
+    wide = max(_NARROWEST, min(_NAME, max(len(name) for name, _, _ in rows)))
+    yield f"{f'By {one.by.words}':<{wide + 2}}{'could be asked':>15}{'sent':>7}{'share':>7}"
+    for name, of, mark in rows:
+        yield _line(name, of, wide) + mark
 
 
 def folded(fold: Fold) -> str:
@@ -48,7 +54,7 @@ def folded(fold: Fold) -> str:
     return f"{fold.groups} others, few clients each"
 
 
-def _line(name: str, of: Share) -> str:
+def _line(name: str, of: Share, wide: int) -> str:
     """Return a line; a share is told of 5 clients or more, as everywhere."""
     rate = f"{share(of.tried, of.could):>7}" if of.could >= FEWEST else ""
-    return f"  {shown(name, _NAME):<{_NAME}}{of.could:>16,}{of.tried:>8,}{rate}"
+    return f"  {shown(name, wide):<{wide}}{of.could:>15,}{of.tried:>7,}{rate}"

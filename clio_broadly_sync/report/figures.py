@@ -132,7 +132,7 @@ class Waiting(NamedTuple):
     """When it was noticed, where it waits; else when it came to this state."""
     in_period: bool
     word: str
-    """One word or two for its state, such as “held”, “refused” or “hidden”."""
+    """One word or two for its state, such as “held”, “rejected” or “hidden”."""
     to_do: str
     """In a sentence or two: what a person can do, and what happens then."""
 

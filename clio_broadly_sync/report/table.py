@@ -1,4 +1,4 @@
-"""A report as a short table of plain lines, none of which needs more than 80 columns."""
+"""A report as a short table of plain lines, whose tables need no more than 60 columns."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -98,10 +98,8 @@ def _limits(figures: Figures) -> Iterator[str]:
         began = "has not begun yet" if first is None else f"began on {day(first)}"
         yield f"The program {began}; of what closed before, not all is known."
     if figures.later:
-        yield (
-            f"Not counted yet: {count(figures.later, 'closing', 'closings')} with a later close "
-            "date."
-        )
+        later = count(figures.later, "matter", "matters")
+        yield f"Not counted yet: {later} with a later close date."
 
 
 def _funnel(counts: Counts, dropped: Sequence[DropOut]) -> Iterator[str]:
@@ -117,20 +115,21 @@ def _funnel(counts: Counts, dropped: Sequence[DropOut]) -> Iterator[str]:
 def _weeks(weeks: Sequence[Week]) -> Iterator[str]:
     if not 1 < len(weeks) <= MOST_WEEKS:
         return
-    yield from (
-        "",
-        f"{'By week':<24}{'closed':>9}{'could be asked':>16}{'sent':>7}{'accepted':>10}",
-    )
-    for week in weeks:
+    days = [_short(week.first, week.last) for week in weeks]
+    if weeks[0].first.year == (year := weeks[-1].last.year):
+        days = [on.removesuffix(f" {year}") for on in days]
+    wide = max(map(len, days))
+    yield ""
+    yield f"{'By week':<{wide + 2}}{'closed':>8}{'could be asked':>16}{'sent':>6}{'accepted':>10}"
+    for week, on in zip(weeks, days, strict=True):
         closed, _, could, tried, accepted = week.counts
-        more = "" if week.known else "  at least"
         if not week.known and not closed:
-            yield f"  {_short(week.first, week.last):<22}  not known"
+            yield f"  {on:<{wide}}  not known"
         else:
-            yield (
-                f"  {_short(week.first, week.last):<22}{closed:>9,}{could:>16,}{tried:>7,}"
-                f"{accepted:>10,}{more}"
-            )
+            more = "" if week.known else "+"
+            yield f"  {on:<{wide}}{closed:>8,}{could:>16,}{tried:>6,}{accepted:>10,}{more}"
+    if any(week.counts.closed and not week.known for week in weeks):
+        yield "  +  at least so many: not all of that week is known"
 
 
 def _short(first: date, last: date) -> str:
@@ -184,7 +183,7 @@ def _for_a_person(figures: Figures) -> Iterator[str]:
     if not waiting.closings:
         yield from ("", "Nobody waits for a person.")
         return
-    total = count(waiting.closings, "closing waits", "closings wait")
+    total = count(waiting.closings, "closed matter waits", "closed matters wait")
     yield from ("", f"{total} for a person; what to do: `{_PROGRAM} status`")
     for one in waiting.listed:
         yield f"  matter {one.matter_id:<12}  {one.word}, since {moment(one.since, figures.zone)}"

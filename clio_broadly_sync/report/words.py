@@ -106,10 +106,10 @@ _HELD: Final = Words(
     "held",
 )
 _REJECTED: Final = Words(
-    "refused by Broadly",
-    "Broadly refused this client. Correct the e-mail or phone in Clio, then "
+    "rejected by Broadly",
+    "Broadly rejected this client. Correct the e-mail or phone in Clio, then "
     f"`{_OUTBOX} resend {{matter}}`.",
-    "refused",
+    "rejected",
 )
 _PUT_OFF: Final = Words(
     "put off by Broadly too often",

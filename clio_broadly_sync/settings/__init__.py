@@ -88,7 +88,10 @@ MINUTES_AHEAD: Final = 10
 """At most what the pace sends in so many minutes is read at once."""
 _INSTALL: Final = "-m pip install 'clio-broadly-sync[notify]'"
 _CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
-_NO_FILE = "No settings file: write one with `clio-broadly-sync init`, or name it with --config."
+_NO_FILE = (
+    "No settings file here (config.env): go to the folder where it is, name it with --config, or "
+    "write one with `clio-broadly-sync init`."
+)
 _WITHOUT_ONE = (
     "Without one, the environment must set SYNC_RULE, SYNC_STATE, BROADLY_URL and BROADLY_API_KEY."
 )

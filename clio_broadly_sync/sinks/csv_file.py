@@ -1,6 +1,7 @@
 """A file for Broadly's import wizard, as a sink: a row for each client, receipts once it is there.
 
-Its columns, and how a cell is spelled, are those of “A file for Broadly's import” in the README.
+Its columns, and how a cell is spelled, are those of “A CSV file” in
+`docs/where-it-can-send.md`.
 How a file comes to its name is in `sinks/new_files.py`.
 """
 

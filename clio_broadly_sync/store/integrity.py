@@ -126,7 +126,7 @@ def files(path: Path) -> list[Flaw]:
         if not database.exists(path):
             raise StorageError(
                 "There is no state to verify; the first `sync` makes it. If there was one, check "
-                "SYNC_STATE, or see “The state is lost” in the README."
+                "SYNC_STATE, or see “The state is lost” in docs/recipes.md."
             )
         folder = os.stat(path.parent).st_mode
         near = [f for f in sorted(path.parent.iterdir()) if f.name.startswith(path.name)]

@@ -150,7 +150,7 @@ def test_matter_that_clio_does_not_show(world: World) -> None:
     world.firm.set_raw("matter", matters[1], responsible_attorney={"id": 954})
     (found,) = alike(world, "attorney")
     assert found["unknown"] == {"could_be_asked": 2, "tried": 1}
-    assert "not known: Clio does not say" in world.run(*BY).out
+    assert "not shown by Clio" in world.run(*BY).out
 
 
 def test_name_cannot_play_with_the_terminal(world: World) -> None:

@@ -150,3 +150,14 @@ def test_looking_is_no_run_and_holds_up_none(today: World) -> None:
     today.settings["BROADLY_URL"] = today.broadly.endpoint
     ran = today.check("--accept", "--json")
     assert (ran.code, one(ran, "last run")) == (0, before)
+
+
+def test_after_a_failed_run_it_is_run_once_by_hand(today: World) -> None:
+    """A check cannot try Broadly's key, so the last `sync` says whether it is refused."""
+    assert today.sync().code == 0
+    today.later(minutes=1)
+    today.closing()
+    assert today.sync(BROADLY_API_KEY="wrong").code == 77
+    assert today.check().out.endswith("so run it once by hand: `clio-broadly-sync sync`.\n")
+    assert today.sync().code == 0
+    assert "once by hand" not in today.check().out

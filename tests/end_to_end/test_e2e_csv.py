@@ -34,6 +34,13 @@ def export(world: World, name: str = "clients.csv", *options: str, **settings: s
     return file.read_bytes()
 
 
+def test_first_run_says_that_it_only_notes(fresh: World) -> None:
+    """Whoever runs it by hand learns that nobody goes by itself."""
+    said = fresh.sync(**SETTINGS).out
+    assert "`sync` notes whose matters close, and `sync --csv FILE` writes them" in said
+    assert "sends the clients" not in said
+
+
 def test_plain_sync_only_notes(firm: World) -> None:
     """Nobody's data is read or written; what may go waits, and is told as `export`."""
     may, _, no = firm.closing(), firm.closing(thank_you=False), firm.closing(opt_out=True)

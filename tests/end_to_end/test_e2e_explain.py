@@ -83,7 +83,7 @@ def _named(world: World, **who: Any) -> tuple[Closing, str]:
 
 NO_NUMBER = (
     "Clio shows no matter with this display number: give all of it, or the number in the address "
-    "of the matter's page in Clio, by which the ledger knows it."
+    "of the matter's page in Clio, by which it is recorded."
 )
 
 

@@ -42,7 +42,7 @@ ASKED = {
     "login --paste": {"address:": "nothing"},
     "init": {
         "CLIO_REGION [us]": "mars", "CLIO_REGION [us]:": "us", "SYNC_RULE": "both",
-        "CLIO_CLIENT_ID": "", "CLIO_ACCESS_TOKEN": "", "BROADLY_PROFILE": "",
+        "CLIO_CLIENT_ID": "", "CLIO_ACCESS_TOKEN": "", "BROADLY_PROFILE": "batch",
         "BROADLY_URL:": "nowhere", "BROADLY_URL": "https://broadly.test/customers",
         "BROADLY_API_KEY": "key", "SYNC_SETTLE_HOURS": "24",
     },
@@ -97,7 +97,7 @@ def test_sandbox_breaks_no_word(fresh: World, columns: int) -> None:
     told = _sandbox(fresh, columns, port)
     assert (told.code, too_wide(told.out, columns)) == (0, [])
     assert "\n# CLIO_ACCESS_TOKEN=" in told.out
-    assert "write these settings into config.env" in " ".join(told.out.split())
+    assert f"`clio-broadly-sync init --practice --port {port}`" in told.out
 
 
 def test_no_command_is_forgotten() -> None:

@@ -71,20 +71,21 @@ def test_only_its_owner_may_read_it(fresh: World, umask: int) -> None:
 
 
 def test_enter_takes_what_is_recommended(fresh: World) -> None:
-    """The region us, and a day of rest."""
-    init(fresh, "", "both", "my-app", SECRET, "", URL, KEY, "")
+    """The region us, a webhook, which most firms have, and a day of rest."""
+    init(fresh, "", "both", "my-app", SECRET, "", URL, "", "")
     assert (written(fresh).clio_region, written(fresh).sync_settle_hours) == ("us", 24)
+    assert written(fresh).broadly_profile is Profile.WEBHOOK
 
 
 def test_without_an_app_a_token_is_asked_for(fresh: World) -> None:
-    init(fresh, "us", "both", "", TOKEN, "", URL, KEY, "24")
+    init(fresh, "us", "both", "", TOKEN, "batch", URL, KEY, "24")
     token = written(fresh).clio_access_token
     assert token is not None
     assert token.reveal() == TOKEN
 
 
 def test_neither_app_nor_token_is_left_for_later(fresh: World) -> None:
-    init(fresh, "us", "both", "", "", "", URL, KEY, "24")
+    init(fresh, "us", "both", "", "", "batch", URL, KEY, "24")
     assert written(fresh).clio_access_token is None
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -97,6 +98,7 @@ def test_list_is_narrowed(world: World) -> None:
         ([], everything),
         ([str(dead), str(waiting[0])], {dead, waiting[0]}),
         (["--state", "held"], {held}),
+        (["--state", "rejected"], {dead}),
         (["--state", "dead"], {dead}),
         (["--state", "waiting"], set(waiting)),
         (["--reason", "surge"], set(waiting)),
@@ -116,6 +118,7 @@ def test_list_for_a_person(world: World) -> None:
         titles, row, *rest = on_terminal(world, "outbox", "list", columns=columns).out.splitlines()
         assert max(len(titles), len(row)) <= columns
         assert row.startswith(str(dead))
+        assert {"closed on", "state", "reason"} <= {*re.split(" {2,}", titles)}
         assert ("code" in titles, rest == []) == (columns == 200, columns == 200)
 
 
@@ -201,7 +204,7 @@ def test_asks_on_a_terminal(world: World, answer: str, state: str) -> None:
     dead = _dead(world)
     ran = on_terminal(world, "outbox", "resend", "--all", answers={"again?": answer})
     assert ran.code == 0
-    assert ran.out.index("To be sent again: 1 dead.") < ran.out.index("again?")
+    assert ran.out.index("To be sent again: 1 rejected.") < ran.out.index("again?")
     assert ("Nothing was changed." in ran.out) is (state == "dead")
     assert world.ledger()[dead.matter].state == state
 

@@ -26,7 +26,7 @@ ASKED = {
     "backfill --from 2026-09-01 --to 2026-09-30": {"[y/N]": "y"},
     "sync --matter 5001": {"[y/N]": "y"},
     "outbox list --names": {},
-    "outbox resend --state dead": {"[y/N]": "y"},
+    "outbox resend --state rejected": {"[y/N]": "y"},
     "outbox drop --reason surge": {"[y/N]": "y"},
 }
 """What is typed on a terminal, and what is answered there."""
@@ -80,7 +80,7 @@ def _prepare(office: World, words: str, numbers: dict[str, str]) -> None:
         office.later(minutes=1)
         left_out, sent = office.closing(opt_out=True), office.closing()
         numbers |= {"5004": str(left_out.matter), "1027": str(sent.contact)}
-    if words == "outbox resend --state dead":
+    if words == "outbox resend --state rejected":
         office.closing()
         office.broadly.rule("rejected", error={"code": "bad_email"})
         assert office.sync().code == 65

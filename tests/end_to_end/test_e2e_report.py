@@ -272,11 +272,11 @@ def test_on_a_terminal(world: World) -> None:
         assert ran.code == 0
         assert max(map(len, ran.out.splitlines())) <= 80
     assert ran.out.splitlines() == [
-        "page.html: the report; open it in a browser.", "list.csv: 7 closings."
+        "page.html: the report; open it in a browser.", "list.csv: 7 closed matters."
     ]  # fmt: skip
-    assert "Left out here" in on_terminal(world, "report", "--list", *since(world)).out
+    assert "No room for: " in on_terminal(world, "report", "--list", *since(world)).out
     nobody = world.run("report", "--list", *since(world), CLIO_TIME_ZONE="Pacific/Kiritimati").out
-    assert nobody.startswith(("No closing is known", "matter"))
+    assert nobody.startswith(("No closed matter is known", "matter"))
 
 
 def test_usual_period(world: World) -> None:

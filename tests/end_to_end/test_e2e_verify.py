@@ -113,7 +113,7 @@ def test_clio_shows_none_of_what_the_ledger_knows(
     blind(world, matters)
     ran = world.run("verify", "--against-clio", "7")
     assert ran.code == 65
-    assert "of the 3 that the ledger knows, Clio shows none" in ran.out
+    assert "of the 3 that are recorded here, Clio shows none" in ran.out
     assert "none slipped through" not in ran.out
     assert "backfill --from" not in ran.out
     assert ran.out.count("slipped through: Matter") == 2 * (blind is _others_instead)
@@ -132,7 +132,7 @@ def test_clio_shows_some_of_what_the_ledger_knows(world: World) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "Read 1 matter closed or edited since" in ran.out
     assert "none slipped through" in ran.out
-    assert "2 matters are in the ledger only" in ran.out
+    assert "2 matters are recorded here only" in ran.out
 
 
 def test_nothing_to_hold_against_clio_before_the_first_sync(fresh: World) -> None:

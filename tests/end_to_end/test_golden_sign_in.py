@@ -72,7 +72,7 @@ def test_first_ten_minutes(
     office.settings = {}
     _init(
         done, office, office.clio.url, "both", app.client_id, app.client_secret,
-        "", office.broadly.endpoint, office.broadly.key, "0",
+        "batch", office.broadly.endpoint, office.broadly.key, "0",
     )  # fmt: skip
     office.settings = {"CLIO_REDIRECT_URI": uri, "TZ": "UTC"}  # a port that is free
     browser.login()
@@ -96,8 +96,8 @@ def test_init(office: World, done: Transcript, golden: Golden) -> None:
     done.note("Once more, into other files.")
     _init(done, office, *ANSWERS)
     for name, answers in {
-        "a token.env": ("", "both", "", TOKEN, "", URL, KEY, ""),
-        "later.env": ("", "both", "", "", "", URL, KEY, ""),
+        "a token.env": ("", "both", "", TOKEN, "batch", URL, KEY, ""),
+        "later.env": ("", "both", "", "", "", URL, "", ""),
         "hook.env": (*ANSWERS[:4], "webhook", URL, SECRET * 2, ""),
         "file.env": (*ANSWERS[:4], "csv", ""),
     }.items():

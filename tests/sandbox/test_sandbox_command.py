@@ -50,7 +50,11 @@ def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def practise(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Result:
     monkeypatch.chdir(folder)
-    return CliRunner().invoke(cli, ["init", "--practice"], prog_name="p", env=environ)
+    return run("init", "--practice", **environ)
+
+
+def run(*command: str, **environ: str) -> Result:
+    return CliRunner().invoke(cli, command, prog_name="p", env=environ)
 
 
 def written(folder: Path) -> Settings:
@@ -110,3 +114,39 @@ def test_init_where_no_sandbox_is_running(
     assert ran.exit_code == 69
     assert "run `clio-broadly-sync sandbox`" in ran.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_init_finds_a_sandbox_at_another_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By --port, which the sandbox's own first words tell; and it is for practice alone."""
+    monkeypatch.chdir(tmp_path)
+    with command._practice_servers(Firm(1, 4, 4), 0, "batch") as running:
+        running.clio.practice = command._settings_of(running)
+        port = int(running.clio.url.rpartition(":")[2])
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        command._print_settings(running, port)
+        assert f" init --practice --port {port}`" in " ".join(capsys.readouterr().out.split())
+        assert run("init", "--practice", "--port", str(port)).exit_code == 0
+    assert written(tmp_path).clio_base_url == running.clio.url
+    assert run("init", "--port", str(port)).exit_code == 2
+
+
+def test_a_program_off_the_path_is_named_so_that_it_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the README's first line, which installs it into a folder beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "argv", [".venv/bin/clio-broadly-sync", "sandbox"])
+    assert command._as_called() == ".venv/bin/clio-broadly-sync"
+    assert command._as_called(anywhere=True) == f"{tmp_path}/.venv/bin/clio-broadly-sync"
+
+
+def test_a_taken_port_leads_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ran = run("sandbox", "--port", str(port))
+    assert ran.exit_code == 2  # 1 would say that this is a bug
+    assert "perhaps by another `sandbox`" in ran.stderr
+    assert "sandbox --port " in ran.stderr

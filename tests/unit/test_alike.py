@@ -225,6 +225,24 @@ def test_questions(by: By, name: str | None, tried: int, rule: SyncRule, questio
     assert found.groups[1].name == (name or by.none)
 
 
+@pytest.mark.parametrize(
+    ("counted", "calm"),
+    [
+        ([("A", Share(5, 20)), ("B", Share(6, 20))], "No attorney with 10 clients or more differs"),
+        ([("A", Share(5, 9)), ("B", Share(6, 8))], "No attorney has the 10 clients that a verdict"),
+        ([("A", Share(0, 20)), ("B", Share(20, 20))], None),
+        ([("A", Share(1, 2)), ("B", Share(2, 2))], None),
+        ([("A", Share(5, 20))], None),
+    ],
+)
+def test_that_nothing_is_to_be_asked_is_said(counted: list[Counted], calm: str | None) -> None:
+    """Whoever asks whether all ask alike gets an answer, wherever there is one."""
+    found = _compared(*counted)
+    assert (found.calm is None) is (calm is None)
+    assert (found.calm or "").startswith(calm or "")
+    assert (found.calm in [*alike_table.lines([found])]) is (calm is not None)
+
+
 # As a table
 
 
@@ -232,7 +250,7 @@ def test_questions(by: By, name: str | None, tried: int, rule: SyncRule, questio
 def test_no_line_is_too_wide(counted: list[Counted], unknown: Share) -> None:
     """But for the sentences, which are folded on a terminal."""
     found = compare(By.PRACTICE_AREA, counted, unknown, SyncRule.OPT_IN)
-    sentences = {f"A question, not a finding: {each}" for each in found.questions}
+    sentences = {f"A question, not a finding: {each}" for each in found.questions} | {found.calm}
     for line in alike_table.lines([found]):
         assert len(line) <= 80 or line in sentences or line.endswith(WHY)
         assert line.isprintable() or line in sentences
@@ -272,7 +290,7 @@ def test_shares_as_a_person_reads_them() -> None:
         ["By", "attorney", "could", "be", "asked", "sent", "share"],
         ["B", "191", "190", "99%", "?"],
         ["A", "12", "1", "8%", "?"],
-        ["not", "known:", "Clio", "does", "not", "say", "2", "1"],
+        ["not", "shown", "by", "Clio", "2", "1"],
         ["the", "firm", "205", "192", "94%"],
     ]
 

@@ -1,10 +1,13 @@
 """How lines are folded on a terminal."""
 
+from collections.abc import Sequence
+
 import click
 import pytest
 
-from clio_broadly_sync.cli import output
-from clio_broadly_sync.cli.output import fold, folded
+from clio_broadly_sync.cli import names, outbox_list, output
+from clio_broadly_sync.cli.output import Column, fitting, fold, folded
+from clio_broadly_sync.cli.report import rows
 
 PATH = "/var/lib/" + "x" * 60
 
@@ -77,3 +80,20 @@ def test_errors_of_click_are_folded(kind: type[click.ClickException]) -> None:
     assert max(map(len, lines)) <= 40
     assert caught.value.exit_code == kind.exit_code
     assert caught.value.format_message().split()[-20:] == words.split()
+
+
+@pytest.mark.parametrize(
+    ("columns", "kept", "longest"),
+    [
+        (outbox_list.COLUMNS, "matter closed_on state reason", "outside sending hours"),
+        (rows.COLUMNS, "matter closed_on result", "not: without SendBroadlyThankYou"),
+        (names.COLUMNS, "matter closed_on decision", "not: without SendBroadlyThankYou"),
+    ],
+)
+def test_a_narrow_table_keeps_what_a_person_looks_for(
+    columns: Sequence[Column], kept: str, longest: str
+) -> None:
+    """Which matter it is, what became of it and why, also the longest usual reason."""
+    shown = fitting(columns, 60)
+    assert " ".join(column.title.replace(" ", "_") for column in shown) == kept
+    assert shown[-1].width >= len(longest)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from folds import too_wide
 from golden_files import Golden
 
@@ -71,10 +71,21 @@ def test_wrong_usage(golden: Golden) -> None:
     """2, and all that is said is on stderr."""
     said = []
     for line in WRONG:
-        ran = CliRunner().invoke(cli, shlex.split(line), prog_name=PROGRAM, terminal_width=80)
+        ran = _ran(line)
         assert (ran.exit_code, ran.stdout) == (2, ""), line
         said.append(f"$ {PROGRAM} {line}\n{ran.stderr}")
     golden("wrong_usage", "\n".join(said))
+
+
+@pytest.mark.parametrize("line", ["", "outbox", "schedule"])
+def test_a_group_without_a_command_shows_its_help(line: str) -> None:
+    """As `--help` does, but with 2: nothing was done, and a script shall notice."""
+    bare, helped = (_ran(line), _ran(f"{line} --help"))
+    assert (bare.exit_code, bare.stdout, bare.stderr) == (2, "", helped.stdout)
+
+
+def _ran(line: str) -> Result:
+    return CliRunner().invoke(cli, shlex.split(line), prog_name=PROGRAM, terminal_width=80)
 
 
 def test_wrong_usage_is_folded_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the README and the pages beside it list is what there is."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,29 @@ def test_exit_codes() -> None:
     text = section("When it fails")
     for code, word in OUTCOMES.items():
         assert f"| {code} | `{word}` |" in text
+
+
+def test_the_house() -> None:
+    """Each module stands in the tree of CONTRIBUTING.md, in its folder, and nothing else does."""
+    text = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = text.split("\n## The house\n")[1].split("```")[1].split("\ntests/")[0]
+    files = HOUSE.glob("clio_broadly_sync/**/*.py")
+    modules = {str(file.relative_to(HOUSE)) for file in files if not file.stem.startswith("__")}
+    assert set(_modules_of(tree)) == modules
+
+
+def _modules_of(tree: str) -> Iterator[str]:
+    """Yield the path of each file in a tree whose folders are told by two blanks each."""
+    folders: list[str] = []
+    for line in tree.strip().splitlines():
+        names = re.match(r"(?: *[\w/]+(?:\.py|/)(?=\s|$))*", line)
+        assert names is not None
+        del folders[(len(line) - len(line.lstrip())) // 2 :]
+        for name in names[0].split():
+            if name.endswith("/"):
+                folders.append(name)
+            else:
+                yield "".join(folders) + name
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)

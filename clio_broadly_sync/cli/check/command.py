@@ -27,6 +27,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
     SyncError,
     UnavailableError,
+    is_failure,
 )
 from clio_broadly_sync.domain.model import Closing, Pins
 from clio_broadly_sync.pipeline import pins
@@ -197,6 +198,8 @@ def _what_next(code: int, status: Status | None) -> str:
             f"run `{PROGRAM} sync` once by hand (the first one sends nobody), then schedule it: "
             f"`{PROGRAM} schedule cron` prints the line."
         )
+    if (failed := status.last_sync.exit_code) is not None and is_failure(failed):
+        return f"the last `sync` failed, so run it once by hand: `{PROGRAM} sync`."
     if status.cron_seems_to_run is False:
         return f"let cron run it again: `{PROGRAM} schedule cron` prints the line."
     if status.for_a_person:

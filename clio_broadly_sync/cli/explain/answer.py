@@ -135,6 +135,8 @@ def change(step: Step, zone: tzinfo | None, opt_in: str) -> str:
     before = "noticed" if step.before is None else STATES[step.before]
     same = step.before is step.state
     change = STATES[step.state] if same else f"{before} → {STATES[step.state]}"
+    if same and step.reason is None:
+        change += ", held back no longer"
     details = [
         f": {step.reason.named(opt_in)}" if step.reason is not None else "",
         f" ({_in_words(step.cause)})" if step.cause is not None else "",

@@ -34,14 +34,14 @@ LONGEST_NUMBER = 255
 """No longer text than this is taken as a display number."""
 _IN_ADDRESS: Final = re.compile(r"/matters/(\d+)(?!\w)", re.ASCII)
 """The id in the address of a matter's page in Clio."""
-UNKNOWN: Final = "The ledger knows nothing of it, and Clio was not asked (--offline)."
+UNKNOWN: Final = "Nothing is recorded of it, and Clio was not asked (--offline)."
 NO_MATTER: Final = (
-    "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and the ledger "
-    "does not know it."
+    "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and nothing "
+    "is recorded of it."
 )
 NO_NUMBER: Final = (
     "Clio shows no matter with this display number: give all of it, or the number in the address "
-    "of the matter's page in Clio, by which the ledger knows it."
+    "of the matter's page in Clio, by which it is recorded."
 )
 
 
@@ -64,7 +64,7 @@ class Question(NamedTuple):
     "--contact",
     type=int,
     metavar="ID",
-    help="All closings of this contact, instead of one matter.",
+    help="All closed matters of this contact, instead of one matter.",
 )
 @click.option(
     "--find",
@@ -72,7 +72,9 @@ class Question(NamedTuple):
     is_flag=True,
     help="Ask for a client's name, and list who has it in Clio, with their matters.",
 )
-@click.option("--offline", is_flag=True, help="Ask the ledger only, not Clio.")
+@click.option(
+    "--offline", is_flag=True, help="Look at what is recorded here only, and do not ask Clio."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, without names.")
 @common
 def explain(
@@ -102,7 +104,7 @@ def explain(
         raise click.UsageError("ID is a matter's id or its display number, as Clio shows it.")
     if offline and contact is None and _id_in(number) is None:
         raise click.UsageError(
-            "The ledger knows a matter by its id only: give that, or leave out --offline."
+            "A matter is recorded by its id only: give that, or leave out --offline."
         )
     question = Question(_id_in(number), number, contact, offline)
     app.carry_out(partial(_find, options, question), _text, object_of, as_json=as_json)

@@ -157,8 +157,8 @@ class Preview:
                 "No `sync` has run yet: the first one notes where to start, and sends nobody."
             )
         if matter.updated_at is None:
-            return True, "The ledger does not know it yet."
-        edited = f"The ledger does not know it: it was edited last on {self._on(matter.updated_at)}"
+            return True, "It is not recorded here yet."
+        edited = f"It is not recorded here: it was edited last on {self._on(matter.updated_at)}"
         overlap = timedelta(minutes=self._settings.sync_overlap_minutes)
         if matter.updated_at > rules.scan_from(watermark, first_run, overlap):
             return True, f"{edited}, and the last `sync` looked on {self._on(watermark)}."

@@ -165,7 +165,10 @@ def _waits(closing: Closing, given: Given) -> str:
     if _may_be_taken(closing, given):
         return "Not sent yet: a `backfill` is at work, and may still take it."
     if closing.command is Command.BACKFILL:
-        return "Not sent yet: the command that was to send it did not come to its end."
+        return (
+            "Not sent yet: a `backfill` or `sync --matter` left it (it was stopped, had its "
+            "--limit, or nobody said yes), and `sync` does not take it up."
+        )
     return (
         "Not sent yet: nothing speaks against it; the next `sync` reads it in Clio again and sends "
         "it."

@@ -61,7 +61,7 @@ def agree(closings: int, stop: Stop, *, yes: bool) -> bool:
     if closings <= UNASKED or yes:
         return True
     requests = -(-closings // AT_ONCE)
-    many = f"{closings:,} closings would be looked up in Clio, in {requests:,} requests"
+    many = f"{closings:,} closed matters would be looked up in Clio, in {requests:,} requests"
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(f"{many}: add --yes, or name a shorter period.")
     with suppress(click.Abort), output.patience(stop):

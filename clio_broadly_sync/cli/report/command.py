@@ -64,7 +64,7 @@ class Wanted(NamedTuple):
 @click.command()
 @click.option("--from", "first", type=DAY, metavar="DATE", help="The first day, e.g. 2026-01-01.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="The last day; without it, today.")
-@click.option("--list", "listed", is_flag=True, help="One line for each closing instead.")
+@click.option("--list", "listed", is_flag=True, help="One line for each closed matter instead.")
 @click.option(
     "--names", "named", is_flag=True, help="With --list on a terminal: show clients' names."
 )
@@ -78,7 +78,7 @@ class Wanted(NamedTuple):
     "--csv",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the list of closings into this new file; - is standard output, as for --html.",
+    help="Write the list into this new file; - is standard output, as for --html.",
 )
 @click.option(
     "--by",
@@ -87,7 +87,7 @@ class Wanted(NamedTuple):
     help="Compare how many were asked by attorney, by practice-area, or both. Reads the names from "
     "Clio, which are personnel data: mind who gets the report.",
 )
-@click.option("--yes", is_flag=True, help="With --by: look up over 2,000 closings, do not ask.")
+@click.option("--yes", is_flag=True, help="With --by: look up over 2,000 matters, do not ask.")
 @click.option(
     "--person",
     type=int,
@@ -299,4 +299,4 @@ def _made(wanted: Wanted, figures: Figures) -> Iterator[str]:
     if wanted.html is not None:
         yield f"{wanted.html}: the report; open it in a browser."
     if wanted.csv is not None:
-        yield f"{wanted.csv}: {output.count(closed, 'closing')}."
+        yield f"{wanted.csv}: {output.count(closed, 'closed matter')}."

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.names import Whose, with_names
-from clio_broadly_sync.cli.options import STATES
-from clio_broadly_sync.cli.output import Column, fitting, folded, table_line
+from clio_broadly_sync.cli.output import Column, fitting, table_line
 from clio_broadly_sync.domain.funnel import Step, missed
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.report import words
@@ -24,18 +23,15 @@ if TYPE_CHECKING:
     from clio_broadly_sync.clio.source import Clio
 
 COLUMNS: Final = (
-    Column("matter", 11, 9, lambda row: row["matter_id"]),
-    Column("client", 11, 3, lambda row: row["contact_id"]),
+    Column("matter", 10, 9, lambda row: row["matter_id"]),
+    Column("client", 10, 3, lambda row: row["contact_id"]),
     Column("closed on", 11, 7, lambda row: row["closed_on"]),
     Column("noticed on", 11, 1, lambda row: row["noticed_at"]),
-    Column("state", 7, 8, lambda row: row["state"]),
-    Column("why", 29, 6, lambda row: row["why"]),
+    Column("result", 32, 8, lambda row: row["result"]),
     Column("sent on", 11, 5, lambda row: row["sent_at"]),
     Column("channels", 11, 2, lambda row: row["channels"]),
     Column("opted out on", 12, 4, lambda row: row["opted_out_at"]),
 )
-_STATES: Final = {state: word for word, state in STATES.items()}
-"""The words of the command line, where it has one for a state."""
 _DAYS: Final = ("closed_on", "noticed_at", "sent_at", "opted_out_at")
 """What a table shows as days."""
 _CSV: Final = {
@@ -103,35 +99,36 @@ def table_lines(found: Iterator[Told], given: Given, clio: "Clio | None" = None)
     lines = (_line(told, given, columns) for told in found)
     first = next(lines, None)
     if first is None:
-        yield "No closing is known of these days."
+        yield "No closed matter is known of these days."
         return
     yield table_line((column.title, column.width) for column in columns)
     yield from with_names(chain([first], lines), clio)
-    if left_out := [column.title for column in COLUMNS if column not in columns]:
-        yield folded(f"Left out here: {', '.join(left_out)}; `--json` has all.")
+    yield from output.no_room(COLUMNS, columns)
 
 
 def _line(told: Told, given: Given, columns: Sequence[Column]) -> Whose:
     row = row_of(told, given)
     row |= {name: _shown(row[name], given) for name in _DAYS}
-    row |= {"state": _STATES.get(row["state"], row["state"]), "why": _why(told, given)}
+    row["result"] = _result(told, given)
     line = table_line((column.text(row), column.width) for column in columns)
     return Whose(line, told.closing.key.matter_id, told.closing.contact_id)
 
 
-def _why(told: Told, given: Given) -> str | None:
-    """Return in words why it came no further; None where it was accepted."""
+def _result(told: Told, given: Given) -> str:
+    """Return in words what became of it, and why it came no further."""
     closing = told.closing
     if closing.state is State.SENT:
-        return None
+        return "sent"
     left = given.attention.is_left(closing.state, closing.command)
     return _in_words(closing.state, closing.reason, given.names, left)
 
 
 @lru_cache
 def _in_words(state: State, reason: Reason | None, names: words.Names, left: bool) -> str:
-    said = words.of(state, reason, names, left=left, needed=False)
-    return said.why.replace("`", "")
+    why = words.of(state, reason, names, left=left, needed=False).why.replace("`", "")
+    if state is State.SKIPPED:
+        return f"not: {why}"
+    return f"waits: {why}" if state is State.PENDING and reason and not left else why
 
 
 def _shown(value: date | datetime | None, given: Given) -> str | None:
