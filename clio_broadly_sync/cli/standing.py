@@ -12,7 +12,6 @@ from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.daily_look import Part
-from clio_broadly_sync.domain.errors import UnavailableError, is_failure
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -95,14 +94,7 @@ class Status:
 
     @property
     def needs_a_person(self) -> bool:
-        hangs = self.running is not None and self.running.hangs
-        return self.for_a_person > 0 or hangs or self.stays_failed
-
-    @property
-    def stays_failed(self) -> bool:
-        """Whether the last `sync` failed in a way that no later run puts right by itself."""
-        code = None if self.last_sync is None else self.last_sync.exit_code
-        return code is not None and is_failure(code) and code != UnavailableError.exit_code
+        return self.for_a_person > 0 or (self.running is not None and self.running.hangs)
 
     def is_left(self, group: Group) -> bool:
         """Tell whether a backfill has left these closings, which go no further by themselves.

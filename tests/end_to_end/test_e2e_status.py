@@ -55,13 +55,13 @@ def test_last_failure_is_told_in_its_own_words(world: World) -> None:
     world.closing()
     said = world.sync().err.removeprefix("clio-broadly-sync: ").strip()
     assert "“BroadlyOptOut”" in said
-    assert "failed (settings or field wrong, 78). Why:" in lines(world, 65)
-    assert _failure(lines(world, 65)) == said
-    assert status(world, 65)["runs"][0]["failure"] == said
+    assert "failed (settings or field wrong, 78). Why:" in lines(world)
+    assert _failure(lines(world)) == said
+    assert status(world)["runs"][0]["failure"] == said
     world.firm.fields.rename("gone", "BroadlyOptOut")
     world.later(minutes=15)
     assert world.sync().code == 0
-    assert status(world)["runs"][0]["failure"] is None  # and nothing needs a person any more
+    assert status(world)["runs"][0]["failure"] is None
 
 
 def test_time_is_that_of_the_firm(world: World) -> None:

@@ -222,13 +222,6 @@ def test_cron_is_not_blamed_while_somebody_holds_the_state(running: Holder) -> N
         assert "Cron" not in text(last_sync=last, running=running)
 
 
-@pytest.mark.parametrize("code", [None, *CODES])
-def test_a_failure_that_stays_needs_a_person(code: int | None) -> None:
-    """A refused key or a renamed field does; an outage ends by itself."""
-    last = RUN._replace(exit_code=code)
-    assert make_standing(last_sync=last).needs_a_person == (code in (1, 74, 77, 78))
-
-
 def test_a_run_that_hangs_needs_a_person() -> None:
     """As closings do; one that works does not."""
     held = [Group(SYNC, Reason.UNKNOWN_OUTCOME, 1, OLD)]
