@@ -257,7 +257,7 @@ def _what_next(options: Options, known: Mapping[str, str]) -> Iterator[str]:
     if not known.get("CLIO_ACCESS_TOKEN"):
         if not known.get("CLIO_CLIENT_ID"):
             yield "    (fill in CLIO_CLIENT_ID and CLIO_CLIENT_SECRET in the file)"
-        yield f"    `{program} login`   (sign in to Clio in the browser)"
+        yield f"    `{program} login`   (sign in to Clio)"
     yield f"    `{program} check`   (is everything in order?)"
     yield f"    `{program} sync`    (the first one sends nobody)"
 

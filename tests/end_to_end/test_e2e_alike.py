@@ -206,7 +206,7 @@ def plant(world: World, closings: int) -> None:
 def test_many_are_asked_about(world: World) -> None:
     """With no terminal only after --yes; and with one, after a yes."""
     plant(world, MANY)
-    says = "2,001 closings would be looked up in Clio, in 21 requests"
+    says = "2,001 closed matters would be looked up in Clio, in 21 requests"
     ran = world.run(*BY)
     assert (ran.code, world.paths) == (2, [])
     assert f"{says}: add --yes, or name a shorter period." in ran.err

@@ -132,7 +132,7 @@ def test_command_prints_the_settings_and_what_arrives(
 ) -> None:
     """Settings on stdout, and the rest on stderr."""
     servers.clio.practice = command._settings_of(servers)
-    command._print_settings(servers, 8711)
+    command._print_settings(servers, command.CLIO_PORT)
     printed = capsys.readouterr()
     assert "BROADLY_PROFILE=webhook\nBROADLY_URL=" in printed.out
     assert f"BROADLY_WEBHOOK_SECRET={SECRET}\n" in printed.out
