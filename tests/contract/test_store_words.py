@@ -206,5 +206,5 @@ def test_no_state_to_verify(made: Path) -> None:
     """Perhaps there never was one, perhaps it is lost."""
     assert said(lambda: integrity.files(made.with_name("other.db"))) == (
         "There is no state to verify; the first `sync` makes it. If there was one, check "
-        "SYNC_STATE, or see “The state is lost” in the README."
+        "SYNC_STATE, or see “The state is lost” in docs/recipes.md."
     )
