@@ -16,7 +16,7 @@ CHUNK = 20
 STEPS = 30
 OF_WHICH_ONE = 5
 """Of so many chunks there is one, half as large, of a firm in PostgreSQL."""
-CHUNKS = -(-int(os.environ.get("HISTORIES", "120")) // CHUNK)
+CHUNKS = -(-int(os.environ.get("HISTORIES", "100")) // CHUNK)
 OF_FIRMS = range(0, CHUNKS, OF_WHICH_ONE) if "HISTORIES" in os.environ else ()
 
 
