@@ -65,11 +65,14 @@ class _Read(NamedTuple):
 _NOBODY: Final = _Read({}, {})
 
 
-def check_usage(*, as_json: bool) -> None:
-    """Raise UsageError where `--names` cannot be followed: names are for a terminal only."""
+def check_usage(*, as_json: bool, err: bool = False) -> None:
+    """Raise UsageError where `--names` cannot be followed: names are for a terminal only.
+
+    `err` says that the lines go to stderr, because stdout gets a file.
+    """
     if as_json:
         raise click.UsageError("--json holds no names: leave out --names, or --json.")
-    if not sys.stdout.isatty():
+    if not (sys.stderr if err else sys.stdout).isatty():
         raise click.UsageError("Names are shown on a terminal only: leave out --names here.")
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.options import DAY, Options, for_a_run
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.cli.run import Run
@@ -42,7 +42,7 @@ def sync(
 
     Example: clio-broadly-sync sync --dry-run
     """
-    _check_names(names, dry_run=dry_run, as_json=as_json)
+    _check_names(names, csv, dry_run=dry_run, as_json=as_json)
     if matter_id is not None:
         _sync_matter(
             matter_id, options, dry_run=dry_run, as_json=as_json, limit=limit, yes=yes, csv=csv,
@@ -106,7 +106,7 @@ def backfill(
     Example: clio-broadly-sync backfill --from 2026-01-01 --to 2026-03-31
     """
     asks = not (yes or dry_run)
-    _check_names(names, dry_run=dry_run, as_json=as_json)
+    _check_names(names, csv, dry_run=dry_run, as_json=as_json)
     if first > last:
         raise click.UsageError("--from is later than --to: swap the two dates.")
     _check_asks(asks=asks)
@@ -135,7 +135,7 @@ def _confirm(run: Run, *, asks: bool) -> Callable[[Lot], bool]:
     return confirm
 
 
-def _check_names(names: bool, *, dry_run: bool, as_json: bool) -> None:
+def _check_names(names: bool, csv: Path | None, *, dry_run: bool, as_json: bool) -> None:
     """Raise UsageError where names cannot be shown, or need no option."""
     if not names:
         return
@@ -145,7 +145,7 @@ def _check_names(names: bool, *, dry_run: bool, as_json: bool) -> None:
         )
     from clio_broadly_sync.cli.names import check_usage
 
-    check_usage(as_json=as_json)
+    check_usage(as_json=as_json, err=exports.File(csv).is_stdout)
 
 
 def _check_asks(*, asks: bool) -> None:

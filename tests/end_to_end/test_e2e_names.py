@@ -1,5 +1,9 @@
 """Names where a person decides: on the terminal at that moment, and nowhere else."""
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +159,19 @@ def test_names_are_for_a_terminal_only(crowded: World, command: list[str]) -> No
     ran = crowded.run(*command, "--json", **FEW)
     assert (ran.code, "--json holds no names" in ran.err) == (2, True)
     assert crowded.paths == []
+
+
+def test_names_beside_a_file_on_stdout_are_for_a_terminal_only(world: World) -> None:
+    """What a run says goes to stderr then, which may be a file although stdout is a terminal."""
+    ours, theirs = pty.openpty()
+    command = ["sync", "--dry-run", "--names", "--csv", "-"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "clio_broadly_sync", *command], env=world._environment({}),
+        cwd=world.folder, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.close(ours)
+    assert (ran.returncode, "Names are shown on a terminal only" in ran.stderr) == (2, True)
 
 
 def test_names_of_a_run_that_sends_need_no_option(world: World) -> None:
