@@ -42,13 +42,16 @@ def init(options: Options) -> None:
     Example: clio-broadly-sync fleet init
     """
     from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.fleet import engine
     from clio_broadly_sync.store import postgresql_schema
+    from clio_broadly_sync.store.due import make_queue
     from clio_broadly_sync.store.firms import check_durable
 
     call = app.Call()
     with call.until_error(), closing(fleet_of(options).connect(role=None)) as session:
         check_durable(session)
         postgresql_schema.make(session)
+        make_queue(session, engine.VERSION, engine.schema())
         say("The database is ready. Add a firm with `clio-broadly-sync firms add`.")
     sys.exit(call.code)
 
@@ -69,4 +72,27 @@ def rekey(options: Options) -> None:
         with closing(known.connect()) as session:
             renewed = Firms(session).rekey(known.seal.renewed)
         say(f"Sealed anew: {count(renewed, 'firm')}.")
+    sys.exit(call.code)
+
+
+@fleet.command()
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Run so many firms at a time; else FLEET_SLOTS.",
+)
+@common
+def worker(options: Options, slots: int | None) -> None:
+    """Run the firms that are due, until SIGTERM or Ctrl-C; any number of workers share them.
+
+    Example: clio-broadly-sync fleet worker --slots 16
+    """
+    from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.cli.worker import Worker
+
+    call = app.Call()
+    with call.until_error():
+        known = fleet_of(options)
+        call.code = Worker(known, slots or known.settings.fleet_slots).work()
     sys.exit(call.code)

@@ -90,14 +90,22 @@ class FirmPlace:
 
         Raise BusyError at once where another run holds it (HungError where that one hangs).
         """
-        with closing(self.connect(command)) as session:
-            if not self._is_taken(session):
-                raise _refusal(self.holder())
-            self._held = session
-            try:
-                yield
-            finally:
-                self._held = None
+        with closing(self.connect(command)) as session, self.held_by(session):
+            yield
+
+    @contextmanager
+    def held_by(self, session: Session) -> Iterator[None]:
+        """Hold the state as `locked` does, by a session that is open already.
+
+        The lock is the session's, and ends with that.
+        """
+        if not self._is_taken(session):
+            raise _refusal(self.holder())
+        self._held = session
+        try:
+            yield
+        finally:
+            self._held = None
 
     def _is_taken(self, session: Session) -> bool:
         """Take the firm if it is free, or will be once the server knows that a run was killed."""

@@ -172,14 +172,6 @@ class Firms:
         with storage_errors():
             self._session.execute(_END, values)
 
-    def due(self, most: int, lease: timedelta) -> list[int]:
-        """Return at most so many firms that are due, the longest due first.
-
-        Nobody else gets them until the `lease` is over. The caller's transaction hands them on.
-        """
-        values = {"most": most, "lease": lease}
-        return [firm for (firm,) in self._session.execute(_DUE, values)]
-
     # Whether the server is the one of before.
 
     def check_mark(self) -> bool:
@@ -262,12 +254,6 @@ _END: Final = f"""
         next_at = CASE WHEN :stopped THEN now()
             ELSE now() + (0.9 + 0.2 * random()) * {_WAIT} END
     WHERE firm = :firm
-"""
-_DUE: Final = """
-    UPDATE firms SET next_at = now() + :lease WHERE firm IN (
-        SELECT firm FROM firms WHERE state = 'active' AND next_at <= now()
-        ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
-    ) RETURNING firm
 """
 _MARK_NOW: Final = """
     (SELECT system_identifier FROM pg_control_system()) || ' '
