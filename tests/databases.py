@@ -159,6 +159,24 @@ def server(shared: Path) -> Iterator[str]:
 
 
 @contextmanager
+def own_server(*, lasting: bool = False) -> Iterator[str]:
+    """Yield the address of a new database on a server of its own, which the caller may kill.
+
+    Where it is `lasting`, what is committed is on the disk.
+    """
+    programs = _programs()
+    folder = _started(programs, lasting=lasting)
+    address = make_conninfo(host=str(folder), user="postgres", dbname="postgres")
+    try:
+        _on(address, "CREATE DATABASE {}", "fleet")
+        yield f"postgresql://postgres@/fleet?host={folder}"
+    finally:
+        with suppress(subprocess.CalledProcessError):  # it was killed
+            _control(programs, folder, "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def _told(shared: Path) -> Iterator[list[str]]:
     """Yield the server's folder and who uses it, while nobody else changes that."""
     with open(shared / "postgresql.lock", "w") as lock:
@@ -187,7 +205,7 @@ def _do_without(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _started(programs: Path) -> Path:
+def _started(programs: Path, *, lasting: bool = False) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     user = _user()
     if user:
@@ -195,7 +213,7 @@ def _started(programs: Path) -> Path:
     made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
     _run([str(programs / "initdb"), "--pgdata", str(folder / "data"), *made], user)
     settings = {"listen_addresses": "''", "unix_socket_directories": str(folder)}
-    settings |= dict.fromkeys(IN_MEMORY, "off")
+    settings |= {} if lasting else dict.fromkeys(IN_MEMORY, "off")
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     _control(programs, folder, "start", "-w", "-l", str(folder / "log"), "-o", options)
     return folder

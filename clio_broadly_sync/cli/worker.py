@@ -98,12 +98,16 @@ class Worker:
         """
         stop = self._stops[number] = Stop()
         try:
-            with closing(self._pool.open(number, f"{output.PROGRAM} {number} sync")) as session:
+            with closing(self._pool.borrow()) as session:
                 firms = Firms(session)
-                firm = firms.begin(number, self._name, self._fleet.settings.lease)
+                with session.transaction():
+                    session.give_to(number, f"{output.PROGRAM} {number} sync")
+                    firm = firms.begin(number, self._name, self._fleet.settings.lease)
                 if firm is not None:
                     code, said = self._sync(firm, session, stop)
-                    firms.end(number, code, said)
+                    with session.transaction():
+                        firms.end(number, code, said)
+                        session.take_back()
         except SyncError as error:
             log.error("firm %d: %s", number, error)
             self._pool.check()

@@ -15,6 +15,7 @@ from typing import Any, Final
 import procrastinate
 from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from clio_broadly_sync.store.due import QUEUE, TASK
@@ -60,7 +61,7 @@ class Engine:
         self._runs = ThreadPoolExecutor(slots, "run")
         self._others = ThreadPoolExecutor(2, "fleet")
         connector = procrastinate.PsycopgConnector(
-            pool_factory=_pool, kwargs={**connection, "autocommit": True}, min_size=1, max_size=4
+            pool_factory=_pool, kwargs={**connection}, configure=_configure, min_size=1, max_size=4
         )
         self._app = procrastinate.App(connector=connector)
         self._app.task(name=TASK, queue=QUEUE)(self._sync_firm)
@@ -126,6 +127,10 @@ class Engine:
     def _every(self, cron: str, do: Any) -> None:
         task = self._app.task(name=do.__name__.strip("_"), queue=_CHORES)(do)
         self._app.periodic(cron=cron)(task)
+
+
+async def _configure(connection: "AsyncConnection[Any]") -> None:
+    await connection.set_autocommit(True)
 
 
 def _pool(**given: Any) -> AsyncConnectionPool[Any]:

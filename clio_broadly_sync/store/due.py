@@ -30,6 +30,7 @@ def make_queue(session: Session, version: str, statements: str) -> None:
             f"SET LOCAL search_path = {SCHEMA}",
             statements,
             "RESET search_path",
+            f"ALTER FUNCTION {SCHEMA}.procrastinate_defer_jobs_v1 SET search_path = {SCHEMA}",
             f"GRANT USAGE ON SCHEMA {SCHEMA} TO {WORKER}",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {WORKER}",
             f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {WORKER}",

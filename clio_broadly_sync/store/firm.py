@@ -90,17 +90,15 @@ class FirmPlace:
 
         Raise BusyError at once where another run holds it (HungError where that one hangs).
         """
-        with closing(self.connect(command)) as session, self.held_by(session):
-            yield
+        with closing(self.connect(command)) as session:
+            if not self._is_taken(session):
+                raise _refusal(self.holder())
+            with self.held_by(session):
+                yield
 
     @contextmanager
     def held_by(self, session: Session) -> Iterator[None]:
-        """Hold the state as `locked` does, by a session that is open already.
-
-        The lock is the session's, and ends with that.
-        """
-        if not self._is_taken(session):
-            raise _refusal(self.holder())
+        """Let all that is done inside be done by a session that has taken the firm's lock."""
         self._held = session
         try:
             yield

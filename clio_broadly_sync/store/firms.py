@@ -15,7 +15,7 @@ from clio_broadly_sync.domain.errors import (
     ConfigError,
     StorageError,
 )
-from clio_broadly_sync.store.postgresql import Row, Session, storage_errors
+from clio_broadly_sync.store.postgresql import RUN, Row, Session, storage_errors
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
 HASH_KEY: Final = "hash_key"
@@ -146,11 +146,12 @@ class Firms:
     # What the engine asks.
 
     def begin(self, firm: int, worker: str, lease: timedelta) -> Firm | None:
-        """Note that a worker begins a run of the firm; None where it is not active any more.
+        """Take the firm's lock, and note that a worker begins a run of it.
 
-        A run that is never ended is due again after the `lease`.
+        Return None where it is not active any more, or where somebody else is at work. A run that
+        is never ended is due again after the `lease`.
         """
-        values = {"firm": firm, "worker": worker, "lease": lease}
+        values = {"firm": firm, "worker": worker, "lease": lease, "kind": RUN}
         with storage_errors():
             row = self._session.execute(_BEGIN, values).fetchone()
         return None if row is None else _firm(row)
@@ -237,7 +238,9 @@ _SEAL_ANEW: Final = """
 """
 _BEGIN: Final = f"""
     UPDATE firms SET started_at = now(), worker = :worker, next_at = now() + :lease
-    WHERE firm = :firm AND state = 'active' RETURNING {_COLUMNS}
+    WHERE firm = :firm AND state = 'active'
+        AND pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))
+    RETURNING {_COLUMNS}
 """
 _WAIT: Final = f"""
     CASE WHEN :good THEN period ELSE

@@ -61,14 +61,19 @@ class Pool(Sessions):
             )
 
     def open(self, firm: int, name: str) -> Session:
+        session = self.borrow()
+        try:
+            with storage_errors():
+                session.give_to(firm, name)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def borrow(self) -> "Lent":
+        """Return a session that is nobody's yet."""
         with storage_errors():
-            raw = self._pool.getconn()
-            try:
-                raw.execute(_LEND, (str(firm), name[:63]))
-            except BaseException:
-                self._pool.putconn(raw)
-                raise
-        return Session(raw, self._take_back)
+            return Lent(self._pool.getconn(), self._pool.putconn)
 
     def check(self) -> None:
         """Throw away the sessions that the server has ended."""
@@ -77,17 +82,33 @@ class Pool(Sessions):
     def close(self) -> None:
         self._pool.close()
 
-    def _take_back(self, raw: Raw) -> None:
-        """Let go of a session's locks, and let it be nobody's."""
-        with suppress(*LOST):
-            raw.execute(_TAKE_BACK)
-        self._pool.putconn(raw)
+
+class Lent(Session):
+    """A session that is lent to a firm, and is nobody's afterwards."""
+
+    _is_given = False
+
+    def give_to(self, firm: int, name: str) -> None:
+        """Let it be a firm's, which the server shows by this name."""
+        self._is_given = True
+        self.raw.execute(_GIVE, (str(firm), name[:63]))
+
+    def take_back(self) -> None:
+        """Let go of its locks, and let it be nobody's."""
+        self.raw.execute(_TAKE_BACK)
+        self._is_given = False
+
+    def close(self) -> None:
+        if self._is_given:
+            with suppress(*LOST):
+                self.take_back()
+        super().close()
 
 
 WORKS: Final = "clio-broadly-sync worker"
 """How the server shows a session that is lent to no firm."""
 WAIT_SECONDS: Final = 15.0
-_LEND: Final = (
+_GIVE: Final = (
     "SELECT set_config('fleet.firm', %s, false), set_config('application_name', %s, false)"
 )
 _TAKE_BACK: Final = f"""

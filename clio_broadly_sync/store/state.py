@@ -82,10 +82,10 @@ class Store:
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
-        self._key = bytes.fromhex(self._facts["hash_key"])
-        self._writer = Writer(firm)
-        self.ledger = Ledger(connection, firm, self._key, self._writer)
-        self.ledger.objections.exist()  # so that no run has to ask
+            self._key = bytes.fromhex(self._facts["hash_key"])
+            self._writer = Writer(firm)
+            self.ledger = Ledger(connection, firm, self._key, self._writer)
+            self.ledger.objections.look(connection)
         self.outbox = Outbox(connection, firm, self._writer)
         self.exports = Exports(self._facts, self._save)
         self.daily_look = DailyLook(connection, firm)
