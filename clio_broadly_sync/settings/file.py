@@ -6,7 +6,6 @@ And the names that are nearly those of settings, here and in the environment.
 import io
 import re
 import stat
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -124,4 +123,6 @@ def _nearest(name: str, names: Sequence[str], cutoff: float) -> list[str]:
 def _may_be_near(name: str, known: str, cutoff: float) -> bool:
     """Tell whether the names have letters enough in common, in whatever order."""
     least = cutoff * (len(name) + len(known)) / 2
-    return min(len(name), len(known)) >= least and (Counter(name) & Counter(known)).total() >= least
+    if min(len(name), len(known)) < least:
+        return False
+    return sum(min(name.count(sign), known.count(sign)) for sign in set(name)) >= least
