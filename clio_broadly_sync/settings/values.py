@@ -30,11 +30,12 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
 
 _WORD = re.compile("[!-~]+")
-_NOTICE_URL = re.compile("[a-z][a-z0-9+.-]*://[!-~]+", re.IGNORECASE)
-_BETWEEN_NOTICE_URLS = re.compile(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*://"
+_NOTICE_URL = re.compile(f"{_SCHEME}[!-~]+")
+_BETWEEN_NOTICE_URLS = re.compile(rf"[\s,]+(?={_SCHEME})")
 _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-_PART = r"[a-z0-9_-]{1,63}"
-_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
+_PART = "[A-Za-z0-9_-]{1,63}"
+_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
 _OWN_HEADERS = re.compile(
     "connection|content-.*|host|idempotency-key|transfer-encoding|webhook-.*", re.I
