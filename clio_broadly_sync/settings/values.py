@@ -47,7 +47,7 @@ _NO: Final = ("false", "no", "off", "0", "f", "n")
 
 _MARKS: Final = dict.fromkeys(map(ord, "´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″"), "'")
 """What else stands for a quotation mark; a pattern with all of them would be slow to compile."""
-_MARK = "(?:\\\\?[\"'`]|&(?:quot|apos|#34|#39);)"
+_MARK = "(?:\\\\?[\"'`]|&(?i:quot|apos|#34|#39);)"
 _QUOTED = re.compile(f"{_MARK}(.*{_MARK})?", re.DOTALL)
 _UNQUOTE: Final = "take off the quotation marks around it"
 _NOT_KEPT: Final = "nothing that is written to /dev, /proc or /sys is kept"
@@ -55,29 +55,32 @@ _NO_DISK: Final = "/(dev(?!/shm/)|proc|sys)(/|$)"
 _BLANK: Final = frozenset("\u2800\u115f\u1160\u3164\uffa0\ufffd")
 """Letters and signs, for Unicode, that nobody can see or tell."""
 _LEFT_IN_PATHS: Final = {
-    _NOT_KEPT: f"^(?-i:{_NO_DISK})",
+    _NOT_KEPT: f"^{_NO_DISK}",
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
     "a backslash has no place in it": r"\\",
     "this is a folder, so add the name of a file": r"^~$|(^|/)\.{0,2}$",
     "it has two / in a row, as an empty variable leaves them": "//",
     "this is an address, or a pair of paths": (
-        r"^[a-z][\w+.-]*:|^:|:/|:(ro|rw|z)\b[\w,]*$"  # C:\, file:, host:/, what Docker mounts
+        r"^[A-Za-z][\w+.-]*:|^:|:/"  # C:\, file:, host:/
+        r"|:(?i:ro|rw|z)\b[\w,]*$"  # what Docker mounts
     ),
     "nothing has filled in the variable in it": r"\$[\w{(@*#?!$-]|%[\w%{(]|[`{}]",
     "this is a placeholder": (
-        r"[<>*?|]|@\w+@|__[a-z]\w*__|(^|/)(\[[^/]*\]|\.{3,}|…)(/|$)"
-        r"|^/?(full/|absolute/)?path/to/|^/?(your|my)/path\b"
+        r"[<>*?|]|@\w+@|__[A-Za-z]\w*__|(^|/)(\[[^/]*\]|\.{3,}|…)(/|$)"
+        r"|^/?(?i:(full/|absolute/)?path/to/|(your|my)/path\b)"
     ),
     "it has the word in it that a program writes for nothing": (
-        r"(^|/)\(?(?-i:null|NULL|None|none(?=\))|undefined)\)?(/|$)"
-        r"|^(none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
+        r"(^|/)\(?(null|NULL|None|none(?=\))|undefined)\)?(/|$)"
+        r"|^(?i:none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
     ),
     "write it alone, with nothing around it": (
         r"^[-–—=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
-        r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db(#|\s+[#-])|\s(--|[a-z]+_\w*=)"
+        r"|[;,&]$|\s(#|;|&&)(\s|$)|(?i:\.db)(#|\s+[#-])|\s(--|[A-Za-z]+_\w*=)"
     ),
-    "this is a file that lies beside a state": r"\.(lock|told|notified|new)$|-(wal|shm|journal)$",
+    "this is a file that lies beside a state": (
+        r"(?i:\.(lock|told|notified|new)|-(wal|shm|journal))$"
+    ),
     "take away the blank beside a /": r"/\s|\s/",
 }
 """What shells, unit files, containers, templates and other systems leave in a path, by the end of
@@ -150,7 +153,7 @@ def as_path(text: str) -> Path:
     """
     marked = text.translate(_MARKS)
     for why, pattern in _LEFT_IN_PATHS.items():
-        if re.search(pattern, marked, re.IGNORECASE):
+        if re.search(pattern, marked):
             raise LeftoverError(why)
     if not (text.isprintable() and _BLANK.isdisjoint(text)):
         raise LeftoverError("it has a character that cannot be seen")
