@@ -8,11 +8,12 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
-
-from dotenv.parser import Binding, parse_stream
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 _ADVICE: Final = {
     "Is a directory": "name a file in it with --config.",
@@ -50,7 +51,12 @@ def _text_of(path: Path) -> str:
 
 
 def _lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the values by name, and what is wrong with the other lines, quoting none of them."""
+    """Return the values by name, and what is wrong with the other lines, quoting none of them.
+
+    python-dotenv is loaded only here: where the environment sets everything, there is no file.
+    """
+    from dotenv.parser import parse_stream
+
     values: dict[str, str] = {}
     problems: list[str] = []
     for binding in parse_stream(io.StringIO(text)):
@@ -63,7 +69,7 @@ def _lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str
     return values, problems
 
 
-def _problem_of(binding: Binding, before: Mapping[str, str], names: Sequence[str]) -> str | None:
+def _problem_of(binding: "Binding", before: Mapping[str, str], names: Sequence[str]) -> str | None:
     name, value = binding.key or "", binding.value
     nameless = name and (value is None or not re.fullmatch(r"\w+", name))
     if binding.error or nameless or "\0" in binding.original.string:
