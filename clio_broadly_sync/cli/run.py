@@ -198,9 +198,9 @@ class Run:
         A StorageError is raised, and the end of the run is then not recorded.
         """
         self.report.watermark_from = self.report.watermark_to = store.watermark
+        context = self._context(settings, store)
         gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
         gc.enable()
-        context = self._context(settings, store)
         name = self.command if self.matter_id is None else "sync --matter"
         store.begin_run(name, self.run_id, app.our_clock())
         failure: SyncError | None = None
