@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from clio_contract import requests_fit_clios_contract
-from databases import Database, server
+from databases import Database, firm_place, server
 from golden_files import golden
 from hypothesis import HealthCheck, settings
 from quiet import pytest_runtest_makereport
@@ -105,6 +105,4 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return where a state is to be: a file that is not there yet, or a firm without rows."""
     if request.param == "file":
         return FilePlace(tmp_path / "state" / "state.db")
-    from clio_broadly_sync.store.firm import FirmPlace
-
-    return FirmPlace(request.getfixturevalue("database").emptied(), 1)
+    return firm_place(request.getfixturevalue("database").emptied())

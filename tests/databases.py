@@ -24,7 +24,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from surroundings import BUSY_SECONDS
 
+from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
+from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.seal import Seal
+from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
 
 GIVEN: Final = "FLEET_TEST_DATABASE"
@@ -45,6 +49,22 @@ _SESSIONS: Final = """
 """
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/local/opt/postgresql*/bin")
 _USERS: Final = ("postgres", "nobody")
+
+
+KEY: Final = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+"""A key of a fleet."""
+_FIRMS: Final = """
+    TRUNCATE firms RESTART IDENTITY;
+    INSERT INTO firms (name, settings, secrets)
+    SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
+"""
+
+
+def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours=2)) -> FirmPlace:
+    """Return the place of a firm in a `Database`."""
+    seal, key = Seal([Secret(KEY)]), f"{firm:064x}"
+    sessions = Sessions(address, idle=idle)
+    return FirmPlace(sessions, firm, f"firm-{firm}", hash_key=key, seal=seal)
 
 
 class Database:
@@ -99,10 +119,11 @@ class Database:
         return self._connection
 
     def emptied(self) -> str:
-        """Take all rows away, number the next closing 1, and return the address."""
+        """Let there be three firms without rows, the next closing be 1; return the address."""
         delete = sql.SQL("DELETE FROM {}")
         emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
-        self._connection.execute(sql.SQL("; ").join([*emptied, sql.SQL(_NUMBER_FROM_1)]))
+        numbered = [sql.SQL(_FIRMS), sql.SQL(_NUMBER_FROM_1)]
+        self._connection.execute(sql.SQL("; ").join([*emptied, *numbered]))
         return self.address
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """A ledger with closings in it, and the steps that tests of the store take there."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -61,8 +62,14 @@ def rows(store: Store, *closings: Closing) -> list[Closing]:
 
 
 def firm(store: Store, number: int = 2) -> Store:
-    """Return another firm's state in the same file, in which a run has begun."""
-    other = Store(connection_of(store), firm=number)
+    """Return another firm's state in the same database, in which a run has begun.
+
+    No role of the program sees both, so in PostgreSQL it is the superuser's from here on.
+    """
+    connection = connection_of(store)
+    if not isinstance(connection, sqlite3.Connection):
+        connection.execute("SET ROLE NONE")
+    other = Store(connection, number, f"{number:064x}")
     next_run(other)
     return other
 

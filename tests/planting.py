@@ -44,9 +44,12 @@ def unguarded(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def untriggered(connection: Any) -> Iterator[Any]:
     """Let no trigger write or forbid anything inside; the conditions are checked."""
     if not isinstance(connection, sqlite3.Connection):
+        (role,) = connection.execute("SHOW role").fetchone()
+        connection.execute("SET ROLE NONE")
         connection.execute("SET session_replication_role = replica")
         yield connection
         connection.execute("SET session_replication_role = DEFAULT")
+        connection.execute(f"SET ROLE {role}")
         return
     triggers = [tuple(row) for row in connection.execute(_TRIGGERS)]
     for name, _ in triggers:
@@ -94,5 +97,5 @@ def crowd(connection: Any, number: int, until: datetime) -> None:
 def _opened(state: Path | Place) -> AbstractContextManager[Any]:
     if isinstance(state, FirmPlace):
         replica = "-c session_replication_role=replica"  # no trigger writes or forbids
-        return psycopg.connect(state.address, options=replica)
+        return psycopg.connect(state.sessions.address, options=replica)
     return opened(state.path if isinstance(state, FilePlace) else Path(str(state)))

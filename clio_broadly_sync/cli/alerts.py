@@ -5,27 +5,19 @@ cannot be opened is a trouble as well. The file holds codes, digests of sentence
 Whenever it cannot be read or written, everything is told.
 """
 
-import json
-import os
-import stat
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import ATTENTION, OK, BusyError, UnavailableError
+from clio_broadly_sync.store.notebook import Notes
 
 PATIENCE: Final = timedelta(hours=6)
 """Clio or Broadly may be out of reach for so long before anybody is told."""
 A_DAY: Final = timedelta(hours=23, minutes=50)
 """After so long the same trouble is told again. It is less than a whole day, because cron does not
 start its runs to the second."""
-LARGEST_BYTES: Final = 1_000_000
-"""No more of the file is read. It is fifty times what a day of troubles that are never the same
-would take."""
 
 
 class Trouble(NamedTuple):
@@ -113,56 +105,22 @@ def kept(memory: Memory, troubles: Sequence[Trouble], now: datetime, *, success:
     return {key: entry for key, entry in memory.items() if key in lasting}
 
 
-class Notebook:
-    """A small JSON file, which only its owner can read. Both methods may raise OSError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> dict[str, Any]:
-        """Return what the file says; nothing where there is no file or it cannot be understood."""
-        try:
-            if not stat.S_ISREG(self._path.lstat().st_mode):
-                return {}  # reading a pipe would wait for somebody to write to it
-            with self._path.open("rb") as file:
-                found = json.loads(file.read(LARGEST_BYTES))
-        except (FileNotFoundError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def write(self, content: Mapping[str, Any]) -> None:
-        """Write all of the content or nothing; remove the file where there is none."""
-        if not content:
-            self._path.unlink(missing_ok=True)
-            return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=self._path.parent, prefix=f"{self._path.name}.")
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            os.replace(draft, self._path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft)
-            raise
-
-
 class AlertLog:
-    """The file of what cron's reader was told. Both methods may raise OSError."""
+    """What cron's reader was told, in these notes. Both methods may raise OSError."""
 
-    def __init__(self, path: Path) -> None:
-        self._notebook = Notebook(path)
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
 
     def read(self) -> Memory:
-        """Return what the file says; nothing where there is no file or it cannot be understood."""
+        """Return what they say; nothing where there are none or they cannot be understood."""
         try:
-            return {key: _entry(value) for key, value in self._notebook.read().items()}
+            return {key: _entry(value) for key, value in self._notes.read().items()}
         except (ValueError, TypeError, AttributeError, KeyError):
             return {}
 
     def write(self, memory: Memory) -> None:
-        """Write all of the memory or nothing; remove the file where nothing is to be remembered."""
-        self._notebook.write({key: _as_json(entry) for key, entry in memory.items()})
+        """Write all of the memory or nothing."""
+        self._notes.write({key: _as_json(entry) for key, entry in memory.items()})
 
 
 class AlertThrottle:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import click
 
@@ -28,10 +28,12 @@ from clio_broadly_sync.domain.errors import (
 from clio_broadly_sync.domain.model import Command, Destination, Pins, Policy, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
+    Given,
     Salvaged,
     Settings,
-    load_settings,
+    checked,
     near_names,
+    read_given,
     salvage_settings,
     state_beside,
 )
@@ -56,16 +58,17 @@ def settings_of(options: Options, *, attended: bool = False) -> Settings:
     try:
         settings = read_settings(options)
     except ConfigError:
-        _point_out(salvaged(options).sync_state, attended)
+        _point_out(place_of(salvaged(options)), attended)
         raise
-    _point_out(settings.sync_state, attended)
+    _point_out(place_of(settings), attended)
     return settings
 
 
 def read_settings(options: Options) -> Settings:
     """Read the settings and set up the log; raise ConfigError with every problem at once."""
     try:
-        settings = load_settings(options.config_file, os.environ, Path.cwd())
+        given = read_given(options.config_file, os.environ, Path.cwd())
+        settings = _of_firm(given, options) if _is_of_firm(given, options) else checked(given)
     except ConfigError:
         logs.set_up(salvaged(options).log_format, verbose=options.verbose)
         raise
@@ -73,16 +76,38 @@ def read_settings(options: Options) -> Settings:
     return settings
 
 
-def _point_out(state: Path | None, attended: bool) -> None:
-    alert_log = None if state is None or attended else alert_log_of(state)
+def _is_of_firm(given: Given, options: Options) -> bool:
+    """Tell whether the state is a firm's in a fleet; raise UsageError where that is not plain.
+
+    A command of a fleet that was taken for a firm's alone would begin a state in which nobody was
+    asked yet.
+    """
+    if given.names_fleet and options.firm is None:
+        raise click.UsageError(
+            "FLEET_DATABASE is set, so name the firm with --firm NAME; `firms list` has the names."
+        )
+    if options.firm is not None and not given.names_fleet:
+        raise click.UsageError("--firm is for many firms in one database: set FLEET_DATABASE.")
+    return given.names_fleet
+
+
+def _of_firm(given: Given, options: Options) -> Settings:
+    from clio_broadly_sync.cli.one_firm import Fleet
+
+    fleet = Fleet(given)
+    return fleet.settings_of(fleet.named(options.firm or ""))
+
+
+def _point_out(place: Place | None, attended: bool) -> None:
+    alert_log = None if place is None or attended else alert_log_of(place)
     for note in near_names(os.environ):
         if is_news(alert_log, note, our_clock()):
             log.warning("%s", note)
 
 
-def alert_log_of(state: Path) -> AlertLog:
+def alert_log_of(place: Place) -> AlertLog:
     """Return where it is remembered what cron's reader was told: beside the state."""
-    return AlertLog(Path(f"{state}.told"))
+    return AlertLog(place.notes("told"))
 
 
 def has_terminal() -> bool:
@@ -116,8 +141,19 @@ def opened(settings: Settings, *, writes: bool) -> Iterator[Store]:
             yield store
 
 
-def place_of(settings: Settings) -> Place:
-    """Return where the state is that the settings name."""
+@overload
+def place_of(settings: Settings) -> Place: ...
+
+
+@overload
+def place_of(settings: Salvaged) -> Place | None: ...
+
+
+def place_of(settings: Settings | Salvaged) -> Place | None:
+    """Return where the state is that the settings name; None where they name none."""
+    of_firm: Place | None = getattr(settings, "place", None)  # `cli/one_firm.py`
+    if of_firm is not None or settings.sync_state is None:
+        return of_firm
     return FilePlace(settings.sync_state)
 
 
@@ -134,10 +170,10 @@ def called() -> str:
 def another_state(options: Options, settings: Settings) -> Path | None:
     """Return the state that lies beside the settings file under the usual name.
 
-    Return None where there is none, or where it is the one that the settings name.
+    Return None where there is none, where it is the one that the settings name, and for a firm.
     """
     usual = state_beside(options.config_file, os.environ, Path.cwd())
-    if usual is None or usual == settings.sync_state:
+    if usual is None or usual == settings.sync_state or options.firm is not None:
         return None
     try:
         usual.lstat()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from clio_broadly_sync.cli import output
+from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.domain.errors import ExportError
 from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.domain.reasons import Reason
@@ -46,16 +46,18 @@ def check_settings(file: Path | None, settings: Settings) -> None:
         raise click.UsageError(
             f"--csv is for BROADLY_PROFILE=csv, and it is {profile} here: leave --csv out."
         )
-    if file is not None and file != STDOUT and lies_with(settings.sync_state, file):
+    if file is not None and file != STDOUT and lies_with_state(settings, file):
         raise click.UsageError(
             "--csv names a file in the folder of the state, which is the program's own: name one "
             "in another folder."
         )
 
 
-def lies_with(state: Path, file: Path) -> bool:
+def lies_with_state(settings: Settings, file: Path) -> bool:
     """Tell whether a file would lie in the folder of the state."""
-    return os.path.realpath(Path.cwd() / file.parent) == os.path.realpath(state.parent)
+    folder = app.place_of(settings).folder
+    there = os.path.realpath(Path.cwd() / file.parent)
+    return folder is not None and there == os.path.realpath(folder)
 
 
 class File:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.cli import app
-from clio_broadly_sync.cli.alerts import Notebook, is_news
+from clio_broadly_sync.cli.alerts import is_news
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain.errors import (
@@ -25,7 +25,7 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.monitor import Monitor
 from clio_broadly_sync.settings import Salvaged, Settings, settings_path
-from clio_broadly_sync.store import Store
+from clio_broadly_sync.store import Notes, Store
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.notices import Memory
@@ -48,7 +48,7 @@ class Hearers:
     def __init__(self, known: Settings | Salvaged | None, options: Options) -> None:
         self._monitor = Monitor(None if known is None else known.ping_url)
         self._addresses = (known and known.notify_urls) or ()
-        self._state: Path | None = None if known is None else known.sync_state
+        self._place = None if known is None else app.place_of(known)
         self._options = options
         self._weekly: int | None = None
         self._status: Status | None = None
@@ -77,30 +77,30 @@ class Hearers:
         """
         self._monitor.ended(code, said)
         counts = code in (OK, ATTENTION) or is_failure(code) or hangs
-        if not (self._addresses and self._state and counts):
+        if not (self._addresses and self._place and counts):
             return
         try:
-            self._notify(self._state, code, app.our_clock())
+            self._notify(self._place.notes("notified"), code, app.our_clock())
         except Exception as error:  # noqa: BLE001  (whatever it is, the run has done its work)
             self._warn(f"NOTIFY_URLS could not be told ({type(error).__name__}).", app.our_clock())
 
-    def _notify(self, state: Path, code: int, now: datetime) -> None:
+    def _notify(self, notes: Notes, code: int, now: datetime) -> None:
         """Tell the addresses what is new, and remember it once one of them took it.
 
         A memory that cannot be read or written ends no run: then it is told again.
         """
         from clio_broadly_sync.cli import notices
 
-        notebook, before = Notebook(Path(f"{state}.notified")), notices.Memory()
+        before = notices.Memory()
         with suppress(OSError):
-            before = notices.memory_in(notebook.read())
+            before = notices.memory_in(notes.read())
         after, title, lines = self._to_tell(before, code, now)
         if lines and not self._send(title, lines, now):
             untold = {key: need for key, need in after.needs.items() if need.told is None}
             after = before._replace(needs={**untold, **before.needs})
         if after != before:
             with suppress(OSError):
-                notebook.write(notices.as_json(after))
+                notes.write(notices.as_json(after))
 
     def _to_tell(
         self, before: "Memory", code: int, now: datetime
@@ -146,7 +146,7 @@ class Hearers:
     def _warn(self, note: str, now: datetime) -> None:
         """Say a note on stderr; under cron, which mails it, once a day."""
         attended = self._options.verbose or app.has_terminal()
-        alert_log = None if attended or self._state is None else app.alert_log_of(self._state)
+        alert_log = None if attended or self._place is None else app.alert_log_of(self._place)
         if is_news(alert_log, note, now):
             log.warning("%s", note)
 
@@ -158,4 +158,5 @@ class Hearers:
         with suppress(ConfigError):
             path = settings_path(self._options.config_file, os.environ, Path.cwd())
             command += f" --config {shlex.quote(str(path))}" if path.exists() else ""
-        return f"More on {os.uname().nodename}: {command} status"
+        firm = "" if self._options.firm is None else f" --firm {self._options.firm}"
+        return f"More on {os.uname().nodename}: {command} status{firm}"

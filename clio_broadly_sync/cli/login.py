@@ -23,7 +23,7 @@ from clio_broadly_sync.cli.callback_server import (
     is_loopback,
     reply_of,
 )
-from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.options import Options, of_a_firm
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.credentials import Grant
@@ -61,7 +61,7 @@ _PASTE: Final = "run `clio-broadly-sync login --paste`"
     is_flag=True,
     help="For a machine without a browser: use one anywhere, and paste what it ended on.",
 )
-@common
+@of_a_firm
 def login(options: Options, paste: bool) -> None:
     """Sign in to Clio in the browser; the tokens are kept in the state, and nowhere else.
 
@@ -71,7 +71,7 @@ def login(options: Options, paste: bool) -> None:
 
 
 @click.command()
-@common
+@of_a_firm
 def logout(options: Options) -> None:
     """Sign out of Clio and erase the tokens here, also when Clio does not answer.
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "verify": "Is the state sound, and did anything slip through?",
     "outbox": "List, send again or leave out what waits, is held, or was rejected.",
     "schedule": "Print what cron or systemd needs, with this machine's paths.",
+    "firms": "Add, list, change or remove the firms of a fleet (many firms, one database).",
+    "fleet": "Set up and run many firms from one PostgreSQL database.",
     "sandbox": "Run a practice Clio and a practice Broadly on this machine.",
     "demo": "Show the whole job on the practice servers: no account, no network.",
     "completion": "Print the shell's completion for this program.",

@@ -25,8 +25,8 @@ class MatterRun(Run):
     """A run for the one matter with this id; the rest is as for a backfill."""
 
     def __init__(self, matter_id: int, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.matter_id = self._id = matter_id
+        super().__init__(*arguments, matter_id=matter_id, **named)
+        self._id = matter_id
         self._says: list[str] = []
         """What there is to say of the matter; nothing in a dry run that has decided on it."""
 

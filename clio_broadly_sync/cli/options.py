@@ -60,6 +60,16 @@ class Options(NamedTuple):
     config_file: Path | None = None
     """The settings file that was named; None where none was."""
     verbose: bool = False
+    firm: str | None = None
+    """The firm of a fleet that was named; None where none was."""
+
+
+def of_a_firm(command: Callable[..., None]) -> Callable[..., None]:
+    """Let the command, which has to do with a state, take `--firm` and what `common` adds."""
+    firm = click.option(
+        "--firm", metavar="NAME", help="The firm, where many are in one database (FLEET_DATABASE)."
+    )
+    return common(firm(command))
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
@@ -70,9 +80,11 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(command)
-    def with_options(*, config_file: Path | None, verbose: bool, **others: Any) -> None:
+    def with_options(
+        *, config_file: Path | None, verbose: bool, firm: str | None = None, **others: Any
+    ) -> None:
         before: Options = click.get_current_context().obj
-        options = Options(config_file or before.config_file, verbose or before.verbose)
+        options = Options(config_file or before.config_file, verbose or before.verbose, firm)
         command(options, **others)
 
     verbose = click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr.")
@@ -114,7 +126,7 @@ def for_a_run(command: Callable[..., None]) -> Callable[..., None]:
         ),
     ):
         command = option(command)
-    return common(command)
+    return of_a_firm(command)
 
 
 class _Batch(click.ParamType[tuple[int, int]]):
@@ -168,4 +180,4 @@ def changing_rows(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `resend` and `drop`, those of all commands included."""
     everything = click.option("--all", "everything", is_flag=True, help="Everything there is.")
     yes = click.option("--yes", is_flag=True, help="Do it; do not ask.")
-    return choosing_rows(everything(yes(json_option(common(command)))), REASONS)
+    return choosing_rows(everything(yes(json_option(of_a_firm(command)))), REASONS)

@@ -18,9 +18,9 @@ from clio_broadly_sync.cli.options import (
     Options,
     changing_rows,
     choosing_rows,
-    common,
     json_option,
     names_option,
+    of_a_firm,
 )
 from clio_broadly_sync.cli.outbox_list import CODES
 from clio_broadly_sync.cli.output import say
@@ -47,7 +47,7 @@ def outbox() -> None:
 @choosing_rows
 @names_option
 @json_option
-@common
+@of_a_firm
 def list_(options: Options, names: bool, as_json: bool, **chosen: Any) -> None:
     """Show what is in the outbox, and why. Nothing is changed.
 

@@ -6,11 +6,9 @@ The words of the report are in `cli/report_words.py`; when cron's mail is to say
 
 import gc
 import logging
-import math
 import sys
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,36 +21,31 @@ from clio_broadly_sync.cli.alerts import SURGE, Alert, AlertThrottle, Trouble
 from clio_broadly_sync.cli.hearers import Hearers
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import OutputError, say
+from clio_broadly_sync.cli.runner import Order, Runner, code_of
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     BUG,
     OK,
     ConfigError,
     HungError,
-    StoppedError,
     StorageError,
     SyncError,
     outcome_of,
 )
-from clio_broadly_sync.domain.exports import BATCH
 from clio_broadly_sync.domain.model import Command, Profile
-from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Salvaged, Settings
-from clio_broadly_sync.store import Place, Store
+from clio_broadly_sync.store import Store
 from clio_broadly_sync.transport.clock import Clock
 
 if TYPE_CHECKING:
-    from clio_broadly_sync.cli.clients import Clients
     from clio_broadly_sync.cli.questions import Questions
     from clio_broadly_sync.clio.source import Clio
 
 
 log = logging.getLogger(__name__)
 
-BACKFILL_PATIENCE_SECONDS = 3600.0
-"""A backfill, whose time has no limit, begins no longer wait than this for Clio or Broadly."""
 MAIL_LINES = 20
 """What cron sends by mail has at most so many lines."""
 
@@ -65,9 +58,6 @@ class Run:
     With `names`, a dry run shows names. Raise UsageError where the options do not fit together.
     """
 
-    matter_id: int | None = None
-    """The one matter that the run is for; None for any other run."""
-
     def __init__(
         self,
         command: Command,
@@ -78,31 +68,25 @@ class Run:
         limit: int | None,
         file: Path | None = None,
         close_dates: tuple[date, date] = (date.min, date.max),
+        matter_id: int | None = None,
         names: bool = False,
     ) -> None:
         exports.check_usage(file, as_json=as_json)
         self.command = command
-        self.run_id = uuid.uuid4().hex
         self.dry_run = dry_run
         self.as_json = as_json
+        self.limit = limit
+        self._file = exports.File(file)
+        self._order = Order(command, dry_run, limit, self._file, close_dates, matter_id)
         self.report = Report()
         """What the run has counted so far."""
         self._options = options
-        self.limit = limit
-        self._file = exports.File(file)
-        self._close_dates = close_dates
         self._names = names
         self._stop = app.stop_on_signals()
         self._clock = Clock()
-        self._seconds = math.inf
-        """The run's time, in seconds from its start; questions to a person prolong it."""
-        self._held: Place | None = None
-        """The state that the run holds; None for a dry run, which holds none."""
+        self._runner: Runner | None = None
+        """What does the run; None until the settings are in order."""
         self._given = report_words.Given(command, dry_run=dry_run)
-        self._clients: Clients | None = None
-        """What speaks to both sides; None until the settings and the state are in order."""
-        self._clio: Clio | None = None
-        """What reads in Clio; None until then, too."""
         self._progress: progress.Progress = progress.Logged()
         self._is_real_sync = command is Command.SYNC and not dry_run
         asked = options.verbose or as_json or app.has_terminal()
@@ -164,7 +148,7 @@ class Run:
             with app.opened(settings, writes=not self.dry_run) as store:
                 return self._walk(settings, store, walk)
         except SyncError as error:
-            code = self._code(error)
+            code = code_of(error, self.report, self._stop)
             self._tell(code, error)
             return code
 
@@ -188,7 +172,8 @@ class Run:
 
     def _tell_by(self, known: Settings | Salvaged) -> None:
         if self._is_real_sync:
-            alert_log = app.alert_log_of(known.sync_state) if known.sync_state else None
+            place = app.place_of(known)
+            alert_log = None if place is None else app.alert_log_of(place)
             self._throttle = AlertThrottle(alert_log, always=self._attended)
             self._hearers = Hearers(known, self._options)
 
@@ -197,83 +182,35 @@ class Run:
 
         A StorageError is raised, and the end of the run is then not recorded.
         """
-        self.report.watermark_from = self.report.watermark_to = store.watermark
-        context = self._context(settings, store)
-        gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
-        gc.enable()
-        name = self.command if self.matter_id is None else "sync --matter"
-        store.begin_run(name, self.run_id, app.our_clock())
-        failure: SyncError | None = None
-        try:
+
+        def collecting(context: RunContext) -> None:
+            gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
+            gc.enable()
             walk(context)
-            self._stop.check()
-        except StorageError:
-            raise
-        except SyncError as error:
-            failure = error
-        report_words.complete(context)
-        self.report.files = self._file.made
-        code = self._code(failure)
-        sentence = None if failure is None else " ".join(str(failure).splitlines())
-        store.finish_run(code, app.our_clock(), sentence)
+
+        code, failure, context = self._runner_for(settings).run(store, collecting)
         self._hearers.look(settings, store)
         self.ended(settings, context, failure)
         self._tell(code, failure, context)
         return code
 
-    def _code(self, error: SyncError | None) -> int:
-        """Return the exit code of what ended the run.
-
-        Where a signal has come meanwhile, its code counts, and not that of the error.
-        """
-        if error is None:
-            return ATTENTION if self.report.attention else OK
-        try:
-            self._stop.check()
-        except StoppedError as stopped:
-            return stopped.exit_code
-        return error.exit_code
-
-    def _context(self, settings: Settings, store: Store) -> RunContext:
-        named, profile = self._file.name is not None, settings.broadly_profile
-        into_file = named or (self.dry_run and profile is Profile.CSV)
-        if self.command is Command.SYNC and not into_file:
-            self._seconds = settings.sync_run_minutes * 60
-        self._clients = app.connect(
-            settings, self._stop, self._patience, self._waiting, clock=self._clock
-        )
-        self._held = None if self.dry_run else app.place_of(settings)
-        self._clio = source = self._clients.source(store.time_zone)
-        agree = None if self.dry_run else lambda question: self.questions.ask(question)
-        context = RunContext(
-            source=source,
-            sink=self._clients.sink(
-                dry_run=self.dry_run, file=self._file.target(store, self._stop) if named else None
-            ),
-            store=store,
-            policy=app.policy(settings, self.command, store),
-            definitions=pins.Fields(source, app.wanted(settings)),
-            token=self._clients.tokens.access_token,
-            given_zone=settings.clio_time_zone,
-            overlap=timedelta(minutes=settings.sync_overlap_minutes),
-            batch_size=BATCH if into_file else settings.clients_at_once,
-            read_at_once=settings.read_at_once,
-            limit=self.limit,
-            close_dates=self._close_dates,
-            matter_id=self.matter_id,
-            seconds_left=self._seconds_left,
-            wait=self._wait,
-            our_clock=app.our_clock,
-            progress=self._progress,
+    def _runner_for(self, settings: Settings) -> Runner:
+        self._runner = runner = Runner(
+            self._order,
+            settings,
+            self._stop,
+            clock=self._clock,
             report=self.report,
-            into_file=into_file,
-            check_file=self._file.check_place,
-            asks=lambda lot: self._agrees_to_surge(context, lot),
-            looks=not self.dry_run,
-            another_at_work=store.at_work is not None,
-            check_beginning=partial(app.check_beginning, self._options, settings, agree),
+            shows=self._progress,
         )
-        return context
+        agree = None if self.dry_run else lambda question: self.questions.ask(question)
+        runner.check_beginning = partial(app.check_beginning, self._options, settings, agree)
+        runner.agrees_to_surge = self._agrees_to_surge
+        return runner
+
+    @property
+    def _clio(self) -> "Clio | None":
+        return None if self._runner is None else self._runner.clio
 
     def _agrees_to_surge(self, context: RunContext, lot: Lot) -> bool:
         """Ask on a terminal whether so many may go."""
@@ -284,30 +221,8 @@ class Run:
         return self.questions.of_surge(lot, context.limit_left, figures, most, zone)
 
     def _prolong(self, seconds: float) -> None:
-        self._seconds += seconds
-
-    def _seconds_left(self) -> float:
-        """Return what is left of the run's time; none of a limited one, once time passed unseen.
-
-        Then the machine was suspended, and the next run begins afresh.
-        """
-        left = self._seconds - self._clock()
-        was_suspended = self._clock.jumped_at > 0
-        return 0.0 if was_suspended and self._seconds < math.inf else left
-
-    def _patience(self) -> float:
-        return min(self._seconds_left(), BACKFILL_PATIENCE_SECONDS)
-
-    def _waiting(self, what: str, seconds: float) -> None:
-        if self._held is not None:  # a backfill waits for hours in all, and does not hang
-            self._held.touch()
-        self._progress.waiting(what, seconds)
-
-    def _wait(self, seconds: float) -> None:
-        """Sleep so many seconds because Broadly asked for it, and show that."""
-        self._waiting("Broadly", seconds)
-        if self._clients is not None:
-            self._clients.broadly.wait(seconds)
+        if self._runner is not None:
+            self._runner.prolong(seconds)
 
     def _tell(self, code: int, error: SyncError | None, context: RunContext | None = None) -> None:
         """Say what went wrong, then what there is to do, and then what was done."""
@@ -385,10 +300,11 @@ class Run:
 
     def counters(self, code: int) -> dict[str, Any]:
         """Return what `--json` prints, but for the decisions."""
-        clients, report = self._clients, self.report
+        report = self.report
+        clients = None if self._runner is None else self._runner.clients
         walked = {"from": report.watermark_from, "to": report.watermark_to}
         return {
-            "run_id": self.run_id,
+            "run_id": self._order.run_id,
             "command": self.command,
             "dry_run": self.dry_run,
             "outcome": outcome_of(code),

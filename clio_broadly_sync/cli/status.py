@@ -12,7 +12,7 @@ import click
 
 from clio_broadly_sync.cli import app, holder, objections, output
 from clio_broadly_sync.cli.groups import objects_of, run_object
-from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.options import Options, json_option, of_a_firm
 from clio_broadly_sync.cli.output import PROGRAM, folded
 from clio_broadly_sync.cli.standing import Status, read_status, to_do
 from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, words_of
@@ -31,7 +31,7 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 
 @click.command()
 @json_option
-@common
+@of_a_firm
 def status(options: Options, as_json: bool) -> None:
     """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 

@@ -24,7 +24,7 @@ from clio_broadly_sync.cli.missed_closings import (
     sentence_of,
     sentence_of_skipped,
 )
-from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.options import Options, json_option, of_a_firm
 from clio_broadly_sync.domain import daily_look
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import (
@@ -66,7 +66,7 @@ _STATE, _CLIO, _SKIPPED = "state", "Clio", "skipped"
     "never noticed, and what was left out and would go now.",
 )
 @json_option
-@common
+@of_a_firm
 def verify(options: Options, days: int | None, as_json: bool) -> None:
     """Look whether the state is whole, private and free of contradictions. Nothing is changed.
 

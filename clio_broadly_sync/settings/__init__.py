@@ -7,10 +7,9 @@ How a text becomes a value is in `values.py`, how the file is read in `file.py`.
 """
 
 import importlib.util
-import os
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -22,7 +21,14 @@ from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.hours import ALWAYS, SendingHours
 from clio_broadly_sync.domain.model import Profile, SyncRule
-from clio_broadly_sync.settings.file import near_in_environment, read_file
+from clio_broadly_sync.settings.file import (
+    CONFIG,
+    find,
+    folder_of,
+    near_in_environment,
+    read_file,
+    usual_state,
+)
 from clio_broadly_sync.settings.values import (
     BROADLY_FIELDS,
     LeftoverError,
@@ -43,7 +49,6 @@ from clio_broadly_sync.settings.values import (
     as_webhook_secret,
     as_word,
     as_zone,
-    is_on_disk,
     one_of,
     parsed,
     placed,
@@ -87,7 +92,6 @@ WEBHOOK_PER_MINUTE: Final = 60
 MINUTES_AHEAD: Final = 10
 """At most what the pace sends in so many minutes is read at once."""
 _INSTALL: Final = "-m pip install 'clio-broadly-sync[notify]'"
-_CONFIG = "CLIO_BROADLY_SYNC_CONFIG"
 _NO_FILE = (
     "No settings file here (config.env): go to the folder where it is, name it with --config, or "
     "write one with `clio-broadly-sync init`."
@@ -210,21 +214,60 @@ class Settings:
 
 _SETTINGS: Final = {setting.name: setting for setting in fields(Settings)}
 NAMES = tuple(name.upper() for name in _SETTINGS)
+OF_FLEET: Final = (
+    "FLEET_DATABASE",
+    "FLEET_KEYS",
+    "FLEET_SLOTS",
+    "FLEET_LEASE_SECONDS",
+    "FLEET_SILENT_HOURS",
+    "FLEET_PING_URL",
+    "FLEET_KEEP_IDLE_RUNS_DAYS",
+)
+"""What is set where many firms are run; what it means is in `settings/fleet.py`."""
+
+
+class Given(NamedTuple):
+    """What the settings file and the environment say, before anything of it is checked."""
+
+    texts: Mapping[str, str]
+    """The values by the names of the settings, in lower case; the environment wins, and an empty
+    value counts as not set."""
+    path: Path | None
+    """The settings file; None where there is none."""
+    problems: Sequence[str]
+    """A sentence for each line of the file that is wrong."""
+
+    @property
+    def names_fleet(self) -> bool:
+        """Whether they name the database of many firms."""
+        return "fleet_database" in self.texts
+
+
+def read_given(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Given:
+    """Return what is set; raise ConfigError where the settings file cannot be read."""
+    path = find(config_file, environ, cwd)
+    texts, problems = read_file(path, (*NAMES, *OF_FLEET)) if path else ({}, [])
+    return Given(_given(texts) | _given(environ), path, problems)
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
     """Return the settings from the settings file and from `environ`, which wins.
 
-    A setting with an empty value counts as not set. The path of the settings file starts from
-    `cwd`, and that of the state from the settings file's folder. Raise ConfigError with every
+    The path of the settings file starts from `cwd`. Otherwise as `checked`.
+    """
+    return checked(read_given(config_file, environ, cwd))
+
+
+def checked(given: Given) -> Settings:
+    """Return the settings of a firm whose state is a file, checked.
+
+    The path of the state starts from the settings file's folder. Raise ConfigError with every
     problem at once.
     """
-    path = _find(config_file, environ, cwd)
-    texts, problems = read_file(path, NAMES) if path else ({}, [])
-    given = _given(environ)
-    if path is None and not given:
+    path, problems = given.path, [*given.problems]
+    if path is None and not given.texts:
         raise ConfigError(f"{_NO_FILE} {_WITHOUT_ONE}")
-    config = _checked(_given(texts) | given, _folder_of(path), problems)
+    config = check_texts(given.texts, folder_of(path), problems)
     if path is None and any(" is not set;" in problem for problem in problems):
         problems.insert(0, _NO_FILE)
     if config is None or problems:
@@ -237,19 +280,19 @@ def settings_path(config_file: Path | None, environ: Mapping[str, str], cwd: Pat
 
     Raise ConfigError where nobody can have meant the path that was named.
     """
-    return _find(config_file, environ, cwd) or cwd / "config.env"
+    return find(config_file, environ, cwd) or cwd / "config.env"
 
 
 def state_beside(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     """Return where the state usually lies beside the settings file; None where there is no file."""
-    return _usual_state(_folder_of(_find(config_file, environ, cwd)))
+    return usual_state(folder_of(find(config_file, environ, cwd)))
 
 
 def near_names(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each name in the environment that is nearly one of ours."""
     said = []
     for name, value in environ.items():
-        near = near_in_environment(name, (*NAMES, _CONFIG)) if value.strip() else None
+        near = near_in_environment(name, (*NAMES, CONFIG)) if value.strip() else None
         if near is not None:
             shown = name if re.fullmatch("[A-Za-z0-9_-]{1,40}", name) else "a name"
             said.append(f"The environment sets {shown}, which is no setting: did you mean {near}?")
@@ -259,7 +302,7 @@ def near_names(environ: Mapping[str, str]) -> list[str]:
 def problem_of(name: str, environ: Mapping[str, str]) -> str | None:
     """Return what is wrong with one setting of these, whatever the others lack."""
     problems: list[str] = []
-    _checked(_given(environ), None, problems)
+    check_texts(_given(environ), None, problems)
     return next((text for text in problems if text.startswith(f"{name} ")), None)
 
 
@@ -277,12 +320,12 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
     """Return what can be used of settings that `load_settings` refuses; never raise ConfigError."""
     path, texts = None, {}
     with suppress(ConfigError):
-        path = _find(config_file, environ, cwd)
+        path = find(config_file, environ, cwd)
         texts = read_file(path, NAMES)[0] if path else {}
-    folder = _folder_of(path)
+    folder = folder_of(path)
     good, _ = _parsed(_given(texts) | _given(environ), folder)
     return Salvaged(
-        sync_state=good.get("sync_state", _usual_state(folder)),
+        sync_state=good.get("sync_state", usual_state(folder)),
         ping_url=good.get("ping_url"),
         ping_url_verify=good.get("ping_url_verify"),
         notify_urls=good.get("notify_urls"),
@@ -290,48 +333,26 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
     )
 
 
-# Where a value comes from: the environment, or the file.
-
-
-def _find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
-    """Return the settings file that is named, or the usual one where it is there."""
-    named = str(config_file or environ.get(_CONFIG, "").strip())
-    if not named:
-        usual = cwd / "config.env"
-        return usual if os.path.lexists(usual) else None
-    path = cwd / os.path.expanduser(named)
-    try:
-        return path if os.path.lexists(path) else cwd / parsed(as_path, named)
-    except ValueError as leftover:
-        named_by = "--config" if config_file else _CONFIG
-        problem = f"{named_by} must be the path of a settings file; {leftover}."
-    raise ConfigError(problem)
-
-
-def _folder_of(path: Path | None) -> Path | None:
-    """Return the settings file's folder; links are followed, so that there is one ledger."""
-    return None if path is None else Path(os.path.realpath(path)).parent
-
-
-def _usual_state(folder: Path | None) -> Path | None:
-    """Return the usual path of the state, itself no link; None where there is no place for one."""
-    usual = None if folder is None else folder / "state" / "state.db"
-    return usual if usual is not None and is_on_disk(usual) else None
-
-
 def _given(source: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that have a value."""
-    given = {name.lower(): source[name] for name in NAMES if source.get(name, "").strip()}
+    names = (*NAMES, *OF_FLEET)
+    given = {name.lower(): source[name] for name in names if source.get(name, "").strip()}
     for name in given.keys() - {"sync_opt_out_field", "sync_opt_in_field", "sync_text_field"}:
         given[name] = given[name].strip()  # those must match Clio's names exactly, blanks too
     return given
 
 
-def _checked(texts: Mapping[str, str], folder: Path | None, problems: list[str]) -> Settings | None:
-    """Return the Settings, or None; add to `problems` a sentence for each setting at fault."""
+def check_texts(
+    texts: Mapping[str, str], folder: Path | None, problems: list[str], **known: Any
+) -> Settings | None:
+    """Return the Settings, or None; add to `problems` a sentence for each setting at fault.
+
+    `folder` is that of the settings file, and `known` are values beside those of the texts.
+    """
     good, bad = _parsed(texts, folder)
+    good |= known
     if "sync_state" not in texts and folder is not None:
-        good["sync_state"] = _usual_state(folder)
+        good["sync_state"] = usual_state(folder)
     profile = good.get("broadly_profile", Settings.broadly_profile)
     for name, setting in _SETTINGS.items():
         must_be = f"must be {setting.metadata['must_be']}"
@@ -348,6 +369,8 @@ def _parsed(texts: Mapping[str, str], folder: Path | None) -> tuple[dict[str, An
     good: dict[str, Any] = {}
     bad: dict[str, str] = {}
     for name, text in texts.items():
+        if name not in _SETTINGS:  # it is the fleet's
+            continue
         try:
             value = parsed(_SETTINGS[name].metadata["parse"], text)
             good[name] = placed(value, folder) if isinstance(value, Path) else value

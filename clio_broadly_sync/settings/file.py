@@ -1,9 +1,10 @@
-"""The settings file: its lines NAME=value, read by python-dotenv, and what is wrong with others.
+"""The settings file: where it is, its lines NAME=value, read by python-dotenv, and wrong lines.
 
 And the names that are nearly those of settings, here and in the environment.
 """
 
 import io
+import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.settings.values import as_path, is_on_disk, parsed
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
+CONFIG: Final = "CLIO_BROADLY_SYNC_CONFIG"
+"""The variable of the environment that names the settings file."""
 _ADVICE: Final = {
     "Is a directory": "name a file in it with --config.",
     "Permission denied": "run this as the user that owns it, or name another with --config.",
@@ -22,7 +26,33 @@ _ADVICE: Final = {
 }
 _OTHERWISE: Final = "fix that, or name another with --config."
 _OURS_ALONE: Final = ("CLIO_", "SYNC_", "BROADLY_")
-_PREFIXES: Final = (*_OURS_ALONE, "PING_", "NOTIFY_", "LOG_")
+_PREFIXES: Final = (*_OURS_ALONE, "PING_", "NOTIFY_", "LOG_", "FLEET_")
+
+
+def find(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the settings file that is named, or the usual one where it is there."""
+    named = str(config_file or environ.get(CONFIG, "").strip())
+    if not named:
+        usual = cwd / "config.env"
+        return usual if os.path.lexists(usual) else None
+    path = cwd / os.path.expanduser(named)
+    try:
+        return path if os.path.lexists(path) else cwd / parsed(as_path, named)
+    except ValueError as leftover:
+        named_by = "--config" if config_file else CONFIG
+        problem = f"{named_by} must be the path of a settings file; {leftover}."
+    raise ConfigError(problem)
+
+
+def folder_of(path: Path | None) -> Path | None:
+    """Return the settings file's folder; links are followed, so that there is one ledger."""
+    return None if path is None else Path(os.path.realpath(path)).parent
+
+
+def usual_state(folder: Path | None) -> Path | None:
+    """Return the usual path of the state, itself no link; None where there is no place for one."""
+    usual = None if folder is None else folder / "state" / "state.db"
+    return usual if usual is not None and is_on_disk(usual) else None
 
 
 def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -206,7 +206,7 @@ def as_zone(text: str) -> ZoneInfo:
 def as_url(text: str) -> str:
     """Return an address that leads where it seems to lead, with nobody listening on the way."""
     parts = urlsplit(text)
-    private = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
     well_made = _URL.fullmatch(text) and _HOST_AND_PORT.fullmatch(parts.netloc)
     return _fit(text, lambda _: private and well_made and parts.port != 0)
 
@@ -233,7 +233,7 @@ def _fit(text: str, holds: Callable[[str], object]) -> str:
     return text
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from clio_broadly_sync.domain.credentials import Grant
+from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import integrity, lock
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.ledger import Claim
 from clio_broadly_sync.store.leftovers import locked, look_beside
 from clio_broadly_sync.store.lock import Holder, holder
+from clio_broadly_sync.store.notebook import Notebook, Notes
 from clio_broadly_sync.store.outbox import Listed, Selection
 from clio_broadly_sync.store.overview import SurgeFigures
 from clio_broadly_sync.store.state import Store
@@ -24,6 +26,7 @@ __all__ = [
     "FilePlace",
     "Holder",
     "Listed",
+    "Notes",
     "Place",
     "Selection",
     "Store",
@@ -55,6 +58,10 @@ class SignIn(Protocol):
 class Place(Protocol):
     """Where the state of one firm is. Every method may raise StorageError."""
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the state's file, which is the program's own; None where it is no file."""
+
     def open(self) -> Store:
         """Open the state; the caller holds `locked` as long as it is open."""
 
@@ -65,6 +72,12 @@ class Place(Protocol):
         """Hold the state for one run, whose `command` is then named to whoever asks who holds it.
 
         Raise BusyError at once where another run holds it (HungError where that one hangs).
+        """
+
+    def begin(self, pins: Pins, *, only_looks: bool = False) -> None:
+        """Take note of what the state begins with, before that is pinned; write where it may.
+
+        Raise ConfigError where another firm of the same database has the account.
         """
 
     def look_beside(self) -> None:
@@ -79,6 +92,9 @@ class Place(Protocol):
     def sign_in(self) -> SignIn:
         """Return where the firm's sign-in is kept, of a copy as well."""
 
+    def notes(self, name: str) -> Notes:
+        """Return what is remembered under this name beside the state, and not in a copy."""
+
     def flaws(self) -> list[Flaw]:
         """Return what does not hold of the state's files, whatever is in them."""
 
@@ -88,6 +104,10 @@ class FilePlace(NamedTuple):
 
     path: Path
 
+    @property
+    def folder(self) -> Path | None:
+        return self.path.parent
+
     def open(self) -> Store:
         return Store.open(self.path)
 
@@ -96,6 +116,9 @@ class FilePlace(NamedTuple):
 
     def locked(self, command: str | None = None) -> AbstractContextManager[None]:
         return locked(self.path, command)
+
+    def begin(self, pins: Pins, *, only_looks: bool = False) -> None:
+        """A file knows of no other firm."""
 
     def look_beside(self) -> None:
         look_beside(self.path)
@@ -108,6 +131,9 @@ class FilePlace(NamedTuple):
 
     def sign_in(self) -> TokenStore:
         return TokenStore(self.path)
+
+    def notes(self, name: str) -> Notebook:
+        return Notebook(Path(f"{self.path}.{name}"))
 
     def flaws(self) -> list[Flaw]:
         return integrity.files(self.path)

@@ -47,6 +47,12 @@ _BEGUN: Final = f"""
 there was a run at all."""
 
 
+WRITE: Final = """
+    INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)
+    ON CONFLICT (firm, name) DO UPDATE SET value = excluded.value
+"""
+
+
 def read(connection: Connection, firm: int) -> dict[str, str]:
     """Return all facts about a firm's state, by name."""
     statement = "SELECT name, value FROM facts WHERE firm = :firm"

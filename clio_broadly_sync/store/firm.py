@@ -3,18 +3,26 @@
 Nothing of it is loaded where a state is a file.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from clio_broadly_sync.domain.credentials import Grant
-from clio_broadly_sync.domain.errors import BusyError, HungError
+from clio_broadly_sync.domain.errors import BusyError, ConfigError, HungError, StorageError
+from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
+from clio_broadly_sync.store.facts import WRITE as WRITE_FACT
 from clio_broadly_sync.store.facts import unfinished
+from clio_broadly_sync.store.firms import SAME_ACCOUNT
 from clio_broadly_sync.store.integrity import Flaw
-from clio_broadly_sync.store.lock import BUSY, HANGS_AFTER, Holder
+from clio_broadly_sync.store.lock import BUSY, Holder
+from clio_broadly_sync.store.notebook import understood
 from clio_broadly_sync.store.postgresql import RUN, SIGN_IN, Row, Session
+from clio_broadly_sync.store.seal import Seal
+from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.state import Store
 
 PATIENCE_SECONDS: Final = 0.25
@@ -28,21 +36,25 @@ _HOLDER: Final = """
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND CAST(held.classid AS BIGINT) = :kind AND CAST(held.objid AS BIGINT) = :firm
 """
-_READ: Final = f"SELECT name, value FROM facts WHERE firm = :firm AND name IN {tokens.LISTED}"
-_DELETE: Final = f"DELETE FROM facts WHERE firm = :firm AND name IN {tokens.LISTED}"
 
 
 class FirmPlace:
-    """The place of one firm's state (`Place`): its rows in the database at this address.
+    """The place of one firm's state (`Place`): its rows in a database of many firms.
 
-    A session that asks nothing for as long as `idle` is ended by the server, so that a run that
-    hangs lets go of its firm.
+    `name` is the firm's, and `hash_key` (in hex) is what its clients are hashed with, which is
+    sealed in the database like its sign-in.
     """
 
-    def __init__(self, address: str, firm: int, *, idle: timedelta = HANGS_AFTER) -> None:
-        self.address = address
+    folder: Path | None = None
+
+    def __init__(
+        self, sessions: Sessions, firm: int, name: str, *, hash_key: str, seal: Seal
+    ) -> None:
+        self.sessions = sessions
         self.firm = firm
-        self._idle = idle
+        self.name = name
+        self.seal = seal
+        self._hash_key = hash_key
         self._held: Session | None = None
         """The session that holds the firm's lock; None where this one does not hold it."""
 
@@ -53,8 +65,8 @@ class FirmPlace:
         """
         session = self.session()
         try:
-            postgresql_schema.check(session)
-            return Store(session, self.firm)
+            self._check(session)
+            return Store(session, self.firm, self._hash_key)
         except BaseException:
             session.close()
             raise
@@ -63,9 +75,9 @@ class FirmPlace:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
         session = self.connect("copy")
         try:
-            postgresql_schema.check(session)
+            self._check(session)
             postgresql_schema.copy(session, self.firm)
-            store = Store(session, self.firm)
+            store = Store(session, self.firm, self._hash_key)
             store.look_only(lambda: self.holder() is not None, self._unfinished)
         except BaseException:
             session.close()
@@ -86,7 +98,6 @@ class FirmPlace:
                 yield
             finally:
                 self._held = None
-                postgresql.unlock(session, RUN, self.firm)
 
     def _is_taken(self, session: Session) -> bool:
         """Take the firm if it is free, or will be once the server knows that a run was killed."""
@@ -99,7 +110,8 @@ class FirmPlace:
 
     def holder(self) -> Holder | None:
         """Return who holds the state at this moment, None where nobody does."""
-        with closing(self.session()) as session, postgresql.storage_errors():
+        with closing(self.session()) as session, session.transaction():
+            session.execute("SET LOCAL ROLE NONE")  # the sessions are the login role's
             found = session.execute(_HOLDER, {"kind": RUN, "firm": self.firm}).fetchone()
         return None if found is None else _holder(found)
 
@@ -115,9 +127,25 @@ class FirmPlace:
     def sign_in(self) -> "FirmSignIn":
         return FirmSignIn(self)
 
+    def notes(self, name: str) -> "FirmNotes":
+        return FirmNotes(self, name)
+
     def flaws(self) -> list[Flaw]:
         """Return what does not hold of the files: there are none."""
         return []
+
+    def begin(self, pins: Pins, *, only_looks: bool = False) -> None:
+        """Note which account of Clio is the firm's, unless this `only_looks`.
+
+        Raise ConfigError where another firm has it: its clients would be asked twice.
+        """
+        wanted = {"firm": self.firm, "account": account_of(pins)}
+        with self.changing() as session:
+            found = session.execute(_SAME, wanted).fetchone()
+            if found is not None:
+                raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
+            if not only_looks:
+                session.execute(_BEGIN, wanted)
 
     def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
@@ -126,39 +154,68 @@ class FirmPlace:
     def connect(self, command: str | None = None) -> Session:
         """Begin a session that bears the name of the firm, and of a command."""
         name = f"clio-broadly-sync {self.firm}{f' {command}' if command else ''}"
-        return postgresql.connect(self.address, name, idle=self._idle)
+        return self.sessions.open(self.firm, name)
+
+    @contextmanager
+    def changing(self) -> Iterator[Session]:
+        """Yield a session of its own, in a transaction.
+
+        The one that holds the state may be lost, and what Clio gave for a spent refresh token must
+        not be lost with it.
+        """
+        with closing(self.connect("sign-in")) as session, session.transaction():
+            yield session
+
+    def _check(self, session: Session) -> None:
+        if not self.sessions.is_checked:
+            postgresql_schema.check(session)
+            self.sessions.is_checked = True
 
     def _unfinished(self) -> tuple[object, ...] | None:
         with closing(self.session()) as session, postgresql.storage_errors():
             return unfinished(session, self.firm)
 
 
-class FirmSignIn:
-    """One firm's sign-in. Every method is one transaction and may raise StorageError.
+def account_of(pins: Pins) -> str | None:
+    """Return the account of Clio as the table of firms has it; None where Clio did not say."""
+    return None if pins.account is None else f"{pins.host} {pins.account}"
 
-    What changes it has a session of its own: the one that holds the state may be lost, and what
-    Clio gave for a spent refresh token must not be lost with it.
-    """
+
+_SAME: Final = """
+    SELECT name FROM firms
+    WHERE account = :account AND state <> 'removed' AND firm <> :firm
+"""
+_BEGIN: Final = "UPDATE firms SET account = :account WHERE firm = :firm"
+_SIGN_IN: Final = "SELECT sign_in FROM firms WHERE firm = :firm"
+_KEEP: Final = "UPDATE firms SET sign_in = :sealed WHERE firm = :firm"
+
+
+class FirmSignIn:
+    """One firm's sign-in, which is sealed. Every method may raise StorageError."""
 
     def __init__(self, place: FirmPlace) -> None:
         self._place = place
-        self._ours = {"firm": place.firm, **tokens.NAMED}
 
     def read(self) -> Grant | None:
-        """Return what the state now holds; None where nobody has signed in. Write nothing."""
-        with closing(self._place.session()) as session, postgresql.storage_errors():
-            return tokens.grant_of(dict(session.execute(_READ, self._ours).fetchall()))
+        """Return what is kept now; None where nobody has signed in. Write nothing.
+
+        Raise ConfigError where none of the fleet's keys opens it.
+        """
+        place = self._place
+        with closing(place.session()) as session, postgresql.storage_errors():
+            found = session.execute(_SIGN_IN, {"firm": place.firm}).fetchone()
+        if found is None or found[0] is None:
+            return None
+        return tokens.grant_of(place.seal.open(place.name, found[0]))
 
     def save(self, grant: Grant) -> None:
         """Keep this grant instead of the one before."""
-        with self._changing() as session:
-            session.execute(_DELETE, self._ours)
-            session.executemany(tokens.WRITE, tokens.rows_of(grant, self._place.firm))
+        place = self._place
+        self._keep(place.seal.close(place.name, tokens.texts_of(grant)))
 
     def erase(self) -> None:
         """Erase the tokens; what the server keeps of its past is the server's."""
-        with self._changing() as session:
-            session.execute(_DELETE, self._ours)
+        self._keep(None)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -170,15 +227,41 @@ class FirmSignIn:
         with closing(self._place.connect("sign-in")) as session:
             if not postgresql.wait_for_lock(session, SIGN_IN, firm, seconds):
                 raise BusyError(tokens.BUSY)
-            try:
-                yield
-            finally:
-                postgresql.unlock(session, SIGN_IN, firm)
+            yield
 
-    @contextmanager
-    def _changing(self) -> Iterator[Session]:
-        with closing(self._place.connect("sign-in")) as session, session.transaction():
-            yield session
+    def _keep(self, sealed: bytes | None) -> None:
+        with self._place.changing() as session:
+            session.execute(_KEEP, {"firm": self._place.firm, "sealed": sealed})
+
+
+class FirmNotes:
+    """What is remembered of what was told, as a fact of the firm (`Notes`)."""
+
+    def __init__(self, place: FirmPlace, name: str) -> None:
+        self._place = place
+        self._name = name
+
+    def read(self) -> dict[str, Any]:
+        place, wanted = self._place, {"firm": self._place.firm, "name": self._name}
+        with _as_os_errors(), closing(place.session()) as session, postgresql.storage_errors():
+            found = session.execute(_NOTES, wanted).fetchone()
+        return {} if found is None else understood(found[0])
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        values = {"firm": self._place.firm, "name": self._name, "value": json.dumps(content)}
+        with _as_os_errors(), self._place.changing() as session:
+            session.execute(WRITE_FACT, values)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise OSError(str(error)) from None
+
+
+_NOTES: Final = "SELECT value FROM facts WHERE firm = :firm AND name = :name"
 
 
 def _holder(found: Row) -> Holder:

@@ -6,7 +6,7 @@ text. What differs by more than a spelling is told apart in `store/database.py`.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from clio_broadly_sync.domain.errors import DamagedError, StorageError
+from clio_broadly_sync.domain.errors import ConfigError, DamagedError, StorageError, SyncError
 from clio_broadly_sync.store.schema import RESTORE
 
 Values = Mapping[str, Any] | Sequence[Any]
@@ -33,6 +33,9 @@ KEEPALIVES: Final[Mapping[str, Any]] = {
     "connect_timeout": 10,
 }
 """After a minute without an answer from the server's host the session counts as lost."""
+OWNER, WORKER, READER = "fleet_owner", "fleet_worker", "fleet_reader"
+"""The roles: who makes the tables, who does a firm's runs, and who reads how all firms stand."""
+NO_SETTINGS: Final[Mapping[str, str]] = {}
 _AT_ONCE: Final = 200
 """So many rows of a long list are in memory at a time."""
 _SPELLINGS: Final[Mapping[str, str]] = {
@@ -71,14 +74,16 @@ class Answer(Protocol):
 class Session:
     """A session. A statement outside of `transaction` is one by itself."""
 
-    def __init__(self, raw: psycopg.Connection[Row], *, is_lent: bool = False) -> None:
+    def __init__(
+        self, raw: psycopg.Connection[Row], end: Callable[[psycopg.Connection[Row]], object]
+    ) -> None:
         self.raw = raw
         """What is asked in PostgreSQL's own words."""
-        self._is_lent = is_lent
+        self._end = end
 
     def lent(self) -> "Session":
         """Return this session for somebody who closes what is given to him; it stays open."""
-        return Session(self.raw, is_lent=True)
+        return Session(self.raw, lambda raw: None)
 
     def execute(self, statement: str, values: Values = ()) -> Answer:
         return self.raw.execute(in_its_words(statement), values)
@@ -115,32 +120,64 @@ class Session:
                 raise
 
     def close(self) -> None:
-        if not self._is_lent:
-            self.raw.close()
+        self._end(self.raw)
 
 
-def connect(address: str, name: str, *, idle: timedelta) -> Session:
+def connect(
+    address: str,
+    name: str,
+    *,
+    idle: timedelta,
+    role: str | None = None,
+    settings: Mapping[str, str] = NO_SETTINGS,
+) -> Session:
     """Begin a session that the server shows by this name; raise StorageError where it refuses.
 
-    The server ends one that asks nothing for as long as `idle`, and takes its locks from it.
+    The server ends one that asks nothing for as long as `idle`. Its role is that of the address or
+    the one that is named, and it has these settings of PostgreSQL beside those that every session
+    of this program has.
     """
+    with storage_errors():
+        asked = parameters(address, name, idle=idle, settings=settings)
+        raw = psycopg.connect(**asked, autocommit=True, row_factory=row_factory)
+        prepare(raw, role)
+    return Session(raw, _end)
+
+
+def parameters(
+    address: str, name: str, *, idle: timedelta, settings: Mapping[str, str] = NO_SETTINGS
+) -> dict[str, Any]:
+    """Return with what a session is begun, as `connect` does."""
     ends = {
         "statement_timeout": STATEMENT_SECONDS,
         "lock_timeout": LOCK_SECONDS,
         "idle_in_transaction_session_timeout": LOCK_SECONDS,
         "idle_session_timeout": int(idle.total_seconds()),
     }
+    every = {name: f"{seconds}s" for name, seconds in ends.items()} | {"timezone": "UTC"}
     # A pooler that hands one session to several runs refuses options, and so these cannot work
     # behind one: their locks would be each other's.
-    options = " ".join(f"-c {setting}={seconds}s" for setting, seconds in ends.items())
-    options += " -c timezone=UTC"
-    with storage_errors():
-        given = conninfo_to_dict(address)
-        both = f"{given.get('options', '')} {options}".strip()
-        more = {**KEEPALIVES, "application_name": name[:63], "options": both}
-        raw = psycopg.connect(address, autocommit=True, row_factory=_row_factory, **more)
-        raw.adapters.register_dumper(int, Int8Dumper)  # so that a statement is planned once
-    return Session(raw)
+    options = " ".join(f"-c {name}={value}" for name, value in {**every, **settings}.items())
+    given = conninfo_to_dict(address)
+    both = f"{given.get('options', '')} {options}".strip()
+    return {**given, **KEEPALIVES, "application_name": name[:63], "options": both}
+
+
+def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
+    """Let a session be one of this role, and plan a statement once, whatever numbers are in it."""
+    raw.adapters.register_dumper(int, Int8Dumper)
+    if role is not None:
+        raw.execute(f"SET ROLE {role}".encode())
+
+
+def _end(raw: psycopg.Connection[Row]) -> None:
+    """Let go of every lock and end a session: its server needs a moment to see that it has ended.
+
+    One that is lost has let go of them already.
+    """
+    with suppress(psycopg.Error):
+        raw.execute("SELECT pg_advisory_unlock_all()")
+    raw.close()
 
 
 @lru_cache(maxsize=1024)
@@ -161,7 +198,7 @@ def _spelling(found: re.Match[str]) -> str:
     return f"%({found[1]})s" if found[1] else _SPELLINGS[text]
 
 
-def _row_factory(cursor: psycopg.Cursor[Any]) -> type[Row]:
+def row_factory(cursor: psycopg.Cursor[Any]) -> type[Row]:
     return _row_of(tuple(column.name for column in cursor.description or ()))
 
 
@@ -177,7 +214,7 @@ class HeldError(StorageError):
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turn what PostgreSQL raises inside into StorageError."""
+    """Turn what PostgreSQL raises inside into StorageError; ConfigError before `fleet init`."""
     try:
         yield
     except psycopg.Error as error:
@@ -187,6 +224,10 @@ def storage_errors() -> Iterator[None]:
 _NOT_USED: Final = "The database could not be used ({cause}); what was recorded before is kept. "
 _CHECK: Final = "See that PostgreSQL is there, and that its address and the role in it are right."
 _NO_TABLES: Final = "Its tables are not as this program makes them."
+_NOT_BEGUN: Final = (
+    "The database is not ready for this program: run `clio-broadly-sync fleet init`, once."
+)
+_NO_TABLE, _NO_ROLE = "42P01", "22023"
 _HELD: Final = "Something else holds what this has to write: end that, and try again."
 _NO_ROOM: Final = "Its server lacks room on its disk, memory, or sessions: see to that."
 _SLOW: Final = "A statement took too long: see what keeps its server busy."
@@ -201,12 +242,14 @@ _WORDS: Final[Mapping[str, str]] = {
 """What helps, by PostgreSQL's code or its class. Source: PostgreSQL's documentation, appendix A."""
 
 
-def _error_of(error: psycopg.Error) -> StorageError:
+def _error_of(error: psycopg.Error) -> SyncError:
     """Say what is wrong and what helps.
 
     Of PostgreSQL's own words only those about a condition are repeated: all others may hold values.
     """
     code = error.sqlstate or ""
+    if code in (_NO_TABLE, _NO_ROLE):
+        return ConfigError(_NOT_BEGUN)
     if code.startswith("23"):
         return StorageError(
             f"Nothing was written, because the state would be unsound "
@@ -234,15 +277,6 @@ def try_lock(session: Session, kind: int, firm: int) -> bool:
     return bool(taken)
 
 
-def unlock(session: Session, kind: int, firm: int) -> None:
-    """Let go of this lock of a firm: when a session ends, its server needs a moment to see it.
-
-    A session that is lost has let go of it already.
-    """
-    with suppress(psycopg.Error):
-        session.execute(_UNLOCK, {"kind": kind, "firm": firm})
-
-
 def wait_for_lock(session: Session, kind: int, firm: int, seconds: float) -> bool:
     """Wait so long for this lock of a firm; tell whether it was taken, as `try_lock` does."""
     try:
@@ -256,4 +290,3 @@ def wait_for_lock(session: Session, kind: int, firm: int, seconds: float) -> boo
 
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))"
 _LOCK: Final = "SELECT pg_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))"
-_UNLOCK: Final = "SELECT pg_advisory_unlock(CAST(:kind AS INT), CAST(:firm AS INT))"

@@ -10,8 +10,9 @@ from typing import Final
 from psycopg import sql
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.store import tables
-from clio_broadly_sync.store.postgresql import Session, storage_errors
+from clio_broadly_sync.store import access, tables
+from clio_broadly_sync.store.firms import FIRST_MARK
+from clio_broadly_sync.store.postgresql import OWNER, Session, storage_errors
 from clio_broadly_sync.store.schema import VERSION, index
 from clio_broadly_sync.store.tables import Column, Condition, Day, Table
 
@@ -39,17 +40,22 @@ _FUNCTIONS: Final = (
 
 
 def make(session: Session) -> None:
-    """Make the tables where there are none; raise StorageError for those of another version.
+    """Make roles and tables where there are none; raise StorageError for those of another version.
 
-    Two that make them at once do it one after the other.
+    The session's role must be one that may make roles, and tables in this database. Two that do it
+    at once do it one after the other.
     """
     with session.transaction():
         session.execute("SELECT pg_advisory_xact_lock(?)", (_MAKING,))
+        for statement in access.roles():
+            session.raw.execute(statement.encode())
+        session.execute(f"SET LOCAL ROLE {OWNER}")
         (found,) = session.execute(_FOUND).fetchone()
         if not found:
             for statement in statements():
                 session.raw.execute(statement.encode())
             session.execute("INSERT INTO schema_version (version) VALUES (?)", (VERSION,))
+            session.execute(FIRST_MARK)
     check(session)
 
 
@@ -64,12 +70,51 @@ def check(session: Session) -> None:
         )
 
 
+FIRMS: Final = (
+    f"""
+    CREATE TABLE firms (
+        firm BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY CHECK (firm < {2**31}),
+        name TEXT COLLATE "C" NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9-]{{0,62}}$'),
+        settings JSONB NOT NULL,
+        secrets BYTEA NOT NULL,
+        sign_in BYTEA,
+        account TEXT COLLATE "C",
+        state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'removed')),
+        period INTERVAL NOT NULL DEFAULT '15 minutes' CHECK (period >= INTERVAL '1 second'),
+        next_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        added_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        failures INTEGER NOT NULL DEFAULT 0,
+        failing_since TIMESTAMPTZ,
+        last_exit INTEGER,
+        last_said TEXT,
+        started_at TIMESTAMPTZ,
+        ended_at TIMESTAMPTZ,
+        good_at TIMESTAMPTZ,
+        worker TEXT
+    ) WITH (fillfactor = 70)
+    """,
+    "CREATE INDEX firms_due ON firms (next_at) WHERE state = 'active'",
+    "CREATE UNIQUE INDEX firms_by_account ON firms (account) WHERE state <> 'removed'",
+    """
+    CREATE TABLE fleet (
+        one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+        mark TEXT NOT NULL,
+        queue TEXT
+    )
+    """,
+)
+"""The firms, and what is the fleet's: the mark of the server on which it ran last, and the version
+of the engine's queue. A lock has room for a firm's number of 31 bits."""
+
+
 def statements() -> Iterator[str]:
     """Yield the statements that make the tables, their indexes and their triggers."""
     yield from map(table, tables.TABLES)
     yield from map(index, tables.INDEXES)
     yield from _FUNCTIONS
     yield from triggers()
+    yield from FIRMS
+    yield from access.rights()
 
 
 def table(described: Table) -> str:

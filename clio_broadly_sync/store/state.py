@@ -59,24 +59,25 @@ _FINISH_RUN: Final = """
     UPDATE runs SET exit_code = :exit_code, finished_at = :at, failure = :failure
     WHERE firm = :firm AND run = :run
 """
-_WRITE: Final = """
-    INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)
-    ON CONFLICT (firm, name) DO UPDATE SET value = excluded.value
-"""
 
 
 class Store:
     """One firm's state. Every method is one transaction and may raise StorageError.
 
-    The first to open a state makes its key, with which people and tokens are hashed.
+    `hash_key` (in hex) is what people and tokens are hashed with; where none is given it is a fact
+    of the state, and the first to open that makes it.
     """
 
-    def __init__(self, connection: Connection, firm: int = FIRM) -> None:
+    def __init__(
+        self, connection: Connection, firm: int = FIRM, hash_key: str | None = None
+    ) -> None:
         self._connection = connection
         self._firm = firm
         self._run = 0
         with database.transaction(self._connection):
             self._facts = facts.read(connection, firm)
+            if hash_key is not None:
+                self._facts["hash_key"] = hash_key
             facts.check(connection, firm, self._facts)
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
@@ -376,7 +377,7 @@ class Store:
 
     def _write(self, connection: Connection, values: Mapping[str, str]) -> None:
         rows = [{"firm": self._firm, "name": n, "value": value} for n, value in values.items()]
-        connection.executemany(_WRITE, rows)
+        connection.executemany(facts.WRITE, rows)
 
     def _pins_of_run(self, pins: Pins | None) -> dict[str, Any]:
         """Return what the list of runs tells of the pins, as parameters."""

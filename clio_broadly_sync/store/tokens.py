@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import StorageError
@@ -34,11 +33,11 @@ _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
     "sign_in_refresh_token",
     "sign_in_expires_at",
 )
-LISTED, NAMED = among("name", NAMES)
-_OURS = f"{OF_ANY_VERSION} AND name IN {LISTED}"
+_LISTED, _NAMED = among("name", NAMES)
+_OURS = f"{OF_ANY_VERSION} AND name IN {_LISTED}"
 _READ = f"SELECT name, value FROM facts WHERE {_OURS}"
 _DELETE = f"DELETE FROM facts WHERE {_OURS}"
-WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
+_WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
 
 
 class TokenStore:
@@ -47,7 +46,7 @@ class TokenStore:
     def __init__(self, path: Path, firm: int = FIRM) -> None:
         self._path = path
         self._firm = firm
-        self._ours = {"firm": firm, **NAMED}
+        self._ours = {"firm": firm, **_NAMED}
 
     def read(self) -> Grant | None:
         """Return what the state now holds; None where nobody has signed in. Write nothing."""
@@ -64,7 +63,9 @@ class TokenStore:
                 database.open_file(self._path).close()
             with self._opened() as connection, database.transaction(connection):
                 connection.execute(_DELETE, self._ours)
-                connection.executemany(WRITE, rows_of(grant, self._firm))
+                kept = texts_of(grant).items()
+                rows = [{"firm": self._firm, "name": n, "value": value} for n, value in kept]
+                connection.executemany(_WRITE, rows)
 
     def erase(self) -> None:
         """Erase the tokens, so that no byte of them is left in the state's files or the -wal.
@@ -110,16 +111,15 @@ class TokenStore:
             yield connection
 
 
-def rows_of(grant: Grant, firm: int) -> list[dict[str, Any]]:
-    """Return what is kept of a grant, as the parameters of `WRITE`."""
+def texts_of(grant: Grant) -> dict[str, str]:
+    """Return what is kept of a grant, as `grant_of` reads it."""
     values = {
         _HOST: grant.host,
         _ACCESS: grant.access_token,
         _REFRESH: grant.refresh_token,
         _EXPIRES: grant.expires_at.isoformat(),
     }
-    kept = {name: value for name, value in values.items() if value is not None}
-    return [{"firm": firm, "name": name, "value": value} for name, value in kept.items()]
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def grant_of(found: dict[str, str]) -> Grant | None:

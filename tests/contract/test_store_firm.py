@@ -13,14 +13,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from databases import Database
+from databases import Database, firm_place
 from factories import NOW, PINS, START, make_candidate, make_closing, make_due
 from ledgers import claim, hand_over, next_run, put, recover, row
-from planting import sql
 from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.domain.credentials import Grant
-from clio_broadly_sync.domain.errors import BusyError, HungError, StorageError
+from clio_broadly_sync.domain.errors import BusyError, ConfigError, HungError, StorageError
 from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import lock, postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.firm import FirmPlace
@@ -39,7 +38,7 @@ def address(database: Database) -> str:
 @pytest.fixture
 def firm(address: str) -> FirmPlace:
     """A firm with a closing that waits."""
-    place = FirmPlace(address, 1)
+    place = firm_place(address, 1)
     with place.open() as store:
         store.begin_run("sync", "r1", NOW)
         store.pin(PINS, **START)
@@ -67,11 +66,11 @@ def somebody_waits(admin: psycopg.Connection[Any]) -> None:
 
 def test_one_run_at_a_time(firm: FirmPlace, address: str) -> None:
     """The other hears at once that it is busy, from wherever; and another firm's run is not."""
-    beside = FirmPlace(address, 1)
+    beside = firm_place(address, 1)
     with firm.locked("sync"):
         with pytest.raises(BusyError, match="Another run is at work"), beside.locked():
             pass
-        with FirmPlace(address, 2).locked():
+        with firm_place(address, 2).locked():
             pass
     for _ in range(20):
         with beside.locked():
@@ -83,7 +82,7 @@ def test_holder_is_told(firm: FirmPlace, address: str) -> None:
     assert firm.holder() is None
     began = datetime.now(UTC) - timedelta(seconds=1)
     with firm.locked("outbox resend"):
-        for place in (firm, FirmPlace(address, 1)):
+        for place in (firm, firm_place(address, 1)):
             found = place.holder()
             assert found is not None
             assert found.command == "outbox resend"
@@ -100,7 +99,7 @@ def test_holder_that_hangs(firm: FirmPlace, address: str, monkeypatch: pytest.Mo
     """Whoever finds it held by one that asks nothing any more is told which session to end."""
     with firm.locked("sync"):
         monkeypatch.setattr(lock, "HANGS_AFTER", timedelta(0))
-        with pytest.raises(HungError) as caught, FirmPlace(address, 1).locked():
+        with pytest.raises(HungError) as caught, firm_place(address, 1).locked():
             pass
     assert "`sync` (process " in str(caught.value)
     assert "on the database's server; the next run puts in order" in str(caught.value)
@@ -110,7 +109,7 @@ def test_holder_that_is_gone_by_the_time_it_is_asked_for(
     firm: FirmPlace, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was busy all the same."""
-    beside = FirmPlace(address, 1)
+    beside = firm_place(address, 1)
     monkeypatch.setattr(beside, "holder", lambda: None)
     with firm.locked("sync"), pytest.raises(BusyError, match="at work"), beside.locked():
         pass
@@ -136,7 +135,7 @@ def test_lost_session_has_lost_the_firm_and_can_write_nothing(
             firm.touch()
         with pytest.raises(StorageError, match="what was recorded before is kept"):
             put(store, make_closing(5))
-        with FirmPlace(address, 1).locked("sync"), FirmPlace(address, 1).open() as other:
+        with firm_place(address, 1).locked("sync"), firm_place(address, 1).open() as other:
             next_run(other)
             (left,) = recover(other)
             assert (left.state, left.in_doubt) == (State.HELD, True)
@@ -242,7 +241,7 @@ def emptied(database: Database) -> Session:
 def test_tables_are_made_once(database: Database) -> None:
     """Whoever makes them again finds them, and those of another version are left alone."""
     with closing(emptied(database)) as session:
-        with pytest.raises(StorageError, match="tables are not as this program makes them"):
+        with pytest.raises(ConfigError, match="`clio-broadly-sync fleet init`"):
             postgresql_schema.check(session)
         for _ in range(2):
             postgresql_schema.make(session)
@@ -257,9 +256,9 @@ def test_tables_are_made_once(database: Database) -> None:
 def test_place_without_tables(database: Database) -> None:
     """It is refused by whatever opens it, and no session is left."""
     emptied(database).close()
-    place = FirmPlace(f"{database.address} options='-c search_path=empty'", 1)
+    place = firm_place(f"{database.address} options='-c search_path=empty'")
     for opening in (place.open, place.snapshot):
-        with pytest.raises(StorageError, match="tables are not as this program makes them"):
+        with pytest.raises(ConfigError, match="`clio-broadly-sync fleet init`"):
             opening()
     database.wait()
 
@@ -269,7 +268,7 @@ def test_place_without_tables(database: Database) -> None:
 
 def test_copy_is_of_one_firm_and_reaches_none(firm: FirmPlace, address: str) -> None:
     """All of the firm is in it, and nothing of another; what is done to it goes with it."""
-    with FirmPlace(address, 2).open() as other:
+    with firm_place(address, 2).open() as other:
         next_run(other)
         put(other, make_closing(500), make_closing(501))
     with firm.snapshot() as copy:
@@ -293,7 +292,7 @@ def test_copy_is_of_one_firm_and_reaches_none(firm: FirmPlace, address: str) -> 
 
 def test_copy_of_a_firm_that_has_not_begun(address: str) -> None:
     """None is made by it."""
-    with FirmPlace(address, 7).snapshot() as copy:
+    with firm_place(address, 7).snapshot() as copy:
         assert copy.pins() is None
         assert copy.ledger.count_pending(make_due()) == 0
     with psycopg.connect(address) as connection:
@@ -302,7 +301,7 @@ def test_copy_of_a_firm_that_has_not_begun(address: str) -> None:
 
 def test_run_at_work_as_it_was_copied(firm: FirmPlace, address: str) -> None:
     """By its command; one that does not hold the firm was cut short; and one may end meanwhile."""
-    beside = FirmPlace(address, 1)
+    beside = firm_place(address, 1)
     with firm.locked("backfill"), firm.open() as store:
         store.begin_run("backfill", "r2", NOW)
         with beside.snapshot() as copy:
@@ -343,7 +342,7 @@ def test_what_is_wrong_is_said_without_a_value(firm: FirmPlace) -> None:
 def test_server_that_is_not_there(address: str, changed: dict[str, str], said: str) -> None:
     elsewhere = psycopg.conninfo.make_conninfo(address, **changed)
     with pytest.raises(StorageError) as caught:
-        FirmPlace(elsewhere, 1).open()
+        firm_place(elsewhere).open()
     assert str(caught.value) == (
         f"The database could not be used {said}; what was recorded before is kept. See that "
         "PostgreSQL is there, and that its address and the role in it are right."
@@ -354,7 +353,7 @@ def test_server_that_is_not_there(address: str, changed: dict[str, str], said: s
     ("code", "helps"),
     [
         ("42501", "See that PostgreSQL is there"),
-        ("42P01", "Its tables are not as this program makes them"),
+        ("42703", "Its tables are not as this program makes them"),
         ("53100", "lacks room on its disk"),
         ("57014", "took too long"),
         ("40P01", "Something else holds"),
@@ -378,7 +377,7 @@ def test_what_helps(address: str, code: str, helps: str) -> None:
 def test_address_that_is_none() -> None:
     """Whoever typed it may have typed a password."""
     with pytest.raises(StorageError, match="could not be used") as caught:
-        FirmPlace("postgresql://x:secret@[", 1).open()
+        firm_place("postgresql://x:secret@[").open()
     assert "secret" not in str(caught.value)
 
 
@@ -387,11 +386,11 @@ def test_address_that_is_none() -> None:
 
 def test_what_is_saved_is_read(firm: FirmPlace, address: str) -> None:
     """By whoever works for the firm, on a copy, too; by no other firm. It can be erased."""
-    sign_in, others = firm.sign_in(), FirmPlace(address, 2).sign_in()
+    sign_in, others = firm.sign_in(), firm_place(address, 2).sign_in()
     assert sign_in.read() is None
     for grant in (GRANT, OTHER, replace(OTHER, refresh_token=None)):
         sign_in.save(grant)
-        assert FirmPlace(address, 1).sign_in().read() == grant
+        assert firm_place(address, 1).sign_in().read() == grant
     others.save(GRANT)
     with firm.snapshot():
         assert sign_in.read() == replace(OTHER, refresh_token=None)
@@ -418,7 +417,9 @@ def test_lost_session_takes_no_sign_in_with_it(firm: FirmPlace, database: Databa
 def test_damaged_sign_in(firm: FirmPlace) -> None:
     """74 and not a bug; a new one takes its place."""
     firm.sign_in().save(GRANT)
-    sql(firm, "DELETE FROM facts WHERE name = 'sign_in_host'")
+    half = firm.seal.close(firm.name, {"sign_in_access_token": "access-one"})
+    with firm.changing() as session:
+        session.execute("UPDATE firms SET sign_in = ? WHERE firm = 1", (half,))
     with pytest.raises(StorageError, match="The sign-in in the state is damaged"):
         firm.sign_in().read()
     firm.sign_in().save(OTHER)
@@ -429,12 +430,12 @@ def test_one_at_a_time_changes_the_sign_in(
     firm: FirmPlace, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From wherever, and beside a run that holds the firm; whoever waits too long is told."""
-    beside = FirmPlace(address, 1).sign_in()
+    beside = firm_place(address, 1).sign_in()
     monkeypatch.setattr(tokens, "ALONE_SECONDS", 0.0)
     with firm.locked("sync"), firm.sign_in().alone():
         with pytest.raises(BusyError, match="renewing the sign-in"), beside.alone():
             pass
-        with FirmPlace(address, 2).sign_in().alone():
+        with firm_place(address, 2).sign_in().alone():
             pass
     with beside.alone():
         pass

@@ -252,6 +252,8 @@ UNREADABLE = {
 )
 def test_facts_that_cannot_be_read(state: Place, name: str, value: str) -> None:
     """The state is not opened, for a run neither, and the value is not repeated."""
+    if name == "hash_key" and not isinstance(state, FilePlace):
+        pytest.skip("a firm's is sealed, and no fact")
     sql(state, f"UPDATE facts SET value = '{value}' WHERE name = '{name}'")  # noqa: S608
     for opening in (state.open, state.snapshot):
         with pytest.raises(StorageError, match=name) as caught:
@@ -298,8 +300,9 @@ def test_rows_without_any_fact(state: Place, left: str) -> None:
         state.open()
 
 
-def test_a_no_without_any_fact(place: Place) -> None:
+def test_a_no_without_any_fact(tmp_path: Path) -> None:
     """Who said it could not be recognised any more."""
+    place = FilePlace(tmp_path / "state.db")
     with place.open():
         pass
     lost = "INSERT INTO noes VALUES (1, random(), 1201, 1700000000)"

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from databases import firm_place
 from factories import NOW, PINS, START, make_closing
 
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import BusyError
 from clio_broadly_sync.store import FilePlace, Place
+from clio_broadly_sync.store.firm import FirmPlace
 
 GRANT = Grant("https://app.clio.com", "access", "refresh", datetime(2026, 11, 22, tzinfo=UTC))
 
@@ -50,7 +52,5 @@ def another(place: Place) -> Place:
     """Return the same place, as another process knows it."""
     if isinstance(place, FilePlace):
         return place
-    from clio_broadly_sync.store.firm import FirmPlace
-
     assert isinstance(place, FirmPlace)
-    return FirmPlace(place.address, place.firm)
+    return firm_place(place.sessions.address)

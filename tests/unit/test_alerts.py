@@ -18,6 +18,7 @@ from clio_broadly_sync.cli.alerts import (
     Trouble,
     tell,
 )
+from clio_broadly_sync.store.notebook import Notebook
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -43,7 +44,7 @@ def _hear(
     always: bool = False,
 ) -> bool:
     """Let a run of its own tell of the troubles; return whether they are printed."""
-    notebook = AlertLog(file) if file is not None else None
+    notebook = AlertLog(Notebook(file)) if file is not None else None
     return AlertThrottle(notebook, always=always).hear(troubles, now, success=success).aloud
 
 
@@ -91,7 +92,7 @@ def test_another_trouble_does_not_begin_the_six_hours_anew(file: Path) -> None:
 
 def test_since_when_is_told_of_an_outage_only(file: Path) -> None:
     """The person reads how long it has lasted."""
-    teller = AlertThrottle(AlertLog(file), always=False)
+    teller = AlertThrottle(AlertLog(Notebook(file)), always=False)
     assert teller.hear([DOWN], START, success=False) == Alert(aloud=False)
     assert teller.hear([DENIED], START, success=False) == Alert(aloud=True)
     assert teller.hear([DOWN], _at(hours=7), success=False) == Alert(True, START)

@@ -17,7 +17,7 @@ from clio_broadly_sync.cli import app, findings, output, progress
 from clio_broadly_sync.cli.check import clio, here, sample
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
-from clio_broadly_sync.cli.options import Options, common, json_option
+from clio_broadly_sync.cli.options import Options, json_option, of_a_firm
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.cli.standing import Status
 from clio_broadly_sync.domain import lifecycle, rules
@@ -57,7 +57,7 @@ than the grace of `cli/clients.py` allows."""
 )
 @click.option("--yes", is_flag=True, help="Send it without asking.")
 @json_option
-@common
+@of_a_firm
 def check(options: Options, accept: bool, send_sample: bool, yes: bool, as_json: bool) -> None:
     """Look whether everything is in order, from the settings to cron; send nobody.
 

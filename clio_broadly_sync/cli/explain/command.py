@@ -19,7 +19,7 @@ from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines
 from clio_broadly_sync.cli.explain.now import Now, Seen
 from clio_broadly_sync.cli.explain.preview import Preview
 from clio_broadly_sync.cli.explain.related import Causes
-from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.options import Options, of_a_firm
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError
@@ -76,7 +76,7 @@ class Question(NamedTuple):
     "--offline", is_flag=True, help="Look at what is recorded here only, and do not ask Clio."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, without names.")
-@common
+@of_a_firm
 def explain(
     options: Options,
     matter: str | None,

@@ -14,7 +14,7 @@ import click
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import app, exports, names, output
-from clio_broadly_sync.cli.options import DAY, Options, common, json_option
+from clio_broadly_sync.cli.options import DAY, Options, json_option, of_a_firm
 from clio_broadly_sync.cli.report import as_json as objects
 from clio_broadly_sync.cli.report import files, rows
 from clio_broadly_sync.cli.standing import Status, read_status
@@ -95,7 +95,7 @@ class Wanted(NamedTuple):
     help="All that is stored about this contact instead, for a complaint or a privacy request.",
 )
 @json_option
-@common
+@of_a_firm
 def report(
     options: Options,
     first: datetime | None,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from clio_broadly_sync.cli.exports import lies_with
+from clio_broadly_sync.cli.exports import lies_with_state
 from clio_broadly_sync.domain.errors import ExportError, shown
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.transport.signals import Stop
@@ -13,7 +13,7 @@ def check_place(file: Path, settings: Settings) -> None:
     """Raise ExportError where no such file can be made, or where it would lie with the state."""
     from clio_broadly_sync.sinks import new_files
 
-    if lies_with(settings.sync_state, file):
+    if lies_with_state(settings, file):
         raise ExportError(
             f"{shown(file.name)} would lie in the folder of the state, which is the program's own: "
             "name a file in another folder."

@@ -14,9 +14,13 @@ from clio_broadly_sync.transport.signals import Stop
 def in_a_firm(address: str) -> None:
     """Let the state be the rows of the first firm in the database at this address."""
     from clio_broadly_sync.cli import app
+    from clio_broadly_sync.domain.credentials import Secret
     from clio_broadly_sync.store.firm import FirmPlace
+    from clio_broadly_sync.store.seal import Seal
+    from clio_broadly_sync.store.sessions import Sessions
 
-    place = FirmPlace(address, 1)
+    seal = Seal([Secret("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")])
+    place = FirmPlace(Sessions(address), 1, "firm-1", hash_key=f"{1:064x}", seal=seal)
     app.place_of = lambda settings: place
 
 
@@ -50,10 +54,10 @@ def file_bytes(most: int) -> None:
 
 def small_files(clients: int) -> None:
     """Let a file of `--csv` have no more clients than these, claimed by half as many at once."""
-    from clio_broadly_sync.cli import run
+    from clio_broadly_sync.cli import runner
     from clio_broadly_sync.sinks import csv_file
 
-    run.BATCH = csv_file.BATCH = clients // 2
+    runner.BATCH = csv_file.BATCH = clients // 2
     csv_file.MOST_BYTES = csv_file.BATCH * csv_file.LONGEST_ROW + clients * 115
 
 

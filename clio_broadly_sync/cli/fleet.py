@@ -1,0 +1,72 @@
+"""`fleet`: many firms in one database; its tables, its keys, its workers.
+
+What these commands need of libraries is loaded only when one of them is called.
+"""
+
+import sys
+from contextlib import closing
+
+import click
+
+from clio_broadly_sync.cli import app
+from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.output import count, say
+
+
+@click.group()
+def fleet() -> None:
+    """Run many firms from one PostgreSQL database (FLEET_DATABASE).
+
+    How to set that up: docs/fleet.md.
+
+    Example: clio-broadly-sync fleet status
+    """
+
+
+@fleet.command()
+def key() -> None:
+    """Print a new key for FLEET_KEYS, which seals what is secret.
+
+    Example: clio-broadly-sync fleet key
+    """
+    from clio_broadly_sync.store.seal import new_key
+
+    click.echo(new_key())
+
+
+@fleet.command()
+@common
+def init(options: Options) -> None:
+    """Make the tables and the roles in the database; again after an upgrade.
+
+    Example: clio-broadly-sync fleet init
+    """
+    from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.store import postgresql_schema
+    from clio_broadly_sync.store.firms import check_durable
+
+    call = app.Call()
+    with call.until_error(), closing(fleet_of(options).connect(role=None)) as session:
+        check_durable(session)
+        postgresql_schema.make(session)
+        say("The database is ready. Add a firm with `clio-broadly-sync firms add`.")
+    sys.exit(call.code)
+
+
+@fleet.command()
+@common
+def rekey(options: Options) -> None:
+    """Seal everything anew with the first of FLEET_KEYS; the others may then be taken out.
+
+    Example: clio-broadly-sync fleet rekey
+    """
+    from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.store.firms import Firms
+
+    call = app.Call()
+    with call.until_error():
+        known = fleet_of(options)
+        with closing(known.connect()) as session:
+            renewed = Firms(session).rekey(known.seal.renewed)
+        say(f"Sealed anew: {count(renewed, 'firm')}.")
+    sys.exit(call.code)

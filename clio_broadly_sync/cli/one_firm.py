@@ -1,0 +1,86 @@
+"""A firm of a fleet, as `--firm` names it: its settings and the place of its state.
+
+Loaded only where FLEET_DATABASE is set.
+"""
+
+import os
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from clio_broadly_sync.cli import logs
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.settings import Given, Settings, read_given
+from clio_broadly_sync.settings.fleet import FleetSettings, firm_settings, fleet_settings
+from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.firms import HASH_KEY, PAUSED, REMOVED, Firm, Firms
+from clio_broadly_sync.store.lock import HANGS_AFTER
+from clio_broadly_sync.store.postgresql import WORKER, Session, connect
+from clio_broadly_sync.store.seal import Seal
+from clio_broadly_sync.store.sessions import Sessions
+
+
+class FirmSettings(Settings):
+    """The settings of a firm, and where its state is.
+
+    `sync_state` of these is the path of nothing.
+    """
+
+    place: FirmPlace
+    is_paused: bool
+
+    def __init__(self, settings: Settings, place: FirmPlace, *, is_paused: bool) -> None:
+        super().__init__(**{one.name: getattr(settings, one.name) for one in fields(Settings)})
+        object.__setattr__(self, "place", place)
+        object.__setattr__(self, "is_paused", is_paused)
+
+
+def fleet_of(options: Options) -> "Fleet":
+    """Return the fleet that is set, and set up the log; raise ConfigError with every problem."""
+    given = read_given(options.config_file, os.environ, Path.cwd())
+    as_json = given.texts.get("log_format") == "json"
+    logs.set_up("json" if as_json else "text", verbose=options.verbose)
+    return Fleet(given)
+
+
+class Fleet:
+    """The fleet that is set: its settings, its keys, and its database.
+
+    Raise ConfigError where the settings are not in order.
+    """
+
+    def __init__(self, given: Given) -> None:
+        self.settings: FleetSettings = fleet_settings(given)
+        self.seal = Seal(self.settings.fleet_keys)
+        self.sessions = Sessions(self.address)
+
+    @property
+    def address(self) -> str:
+        return self.settings.fleet_database.reveal()
+
+    def connect(self, role: str | None = WORKER) -> Session:
+        """Begin a session in which the fleet's own tables are read and written."""
+        return connect(self.address, "clio-broadly-sync fleet", idle=HANGS_AFTER, role=role)
+
+    def named(self, name: str) -> Firm:
+        """Return the firm of that name; raise UsageError where there is none."""
+        with closing(self.connect()) as session:
+            found = Firms(session).named(name)
+        if found is None or found.state == REMOVED:
+            raise click.UsageError(f"There is no firm “{name}”: see `firms list`.")
+        return found
+
+    def settings_of(self, firm: Firm, place_sessions: Sessions | None = None) -> FirmSettings:
+        """Return the settings of a firm, with its secrets, and the place of its state."""
+        secrets = self.seal.open(firm.name, firm.secrets)
+        place = FirmPlace(
+            place_sessions or self.sessions,
+            firm.number,
+            firm.name,
+            hash_key=secrets.pop(HASH_KEY),
+            seal=self.seal,
+        )
+        settings = firm_settings({**firm.settings, **secrets}, self.settings.defaults)
+        return FirmSettings(settings, place, is_paused=firm.state == PAUSED)
