@@ -18,7 +18,7 @@ import pytest
 from parts import BEARER, transport
 from rig import Sandbox, faults
 from surroundings import at_once
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
 
 from clio_broadly_sync.domain.errors import DeniedError, StoppedError, UnavailableError
@@ -320,6 +320,19 @@ def test_host_with_many_addresses(
             listener.accept()
 
 
+def test_time_that_connecting_used_up(monkeypatch: pytest.MonkeyPatch, moved: _Time) -> None:
+    """Nothing is sent over the connection then, so nobody is in doubt."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ports = [one.getsockname()[1] for one in (closed, listener)]
+        _addresses(monkeypatch, *ports, at=lambda: vars(moved).update(tick=25.0))
+        error = _fails_elsewhere("http://clio.example/")
+        assert (error.cause, error.outcome_unknown) == ("not_reached", False)
+        with listener.accept()[0] as connection:
+            connection.settimeout(60)
+            assert connection.recv(65536) == b""
+
+
 def test_time_that_a_proxy_used_up(
     listen: Listen, monkeypatch: pytest.MonkeyPatch, moved: _Time
 ) -> None:
@@ -359,6 +372,29 @@ def test_time_that_the_handshake_used_up(
     assert (error.cause, error.outcome_unknown) == ("not_reached", False)
     _until_the_last_is_served(port)
     assert b"".join(heard) == b""
+
+
+def test_time_that_the_header_of_a_request_used_up(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, moved: _Time
+) -> None:
+    """Its body is not sent; how much of it has arrived cannot be known."""
+    heard: list[bytes] = []
+    end = HTTPConnection.endheaders
+
+    def slow(connection: HTTPConnection, *arguments: Any, **named: Any) -> None:
+        end(connection, *arguments, **named)
+        moved.now = 61.0
+
+    def talk(connection: socket.socket) -> None:
+        while data := connection.recv(65536):
+            heard.append(data)
+
+    monkeypatch.setattr(HTTPConnection, "endheaders", slow)
+    port = listen(talk)
+    error = _fails_elsewhere(f"http://127.0.0.1:{port}/")
+    assert (error.cause, error.outcome_unknown) == ("timeout", True)
+    _until_the_last_is_served(port)
+    assert b"".join(heard).endswith(b"\r\n\r\n")
 
 
 def test_each_call_has_a_limit_of_its_own(listen: Listen, moved: _Time) -> None:
