@@ -3,10 +3,12 @@
 It tells a connection that was never made from one that broke. requests raises the same classes for
 both, but what failed while connecting was never sent.
 
-And it keeps each call within the limit of its thread (`signals.time_limit`): before each address of
-a host, each handshake, each write and each read, the socket's own time-out is cut down to the time
-that is left. A look-up of the host's name cannot be cut short; the time-outs of the system's
-resolver end it. An address that was begun in time has its time-out, and no more, beyond the limit.
+It also keeps each call within the limit of its thread (`signals.time_limit`), where no signal can:
+before each handshake, write and read, the socket's own time-out is cut down to what is left, and
+once nothing is left, no address of a host is tried any more. So a call lasts longer only by the
+time-out of one address that was begun in time, and by the look-up of the host's name: nothing can
+cut that short, and only the time-outs of the system's resolver end it. The connections of another
+kind of proxy (SOCKS, by PySocks) are not ours, and have no such limit.
 """
 
 import io
@@ -93,30 +95,33 @@ class _Reads(io.RawIOBase):
         super().close()
 
 
-class _Response(HTTPResponse):
-    """All that is read of an answer, or of a proxy's, goes through `fp`, by TLS or not."""
+def _response(sock: socket.socket, **named: Any) -> HTTPResponse:
+    """Begin an answer. All that is read of it goes through its `fp`, by TLS or not."""
+    response = HTTPResponse(sock, **named)
+    if time_left() < math.inf:
+        response.fp = io.BufferedReader(_Reads(sock, response.fp.detach()))
+    return response
 
-    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
-        super().__init__(sock, *arguments, **named)
-        self.fp = io.BufferedReader(_Reads(sock, self.fp.detach()))
 
-
-class _OptionsOfEach(list[Any]):
+class _OptionsOfEach:
     """The options of a socket, for which urllib3 asks before it tries each address of a host."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options or ()
 
     def __iter__(self) -> Iterator[Any]:
         time_left()
-        return super().__iter__()
+        return iter(self._options)
 
 
 class _PlainConnection(HTTPConnection):
     """A connection of which each step stays within the limit."""
 
-    response_class = _Response
+    response_class = staticmethod(_response)  # type: ignore[assignment]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.socket_options = _OptionsOfEach(self.socket_options or ())
+        self.socket_options: Any = _OptionsOfEach(self.socket_options)
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()

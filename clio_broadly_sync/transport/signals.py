@@ -114,8 +114,11 @@ def time_limit(seconds: float) -> Iterator[None]:
     `time_left` before each step that may last; connections do (`transport/session.py`).
     """
     if threading.current_thread() is not threading.main_thread():
-        with _thread_limit(seconds):
+        _limit.until = time.monotonic() + seconds
+        try:
             yield
+        finally:
+            del _limit.until
         return
 
     def expire(signal_number: int, frame: FrameType | None) -> None:
@@ -144,12 +147,3 @@ def time_left() -> float:
 
 
 _limit: Final = threading.local()
-
-
-@contextmanager
-def _thread_limit(seconds: float) -> Iterator[None]:
-    _limit.until = time.monotonic() + seconds
-    try:
-        yield
-    finally:
-        del _limit.until
