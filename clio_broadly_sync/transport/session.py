@@ -97,8 +97,9 @@ class _Reads(io.RawIOBase):
 
 def _response(sock: socket.socket, **named: Any) -> HTTPResponse:
     """Begin an answer. All that is read of it goes through its `fp`, by TLS or not."""
+    left = time_left()  # first, as the answer would keep the socket open if this were to raise
     response = HTTPResponse(sock, **named)
-    if time_left() < math.inf:
+    if left < math.inf:
         response.fp = io.BufferedReader(_Reads(sock, response.fp.detach()))
     return response
 
