@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import output, progress, report_words
+from clio_broadly_sync.cli import logs, output, progress, report_words
+from clio_broadly_sync.cli.clients import Clients  # noqa: F401  (loaded before the first run)
 from clio_broadly_sync.cli.hearers import Hearers
 from clio_broadly_sync.cli.one_firm import FirmSettings, Fleet
 from clio_broadly_sync.cli.options import Options
@@ -30,7 +31,7 @@ from clio_broadly_sync.store.firms import Firm, Firms, check_durable
 from clio_broadly_sync.store.postgresql import Session, parameters
 from clio_broadly_sync.store.sessions import WORKS, Pool
 from clio_broadly_sync.transport.clock import Clock
-from clio_broadly_sync.transport.signals import Stop
+from clio_broadly_sync.transport.signals import Stop, ThreadStop
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Worker:
         Raise ConfigError where the database is not one to work with, StorageError where it is away.
         """
         self._own = self._begun()
-        gc.freeze()
+        gc.freeze()  # what has been loaded by now stays
         gc.enable()
         engine = Engine(
             parameters(
@@ -96,7 +97,8 @@ class Worker:
 
         Where the database is lost meanwhile, the firm is due again after its lease.
         """
-        stop = self._stops[number] = Stop()
+        stop = self._stops[number] = ThreadStop()
+        said_of = logs.about.set("")
         try:
             with closing(self._pool.borrow()) as session:
                 firms = Firms(session)
@@ -104,14 +106,16 @@ class Worker:
                     session.give_to(number, f"{output.PROGRAM} {number} sync")
                     firm = firms.begin(number, self._name, self._fleet.settings.lease)
                 if firm is not None:
+                    logs.about.set(f"firm {firm.name}: ")
                     code, said = self._sync(firm, session, stop)
                     with session.transaction():
                         firms.end(number, code, said)
                         session.take_back()
         except SyncError as error:
-            log.error("firm %d: %s", number, error)
+            log.error("%s", error)
             self._pool.check()
         finally:
+            logs.about.reset(said_of)
             del self._stops[number]
 
     def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
@@ -132,7 +136,7 @@ class Worker:
             code, said = BUG, output.bug_lines(bug)
         hearers.ended(code, said, hangs=hangs)
         if is_failure(code):
-            log.error("firm %s: %s (%d): %s", firm.name, outcome_of(code), code, " ".join(said))
+            log.error("%s (%d): %s", outcome_of(code), code, " ".join(said))
         return code, said
 
     def _ask(self, signal_number: int) -> None:

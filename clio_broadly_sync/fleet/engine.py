@@ -22,6 +22,19 @@ from clio_broadly_sync.store.due import QUEUE, TASK
 
 log = logging.getLogger(__name__)
 
+
+class _Errors(logging.Handler):
+    """Says the engine's errors by this program's log, a line each.
+
+    What PostgreSQL says may hold values of rows, so no exception is printed.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        cause = "" if kind is None else f" ({kind.__name__})"
+        log.error("The engine met a failure%s; a worker that ends is to be started again.", cause)
+
+
 VERSION: Final = procrastinate.__version__
 DISPATCH_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 30.0
@@ -58,6 +71,8 @@ class Engine:
         self._dispatch = dispatch
         self._ask = ask
         self._asked: int | None = None
+        own = logging.getLogger("procrastinate")
+        own.handlers, own.propagate = [_Errors(logging.ERROR)], False
         self._runs = ThreadPoolExecutor(slots, "run")
         self._others = ThreadPoolExecutor(2, "fleet")
         connector = procrastinate.PsycopgConnector(
