@@ -57,6 +57,7 @@ _FIRMS: Final = """
     TRUNCATE firms RESTART IDENTITY;
     INSERT INTO firms (name, settings, secrets)
     SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
+    UPDATE fleet SET restored_at = NULL, watched_at = NULL, swept_at = NULL;
 """
 
 
@@ -143,7 +144,7 @@ def server(shared: Path) -> Iterator[str]:
     if GIVEN in os.environ:
         yield os.environ[GIVEN]
         return
-    programs = _programs()
+    programs = program_folder()
     with _told(shared) as users:
         folder = Path(users.pop(0)) if users else _started(programs)
         _tell(shared, [str(folder), *users, str(os.getpid())])
@@ -171,13 +172,13 @@ def _tell(shared: Path, users: list[str]) -> None:
     (shared / "postgresql").write_text("\n".join(users))
 
 
-def _programs() -> Path:
+def program_folder() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test where there is none."""
     usual = (folder for pattern in _PLACES for folder in sorted(Path("/").glob(pattern[1:])))
     known = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, usual)]))
     if known is None:
         _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
-    return Path(known).parent
+    return Path(known).resolve().parent
 
 
 def _do_without(reason: str) -> NoReturn:
