@@ -211,10 +211,10 @@ class Firms:
     def check_mark(self) -> bool:
         """Pause every active firm where the database was restored; tell whether that is so.
 
-        A restored database has forgotten whom it sent last. It is known by another server or another
-        database, by another timeline, or by tables that were made anew. A timeline begins also where
-        a standby is promoted, which may lack the last commits. Of several that ask at once, one
-        finds it; and no run is begun (`due`, `begin`) before one has asked.
+        A restored database has forgotten whom it sent last. It is known by another server or
+        database, by another timeline, or by tables that were made anew. A timeline begins also
+        where a standby is promoted, which may lack the last commits. Of several that ask at once,
+        one finds it; and no run is begun (`due`, `begin`) before one has asked.
         """
         with self._session.transaction():
             is_other = self._session.execute(_MARK).rowcount > 0

@@ -96,7 +96,7 @@ class FleetOverview:
             )
 
     def _counted(self, statement: str) -> dict[str, int]:
-        return {name: number for name, number in self._session.execute(statement)}
+        return dict(map(tuple, self._session.execute(statement)))
 
     def _behind(self, statement: str, after: timedelta) -> list[Behind]:
         return [Behind(*row) for row in self._session.execute(statement, {"after": after})]
