@@ -27,6 +27,7 @@ from surroundings import BUSY_SECONDS
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.firms import MARK_NOW
 from clio_broadly_sync.store.seal import Seal
 from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -59,6 +60,7 @@ _FIRMS: Final = """
     SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
     UPDATE fleet SET restored_at = NULL, watched_at = NULL, swept_at = NULL;
 """
+_MARK: Final = f"UPDATE fleet SET mark = {MARK_NOW}"  # noqa: S608
 
 
 def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours=2)) -> FirmPlace:
@@ -123,7 +125,7 @@ class Database:
         """Let there be three firms without rows, the next closing be 1; return the address."""
         delete = sql.SQL("DELETE FROM {}")
         emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
-        numbered = [sql.SQL(_FIRMS), sql.SQL(_NUMBER_FROM_1)]
+        numbered = [sql.SQL(_FIRMS + _MARK), sql.SQL(_NUMBER_FROM_1)]
         self._connection.execute(sql.SQL("; ").join([*emptied, *numbered]))
         return self.address
 

@@ -273,13 +273,13 @@ _SEALED: Final = "SELECT firm, name, secrets, sign_in FROM firms ORDER BY firm F
 _SEAL_ANEW: Final = """
     UPDATE firms SET secrets = :secrets, sign_in = :sign_in WHERE firm = :firm
 """
-_MARK_NOW: Final = """concat_ws(' ',
+MARK_NOW: Final = """concat_ws(' ',
         (SELECT system_identifier FROM pg_control_system()),
         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
         (SELECT CAST(oid AS BIGINT) FROM pg_database WHERE datname = current_database()),
         CAST(CAST('firms' AS REGCLASS) AS OID)
     )"""
-_IS_SAME_SERVER: Final = f"(SELECT mark = {_MARK_NOW} FROM fleet)"
+_IS_SAME_SERVER: Final = f"(SELECT mark = {MARK_NOW} FROM fleet)"
 _BEGIN: Final = f"""
     UPDATE firms SET started_at = now(), worker = :worker, next_at = now() + :lease
     WHERE firm = :firm AND state = 'active' AND {_IS_SAME_SERVER}
@@ -314,11 +314,11 @@ _TAKE_TURN: Final = {
     for work, at in ((Work.WATCH, "watched_at"), (Work.SWEEP, "swept_at"))
 }
 _PAUSE_ALL: Final = "UPDATE firms SET state = 'paused', state_at = now() WHERE state = 'active'"
-_IS_MARKED_OTHERWISE: Final = f"SELECT mark <> {_MARK_NOW} FROM fleet"
+_IS_MARKED_OTHERWISE: Final = f"SELECT mark <> {MARK_NOW} FROM fleet"
 _MARK: Final = f"""
-    UPDATE fleet SET mark = {_MARK_NOW}, restored_at = now() WHERE mark <> {_MARK_NOW}
+    UPDATE fleet SET mark = {MARK_NOW}, restored_at = now() WHERE mark <> {MARK_NOW}
 """
-FIRST_MARK: Final = f"INSERT INTO fleet (mark) VALUES ({_MARK_NOW})"
+FIRST_MARK: Final = f"INSERT INTO fleet (mark) VALUES ({MARK_NOW})"
 _LOSSY: Final = """
     SELECT string_agg(name, ' and ' ORDER BY name) FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'

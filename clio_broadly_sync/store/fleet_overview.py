@@ -1,6 +1,6 @@
 """How the firms of a fleet stand: which fail, are late or silent, and where something waits.
 
-This module only reads, as the role that sees all firms (`READER`) and nothing that is sealed. What
+This module only reads, as the role that sees all firms and nothing that is sealed. What
 waits is counted by indexes that hold nothing else, so that ledgers of many years cost nothing.
 Firms that are paused or removed count for nothing.
 """
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval
-from clio_broadly_sync.store.firms import ACTIVE, PAUSED, REMOVED
-from clio_broadly_sync.store.postgresql import Session
+from clio_broadly_sync.store.firms import ACTIVE, MARK_NOW, PAUSED, REMOVED
+from clio_broadly_sync.store.postgresql import READER, Session
 from clio_broadly_sync.store.queue import approval
 from clio_broadly_sync.store.tables import DEAD, HELD, PENDING
 
@@ -24,7 +24,7 @@ LATE_AFTER: Final = timedelta(hours=1)
 class Failing(NamedTuple):
     """A firm whose last run failed."""
 
-    firm: str
+    name: str
     exit_code: int
     since: datetime
 
@@ -32,7 +32,7 @@ class Failing(NamedTuple):
 class Behind(NamedTuple):
     """A firm that has been late, or without a good run, since a moment."""
 
-    firm: str
+    name: str
     since: datetime
 
 
@@ -71,14 +71,18 @@ class Standing(NamedTuple):
 
 
 class FleetOverview:
-    """The firms of a fleet, over a session of the reader. It may raise StorageError."""
+    """The firms of a fleet, over a session that may take the reader's role."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def read(self, silent_after: timedelta) -> Standing:
-        """Return how the firms stand; one without a good run for that long is silent."""
+        """Return how the firms stand; one without a good run for that long is silent.
+
+        One that is run less often is so after twice its period. May raise StorageError.
+        """
         with self._session.transaction():
+            self._session.execute(f"SET LOCAL ROLE {READER}")
             ((now,),) = self._session.execute(_NOW)
             restored_at, paused = self._session.execute(_RESTORED).fetchone()
             return Standing(
@@ -108,11 +112,15 @@ class FleetOverview:
 
 _NOW: Final = "SELECT now()"
 _STATES: Final = "SELECT state, count(*) FROM firms GROUP BY state"
-_RESTORED: Final = """
-    SELECT min(restored_at), count(firm)
-    FROM fleet LEFT JOIN firms ON state = 'paused' AND state_at = restored_at
+_RESTORED: Final = f"""
+    SELECT CASE WHEN unnoted THEN now() ELSE restored_at END, count(firm)
+    FROM (SELECT restored_at, mark <> {MARK_NOW} AS unnoted FROM fleet) AS known
+    LEFT JOIN firms ON (state = 'paused' AND state_at = restored_at)
+        OR (state = 'active' AND unnoted)
+    GROUP BY unnoted, restored_at
 """
-"""Whoever was paused by a person, before or since, was so at another moment."""
+"""Whoever was paused by a person, before or since, was so at another moment. Where no worker has
+noted it yet, those that are active are as good as paused."""
 _FAILING: Final = """
     SELECT name, last_exit, failing_since FROM firms
     WHERE state = 'active' AND failing_since IS NOT NULL ORDER BY name
@@ -124,7 +132,8 @@ _LATE: Final = """
 """
 _SILENT: Final = """
     SELECT name, greatest(good_at, added_at) FROM firms
-    WHERE state = 'active' AND greatest(good_at, state_at) < now() - CAST(:after AS INTERVAL)
+    WHERE state = 'active'
+    AND greatest(good_at, state_at) < now() - greatest(2 * period, CAST(:after AS INTERVAL))
     ORDER BY name
 """
 """One that was paused has from its resumption on as long as a new one."""

@@ -53,7 +53,7 @@ _REFERRED_TO: Final = " UNION ALL ".join(
         ("objections", "told_in_run"),
     )
 )
-"""Every column that names a run. The facts name some as well, but only as numbers to compare with."""
+"""Every column that names a run. Of the facts some do, but only as a number to compare with."""
 _LAST: Final = 20
 """The last runs are listed by `status`, however long ago they were."""
 _PLACED: Final = f"""

@@ -180,7 +180,7 @@ def test_run_at_work_waits_for_nothing(
 @pytest.fixture
 def history(database: Database, firm: FirmPlace) -> FirmPlace:
     """A firm with closings and with runs of each kind at random moments of two months."""
-    chance = random.Random(16)
+    chance = random.Random(16)  # noqa: S311
     moments = sorted(TODAY - DAY - chance.random() * 60 * DAY for _ in range(500))
     with firm.open() as store:
         store.begin_run("sync", "r", moments[0])
