@@ -27,6 +27,7 @@ from surroundings import BUSY_SECONDS
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.firms import MARK_NOW
 from clio_broadly_sync.store.seal import Seal
 from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -57,7 +58,9 @@ _FIRMS: Final = """
     TRUNCATE firms RESTART IDENTITY;
     INSERT INTO firms (name, settings, secrets)
     SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
+    UPDATE fleet SET restored_at = NULL, watched_at = NULL, swept_at = NULL;
 """
+_MARK: Final = f"UPDATE fleet SET mark = {MARK_NOW}"  # noqa: S608
 
 
 def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours=2)) -> FirmPlace:
@@ -122,7 +125,7 @@ class Database:
         """Let there be three firms without rows, the next closing be 1; return the address."""
         delete = sql.SQL("DELETE FROM {}")
         emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
-        numbered = [sql.SQL(_FIRMS), sql.SQL(_NUMBER_FROM_1)]
+        numbered = [sql.SQL(_FIRMS + _MARK), sql.SQL(_NUMBER_FROM_1)]
         self._connection.execute(sql.SQL("; ").join([*emptied, *numbered]))
         return self.address
 
@@ -143,7 +146,7 @@ def server(shared: Path) -> Iterator[str]:
     if GIVEN in os.environ:
         yield os.environ[GIVEN]
         return
-    programs = _programs()
+    programs = program_folder()
     with _told(shared) as users:
         folder = Path(users.pop(0)) if users else _started(programs)
         _tell(shared, [str(folder), *users, str(os.getpid())])
@@ -189,13 +192,13 @@ def _tell(shared: Path, users: list[str]) -> None:
     (shared / "postgresql").write_text("\n".join(users))
 
 
-def _programs() -> Path:
+def program_folder() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test where there is none."""
     usual = (folder for pattern in _PLACES for folder in sorted(Path("/").glob(pattern[1:])))
     known = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, usual)]))
     if known is None:
         _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
-    return Path(known).parent
+    return Path(known).resolve().parent
 
 
 def _do_without(reason: str) -> NoReturn:

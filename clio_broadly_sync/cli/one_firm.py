@@ -65,12 +65,17 @@ class Fleet:
         return connect(self.address, "clio-broadly-sync fleet", idle=HANGS_AFTER, role=role)
 
     def named(self, name: str) -> Firm:
-        """Return the firm of that name; raise UsageError where there is none."""
+        """Return the firm of that name; raise UsageError where there is none.
+
+        In a database that was restored it counts as paused, before a worker has noted that.
+        """
         with closing(self.connect()) as session:
-            found = Firms(session).named(name)
+            firms = Firms(session)
+            found = firms.named(name)
+            is_paused = firms.is_restored()
         if found is None or found.state == REMOVED:
             raise click.UsageError(f"There is no firm “{name}”: see `firms list`.")
-        return found
+        return found._replace(state=PAUSED) if is_paused else found
 
     def settings_of(self, firm: Firm, place_sessions: Sessions | None = None) -> FirmSettings:
         """Return the settings of a firm, with its secrets, and the place of its state."""

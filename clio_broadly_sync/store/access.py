@@ -13,8 +13,8 @@ from clio_broadly_sync.store.postgresql import OWNER, READER, WORKER
 
 _OF_FIRM: Final = "firm = nullif(current_setting('fleet.firm', true), '')::bigint"
 _SHOWN: Final = (
-    "firm, name, settings, account, state, period, next_at, added_at, failures, failing_since, "
-    "last_exit, last_said, started_at, ended_at, good_at, worker"
+    "firm, name, settings, account, state, state_at, period, next_at, added_at, failures, "
+    "failing_since, last_exit, last_said, started_at, ended_at, good_at, worker"
 )
 """What the reader sees of a firm: nothing that is sealed."""
 

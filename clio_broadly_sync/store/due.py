@@ -7,6 +7,7 @@ upgrade of the engine makes its tables anew, in a schema of their own.
 from datetime import timedelta
 from typing import Final
 
+from clio_broadly_sync.store.firms import IS_SAME_SERVER
 from clio_broadly_sync.store.postgresql import OWNER, WORKER, Session
 
 SCHEMA: Final = "fleet_queue"
@@ -61,7 +62,7 @@ _WAITING: Final = f"""
 _HAND_OVER: Final = f"""
     WITH due AS (
         SELECT firm FROM firms
-        WHERE state = 'active' AND next_at <= now() AND NOT EXISTS (
+        WHERE state = 'active' AND next_at <= now() AND {IS_SAME_SERVER} AND NOT EXISTS (
             SELECT 1 FROM {SCHEMA}.procrastinate_jobs
             WHERE status = 'todo' AND queueing_lock = CAST(firms.firm AS TEXT)
         )

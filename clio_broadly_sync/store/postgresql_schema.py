@@ -80,6 +80,7 @@ FIRMS: Final = (
         sign_in BYTEA,
         account TEXT COLLATE "C",
         state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'removed')),
+        state_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         period INTERVAL NOT NULL DEFAULT '15 minutes' CHECK (period >= INTERVAL '1 second'),
         next_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         added_at TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -99,11 +100,15 @@ FIRMS: Final = (
     CREATE TABLE fleet (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
         mark TEXT NOT NULL,
+        restored_at TIMESTAMPTZ,
+        watched_at TIMESTAMPTZ,
+        swept_at TIMESTAMPTZ,
         queue TEXT
     )
     """,
 )
-"""The firms, and what is the fleet's: the mark of the server on which it ran last, and the version
+"""The firms, and what is the fleet's: the mark of the server on which it ran last, when another one
+was found (`restored_at`), when its workers did last what one of them does for all, and the version
 of the engine's queue. A lock has room for a firm's number of 31 bits."""
 
 
