@@ -40,7 +40,7 @@ OF_MANY = {
     *("cli/firms", "cli/fleet", "cli/one_firm"),
     "settings/fleet",
     *("store/access", "store/firm", "store/firms", "store/postgresql", "store/postgresql_schema"),
-    *("store/seal", "store/sessions"),
+    *("store/moving", "store/seal", "store/sessions"),
 }  # fmt: skip
 """What is for many firms only, beside the room of the fleet."""
 LONGEST_FILE = 400
@@ -123,7 +123,7 @@ def test_decisions_are_pure(path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "files"),
     [
-        ("sqlite3", {"database", "half_restored", "lock", "schema", "tokens"}),
+        ("sqlite3", {"database", "half_restored", "lock", "moved", "schema", "tokens"}),
         ("psycopg", {"postgresql", "postgresql_schema"}),
     ],
 )
