@@ -73,13 +73,15 @@ def move(
         with Store.snapshot(path, mark) as copy:
             _check_sound(copy, place, now)
             with session.transaction():
-                arrival = _Arrival(session, copy, add)
+                facts = _facts_of(copy)
+                firm = add(facts.pop(HASH_KEY))
+                arrival = _Arrival(session, firm, copy)
                 arrival.bring_tables()
-                arrival.bring_facts(_notes(place), lambda signed: seal.close(name, signed))
+                arrival.bring_facts(facts | _notes(place), lambda own: seal.close(name, own))
                 with _marking(path) as connection:
                     moved.begin(connection, name, fleet)
         _end(path, name)
-    return arrival.firm
+    return firm
 
 
 def _fleet(session: Session) -> str:
@@ -132,19 +134,27 @@ def _end(path: Path, name: str) -> None:
         log.warning("The firm is there, but its sign-in may be left in %s: remove that file.", path)
 
 
-class _Arrival:
-    """A state that arrives in the database, as one transaction of the caller's."""
+def _facts_of(copy: Store) -> dict[str, str]:
+    """Return the facts of the state; raise ConfigError where it can go on only on this machine."""
+    facts = {row["name"]: row["value"] for row in copy.rows(FACTS)}
+    if facts.get(exports.FACT):
+        raise ConfigError(_EXPORT)
+    return facts
 
-    def __init__(self, session: Session, copy: Store, add: Callable[[str], int]) -> None:
+
+class _Arrival:
+    """A state that arrives in a firm of the database, within one transaction of the caller's.
+
+    Raise ConfigError where the firm has a ledger already.
+    """
+
+    def __init__(self, session: Session, firm: int, copy: Store) -> None:
         self._session = session
+        self._firm = firm
         self._copy = copy
-        self._facts = {row["name"]: row["value"] for row in copy.rows(FACTS)}
-        if self._facts.get(exports.FACT):
-            raise ConfigError(_EXPORT)
-        self.firm = add(self._facts.pop(HASH_KEY))
         for statement in _AS_OWNER:
             session.execute(statement)
-        if session.execute(_HAS_LEDGER, {"firm": self.firm}).fetchone()[0]:
+        if session.execute(_HAS_LEDGER, {"firm": firm}).fetchone()[0]:
             raise ConfigError(_LEDGER)
 
     def bring_tables(self) -> None:
@@ -156,39 +166,39 @@ class _Arrival:
             self._bring(table, _adding(table))
 
     def bring_facts(
-        self, notes: Mapping[str, str], sealed: Callable[[Mapping[str, str]], bytes]
+        self, facts: dict[str, str], sealed: Callable[[Mapping[str, str]], bytes]
     ) -> None:
-        """Bring the facts along; account and sign-in stand in the row of the firm."""
-        facts = {**self._facts, **notes}
+        """Bring these facts along; account and sign-in go into the row of the firm."""
         signed = {name: facts.pop(name) for name in tokens.NAMES if name in facts}
         for name in (f"{part}_looked_to" for part in Part):
             if name in facts:
                 facts[name] = str(self._new_number(int(facts[name])))
-        rows = [{"firm": self.firm, "name": n, "value": value} for n, value in facts.items()]
+        rows = [{"firm": self._firm, "name": n, "value": value} for n, value in facts.items()]
         self._session.executemany(WRITE, rows)
         if (pins := self._copy.pins()) is not None:
-            take_account(self._session, self.firm, pins)
+            take_account(self._session, self._firm, pins)
         if tokens.grant_of(signed) is not None:
-            self._session.execute(_SIGN_IN, {"firm": self.firm, "sealed": sealed(signed)})
+            self._session.execute(_SIGN_IN, {"firm": self._firm, "sealed": sealed(signed)})
 
     def _bring(self, table: Table, add: str) -> None:
         """Bring the rows of a table along; raise DamagedError where one names no closing."""
-        self._session.execute(
-            f"CREATE TEMPORARY TABLE moving_{table.name} (LIKE {table.name}) ON COMMIT DROP"
-        )
-        brought = self._session.copy_in(f"moving_{table.name}", self._rows(table))
+        moving, columns = f"moving_{table.name}", (column.name for column in table.columns)
+        self._session.execute(f"CREATE TEMPORARY TABLE {moving} (LIKE {table.name}) ON COMMIT DROP")
+        # No rows may be copied at once into a table whose rows are kept apart by policies.
+        brought = self._session.copy_in(moving, columns, self._rows(table))
         if self._session.execute(add).rowcount != brought:
             raise DamagedError(f"The state is damaged: a closing is gone from it. {RESTORE}")
-        self._session.execute(f"DROP TABLE moving_{table.name}")
+        self._session.execute(f"DROP TABLE {moving}")
 
     def _rows(self, table: Table) -> Iterable[Sequence[Any]]:
-        return ((self.firm, *tuple(row)[1:]) for row in self._copy.rows(table))
+        return ((self._firm, *tuple(row)[1:]) for row in self._copy.rows(table))
 
     def _new_number(self, number: int) -> int:
         """Return the number of the last closing up to the one that had this number."""
         return int(self._session.execute(_NEW_NUMBER, {"number": number}).fetchone()[0])
 
 
+# A ledger of many years takes as long as it takes.
 _AS_OWNER: Final = (
     f"SET LOCAL ROLE {OWNER}",
     f"SET LOCAL {MOVING} = 'on'",

@@ -93,10 +93,11 @@ class Session:
         cursor.executemany(in_its_words(statement), rows)
         return cursor
 
-    def copy_in(self, table: str, rows: Iterable[Sequence[Any]]) -> int:
+    def copy_in(self, table: str, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> int:
         """Add rows to a table, of which only some are in memory at a time; return how many."""
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         with self.raw.cursor() as cursor:
-            with cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            with cursor.copy(statement.encode()) as copy:
                 for row in rows:
                     copy.write_row(row)
             return cursor.rowcount

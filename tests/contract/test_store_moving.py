@@ -334,6 +334,24 @@ def test_unsound_state(path: Path, address: str, database: Database) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO objections VALUES (1, 99, 0, NULL)",
+        "INSERT INTO people VALUES (1, -5, 99, 0)",
+    ],
+)
+def test_row_of_no_closing(
+    path: Path, address: str, database: Database, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """It is not left behind in silence, be it that nobody looked."""
+    sql(path, statement)
+    refused(path, address, DamagedError, "Restore a sound copy")
+    monkeypatch.setattr(Store, "flaws", lambda store, now: [])
+    refused(path, address, DamagedError, "a closing is gone from it")
+    assert not is_there(database)
+
+
 def test_watermark_of_the_future(path: Path, address: str, database: Database) -> None:
     refused(path, address, DamagedError, "lies in the future", now=NOW - timedelta(days=5))
     assert not is_there(database)
