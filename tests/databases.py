@@ -167,7 +167,7 @@ def own_server(*, lasting: bool = False) -> Iterator[str]:
 
     Where it is `lasting`, what is committed is on the disk.
     """
-    programs = _programs()
+    programs = program_folder()
     folder = _started(programs, lasting=lasting)
     address = make_conninfo(host=str(folder), user="postgres", dbname="postgres")
     try:

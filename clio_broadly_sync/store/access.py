@@ -41,7 +41,9 @@ def roles() -> Iterator[str]:
             EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO {OWNER}', current_schema());
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO {WORKER}, {READER}', current_schema());
             EXECUTE format('GRANT CREATE ON DATABASE %I TO {OWNER}', current_database());
-            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {WORKER}', current_database());
+            EXECUTE format(
+                'GRANT TEMPORARY ON DATABASE %I TO {OWNER}, {WORKER}', current_database()
+            );
         END $$
     """
 

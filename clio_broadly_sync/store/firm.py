@@ -145,13 +145,8 @@ class FirmPlace:
 
         Raise ConfigError where another firm has it: its clients would be asked twice.
         """
-        wanted = {"firm": self.firm, "account": account_of(pins)}
         with self.changing() as session:
-            found = session.execute(_SAME, wanted).fetchone()
-            if found is not None:
-                raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
-            if not only_looks:
-                session.execute(_BEGIN, wanted)
+            take_account(session, self.firm, pins, only_looks=only_looks)
 
     def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
@@ -180,6 +175,16 @@ class FirmPlace:
     def _unfinished(self) -> tuple[object, ...] | None:
         with closing(self.session()) as session, postgresql.storage_errors():
             return unfinished(session, self.firm)
+
+
+def take_account(session: Session, firm: int, pins: Pins, *, only_looks: bool = False) -> None:
+    """Note that the account of Clio is this firm's, as `FirmPlace.begin` does."""
+    wanted = {"firm": firm, "account": account_of(pins)}
+    found = session.execute(_SAME, wanted).fetchone()
+    if found is not None:
+        raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
+    if not only_looks:
+        session.execute(_BEGIN, wanted)
 
 
 def account_of(pins: Pins) -> str | None:

@@ -141,11 +141,18 @@ def triggers() -> Iterator[str]:
     differs = " OR ".join(f"old.{c} IS DISTINCT FROM new.{c}" for c in tables.TELLING)
     on_change = f"AFTER UPDATE OF {', '.join(tables.TELLING)} ON closings"
     note = "EXECUTE FUNCTION note_change()"
-    yield f"CREATE TRIGGER closings_added AFTER INSERT ON closings FOR EACH ROW {note}"
+    yield f"CREATE TRIGGER closings_added AFTER INSERT ON closings FOR EACH ROW {_NEW} {note}"
     yield f"CREATE TRIGGER closings_changed {on_change} FOR EACH ROW WHEN ({differs}) {note}"
     for event, name in (("UPDATE", "changes"), ("DELETE", "changes"), ("DELETE", "closings")):
         on_event = f"{name}_kept_at_{event.lower()} BEFORE {event} ON {name}"
         yield f"CREATE TRIGGER {on_event} FOR EACH ROW EXECUTE FUNCTION keep_rows()"
+
+
+MOVING: Final = "fleet.moving"
+"""With this setting on, the owner brings closings along with their changes (`store/moving.py`)."""
+_NEW: Final = f"""
+    WHEN (current_user <> '{OWNER}' OR coalesce(current_setting('{MOVING}', true), '') <> 'on')
+"""
 
 
 def _type(column: Column, described: Table) -> str:

@@ -41,7 +41,8 @@ OF_MANY = {
     *("cli/firms", "cli/fleet", "cli/fleet_status", "cli/one_firm"),
     "settings/fleet",
     *("store/access", "store/firm", "store/firms", "store/postgresql", "store/postgresql_schema"),
-    *("store/fleet_overview", "store/seal", "store/sessions", "store/sweep"),
+    *("store/due", "store/fleet_overview", "store/moving", "store/seal", "store/sessions"),
+    *("store/sweep", "cli/worker"),
 }  # fmt: skip
 """What is for many firms only, beside the room of the fleet."""
 LONGEST_FILE = 400
@@ -124,7 +125,7 @@ def test_decisions_are_pure(path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "files"),
     [
-        ("sqlite3", {"database", "half_restored", "lock", "schema", "tokens"}),
+        ("sqlite3", {"database", "half_restored", "lock", "moved", "schema", "tokens"}),
         ("psycopg", {"postgresql", "postgresql_schema"}),
     ],
 )
