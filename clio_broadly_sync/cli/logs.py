@@ -61,6 +61,6 @@ class _Json(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": output.for_the_firm(record.getMessage()),
         }
         return json.dumps(entry, ensure_ascii=False)

@@ -52,9 +52,8 @@ def rights() -> Iterator[str]:
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON firms TO {WORKER}"
     yield f"GRANT UPDATE ON fleet TO {WORKER}"
     yield f"GRANT SELECT ({_SHOWN}) ON firms TO {READER}"
-    for table in tables.TABLES:
-        if table is not tables.SCHEMA_VERSION:
-            yield from _of_firms(table.name)
+    for table in tables.OF_FIRM:
+        yield from _of_firms(table)
 
 
 def _of_firms(table: str) -> Iterator[str]:

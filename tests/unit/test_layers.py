@@ -37,7 +37,8 @@ PURE = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "re", "typing", NAME,
 }  # fmt: skip
 OF_MANY = {
-    *("cli/firms", "cli/fleet", "cli/one_firm"),
+    *("cli/fleet", "cli/one_firm"),
+    *(f"cli/firms/{name}" for name in ("adding", "command", "listing", "own_settings", "removing")),
     "settings/fleet",
     *("store/access", "store/firm", "store/firms", "store/postgresql", "store/postgresql_schema"),
     *("store/seal", "store/sessions"),
@@ -161,6 +162,7 @@ def _lines(path: Path) -> int:
         *([name, "--help"] for name in COMMANDS),
         *(["outbox", part, "--help"] for part in ("list", "resend", "drop")),
         *(["fleet", part, "--help"] for part in ("key", "init", "rekey")),
+        *(["firms", part, "--help"] for part in ("add", "list", "pause", "remove", "set", "show")),
         ["completion", "bash"],
     ],
     ids=" ".join,
