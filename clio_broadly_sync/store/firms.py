@@ -210,7 +210,7 @@ class Firms:
             self._session.execute(_END, values)
 
     def due(self, most: int, lease: timedelta) -> list[int]:
-        """Return at most so many firms that are due, the longest due first.
+        """Return at most so many firms that are due, in no order: those that are due the longest.
 
         Nobody else gets them until the `lease` is over. The caller's transaction hands them on.
         """
