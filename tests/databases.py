@@ -17,11 +17,12 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, LiteralString, NoReturn
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.domain.credentials import Secret
@@ -83,6 +84,12 @@ class Database:
         self._connection.execute("SET session_replication_role = replica")
 
     @property
+    def url(self) -> str:
+        """The address as FLEET_DATABASE has it."""
+        given = conninfo_to_dict(self.address)
+        return f"postgresql://?{urlencode(given)}"
+
+    @property
     def sessions(self) -> list[int]:
         """The process of each session of the program at this moment."""
         return [pid for (pid,) in self._connection.execute(_SESSIONS)]
@@ -120,6 +127,12 @@ class Database:
     def read(self) -> psycopg.Connection[Any]:
         """Return the connection by which the tests see what is committed."""
         return self._connection
+
+    def without_firms(self) -> str:
+        """Let there be no firm, and the next one be 1; return the address."""
+        self.emptied()
+        self._connection.execute("TRUNCATE firms RESTART IDENTITY")
+        return self.address
 
     def emptied(self) -> str:
         """Let there be three firms without rows, the next closing be 1; return the address."""

@@ -43,6 +43,7 @@ _MODULES = {
     "check": "check.command",
     "report": "report.command",
     "explain": "explain.command",
+    "firms": "firms.command",
     "sandbox": "practice",
     "demo": "practice",
 }

@@ -51,12 +51,11 @@ def roles() -> Iterator[str]:
 def rights() -> Iterator[str]:
     """Yield the statements that let each role do what is its own; its tables are the owner's."""
     yield f"GRANT SELECT ON schema_version, fleet TO {WORKER}, {READER}"
-    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON firms TO {WORKER}"
+    yield f"GRANT SELECT, INSERT, UPDATE ON firms TO {WORKER}"
     yield f"GRANT UPDATE ON fleet TO {WORKER}"
     yield f"GRANT SELECT ({_SHOWN}) ON firms TO {READER}"
-    for table in tables.TABLES:
-        if table is not tables.SCHEMA_VERSION:
-            yield from _of_firms(table.name)
+    for table in tables.OF_FIRM:
+        yield from _of_firms(table)
 
 
 def _of_firms(table: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.facts import WRITE as WRITE_FACT
 from clio_broadly_sync.store.facts import unfinished
-from clio_broadly_sync.store.firms import SAME_ACCOUNT
+from clio_broadly_sync.store.firms import AT_ONCE, SAME_ACCOUNT
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.lock import BUSY, Holder
 from clio_broadly_sync.store.notebook import understood
@@ -148,6 +148,11 @@ class FirmPlace:
         with self.changing() as session:
             take_account(session, self.firm, pins, only_looks=only_looks)
 
+    def signed_in(self) -> None:
+        """Let the firm be due at once, as if it had not failed."""
+        with self.changing() as session:
+            session.execute(_SIGNED_IN, {"firm": self.firm})
+
     def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
         return self._held.lent() if self._held is not None else self.connect()
@@ -197,6 +202,7 @@ _SAME: Final = """
     WHERE account = :account AND state <> 'removed' AND firm <> :firm
 """
 _BEGIN: Final = "UPDATE firms SET account = :account WHERE firm = :firm"
+_SIGNED_IN: Final = f"UPDATE firms SET {AT_ONCE} WHERE firm = :firm"
 _SIGN_IN: Final = "SELECT sign_in FROM firms WHERE firm = :firm"
 _KEEP: Final = "UPDATE firms SET sign_in = :sealed WHERE firm = :firm"
 

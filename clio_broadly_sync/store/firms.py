@@ -16,6 +16,7 @@ from clio_broadly_sync.domain.errors import (
     ConfigError,
     StorageError,
 )
+from clio_broadly_sync.store import tables
 from clio_broadly_sync.store.postgresql import RUN, Row, Session, storage_errors
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
@@ -81,30 +82,43 @@ class Firms:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, name: str, settings: Mapping[str, str], secrets: bytes, period: timedelta) -> int:
-        """Add a firm, or take up one of that name that was removed; return its number.
+    def add(
+        self,
+        name: str,
+        settings: Mapping[str, str],
+        secrets: bytes,
+        period: timedelta,
+        *,
+        removed: bytes | None = None,
+    ) -> int | None:
+        """Add a firm, or take up one that was removed, and whose secrets then were `removed`.
 
-        It is due at once. The caller sees that no other firm has the name. Raise ConfigError where
-        another one has taken its account of Clio meanwhile.
+        It is due at once. Return its number; None where there is another firm of that name, be it
+        one that somebody else has added meanwhile. Raise ConfigError where another one has taken
+        its account of Clio.
         """
         values = {
             "name": name,
             "settings": json.dumps(settings),
             "secrets": secrets,
             "period": period,
+            "removed": removed,
         }
         with storage_errors():
             same = self._session.execute(_SAME, {"name": name}).fetchone()
-            if same is not None:
+            if same is not None and removed is not None:
                 raise ConfigError(SAME_ACCOUNT.format(other=same[0]))
-            (number,) = self._session.execute(_ADD, values).fetchone()
-        return int(number)
+            added = self._session.execute(_ADD, values).fetchone()
+        return None if added is None else int(added[0])
 
-    def named(self, name: str) -> Firm | None:
-        """Return the firm of that name, a removed one as well."""
+    def named(self, name: str, *, to_change: bool = False) -> Firm | None:
+        """Return the firm of that name, a removed one as well.
+
+        With `to_change`, nobody else changes it until the caller's transaction has ended.
+        """
+        statement = f"{_SELECT} WHERE name = :name{' FOR UPDATE' if to_change else ''}"
         with storage_errors():
-            found = self._session.execute(f"{_SELECT} WHERE name = :name", {"name": name})
-            row = found.fetchone()
+            row = self._session.execute(statement, {"name": name}).fetchone()
         return None if row is None else _firm(row)
 
     def all(self) -> list[Firm]:
@@ -130,15 +144,38 @@ class Firms:
         with storage_errors():
             self._session.execute(_CHANGE, values)
 
-    def set_state(self, firm: int, state: str) -> None:
-        """Pause a firm or resume it; it is then due at once, and tried as if it had not failed."""
+    def pause(self, firms: Sequence[int]) -> int:
+        """Let no worker begin a run of these firms; return how many were active until now."""
         with storage_errors():
-            self._session.execute(_SET_STATE, {"firm": firm, "state": state})
+            return self._session.execute(_PAUSE, {"firms": list(firms)}).rowcount
+
+    def resume(self, firms: Sequence[int]) -> int:
+        """Let these firms be active, and due at once, as if they had not failed.
+
+        Return how many there are, without those that were removed.
+        """
+        with storage_errors():
+            return self._session.execute(_RESUME, {"firms": list(firms)}).rowcount
 
     def remove(self, firm: int, secrets: bytes) -> None:
-        """Note that a firm is removed: its sign-in is gone, and its secrets are these."""
+        """Note that a firm is removed: its sign-in is gone, and its secrets are these.
+
+        Its ledger is kept, so that nobody is asked twice if it comes back.
+        """
         with storage_errors():
             self._session.execute(_REMOVE, {"firm": firm, "secrets": secrets})
+
+    def erase(self, firm: int) -> None:
+        """Delete all there is of a firm, its ledger as well; only the owner's session may."""
+        with self._session.transaction():
+            for table in (*tables.OF_FIRM, "firms"):
+                self._session.execute(f"DELETE FROM {table} WHERE firm = :firm", {"firm": firm})
+
+    def now(self) -> datetime:
+        """Return the server's time, by which firms are due."""
+        with storage_errors():
+            (now,) = self._session.execute("SELECT now()").fetchone()
+        return now  # type: ignore[no-any-return]
 
     def rekey(self, renewed: Callable[[str, bytes], bytes]) -> int:
         """Let what is sealed of each firm be `renewed` (its name, what was sealed): the new seal.
@@ -239,22 +276,29 @@ _SAME: Final = """
     WHERE mine.name = :name AND other.firm <> mine.firm AND other.state <> 'removed'
 """
 _SELECT: Final = f"SELECT {_COLUMNS} FROM firms"
-_AT_ONCE: Final = "next_at = now(), failures = 0, failing_since = NULL"
+AT_ONCE: Final = "next_at = now(), failures = 0, failing_since = NULL"
+"""With this a firm is due at once, as if it had not failed."""
 _ADD: Final = f"""
     INSERT INTO firms (name, settings, secrets, period)
     VALUES (:name, CAST(:settings AS JSONB), :secrets, :period)
     ON CONFLICT (name) DO UPDATE SET settings = excluded.settings, secrets = excluded.secrets,
-        period = excluded.period, state = 'active', state_at = now(), added_at = now(), {_AT_ONCE}
+        period = excluded.period, state = 'active', state_at = now(), added_at = now(), {AT_ONCE}
+    WHERE firms.state = 'removed' AND firms.secrets = CAST(:removed AS BYTEA)
     RETURNING firm
 """
 _CHANGE: Final = f"""
     UPDATE firms SET settings = coalesce(CAST(:settings AS JSONB), settings),
         secrets = coalesce(CAST(:secrets AS BYTEA), secrets),
-        period = coalesce(CAST(:period AS INTERVAL), period), {_AT_ONCE}
+        period = coalesce(CAST(:period AS INTERVAL), period), {AT_ONCE}
     WHERE firm = :firm
 """
-_SET_STATE: Final = f"""
-    UPDATE firms SET state = :state, state_at = now(), {_AT_ONCE} WHERE firm = :firm
+_PAUSE: Final = """
+    UPDATE firms SET state = 'paused', state_at = now()
+    WHERE firm = ANY(:firms) AND state = 'active'
+"""
+_RESUME: Final = f"""
+    UPDATE firms SET state = 'active', state_at = now(), {AT_ONCE}
+    WHERE firm = ANY(:firms) AND state <> 'removed'
 """
 _REMOVE: Final = """
     UPDATE firms SET state = 'removed', state_at = now(), sign_in = NULL, secrets = :secrets,
