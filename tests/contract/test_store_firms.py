@@ -200,7 +200,7 @@ def test_paused_and_resumed(firms: Firms, admin: psycopg.Connection[Any]) -> Non
     assert firms.pause([1]) == 0
     assert (_named(firms).state, _named(firms).failures) == (PAUSED, 1)
     assert firms.due(9, LEASE) == []
-    assert firms.begin(1, "worker", LEASE) is None
+    assert firms.begin(1, "worker") is None
     assert firms.resume([1, 3]) == 1
     assert (_named(firms).state, _named(firms).failures) == (ACTIVE, 0)
     assert (_named(firms, "beta").state, _named(firms, "gone").state) == (PAUSED, REMOVED)
@@ -213,7 +213,7 @@ def test_paused_and_resumed(firms: Firms, admin: psycopg.Connection[Any]) -> Non
 def test_run_that_begins_and_ends(firms: Firms) -> None:
     """It is not due before the lease is over; and once it ended well, after about a period."""
     _add(firms, "acme")
-    begun = firms.begin(1, "host:7", LEASE)
+    begun = firms.begin(1, "host:7")
     assert begun is not None
     assert (begun.worker, begun.started_at) == ("host:7", begun.next_at - LEASE)
     assert firms.due(9, LEASE) == []
@@ -243,7 +243,7 @@ def test_firm_that_fails_is_tried_more_and_more_seldom(firms: Firms) -> None:
 @pytest.mark.parametrize("code", [BusyError.exit_code, StorageError.exit_code])
 def test_run_that_did_nothing_is_not_noted(firms: Firms, code: int) -> None:
     _add(firms, "acme")
-    firms.begin(1, "worker", LEASE)
+    firms.begin(1, "worker")
     before = _named(firms)
     firms.end(1, code, ["why"])
     assert _named(firms) == before
