@@ -6,7 +6,7 @@ decides what becomes of a closing (`domain/lifecycle.py`), and here that is made
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import (
     Approval,
