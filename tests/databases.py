@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, LiteralString, NoReturn
+from typing import Any, Final, LiteralString, NamedTuple, NoReturn
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.domain.credentials import Secret
@@ -68,6 +69,11 @@ def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours
     seal, key = Seal([Secret(KEY)]), f"{firm:064x}"
     sessions = Sessions(address, idle=idle)
     return FirmPlace(sessions, firm, f"firm-{firm}", hash_key=key, seal=seal)
+
+
+def url_of(address: str) -> str:
+    """Return an address as FLEET_DATABASE has it."""
+    return f"postgresql:///?{urlencode(conninfo_to_dict(address), quote_via=quote)}"
 
 
 class Database:
@@ -159,6 +165,38 @@ def server(shared: Path) -> Iterator[str]:
             if not left:
                 _control(programs, folder, "stop", "-m", "immediate")
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+class OwnServer(NamedTuple):
+    """A server that a test may stop and change."""
+
+    programs: Path
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return make_conninfo(host=str(self.folder), user="postgres", dbname="postgres")
+
+    def promote(self) -> None:
+        """Let it be a standby, and then no longer: from then on it goes its own way."""
+        sign = self.folder / "data" / "standby.signal"
+        sign.touch()
+        if user := _user():
+            shutil.chown(sign, user["user"])
+        _control(self.programs, self.folder, "restart", "-w", "-m", "fast")
+        _control(self.programs, self.folder, "promote", "-w")
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """Start a server for one test."""
+    programs = program_folder()
+    folder = _started(programs)
+    try:
+        yield OwnServer(programs, folder)
+    finally:
+        _control(programs, folder, "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

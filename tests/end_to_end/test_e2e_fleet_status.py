@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import pytest
-from databases import KEY, Database
+from databases import KEY, Database, url_of
 from golden_files import Golden
-from psycopg.conninfo import conninfo_to_dict
 from world import PACKAGE
 
 from clio_broadly_sync.store import postgresql
@@ -75,11 +73,7 @@ def fleet(database: Database) -> Iterator[Database]:
 @pytest.fixture
 def status(fleet: Database) -> Status:
     """Return what calls `fleet status`."""
-    return lambda *options: run(address_of(fleet), "fleet", "status", *options)
-
-
-def address_of(database: Database) -> str:
-    return f"postgresql:///?{urlencode(conninfo_to_dict(database.address), quote_via=quote)}"
+    return lambda *options: run(url_of(fleet.address), "fleet", "status", *options)
 
 
 def run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -178,7 +172,7 @@ def test_without_workers_or_firms(fleet: Database, status: Status) -> None:
 
 def test_before_init_and_without_settings(fleet: Database) -> None:
     """One sentence, naming what to do."""
-    empty = re.sub(r"dbname=[^&]*", "dbname=postgres", address_of(fleet))
+    empty = re.sub(r"dbname=[^&]*", "dbname=postgres", url_of(fleet.address))
     ran = run(empty, "fleet", "status")
     assert (ran.returncode, ran.stdout) == (78, "")
     assert "`clio-broadly-sync fleet init`" in ran.stderr
