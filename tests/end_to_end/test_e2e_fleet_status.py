@@ -144,7 +144,9 @@ def test_what_programs_read(fleet: Database, status: Status) -> None:
         "rejected": {"ash": 2},
         "awaiting": {"cedar-and-daughters": 1},
         "paused_after_restore": {"firms": 0, "since": None},
-        "workers": [{"name": "host-1", "host": None, "since": "WHEN", "firms": 1}],
+        "workers": [
+            {"name": "host-1", "host": None, "since": "WHEN", "connected": True, "firms": 1}
+        ],
     }
 
 
@@ -168,6 +170,11 @@ def test_without_workers_or_firms(fleet: Database, status: Status) -> None:
     fleet.cut()
     start = "No worker is at work: start one with `clio-broadly-sync fleet worker`."
     assert start in status().stdout
+
+
+def test_worker_that_is_gone(fleet: Database, status: Status) -> None:
+    fleet.cut()
+    assert "  host-1  1 firm at work; gone, so they are run again after" in status().stdout
 
 
 def test_before_init_and_without_settings(fleet: Database) -> None:
