@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.facts import WRITE as WRITE_FACT
 from clio_broadly_sync.store.facts import unfinished
-from clio_broadly_sync.store.firms import SAME_ACCOUNT
+from clio_broadly_sync.store.firms import AT_ONCE, SAME_ACCOUNT
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.lock import BUSY, Holder
 from clio_broadly_sync.store.notebook import understood
@@ -93,11 +93,17 @@ class FirmPlace:
         with closing(self.connect(command)) as session:
             if not self._is_taken(session):
                 raise _refusal(self.holder())
-            self._held = session
-            try:
+            with self.held_by(session):
                 yield
-            finally:
-                self._held = None
+
+    @contextmanager
+    def held_by(self, session: Session) -> Iterator[None]:
+        """Let all that is done inside be done by a session that has taken the firm's lock."""
+        self._held = session
+        try:
+            yield
+        finally:
+            self._held = None
 
     def _is_taken(self, session: Session) -> bool:
         """Take the firm if it is free, or will be once the server knows that a run was killed."""
@@ -141,6 +147,11 @@ class FirmPlace:
         """
         with self.changing() as session:
             take_account(session, self.firm, pins, only_looks=only_looks)
+
+    def signed_in(self) -> None:
+        """Let the firm be due at once, as if it had not failed."""
+        with self.changing() as session:
+            session.execute(_SIGNED_IN, {"firm": self.firm})
 
     def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
@@ -191,6 +202,7 @@ _SAME: Final = """
     WHERE account = :account AND state <> 'removed' AND firm <> :firm
 """
 _BEGIN: Final = "UPDATE firms SET account = :account WHERE firm = :firm"
+_SIGNED_IN: Final = f"UPDATE firms SET {AT_ONCE} WHERE firm = :firm"
 _SIGN_IN: Final = "SELECT sign_in FROM firms WHERE firm = :firm"
 _KEEP: Final = "UPDATE firms SET sign_in = :sealed WHERE firm = :firm"
 

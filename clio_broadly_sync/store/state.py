@@ -82,10 +82,10 @@ class Store:
             if "hash_key" not in self._facts:
                 self._facts["hash_key"] = secrets.token_hex(32)
                 self._write(connection, self._facts)
-        self._key = bytes.fromhex(self._facts["hash_key"])
-        self._writer = Writer(firm)
-        self.ledger = Ledger(connection, firm, self._key, self._writer)
-        self.ledger.objections.exist()  # so that no run has to ask
+            self._key = bytes.fromhex(self._facts["hash_key"])
+            self._writer = Writer(firm)
+            self.ledger = Ledger(connection, firm, self._key, self._writer)
+            self.ledger.objections.look(connection)
         self.outbox = Outbox(connection, firm, self._writer)
         self.exports = Exports(self._facts, self._save)
         self.daily_look = DailyLook(connection, firm)
@@ -354,6 +354,7 @@ class Store:
             self._run = last_run(connection, self._firm) + 1
             self._write(connection, {"run": str(self._run)})
             connection.execute(_BEGIN_RUN, self._pins_of_run(self.pins()) | values)
+            self.ledger.look(connection)
         self.ledger.run = self._run
         return self._run
 

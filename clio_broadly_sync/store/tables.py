@@ -235,6 +235,8 @@ OBJECTIONS: Final = Table(
 SCHEMA_VERSION: Final = Table("schema_version", _integers("version"))
 
 TABLES: Final = (SCHEMA_VERSION, FACTS, RUNS, CLOSINGS, CHANGES, PEOPLE, NOES, OBJECTIONS)
+OF_FIRM: Final = tuple(table.name for table in TABLES if table is not SCHEMA_VERSION)
+"""The names of the tables whose rows are each a firm's."""
 INDEXES: Final = (
     Index("closings_by_claim", "closings", ("firm", "claimed_at"), "claimed_at IS NOT NULL"),
     Index("closings_by_cause", "closings", ("firm", "cause"), "cause IS NOT NULL"),
