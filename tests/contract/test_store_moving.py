@@ -86,8 +86,12 @@ def move(path: Path, address: str, name: str = NAME, now: datetime = LATER) -> F
     with closing(session(address)) as connected:
 
         def add(hash_key: str) -> int:
-            sealed = SEAL.close(name, {HASH_KEY: hash_key})
-            return Firms(connected).add(name, {"a": "b"}, sealed, PERIOD)
+            firms, sealed = Firms(connected), SEAL.close(name, {HASH_KEY: hash_key})
+            before = firms.named(name)
+            removed = None if before is None else before.secrets
+            number = firms.add(name, {"a": "b"}, sealed, PERIOD, removed=removed)
+            assert number is not None
+            return number
 
         moving.move(path, name, add, session=connected, seal=SEAL, now=now)
         return place_of(connected, name)
@@ -433,9 +437,10 @@ def test_nobody_works_on_it_meanwhile(
 
 
 def test_firm_with_a_ledger(path: Path, address: str, database: Database) -> None:
-    """It was removed, or has been added meanwhile: it goes on with its own."""
+    """One that was removed: it goes on with its own."""
     with firm_place(address, 2).open() as store:
         next_run(store)
+    database.read().execute("UPDATE firms SET state = 'removed' WHERE firm = 2")
     before = rows_of_firm(database, 2)
     with pytest.raises(ConfigError, match="has a ledger already"):
         move(path, address, "firm-2")
