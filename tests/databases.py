@@ -28,6 +28,7 @@ from surroundings import BUSY_SECONDS
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.firms import MARK_NOW
 from clio_broadly_sync.store.seal import Seal
 from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -58,7 +59,9 @@ _FIRMS: Final = """
     TRUNCATE firms RESTART IDENTITY;
     INSERT INTO firms (name, settings, secrets)
     SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
+    UPDATE fleet SET restored_at = NULL, watched_at = NULL, swept_at = NULL;
 """
+_MARK: Final = f"UPDATE fleet SET mark = {MARK_NOW}"  # noqa: S608
 
 
 def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours=2)) -> FirmPlace:
@@ -135,7 +138,7 @@ class Database:
         """Let there be three firms without rows, the next closing be 1; return the address."""
         delete = sql.SQL("DELETE FROM {}")
         emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
-        numbered = [sql.SQL(_FIRMS), sql.SQL(_NUMBER_FROM_1)]
+        numbered = [sql.SQL(_FIRMS + _MARK), sql.SQL(_NUMBER_FROM_1)]
         self._connection.execute(sql.SQL("; ").join([*emptied, *numbered]))
         return self.address
 
@@ -156,7 +159,7 @@ def server(shared: Path) -> Iterator[str]:
     if GIVEN in os.environ:
         yield os.environ[GIVEN]
         return
-    programs = _programs()
+    programs = program_folder()
     with _told(shared) as users:
         folder = Path(users.pop(0)) if users else _started(programs)
         _tell(shared, [str(folder), *users, str(os.getpid())])
@@ -172,6 +175,24 @@ def server(shared: Path) -> Iterator[str]:
 
 
 @contextmanager
+def own_server(*, lasting: bool = False) -> Iterator[str]:
+    """Yield the address of a new database on a server of its own, which the caller may kill.
+
+    Where it is `lasting`, what is committed is on the disk.
+    """
+    programs = program_folder()
+    folder = _started(programs, lasting=lasting)
+    address = make_conninfo(host=str(folder), user="postgres", dbname="postgres")
+    try:
+        _on(address, "CREATE DATABASE {}", "fleet")
+        yield f"postgresql://postgres@/fleet?host={folder}"
+    finally:
+        with suppress(subprocess.CalledProcessError):  # it was killed
+            _control(programs, folder, "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def _told(shared: Path) -> Iterator[list[str]]:
     """Yield the server's folder and who uses it, while nobody else changes that."""
     with open(shared / "postgresql.lock", "w") as lock:
@@ -184,13 +205,13 @@ def _tell(shared: Path, users: list[str]) -> None:
     (shared / "postgresql").write_text("\n".join(users))
 
 
-def _programs() -> Path:
+def program_folder() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test where there is none."""
     usual = (folder for pattern in _PLACES for folder in sorted(Path("/").glob(pattern[1:])))
     known = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, usual)]))
     if known is None:
         _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
-    return Path(known).parent
+    return Path(known).resolve().parent
 
 
 def _do_without(reason: str) -> NoReturn:
@@ -200,7 +221,7 @@ def _do_without(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _started(programs: Path) -> Path:
+def _started(programs: Path, *, lasting: bool = False) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     user = _user()
     if user:
@@ -208,7 +229,7 @@ def _started(programs: Path) -> Path:
     made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
     _run([str(programs / "initdb"), "--pgdata", str(folder / "data"), *made], user)
     settings = {"listen_addresses": "''", "unix_socket_directories": str(folder)}
-    settings |= dict.fromkeys(IN_MEMORY, "off")
+    settings |= {} if lasting else dict.fromkeys(IN_MEMORY, "off")
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     _control(programs, folder, "start", "-w", "-l", str(folder / "log"), "-o", options)
     return folder

@@ -71,6 +71,11 @@ class Clients:
         """The tokens with which Clio is asked: CLIO_ACCESS_TOKEN where it is set, otherwise those
         of `login`."""
 
+    def close(self) -> None:
+        """Close the connections to both sides."""
+        self.clio.close()
+        self.broadly.close()
+
     def source(self, known_zone: str | None = None) -> Clio:
         """Return a new source, which asks Clio with the tokens of this moment.
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import click
 
 from clio_broadly_sync.cli import app
-from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import count, say
 
 
@@ -42,13 +42,16 @@ def init(options: Options) -> None:
     Example: clio-broadly-sync fleet init
     """
     from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.fleet import engine
     from clio_broadly_sync.store import postgresql_schema
+    from clio_broadly_sync.store.due import make_queue
     from clio_broadly_sync.store.firms import check_durable
 
     call = app.Call()
     with call.until_error(), closing(fleet_of(options).connect(role=None)) as session:
         check_durable(session)
         postgresql_schema.make(session)
+        make_queue(session, engine.VERSION, engine.schema())
         say("The database is ready. Add a firm with `clio-broadly-sync firms add`.")
     sys.exit(call.code)
 
@@ -70,3 +73,42 @@ def rekey(options: Options) -> None:
             renewed = Firms(session).rekey(known.seal.renewed)
         say(f"Sealed anew: {count(renewed, 'firm')}.")
     sys.exit(call.code)
+
+
+@fleet.command()
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Run so many firms at a time; else FLEET_SLOTS.",
+)
+@common
+def worker(options: Options, slots: int | None) -> None:
+    """Run the firms that are due, until SIGTERM or Ctrl-C; any number of workers share them.
+
+    Example: clio-broadly-sync fleet worker --slots 16
+    """
+    from clio_broadly_sync.cli.one_firm import fleet_of
+    from clio_broadly_sync.cli.worker import Worker
+
+    call = app.Call()
+    with call.until_error():
+        known = fleet_of(options)
+        call.code = Worker(known, slots or known.settings.fleet_slots).work()
+    sys.exit(call.code)
+
+
+@fleet.command()
+@json_option
+@common
+def status(options: Options, as_json: bool) -> None:
+    """Say whether all firms are served, which of them fail, and where something waits.
+
+    Asks nobody, and changes nothing. Ends with 69 where a firm has had no good run for
+    FLEET_SILENT_HOURS, with 65 where one needs a person, else with 0.
+
+    Example: clio-broadly-sync fleet status
+    """
+    from clio_broadly_sync.cli import fleet_status
+
+    fleet_status.show(options, as_json=as_json)

@@ -5,11 +5,15 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Literal, TextIO
 
 from clio_broadly_sync.cli import output
 
 _LOG = logging.getLogger("clio_broadly_sync")
+about: ContextVar[str] = ContextVar("about", default="")
+"""How a line begins of a run that is one of many in this process, so that it is known whose it is.
+"""
 
 
 def set_up(form: Literal["text", "json"], *, verbose: bool) -> None:
@@ -52,7 +56,9 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write the level before the message, except for an error: that is a sentence to read."""
         level = "" if record.levelno >= logging.ERROR else f"{record.levelname} "
-        return output.folded(f"clio-broadly-sync: {level}{record.getMessage()}", err=True)
+        return output.folded(
+            f"clio-broadly-sync: {level}{about.get()}{record.getMessage()}", err=True
+        )
 
 
 class _Json(logging.Formatter):
@@ -61,6 +67,6 @@ class _Json(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": output.for_the_firm(record.getMessage()),
+            "message": about.get() + output.for_the_firm(record.getMessage()),
         }
         return json.dumps(entry, ensure_ascii=False)

@@ -1,25 +1,21 @@
-"""The group of commands, the options of all of them, `completion`, and what a bug prints."""
+"""The group of commands, the options of all of them, and what a bug prints."""
 
 import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import (
-    BashComplete,
-    CompletionItem,
-    FishComplete,
-    ShellComplete,
-    ZshComplete,
-)
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
 from clio_broadly_sync.domain.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "sync": "Send the clients of newly closed matters to Broadly (what cron runs).",
@@ -50,17 +46,8 @@ _MODULES = {
     "firms": "firms.command",
     "sandbox": "practice",
     "demo": "practice",
-    "completion": "main",
 }
 """The modules of those commands that are not in a module of their own name."""
-_SHELLS: dict[str, type[ShellComplete]] = {
-    "bash": BashComplete,
-    "zsh": ZshComplete,
-    "fish": FishComplete,
-}
-_PROGRAM = "clio-broadly-sync"
-_VARIABLE = "_CLIO_BROADLY_SYNC_COMPLETE"
-"""By this variable the script asks the program for completions. The name follows click's rule."""
 
 
 _OF_A_FLEET = ("cryptography", "procrastinate", "psycopg", "psycopg_pool")
@@ -102,7 +89,9 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, context: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         found = [
             CompletionItem(name, help=text)
             for name, text in COMMANDS.items()
@@ -132,26 +121,6 @@ def cli(context: click.Context, config_file: Path | None, verbose: bool) -> None
     context.obj = Options(config_file, verbose)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         context.color = False
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(list(_SHELLS)))
-def completion(shell: str) -> None:
-    """Print the script that lets a shell complete commands, options and file names.
-
-    \b
-    bash: put the example into ~/.bashrc
-    zsh:  the same with zsh instead of bash into ~/.zshrc,
-          after compinit
-    fish: write what is printed to
-          ~/.config/fish/completions/clio-broadly-sync.fish
-
-    Example: eval "$(clio-broadly-sync completion bash)"
-    """
-    complete = _SHELLS[shell](click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
-    # `complete.source()` is not called because, for bash, it runs whichever bash there is, to ask
-    # for its version.
-    click.echo(ShellComplete.source(complete))
 
 
 def main() -> None:

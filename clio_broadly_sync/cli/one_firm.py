@@ -75,9 +75,14 @@ class Fleet:
         return connect(self.address, "clio-broadly-sync fleet", idle=HANGS_AFTER, role=role)
 
     def named(self, name: str) -> Firm:
-        """Return the firm of that name; raise UsageError where there is none."""
+        """Return the firm of that name; raise UsageError where there is none.
+
+        In a database that was restored it counts as paused, before a worker has noted that.
+        """
         with closing(self.connect()) as session:
-            return firm_named(Firms(session), name)
+            firms = Firms(session)
+            found = firm_named(firms, name)
+            return found._replace(state=PAUSED) if firms.is_restored() else found
 
     def settings_of(self, firm: Firm, place_sessions: Sessions | None = None) -> FirmSettings:
         """Return the settings of a firm, with its secrets, and the place of its state."""

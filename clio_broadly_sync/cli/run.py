@@ -184,9 +184,13 @@ class Run:
 
         A StorageError is raised, and the end of the run is then not recorded.
         """
-        gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
-        gc.enable()
-        code, failure, context = self._runner_for(settings).run(store, walk)
+
+        def collecting(context: RunContext) -> None:
+            gc.freeze()  # what has been loaded by now stays, so looking through it would be in vain
+            gc.enable()
+            walk(context)
+
+        code, failure, context = self._runner_for(settings).run(store, collecting)
         self._hearers.look(settings, store)
         self.ended(settings, context, failure)
         self._tell(code, failure, context)

@@ -126,6 +126,11 @@ class Runner:
         store.finish_run(code, app.our_clock(), sentence)
         return code, failure, context
 
+    def close(self) -> None:
+        """Close the connections to both sides."""
+        if self.clients is not None:
+            self.clients.close()
+
     def prolong(self, seconds: float) -> None:
         """Give the run so much more time, which a person took."""
         self._seconds += seconds

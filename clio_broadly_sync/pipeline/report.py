@@ -9,7 +9,7 @@ from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Receipt, 
 from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Report:
     """The counters of one run, and what else its report needs."""
 

@@ -283,10 +283,9 @@ def _surge_allowance(
     if approve:
         _approve(context, wanted)
         return math.inf
-    due_now = ledger.count_unapproved(wanted)
-    recent = ledger.count_handed_over(Command.SYNC, now - rules.SURGE_WINDOW)
+    due_now, awaiting, recent = ledger.counts_of_surge(wanted, now - rules.SURGE_WINDOW)
     surge = rules.is_surge(due_now, recent, context.policy) or stale
-    if not surge and not ledger.count_awaiting(wanted):
+    if not surge and not awaiting:
         return context.policy.max_new - due_now - recent
     _await_approval(context, wanted)
     if _is_agreed_to(context, wanted):

@@ -101,7 +101,7 @@ _WITHOUT_ONE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Settings:
     """Every setting, checked. An attribute has the name of its setting, in lower case."""
 

@@ -7,15 +7,15 @@ import io
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
-
-from dotenv.parser import Binding, parse_stream
+from typing import TYPE_CHECKING, Final
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.settings.values import as_path, is_on_disk, parsed
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 CONFIG: Final = "CLIO_BROADLY_SYNC_CONFIG"
 """The variable of the environment that names the settings file."""
@@ -81,7 +81,12 @@ def _text_of(path: Path) -> str:
 
 
 def lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the values by name, and what is wrong with the other lines, quoting none of them."""
+    """Return the values by name, and what is wrong with the other lines, quoting none of them.
+
+    python-dotenv is loaded only here: where the environment sets everything, there is no file.
+    """
+    from dotenv.parser import parse_stream
+
     values: dict[str, str] = {}
     problems: list[str] = []
     for binding in parse_stream(io.StringIO(text)):
@@ -94,7 +99,7 @@ def lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]
     return values, problems
 
 
-def _problem_of(binding: Binding, before: Mapping[str, str], names: Sequence[str]) -> str | None:
+def _problem_of(binding: "Binding", before: Mapping[str, str], names: Sequence[str]) -> str | None:
     name, value = binding.key or "", binding.value
     nameless = name and (value is None or not re.fullmatch(r"\w+", name))
     if binding.error or nameless or "\0" in binding.original.string:
@@ -154,4 +159,6 @@ def _nearest(name: str, names: Sequence[str], cutoff: float) -> list[str]:
 def _may_be_near(name: str, known: str, cutoff: float) -> bool:
     """Tell whether the names have letters enough in common, in whatever order."""
     least = cutoff * (len(name) + len(known)) / 2
-    return min(len(name), len(known)) >= least and (Counter(name) & Counter(known)).total() >= least
+    if min(len(name), len(known)) < least:
+        return False
+    return sum(min(name.count(sign), known.count(sign)) for sign in set(name)) >= least

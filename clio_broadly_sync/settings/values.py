@@ -7,7 +7,7 @@ all the rest of a run that finds nothing to do.
 import binascii
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +30,12 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BROADLY_FIELDS: Final = ("first_name", "last_name", "company_name", "email", "phone")
 
 _WORD = re.compile("[!-~]+")
-_NOTICE_URL = re.compile("[a-z][a-z0-9+.-]*://[!-~]+", re.IGNORECASE)
-_BETWEEN_NOTICE_URLS = re.compile(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*://"
+_NOTICE_URL = re.compile(f"{_SCHEME}[!-~]+")
+_BETWEEN_NOTICE_URLS = re.compile(rf"[\s,]+(?={_SCHEME})")
 _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-_PART = r"[a-z0-9_-]{1,63}"
-_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9a-f:.]+\])(:\d{{1,5}})?", re.I)
+_PART = "[A-Za-z0-9_-]{1,63}"
+_HOST_AND_PORT = re.compile(rf"({_PART}(\.{_PART})*|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([ -~]+)")
 _OWN_HEADERS = re.compile(
     "connection|content-.*|host|idempotency-key|transfer-encoding|webhook-.*", re.I
@@ -46,41 +47,50 @@ _NO: Final = ("false", "no", "off", "0", "f", "n")
 
 _MARKS: Final = dict.fromkeys(map(ord, "´‘’‚‛“”„‟‹›«»❛❜❝❞〝〞〟「」『』＂＇′″"), "'")
 """What else stands for a quotation mark; a pattern with all of them would be slow to compile."""
-_MARK = "(?:\\\\?[\"'`]|&(?:quot|apos|#34|#39);)"
+_MARK = "(?:\\\\?[\"'`]|&(?i:quot|apos|#34|#39);)"
 _QUOTED = re.compile(f"{_MARK}(.*{_MARK})?", re.DOTALL)
 _UNQUOTE: Final = "take off the quotation marks around it"
 _NOT_KEPT: Final = "nothing that is written to /dev, /proc or /sys is kept"
 _NO_DISK: Final = "/(dev(?!/shm/)|proc|sys)(/|$)"
 _BLANK: Final = frozenset("\u2800\u115f\u1160\u3164\uffa0\ufffd")
 """Letters and signs, for Unicode, that nobody can see or tell."""
-_LEFT_IN_PATHS: Final = {
-    _NOT_KEPT: f"^(?-i:{_NO_DISK})",
+_PLAIN = re.compile(r"[\w./~-]+")
+_SIGNS_IN_PATHS: Final = {
     _UNQUOTE: rf"^{_MARK}|{_MARK}$|/{_MARK}[^/]*{_MARK}/",
     "it has a sign that only looks like / or ~": "[\u2044\u2215\u29f8\uff0f]|^[\u02dc\u223c\uff5e]",
     "a backslash has no place in it": r"\\",
-    "this is a folder, so add the name of a file": r"^~$|(^|/)\.{0,2}$",
-    "it has two / in a row, as an empty variable leaves them": "//",
     "this is an address, or a pair of paths": (
-        r"^[a-z][\w+.-]*:|^:|:/|:(ro|rw|z)\b[\w,]*$"  # C:\, file:, host:/, what Docker mounts
+        r"^[A-Za-z][\w+.-]*:|^:|:/"  # C:\, file:, host:/
+        r"|:(?i:ro|rw|z)\b[\w,]*$"  # what Docker mounts
     ),
     "nothing has filled in the variable in it": r"\$[\w{(@*#?!$-]|%[\w%{(]|[`{}]",
-    "this is a placeholder": (
-        r"[<>*?|]|@\w+@|__[a-z]\w*__|(^|/)(\[[^/]*\]|\.{3,}|…)(/|$)"
-        r"|^/?(full/|absolute/)?path/to/|^/?(your|my)/path\b"
-    ),
-    "it has the word in it that a program writes for nothing": (
-        r"(^|/)\(?(?-i:null|NULL|None|none(?=\))|undefined)\)?(/|$)"
-        r"|^(none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
-    ),
+    "this is a placeholder": r"[<>*?|]|@\w+@|(^|/)(\[[^/]*\]|…)(/|$)",
     "write it alone, with nothing around it": (
-        r"^[-–—=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
-        r"|[;,&]$|\s(#|;|&&)(\s|$)|\.db(#|\s+[#-])|\s(--|[a-z]+_\w*=)"
+        r"^[–—=!@&,;#]|^(\w+\s+)*\w+\s*\+?=|^[\[(].*[\])]$"
+        r"|[;,&]$|\s(#|;|&&)(\s|$)|(?i:\.db)(#|\s+[#-])|\s(--|[A-Za-z]+_\w*=)"
     ),
-    "this is a file that lies beside a state": r"\.(lock|told|notified|new)$|-(wal|shm|journal)$",
     "take away the blank beside a /": r"/\s|\s/",
 }
 """What shells, unit files, containers, templates and other systems leave in a path, by the end of
-the sentence about it. A name that is only unusual fits none of them."""
+the sentence about it. A plain path has none of it, and these patterns are slow to compile."""
+_WORDS_IN_PATHS: Final = {
+    _NOT_KEPT: f"^{_NO_DISK}",
+    "this is a folder, so add the name of a file": r"^~$|(^|/)\.{0,2}$",
+    "it has two / in a row, as an empty variable leaves them": "//",
+    "this is a placeholder": (
+        r"__[A-Za-z]\w*__|(^|/)\.{3,}(/|$)"
+        r"|^/?(?i:(full/|absolute/)?path/to/|(your|my)/path\b)"
+    ),
+    "it has the word in it that a program writes for nothing": (
+        r"(^|/)\(?(null|NULL|None|none(?=\))|undefined)\)?(/|$)"
+        r"|^(?i:none|nil|nul|nan|n/a|unset|todo|changeme|true|false|yes|no|on|off|\d+)$"
+    ),
+    "write it alone, with nothing around it": "^-",
+    "this is a file that lies beside a state": (
+        r"(?i:\.(lock|told|notified|new)|-(wal|shm|journal))$"
+    ),
+}
+"""The same of any path. A name that is only unusual fits nothing of either."""
 
 
 def parsed(parse: Parse, text: str) -> Any:
@@ -147,10 +157,9 @@ def as_path(text: str) -> Path:
 
     A path that nobody can have meant would lead to another ledger, where nobody was asked yet.
     """
-    marked = text.translate(_MARKS)
-    for why, pattern in _LEFT_IN_PATHS.items():
-        if re.search(pattern, marked, re.IGNORECASE):
-            raise LeftoverError(why)
+    if not _PLAIN.fullmatch(text):
+        _check_for(_SIGNS_IN_PATHS, text.translate(_MARKS))
+    _check_for(_WORDS_IN_PATHS, text)
     if not (text.isprintable() and _BLANK.isdisjoint(text)):
         raise LeftoverError("it has a character that cannot be seen")
     home = os.environ.get("HOME", "/") if re.match("~(/|$)", text) else "/"
@@ -158,6 +167,13 @@ def as_path(text: str) -> Path:
     if path.startswith("~") or not home.startswith("/"):
         raise LeftoverError("this machine knows no such home, so begin it with /")
     return Path(path)
+
+
+def _check_for(left: Mapping[str, str], text: str) -> None:
+    """Raise LeftoverError where one of these patterns is in the text, by its sentence."""
+    for why, pattern in left.items():
+        if re.search(pattern, text):
+            raise LeftoverError(why)
 
 
 def placed(path: Path, folder: Path | None) -> Path:

@@ -13,8 +13,8 @@ from clio_broadly_sync.store.postgresql import OWNER, READER, WORKER
 
 _OF_FIRM: Final = "firm = nullif(current_setting('fleet.firm', true), '')::bigint"
 _SHOWN: Final = (
-    "firm, name, settings, account, state, period, next_at, added_at, failures, failing_since, "
-    "last_exit, last_said, started_at, ended_at, good_at, worker"
+    "firm, name, settings, account, state, state_at, period, next_at, added_at, failures, "
+    "failing_since, last_exit, last_said, started_at, ended_at, good_at, worker"
 )
 """What the reader sees of a firm: nothing that is sealed."""
 
@@ -41,7 +41,9 @@ def roles() -> Iterator[str]:
             EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO {OWNER}', current_schema());
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO {WORKER}, {READER}', current_schema());
             EXECUTE format('GRANT CREATE ON DATABASE %I TO {OWNER}', current_database());
-            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {WORKER}', current_database());
+            EXECUTE format(
+                'GRANT TEMPORARY ON DATABASE %I TO {OWNER}, {WORKER}', current_database()
+            );
         END $$
     """
 

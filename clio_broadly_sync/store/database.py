@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.store import schema
+from clio_broadly_sync.store import moved, schema
 
 if TYPE_CHECKING:
     from clio_broadly_sync.store import postgresql
@@ -90,11 +90,11 @@ def take_in(connection: sqlite3.Connection) -> None:
         raise StorageError(_NOT_USED.format(cause="another program reads it", advice=_END_IT))
 
 
-def open_snapshot(path: Path) -> sqlite3.Connection:
+def open_snapshot(path: Path, mark: str = "") -> sqlite3.Connection:
     """Open a copy of the state in a temporary file that has no name; only read `path`.
 
-    The copy is brought to this version; where there is no state yet, it is a new one. Raise
-    StorageError as `open_file` does.
+    The copy is brought to this version, without this `mark` of a move; where there is no state yet,
+    it is a new one. Raise StorageError as `open_file` does.
     """
     with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
@@ -106,6 +106,7 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
             if not is_new:
                 check_private(path)
                 read_snapshot(path, lambda source: source.backup(connection))
+                moved.take_out(connection, mark)
             _prepare(connection, is_new=is_new)
         except BaseException:
             connection.close()

@@ -93,11 +93,17 @@ class FirmPlace:
         with closing(self.connect(command)) as session:
             if not self._is_taken(session):
                 raise _refusal(self.holder())
-            self._held = session
-            try:
+            with self.held_by(session):
                 yield
-            finally:
-                self._held = None
+
+    @contextmanager
+    def held_by(self, session: Session) -> Iterator[None]:
+        """Let all that is done inside be done by a session that has taken the firm's lock."""
+        self._held = session
+        try:
+            yield
+        finally:
+            self._held = None
 
     def _is_taken(self, session: Session) -> bool:
         """Take the firm if it is free, or will be once the server knows that a run was killed."""
@@ -139,13 +145,8 @@ class FirmPlace:
 
         Raise ConfigError where another firm has it: its clients would be asked twice.
         """
-        wanted = {"firm": self.firm, "account": account_of(pins)}
         with self.changing() as session:
-            found = session.execute(_SAME, wanted).fetchone()
-            if found is not None:
-                raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
-            if not only_looks:
-                session.execute(_BEGIN, wanted)
+            take_account(session, self.firm, pins, only_looks=only_looks)
 
     def signed_in(self) -> None:
         """Let the firm be due at once, as if it had not failed."""
@@ -179,6 +180,16 @@ class FirmPlace:
     def _unfinished(self) -> tuple[object, ...] | None:
         with closing(self.session()) as session, postgresql.storage_errors():
             return unfinished(session, self.firm)
+
+
+def take_account(session: Session, firm: int, pins: Pins, *, only_looks: bool = False) -> None:
+    """Note that the account of Clio is this firm's, as `FirmPlace.begin` does."""
+    wanted = {"firm": firm, "account": account_of(pins)}
+    found = session.execute(_SAME, wanted).fetchone()
+    if found is not None:
+        raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
+    if not only_looks:
+        session.execute(_BEGIN, wanted)
 
 
 def account_of(pins: Pins) -> str | None:

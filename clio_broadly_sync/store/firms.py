@@ -6,6 +6,7 @@ The server's clock says when: that of a worker may be wrong.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import (
@@ -16,7 +17,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
 )
 from clio_broadly_sync.store import tables
-from clio_broadly_sync.store.postgresql import Row, Session, storage_errors
+from clio_broadly_sync.store.postgresql import RUN, Row, Session, storage_errors
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
 HASH_KEY: Final = "hash_key"
@@ -27,7 +28,7 @@ _MOST_DOUBLINGS: Final = 10
 _SAID_LENGTH: Final = 1000
 
 _COLUMNS: Final = """
-    firm, name, settings, secrets, account, state, period, next_at, added_at, failures,
+    firm, name, settings, secrets, account, state, state_at, period, next_at, added_at, failures,
     failing_since, last_exit, last_said, started_at, ended_at, good_at, worker
 """
 
@@ -45,6 +46,8 @@ class Firm(NamedTuple):
     """Its account of Clio, as `host number`; None before its first run."""
     state: str
     """`active`, `paused` or `removed`."""
+    state_at: datetime
+    """Since when it is that."""
     period: timedelta
     """How often it is run."""
     next_at: datetime
@@ -60,6 +63,13 @@ class Firm(NamedTuple):
     """When a run ended well last."""
     worker: str | None
     """The worker that runs it at this moment, as far as the database knows."""
+
+
+class Work(StrEnum):
+    """What one worker does from time to time for all of them."""
+
+    WATCH = "watch"
+    SWEEP = "sweep"
 
 
 class Firms:
@@ -183,11 +193,13 @@ class Firms:
     # What the engine asks.
 
     def begin(self, firm: int, worker: str, lease: timedelta) -> Firm | None:
-        """Note that a worker begins a run of the firm; None where it is not active any more.
+        """Take the firm's lock, and note that a worker begins a run of it.
 
-        A run that is never ended is due again after the `lease`.
+        Return None where it is not active any more, where somebody else is at work, or where the
+        database was restored (`check_mark`). A run that is never ended is due again after the
+        `lease`.
         """
-        values = {"firm": firm, "worker": worker, "lease": lease}
+        values = {"firm": firm, "worker": worker, "lease": lease, "kind": RUN}
         with storage_errors():
             row = self._session.execute(_BEGIN, values).fetchone()
         return None if row is None else _firm(row)
@@ -209,28 +221,35 @@ class Firms:
         with storage_errors():
             self._session.execute(_END, values)
 
-    def due(self, most: int, lease: timedelta) -> list[int]:
-        """Return at most so many firms that are due, in no order: those that are due the longest.
+    def is_turn(self, work: Work, every: timedelta) -> bool:
+        """Tell whether this work, which one worker does for all, is to be done now, and by us.
 
-        Nobody else gets them until the `lease` is over. The caller's transaction hands them on.
+        Nobody else is told so until that long from now, whether it is then done or not.
         """
-        values = {"most": most, "lease": lease}
-        return [firm for (firm,) in self._session.execute(_DUE, values)]
+        with storage_errors():
+            return self._session.execute(_TAKE_TURN[work], {"every": every}).rowcount > 0
 
     # Whether the server is the one of before.
+
+    def is_restored(self) -> bool:
+        """Tell whether the database was restored, and `check_mark` has not paused its firms yet."""
+        with storage_errors():
+            (differs,) = self._session.execute(_IS_MARKED_OTHERWISE).fetchone()
+        return bool(differs)
 
     def check_mark(self) -> bool:
         """Pause every active firm where the database was restored; tell whether that is so.
 
-        A restored database has forgotten whom it sent last. It is known by another system, another
-        timeline, or tables that were made anew.
+        A restored database has forgotten whom it sent last. It is known by another server or
+        database, by another timeline, or by tables that were made anew. A timeline begins also
+        where a standby is promoted, which may lack the last commits. Of several that ask at once,
+        one finds it; and no run is begun (`due`, `begin`) before one has asked.
         """
         with self._session.transaction():
-            (changed,) = self._session.execute(_IS_MARKED_OTHERWISE).fetchone()
-            if changed:
+            is_other = self._session.execute(_MARK).rowcount > 0
+            if is_other:
                 self._session.execute(_PAUSE_ALL)
-                self._session.execute(_MARK)
-        return bool(changed)
+        return is_other
 
 
 def check_durable(session: Session) -> None:
@@ -263,7 +282,7 @@ _ADD: Final = f"""
     INSERT INTO firms (name, settings, secrets, period)
     VALUES (:name, CAST(:settings AS JSONB), :secrets, :period)
     ON CONFLICT (name) DO UPDATE SET settings = excluded.settings, secrets = excluded.secrets,
-        period = excluded.period, state = 'active', added_at = now(), {AT_ONCE}
+        period = excluded.period, state = 'active', state_at = now(), added_at = now(), {AT_ONCE}
     WHERE firms.state = 'removed' AND firms.secrets = CAST(:removed AS BYTEA)
     RETURNING firm
 """
@@ -274,23 +293,34 @@ _CHANGE: Final = f"""
     WHERE firm = :firm
 """
 _PAUSE: Final = """
-    UPDATE firms SET state = 'paused' WHERE firm = ANY(:firms) AND state = 'active'
+    UPDATE firms SET state = 'paused', state_at = now()
+    WHERE firm = ANY(:firms) AND state = 'active'
 """
 _RESUME: Final = f"""
-    UPDATE firms SET state = 'active', {AT_ONCE}
+    UPDATE firms SET state = 'active', state_at = now(), {AT_ONCE}
     WHERE firm = ANY(:firms) AND state <> 'removed'
 """
 _REMOVE: Final = """
-    UPDATE firms SET state = 'removed', sign_in = NULL, secrets = :secrets, settings = '{}'
+    UPDATE firms SET state = 'removed', state_at = now(), sign_in = NULL, secrets = :secrets,
+        settings = '{}'
     WHERE firm = :firm
 """
 _SEALED: Final = "SELECT firm, name, secrets, sign_in FROM firms ORDER BY firm FOR UPDATE"
 _SEAL_ANEW: Final = """
     UPDATE firms SET secrets = :secrets, sign_in = :sign_in WHERE firm = :firm
 """
+MARK_NOW: Final = """concat_ws(' ',
+        (SELECT system_identifier FROM pg_control_system()),
+        substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+        (SELECT CAST(oid AS BIGINT) FROM pg_database WHERE datname = current_database()),
+        CAST(CAST('firms' AS REGCLASS) AS OID)
+    )"""
+IS_SAME_SERVER: Final = f"(SELECT mark = {MARK_NOW} FROM fleet)"
 _BEGIN: Final = f"""
     UPDATE firms SET started_at = now(), worker = :worker, next_at = now() + :lease
-    WHERE firm = :firm AND state = 'active' RETURNING {_COLUMNS}
+    WHERE firm = :firm AND state = 'active' AND {IS_SAME_SERVER}
+        AND pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))
+    RETURNING {_COLUMNS}
 """
 _WAIT: Final = f"""
     CASE WHEN :good THEN period ELSE
@@ -308,21 +338,18 @@ _END: Final = f"""
             ELSE now() + (0.9 + 0.2 * random()) * {_WAIT} END
     WHERE firm = :firm
 """
-_DUE: Final = """
-    UPDATE firms SET next_at = now() + :lease WHERE firm IN (
-        SELECT firm FROM firms WHERE state = 'active' AND next_at <= now()
-        ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
-    ) RETURNING firm
+_TAKE_TURN: Final = {
+    work: f"""
+        UPDATE fleet SET {at} = now() WHERE coalesce({at} <= now() - CAST(:every AS INTERVAL), true)
+    """
+    for work, at in ((Work.WATCH, "watched_at"), (Work.SWEEP, "swept_at"))
+}
+_PAUSE_ALL: Final = "UPDATE firms SET state = 'paused', state_at = now() WHERE state = 'active'"
+_IS_MARKED_OTHERWISE: Final = f"SELECT mark <> {MARK_NOW} FROM fleet"
+_MARK: Final = f"""
+    UPDATE fleet SET mark = {MARK_NOW}, restored_at = now() WHERE mark <> {MARK_NOW}
 """
-_MARK_NOW: Final = """
-    (SELECT system_identifier FROM pg_control_system()) || ' '
-        || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' '
-        || CAST(CAST('firms' AS REGCLASS) AS OID)
-"""
-_IS_MARKED_OTHERWISE: Final = f"SELECT mark <> {_MARK_NOW} FROM fleet"
-_PAUSE_ALL: Final = "UPDATE firms SET state = 'paused' WHERE state = 'active'"
-_MARK: Final = f"UPDATE fleet SET mark = {_MARK_NOW}"
-FIRST_MARK: Final = f"INSERT INTO fleet (mark) VALUES ({_MARK_NOW})"
+FIRST_MARK: Final = f"INSERT INTO fleet (mark) VALUES ({MARK_NOW})"
 _LOSSY: Final = """
     SELECT string_agg(name, ' and ' ORDER BY name) FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'

@@ -44,6 +44,17 @@ class Claim(NamedTuple):
     """Those that may not be sent, as `judge` has changed them."""
 
 
+class SurgeCounts(NamedTuple):
+    """What says whether there is a surge, in closings."""
+
+    unapproved: int
+    """Those that are due, without faults, and that no person approved."""
+    awaiting: int
+    """Those of them that wait for a person to approve them."""
+    recent: int
+    """Those that went without a person's approval not long ago, or may have gone."""
+
+
 class Ledger:
     """One firm's closings. Every method may raise StorageError.
 
@@ -206,20 +217,23 @@ class Ledger:
         """Count the due closings, approved or not."""
         return self._count(queue.due(wanted), self._parameters(wanted))
 
-    def count_unapproved(self, wanted: Due) -> int:
-        """Count the due closings, without faults, that no person approved."""
+    def counts_of_surge(self, wanted: Due, since: datetime) -> "SurgeCounts":
+        """Count what says whether there is a surge; what is recent was claimed after `since`."""
         unapproved = queue.approval(Approval.NONE, Approval.WANTED)
-        return self._count(f"{DUE_WITHOUT_FAULTS} AND {unapproved}", self._parameters(wanted))
+        counted = (
+            f"{DUE_WITHOUT_FAULTS} AND {unapproved}",
+            f"{DUE_WITHOUT_FAULTS} AND {queue.approval(Approval.WANTED)}",
+            queue.HANDED_OVER,
+        )
+        parts = ", ".join(f"(SELECT count(*) FROM closings WHERE {one})" for one in counted)
+        values = {**self._parameters(wanted), "since": rows.seconds(since)}
+        with self._transaction() as connection:
+            return SurgeCounts(*connection.execute(f"SELECT {parts}", values).fetchone())
 
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings, without faults, that wait for a person to approve them."""
         awaiting = queue.approval(Approval.WANTED)
         return self._count(f"{awaiting} AND {DUE_WITHOUT_FAULTS}", self._parameters(wanted))
-
-    def count_handed_over(self, command: Command, since: datetime) -> int:
-        """Count the unapproved closings claimed after `since` that were sent, or may have been."""
-        values = {"firm": self._firm, "command": command.value, "since": rows.seconds(since)}
-        return self._count(queue.HANDED_OVER, values)
 
     def count_pending(self, wanted: Due) -> int:
         """Count what waits of the command or matter, due or not."""

@@ -69,8 +69,13 @@ class Objections:
         self._connection = connection
         self._firm = firm
         self._writer = writer
-        self._exist: bool | None = None
-        """Whether there is any; None as long as nobody has asked."""
+        self._exist = True
+        """Whether there may be any."""
+
+    def look(self, connection: Connection) -> None:
+        """See whether there is any, so that no run has to ask; the caller opens the transaction."""
+        found = connection.execute(_ANY, {"firm": self._firm}).fetchone()
+        self._exist = bool(found[0])
 
     def record(self, connection: Connection, identities: Collection[int], at: datetime) -> None:
         """Record the noes of these people, read just now (`at`), who have been sent before.
@@ -91,9 +96,7 @@ class Objections:
         connection.execute(_WITHDRAW.format(identities=listed), {"firm": self._firm, **values})
 
     def exist(self) -> bool:
-        """Tell whether there may be any objection; this looks only once."""
-        if self._exist is None:
-            self._exist = bool(self._number(_ANY))
+        """Tell whether there may be any objection."""
         return self._exist
 
     def tell(self) -> int:

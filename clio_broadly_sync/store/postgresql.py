@@ -6,11 +6,11 @@ text. What differs by more than a spelling is told apart in `store/database.py`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -58,6 +58,11 @@ class Row(tuple[Any, ...]):
         return super().__getitem__(self.places[key] if isinstance(key, str) else key)
 
 
+Raw: TypeAlias = "psycopg.Connection[Row]"
+LOST: Final = (psycopg.Error,)
+"""What is raised over a session that is lost."""
+
+
 class Answer(Protocol):
     """What a statement found or did, told as SQLite tells it."""
 
@@ -74,9 +79,7 @@ class Answer(Protocol):
 class Session:
     """A session. A statement outside of `transaction` is one by itself."""
 
-    def __init__(
-        self, raw: psycopg.Connection[Row], end: Callable[[psycopg.Connection[Row]], object]
-    ) -> None:
+    def __init__(self, raw: Raw, end: Callable[[Raw], object]) -> None:
         self.raw = raw
         """What is asked in PostgreSQL's own words."""
         self._end = end
@@ -92,6 +95,15 @@ class Session:
         cursor = self.raw.cursor()
         cursor.executemany(in_its_words(statement), rows)
         return cursor
+
+    def copy_in(self, table: str, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> int:
+        """Add rows to a table, of which only some are in memory at a time; return how many."""
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        with self.raw.cursor() as cursor:
+            with cursor.copy(statement.encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return cursor.rowcount
 
     def stream(self, statement: str, values: Values) -> Iterator[Row]:
         """Yield the rows of a selection, of which only some are in memory at a time."""
@@ -170,7 +182,7 @@ def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
         raw.execute(f"SET ROLE {role}".encode())
 
 
-def _end(raw: psycopg.Connection[Row]) -> None:
+def _end(raw: Raw) -> None:
     """Let go of every lock and end a session: its server needs a moment to see that it has ended.
 
     One that is lost has let go of them already.

@@ -84,6 +84,7 @@ FIRMS: Final = (
         sign_in BYTEA,
         account TEXT COLLATE "C",
         state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'removed')),
+        state_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         period INTERVAL NOT NULL DEFAULT '15 minutes' CHECK (period >= INTERVAL '1 second'),
         next_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         added_at TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -103,11 +104,15 @@ FIRMS: Final = (
     CREATE TABLE fleet (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
         mark TEXT NOT NULL,
+        restored_at TIMESTAMPTZ,
+        watched_at TIMESTAMPTZ,
+        swept_at TIMESTAMPTZ,
         queue TEXT
     )
     """,
 )
-"""The firms, and what is the fleet's: the mark of the server on which it ran last, and the version
+"""The firms, and what is the fleet's: the mark of the server on which it ran last, when another one
+was found (`restored_at`), when its workers did last what one of them does for all, and the version
 of the engine's queue. A lock has room for a firm's number of 31 bits."""
 
 
@@ -140,11 +145,18 @@ def triggers() -> Iterator[str]:
     differs = " OR ".join(f"old.{c} IS DISTINCT FROM new.{c}" for c in tables.TELLING)
     on_change = f"AFTER UPDATE OF {', '.join(tables.TELLING)} ON closings"
     note = "EXECUTE FUNCTION note_change()"
-    yield f"CREATE TRIGGER closings_added AFTER INSERT ON closings FOR EACH ROW {note}"
+    yield f"CREATE TRIGGER closings_added AFTER INSERT ON closings FOR EACH ROW {_NEW} {note}"
     yield f"CREATE TRIGGER closings_changed {on_change} FOR EACH ROW WHEN ({differs}) {note}"
     for event, name in (("UPDATE", "changes"), ("DELETE", "changes"), ("DELETE", "closings")):
         on_event = f"{name}_kept_at_{event.lower()} BEFORE {event} ON {name}"
         yield f"CREATE TRIGGER {on_event} FOR EACH ROW EXECUTE FUNCTION keep_rows()"
+
+
+MOVING: Final = "fleet.moving"
+"""With this setting on, the owner brings closings along with their changes (`store/moving.py`)."""
+_NEW: Final = f"""
+    WHEN (current_user <> '{OWNER}' OR coalesce(current_setting('{MOVING}', true), '') <> 'on')
+"""
 
 
 def _type(column: Column, described: Table) -> str:

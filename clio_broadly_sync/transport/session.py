@@ -2,13 +2,23 @@
 
 It tells a connection that was never made from one that broke. requests raises the same classes for
 both, but what failed while connecting was never sent.
+
+It also keeps each call within the limit of its thread (`signals.time_limit`), where no signal can:
+before each handshake, write and read, the socket's own time-out is cut down to what is left, and
+once nothing is left, no address of a host is tried any more. So a call lasts longer only by the
+time-out of one address that was begun in time, and by the look-up of the host's name: nothing can
+cut that short, and only the time-outs of the system's resolver end it. The connections of another
+kind of proxy (SOCKS, by PySocks) are not ours, and have no such limit.
 """
 
+import io
+import math
 import os
 import re
+import socket
 import ssl
-from collections.abc import Mapping
-from http.client import HTTPException
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException, HTTPResponse
 from typing import Any, ClassVar, Final, NoReturn
 
 import requests
@@ -20,6 +30,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.transport.signals import time_left
 
 REFUSAL_BYTES: Final = 4 * 1024
 """At most so many bytes are read of a refusal whose status decides."""
@@ -58,7 +69,77 @@ class AtProxyError(NewConnectionError):
         """What the proxy answered; None where it was not reached or said nothing."""
 
 
-class _Connection(HTTPSConnection):
+def _keep_within_limit(sock: socket.socket) -> None:
+    """Let the next step of a socket end in time; raise TimeoutError where no time is left."""
+    left = time_left()
+    if left < (sock.gettimeout() or math.inf):
+        sock.settimeout(left)
+
+
+class _Reads(io.RawIOBase):
+    """What a socket receives, read within the limit."""
+
+    def __init__(self, sock: socket.socket, file: io.RawIOBase) -> None:
+        self._sock, self._file = sock, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        _keep_within_limit(self._sock)
+        read: int | None = self._file.readinto(buffer)
+        return read
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _response(sock: socket.socket, **named: Any) -> HTTPResponse:
+    """Begin an answer. All that is read of it goes through its `fp`, by TLS or not."""
+    left = time_left()  # first, as the answer would keep the socket open if this were to raise
+    response = HTTPResponse(sock, **named)
+    if left < math.inf:
+        response.fp = io.BufferedReader(_Reads(sock, response.fp.detach()))
+    return response
+
+
+class _OptionsOfEach:
+    """The options of a socket, for which urllib3 asks before it tries each address of a host."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options or ()
+
+    def __iter__(self) -> Iterator[Any]:
+        time_left()
+        return iter(self._options)
+
+
+class _PlainConnection(HTTPConnection):
+    """A connection of which each step stays within the limit."""
+
+    response_class = staticmethod(_response)  # type: ignore[assignment]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.socket_options: Any = _OptionsOfEach(self.socket_options)
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        try:
+            _keep_within_limit(sock)
+        except TimeoutError as error:
+            sock.close()
+            raise ConnectTimeoutError(self, "out of time once connected") from error
+        return sock
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None:
+            _keep_within_limit(self.sock)
+        super().send(data)
+
+
+class _Connection(_PlainConnection, HTTPSConnection):
     _at_proxy = False
     """Whether the way to the other side is not open yet, because a proxy stands before it."""
 
@@ -71,6 +152,7 @@ class _Connection(HTTPSConnection):
         self._at_proxy = self.proxy is not None
         try:
             super().connect()
+            time_left()
         except urllib3.exceptions.SSLError as error:  # raised for what it could not load
             if isinstance(error.__cause__, TimeoutError):
                 raise NewConnectionError(self, "out of time before the handshake") from error
@@ -82,6 +164,18 @@ class _Connection(HTTPSConnection):
     def _tunnel(self) -> None:
         super()._tunnel()
         self._at_proxy = False
+        _keep_within_limit(self.sock)
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
+        secured = super()._connect_tls_proxy(hostname, sock)
+
+        def receive(size: int) -> bytes:
+            _keep_within_limit(secured)
+            return ssl.SSLSocket.recv(secured, size)
+
+        # A handshake, or one read, of TLS within TLS receives as many pieces as there come.
+        secured.recv = receive  # type: ignore[method-assign, assignment]
+        return secured
 
     def _at_the_proxy(self, error: Exception) -> Exception:
         is_tls = isinstance(error, ssl.SSLError) and not isinstance(error, _BROKEN_OFF)
@@ -97,6 +191,10 @@ class _Connection(HTTPSConnection):
         return NewConnectionError(self, "broken off while connecting")
 
 
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
 class _Pool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _Connection
 
@@ -105,7 +203,7 @@ class ReachedError(Exception):
     """A connection to the other side was made, and nothing was sent over it."""
 
 
-class _OnlyConnecting(HTTPConnection):
+class _OnlyConnecting(_PlainConnection):
     """A connection over which nothing goes, because to some addresses any request is an event."""
 
     def request(self, *arguments: Any, **named: Any) -> NoReturn:
@@ -128,12 +226,12 @@ class _OnlyConnectingPoolByTls(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connects to https by `_Connection`.
+    """Connects by the classes above.
 
-    Over plain http it need not, because a failure to connect has a class of its own there.
+    Over plain http, a failure to connect has a class of its own already.
     """
 
-    pools: ClassVar[Mapping[str, Any]] = {"https": _Pool}
+    pools: ClassVar[Mapping[str, Any]] = {"http": _PlainPool, "https": _Pool}
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -171,7 +269,9 @@ def open_session() -> requests.Session:
     """Return a session that names this program and its version to the other side."""
     session = requests.Session()
     session.headers["User-Agent"] = f"clio-broadly-sync/{__version__}"
-    session.mount("https://", _Adapter())
+    adapter = _Adapter()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
     return session
 
 

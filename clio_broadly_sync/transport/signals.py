@@ -3,6 +3,7 @@
 This module loads no library, because every command needs it, and `--help` must not wait for one.
 """
 
+import math
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from types import FrameType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from clio_broadly_sync.domain.errors import StoppedError
 
@@ -81,16 +82,43 @@ class Stop:
             yield found[0]
 
 
+class ThreadStop(Stop):
+    """A Stop for a run in a thread of its own, which another thread asks to stop.
+
+    Whoever asks is not interrupted, and no thread can be: a sleep ends at once, but what is inside
+    `at_once` comes to its end, or to its limit of time, and StoppedError is raised then. Nobody may
+    ask in the thread of the run, nor in the handler of a signal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = threading.Event()
+
+    def ask(self, signal_number: int, frame: FrameType | None = None) -> None:
+        """Note a signal that came in another thread, and wake the sleep of the run."""
+        self._signal = signal_number
+        self._asked.set()
+
+    def sleep(self, seconds: float) -> None:
+        with self.at_once():
+            self._asked.wait(seconds)
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError inside after so many seconds.
 
     A time-out of requests limits each read of the socket and not the whole, so a server that sends
-    a byte a second would hold the run for ever. There is a limit only in the main thread, because
-    Python runs the handlers of signals only there.
+    a byte a second would hold the run for ever. Only the main thread can be interrupted, because
+    Python runs the handlers of signals only there. In every other one, what is inside must ask
+    `time_left` before each step that may last; connections do (`transport/session.py`).
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        _limit.until = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del _limit.until
         return
 
     def expire(signal_number: int, frame: FrameType | None) -> None:
@@ -105,3 +133,17 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def time_left() -> float:
+    """Return how many seconds `time_limit` leaves to this thread; raise TimeoutError at its end.
+
+    Return infinity where there is no limit, and in the main thread, which is interrupted.
+    """
+    left: float = getattr(_limit, "until", math.inf) - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+_limit: Final = threading.local()

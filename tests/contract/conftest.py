@@ -1,8 +1,12 @@
-"""A state, a sandbox without people, a Stop that a signal asks, ports whose talk a test decides."""
+"""A state, a sandbox without people, a Stop that a signal asks, ports whose talk a test decides.
+
+And a certificate for those that talk TLS.
+"""
 
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -117,3 +121,19 @@ def listen() -> Iterator[Callable[[Talk], int]]:
         thread.join()
     for listener in listeners:
         listener.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a certificate for 127.0.0.1 that nobody knows, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout - -out -"
+    )
+    try:
+        made = subprocess.run(command.split(), capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no openssl to make a certificate with")
+    path.write_bytes(made.stdout)
+    return path

@@ -395,9 +395,10 @@ def test_unknown_outcome_waits_for_another_run(store: Store) -> None:
     settle(store, Outcome.RETRY, 2)
     assert lined_up(store) == [3]
     assert (store.ledger.count_due(make_due()), store.ledger.count_pending(make_due())) == (1, 3)
-    assert store.ledger.count_unapproved(make_due()) == 1
+    assert store.ledger.counts_of_surge(make_due(), NOW).unapproved == 1
     next_run(store)
-    assert store.ledger.count_due(make_due()) == store.ledger.count_unapproved(make_due()) == 3
+    assert store.ledger.count_due(make_due()) == 3
+    assert store.ledger.counts_of_surge(make_due(), NOW).unapproved == 3
     assert sorted(lined_up(store)) == [1, 2, 3]
 
 
@@ -583,7 +584,7 @@ def test_unapproved_are_counted_without_faults(store: Store) -> None:
         make_closing(7, command=Command.BACKFILL),
     )
     next_run(store)
-    assert store.ledger.count_unapproved(make_due()) == 2
+    assert store.ledger.counts_of_surge(make_due(), NOW) == (2, 1, 0)
     assert store.ledger.count_awaiting(make_due()) == 1
 
 
@@ -603,7 +604,7 @@ def test_handed_over_is_counted_within_the_window(store: Store) -> None:
         make_closing(9, state=SENT, claimed_at=NOW - timedelta(hours=23)),
     )
     since = NOW - timedelta(hours=24)
-    assert store.ledger.count_handed_over(Command.SYNC, since) == 3
+    assert store.ledger.counts_of_surge(make_due(), since).recent == 3
 
 
 def test_surge_waits_until_a_person_approves(store: Store) -> None:

@@ -87,15 +87,11 @@ WORK: dict[str, tuple[Callable[[Store], object], set[str]]] = {
     "claim": (lambda store: claim(store, [make_candidate(make_closing(WAITS))]), {KEY, ROW}),
     "settle": (lambda store: settle(store, Outcome.ACCEPTED, SENDING), {KEY, ROW}),
     "count due": (lambda store: store.ledger.count_due(make_due()), {"closings_pending"}),
-    "count unapproved": (
-        lambda store: store.ledger.count_unapproved(make_due()),
-        {"closings_pending"},
-    ),
     "count awaiting": (lambda store: store.ledger.count_awaiting(make_due()), {"closings_pending"}),
     "count pending": (lambda store: store.ledger.count_pending(make_due()), {"closings_pending"}),
-    "count handed over": (
-        lambda store: store.ledger.count_handed_over(Command.SYNC, NOW),
-        {"closings_by_claim"},
+    "counts of a surge": (
+        lambda store: store.ledger.counts_of_surge(make_due(), NOW),
+        {"closings_pending", "closings_by_claim"},
     ),
     "line up": (
         lambda store: store.ledger.line_up(make_due(), approved_only=False),

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import tracemalloc
@@ -541,22 +540,6 @@ def test_no_proxy_on_loopback(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch)
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody knows, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout - -out -"
-    )
-    try:
-        made = subprocess.run(command.split(), capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl to make a certificate with")
-    path.write_bytes(made.stdout)
-    return path
 
 
 def _tls(certificate: Path, talk: Talk) -> Talk:

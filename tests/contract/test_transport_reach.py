@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,22 +13,6 @@ from clio_broadly_sync.domain.errors import ConfigError, StoppedError, Unavailab
 from clio_broadly_sync.transport.signals import Stop
 
 Listen = Callable[[Callable[[socket.socket], object]], int]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a certificate for 127.0.0.1, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout - -out -"
-    )
-    try:
-        made = subprocess.run(command.split(), capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl to make a certificate with")
-    path.write_bytes(made.stdout)
-    return path
 
 
 def _tls(certificate: Path, got: list[bytes]) -> Callable[[socket.socket], None]:

@@ -42,6 +42,7 @@ def test_idle_run_loads_nothing_that_it_does_not_need(world: World) -> None:
     loaded = set(re.findall(r"\| +([\w.]+)$", idle.err, re.MULTILINE))
     assert {"requests", "sqlite3"} <= loaded
     assert not loaded & {"tenacity", "difflib", "phonenumbers", "email_validator", "psycopg"}
+    assert "click.shell_completion" not in loaded
     store = "clio_broadly_sync.store."
     assert {name.removeprefix(store) for name in loaded if name.startswith(store)} == OF_A_FILE
 

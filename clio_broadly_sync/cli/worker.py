@@ -1,0 +1,186 @@
+"""`fleet worker`: the runs of many firms, in threads of one process."""
+
+import gc
+import logging
+import os
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from clio_broadly_sync import pipeline
+from clio_broadly_sync.cli import logs, output, progress, report_words
+from clio_broadly_sync.cli.clients import Clients  # noqa: F401  (loaded before the first run)
+from clio_broadly_sync.cli.hearers import Hearers
+from clio_broadly_sync.cli.one_firm import FirmSettings, Fleet
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.runner import Order, Runner
+from clio_broadly_sync.domain.errors import (
+    BUG,
+    HungError,
+    StorageError,
+    SyncError,
+    is_failure,
+    outcome_of,
+)
+from clio_broadly_sync.domain.model import Command, Profile
+from clio_broadly_sync.fleet.engine import Engine
+from clio_broadly_sync.pipeline.report import Report
+from clio_broadly_sync.store import due
+from clio_broadly_sync.store.firms import Firm, Firms, check_durable
+from clio_broadly_sync.store.postgresql import Session, parameters
+from clio_broadly_sync.store.sessions import WORKS, Pool
+from clio_broadly_sync.transport.clock import Clock
+from clio_broadly_sync.transport.signals import Stop, ThreadStop
+
+log = logging.getLogger(__name__)
+
+SESSIONS_FOR_A_SLOT: Final = 3
+"""A run holds its firm with one session, and may renew its sign-in with two more."""
+NEVER: Final = timedelta(0)
+"""A session of the engine waits for jobs, so that the server must not end it."""
+
+
+class Worker:
+    """A process that does the runs of firms, `slots` of them at a time."""
+
+    def __init__(self, fleet: Fleet, slots: int) -> None:
+        self._fleet = fleet
+        self._slots = slots
+        self._name = f"{os.uname().nodename} {os.getpid()}"
+        self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
+        self._stops: dict[int, Stop] = {}
+        """What stops each run that is at work, by the firm's number."""
+        self._own: Session | None = None
+        """The session over which firms are handed over; None until the next one is begun."""
+
+    def work(self) -> int:
+        """Work until a signal asks to stop; return the exit code.
+
+        Raise ConfigError where the database is not one to work with, StorageError where it is away.
+        """
+        self._own = self._begun()
+        gc.freeze()  # what has been loaded by now stays
+        gc.enable()
+        engine = Engine(
+            parameters(
+                self._fleet.address,
+                f"{WORKS} (engine)",
+                idle=NEVER,
+                settings={"search_path": due.SCHEMA, "role": "fleet_worker"},
+            ),
+            self._slots,
+            run_firm=self.run_firm,
+            dispatch=self.dispatch,
+            ask=self._ask,
+            chores={},
+        )
+        log.warning("working, with %d slots", self._slots)
+        signal_number = engine.work()
+        self._pool.close()
+        return StorageError.exit_code if signal_number is None else 128 + signal_number
+
+    def dispatch(self) -> None:
+        """Hand over the firms that are due; where the database is away, the next call tries again.
+
+        The session is the fleet's own, and a new one after a failure.
+        """
+        try:
+            self._own = self._own or self._begun()
+            due.hand_over(self._own, self._slots, self._fleet.settings.lease)
+        except SyncError as error:
+            log.error("%s", error)
+            self._end_session()
+
+    def run_firm(self, number: int) -> None:
+        """Do a run of a firm, note how it ended, and tell whoever is to hear of it.
+
+        Where the database is lost meanwhile, the firm is due again after its lease.
+        """
+        stop = self._stops[number] = ThreadStop()
+        said_of = logs.about.set("")
+        try:
+            with closing(self._pool.borrow()) as session:
+                firms = Firms(session)
+                with session.transaction():
+                    session.give_to(number, f"{output.PROGRAM} {number} sync")
+                    firm = firms.begin(number, self._name, self._fleet.settings.lease)
+                if firm is not None:
+                    logs.about.set(f"firm {firm.name}: ")
+                    code, said = self._sync(firm, session, stop)
+                    with session.transaction():
+                        firms.end(number, code, said)
+                        session.take_back()
+        except SyncError as error:
+            log.error("%s", error)
+            self._pool.check()
+        finally:
+            logs.about.reset(said_of)
+            del self._stops[number]
+
+    def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
+        """Do the run; return its exit code, and what there is to say of it."""
+        hearers, hangs = Hearers(None, Options(firm=firm.name)), False
+        try:
+            settings = self._fleet.settings_of(firm, self._pool)
+            hearers = Hearers(settings, Options(firm=firm.name))
+            hearers.started()
+            code, said = _run(settings, session, stop, hearers)
+        except SyncError as error:
+            code, said, hangs = (
+                error.exit_code,
+                str(error).splitlines(),
+                isinstance(error, HungError),
+            )
+        except Exception as bug:  # noqa: BLE001  (one firm's bug must not end the others' runs)
+            code, said = BUG, output.bug_lines(bug)
+        hearers.ended(code, said, hangs=hangs)
+        if is_failure(code):
+            log.error("%s (%d): %s", outcome_of(code), code, " ".join(said))
+        return code, said
+
+    def _ask(self, signal_number: int) -> None:
+        for stop in [*self._stops.values()]:
+            stop.ask(signal_number)
+
+    def _begun(self) -> Session:
+        """Begin a session of the fleet's own, and see that the server is one to work with."""
+        session = self._fleet.connect()
+        try:
+            check_durable(session)
+            if Firms(session).check_mark():
+                log.error("%s", RESTORED)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _end_session(self) -> None:
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+
+def _run(
+    settings: FirmSettings, session: Session, stop: Stop, hearers: Hearers
+) -> tuple[int, list[str]]:
+    """Do a run of a firm that a session holds; return its exit code, and what there is to say."""
+    report, command = Report(), Command.SYNC
+    to_file = settings.broadly_profile is Profile.CSV
+    given = report_words.Given(command, dry_run=False, to_file=to_file)
+    given = given._replace(opt_in=settings.sync_opt_in_field)
+    runner = Runner(
+        Order(command), settings, stop, clock=Clock(), report=report, shows=progress.Logged()
+    )
+    with settings.place.held_by(session), settings.place.open() as store, closing(runner):
+        code, failure, _ = runner.run(store, partial(pipeline.sync, approve=False))
+        hearers.look(settings, store)
+    said = report_words.error_lines(failure, command)
+    return code, [*said, *report_words.results(report, code, given)]
+
+
+RESTORED: Final = (
+    "The database was restored, or another server has taken its place, so that it may have "
+    "forgotten who was asked: all firms are paused. See what the ledgers lack, then resume them "
+    "with `clio-broadly-sync firms resume`."
+)
