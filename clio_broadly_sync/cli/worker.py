@@ -18,12 +18,14 @@ from clio_broadly_sync.cli.runner import Order, Runner
 from clio_broadly_sync.domain.errors import (
     BUG,
     HungError,
+    StoppedError,
     StorageError,
     SyncError,
     is_failure,
     outcome_of,
 )
 from clio_broadly_sync.domain.model import Command, Profile
+from clio_broadly_sync.fleet import watch
 from clio_broadly_sync.fleet.engine import Engine
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import due
@@ -49,6 +51,7 @@ class Worker:
         self._slots = slots
         self._name = f"{os.uname().nodename} {os.getpid()}"
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
+        self._own_stop = ThreadStop()
         self._stops: dict[int, Stop] = {}
         """What stops each run that is at work, by the firm's number."""
         self._own: Session | None = None
@@ -73,7 +76,7 @@ class Worker:
             run_firm=self.run_firm,
             dispatch=self.dispatch,
             ask=self._ask,
-            chores={},
+            chores={"* * * * *": self._do_chores},
         )
         log.warning("working, with %d slots", self._slots)
         signal_number = engine.work()
@@ -104,7 +107,7 @@ class Worker:
                 firms = Firms(session)
                 with session.transaction():
                     session.give_to(number, f"{output.PROGRAM} {number} sync")
-                    firm = firms.begin(number, self._name, self._fleet.settings.lease)
+                    firm = firms.begin(number, self._name)
                 if firm is not None:
                     logs.about.set(f"firm {firm.name}: ")
                     code, said = self._sync(firm, session, stop)
@@ -134,13 +137,26 @@ class Worker:
             )
         except Exception as bug:  # noqa: BLE001  (one firm's bug must not end the others' runs)
             code, said = BUG, output.bug_lines(bug)
+        said = [output.with_firm(line, firm.name) for line in said]
         hearers.ended(code, said, hangs=hangs)
         if is_failure(code):
             log.error("%s (%d): %s", outcome_of(code), code, " ".join(said))
         return code, said
 
+    def _do_chores(self) -> None:
+        """Do what one of all workers does now and then, if it is our turn."""
+        settings = self._fleet.settings
+        try:
+            with closing(self._fleet.connect()) as session:
+                watch.watch(session, settings)
+                watch.sweep(session, settings, self._own_stop)
+        except StoppedError:
+            pass
+        except SyncError as error:
+            log.error("%s", error)
+
     def _ask(self, signal_number: int) -> None:
-        for stop in [*self._stops.values()]:
+        for stop in (self._own_stop, *self._stops.values()):
             stop.ask(signal_number)
 
     def _begun(self) -> Session:

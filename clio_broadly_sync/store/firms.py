@@ -192,14 +192,14 @@ class Firms:
 
     # What the engine asks.
 
-    def begin(self, firm: int, worker: str, lease: timedelta) -> Firm | None:
+    def begin(self, firm: int, worker: str) -> Firm | None:
         """Take the firm's lock, and note that a worker begins a run of it.
 
         Return None where it is not active any more, where somebody else is at work, or where the
-        database was restored (`check_mark`). A run that is never ended is due again after the
-        `lease`.
+        database was restored (`check_mark`). When a run that is never ended is due again was
+        settled as it was handed over (`store/due.py`).
         """
-        values = {"firm": firm, "worker": worker, "lease": lease, "kind": RUN}
+        values = {"firm": firm, "worker": worker, "kind": RUN}
         with storage_errors():
             row = self._session.execute(_BEGIN, values).fetchone()
         return None if row is None else _firm(row)
@@ -317,7 +317,7 @@ MARK_NOW: Final = """concat_ws(' ',
     )"""
 IS_SAME_SERVER: Final = f"(SELECT mark = {MARK_NOW} FROM fleet)"
 _BEGIN: Final = f"""
-    UPDATE firms SET started_at = now(), worker = :worker, next_at = now() + :lease
+    UPDATE firms SET started_at = now(), worker = :worker
     WHERE firm = :firm AND state = 'active' AND {IS_SAME_SERVER}
         AND pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))
     RETURNING {_COLUMNS}

@@ -96,9 +96,8 @@ FIRMS: Final = (
         ended_at TIMESTAMPTZ,
         good_at TIMESTAMPTZ,
         worker TEXT
-    ) WITH (fillfactor = 70)
+    ) WITH (fillfactor = 50, toast_tuple_target = 128)
     """,
-    "CREATE INDEX firms_due ON firms (next_at) WHERE state = 'active'",
     "CREATE UNIQUE INDEX firms_by_account ON firms (account) WHERE state <> 'removed'",
     """
     CREATE TABLE fleet (
@@ -113,7 +112,11 @@ FIRMS: Final = (
 )
 """The firms, and what is the fleet's: the mark of the server on which it ran last, when another one
 was found (`restored_at`), when its workers did last what one of them does for all, and the version
-of the engine's queue. A lock has room for a firm's number of 31 bits."""
+of the engine's queue. A lock has room for a firm's number of 31 bits.
+
+Each run changes a firm's row three times, and every index would be written as often where one of
+them had a column of those changes; so there is none by which to find who is due. What is sealed
+lies apart, so that the rows are short enough to be gone through each second."""
 
 
 def statements() -> Iterator[str]:

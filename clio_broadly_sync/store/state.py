@@ -354,6 +354,7 @@ class Store:
             self._run = last_run(connection, self._firm) + 1
             self._write(connection, {"run": str(self._run)})
             connection.execute(_BEGIN_RUN, self._pins_of_run(self.pins()) | values)
+            self.ledger.look(connection)
         self.ledger.run = self._run
         return self._run
 

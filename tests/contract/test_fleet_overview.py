@@ -141,7 +141,7 @@ def test_workers_and_what_they_have_at_work(session: Session, address: str) -> N
     """One that is gone is told as long as it seems to have a firm at work."""
     firms = Firms(session)
     for firm, worker in ((1, "b"), (2, "b"), (3, "gone")):
-        assert firms.begin(firm, worker, LEASE) is not None
+        assert firms.begin(firm, worker) is not None
     with (
         closing(connected(address, name=f"{WORKS_AS}a")),
         closing(connected(address, name=f"{WORKS_AS}b")),

@@ -196,12 +196,12 @@ def test_paused_and_resumed(firms: Firms, admin: psycopg.Connection[Any]) -> Non
     assert firms.pause([1, 2, 3]) == 2
     assert firms.pause([1]) == 0
     assert (_named(firms).state, _named(firms).failures) == (PAUSED, 1)
-    assert firms.begin(1, "worker", LEASE) is None
+    assert firms.begin(1, "worker") is None
     assert firms.resume([1, 3]) == 1
     assert (_named(firms).state, _named(firms).failures) == (ACTIVE, 0)
     assert (_named(firms, "beta").state, _named(firms, "gone").state) == (PAUSED, REMOVED)
     assert _named(firms).next_at <= firms.now()
-    assert firms.begin(1, "worker", LEASE) is not None
+    assert firms.begin(1, "worker") is not None
 
 
 def test_sign_in_makes_due_at_once(

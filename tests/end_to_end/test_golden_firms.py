@@ -96,7 +96,7 @@ def test_keys_and_types(office: World, database: Database, golden: Golden) -> No
     _ended(fleet, 1, 0)
     _ended(fleet, 1, 77, "Clio no longer accepts the sign-in.")
     with closing(_session(fleet)) as session:
-        Firms(session).begin(1, "host 7", timedelta(minutes=2))
+        Firms(session).begin(1, "host 7")
     listed = fleet.run("firms", "list", "--json").json
     of_all = {"CLIO_CLIENT_ID": "of-all"}
     shown = [fleet.run("firms", "show", n, "--json", **of_all).json for n in ("acme", "beta")]

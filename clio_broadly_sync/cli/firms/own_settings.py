@@ -5,7 +5,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ from clio_broadly_sync.cli.one_firm import Fleet, firm_named
 from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, read_given, texts_in
 from clio_broadly_sync.settings.fleet import SECRETS, firm_settings, given_in, of_a_firm
 from clio_broadly_sync.store.firms import HASH_KEY, REMOVED, Firms
+from clio_broadly_sync.store.moving import move
 from clio_broadly_sync.store.postgresql import Session
 from clio_broadly_sync.transport.signals import Stop
 
@@ -107,16 +108,16 @@ class Order(NamedTuple):
 
 
 def add(known: Fleet, session: Session, order: Order) -> bool:
-    """Add a firm; return whether it was taken up again after it had been removed.
+    """Add a firm, with its ledger; return whether it was taken up again after it had been removed.
 
-    Raise UsageError for its name, and ConfigError with every problem of its settings.
+    Raise UsageError for its name, ConfigError with every problem of its settings, and what `move`
+    raises of its ledger.
     """
     if not _NAME.fullmatch(order.name):
         raise click.UsageError(
             "A firm's name has small letters, digits and hyphens, begins with a letter or a digit, "
             "and has at most 63 of them."
         )
-    bring_along(order.state)
     firms = Firms(session)
     before = firms.named(order.name)
     if before is not None and before.state != REMOVED:
@@ -124,23 +125,23 @@ def add(known: Fleet, session: Session, order: Order) -> bool:
     texts, problems = of_a_firm(order.given)
     firm_settings(texts, known.settings.defaults, problems)
     kept = own(texts)
-    hash_key = (
-        secrets.token_hex(_KEY_BYTES) if before is None else known.secrets_of(before)[HASH_KEY]
-    )
-    sealed = known.seal.close(order.name, {**kept.secrets, HASH_KEY: hash_key})
-    removed = None if before is None else before.secrets
-    if firms.add(order.name, kept.settings, sealed, order.period, removed=removed) is None:
-        raise _taken(order.name)
+
+    def add_row(hash_key: str) -> int:
+        sealed = known.seal.close(order.name, {**kept.secrets, HASH_KEY: hash_key})
+        removed = None if before is None else before.secrets
+        number = firms.add(order.name, kept.settings, sealed, order.period, removed=removed)
+        if number is None:
+            raise _taken(order.name)
+        return number
+
+    if order.state is not None:
+        now = datetime.now(UTC)
+        move(order.state, order.name, add_row, session=session, seal=known.seal, now=now)
+    elif before is not None:
+        add_row(known.secrets_of(before)[HASH_KEY])
+    else:
+        add_row(secrets.token_hex(_KEY_BYTES))
     return before is not None
-
-
-def bring_along(state: Path | None) -> None:
-    """Refuse a ledger that is to be brought along into the firm's rows."""
-    if state is not None:
-        raise click.UsageError(
-            "A ledger cannot be brought along yet: add the firm without it only if it has asked "
-            "nobody so far."
-        )
 
 
 def _taken(name: str) -> click.UsageError:
