@@ -13,17 +13,14 @@ from factories import NOW, PINS, START, make_closing
 from ledgers import hand_over, next_run, put
 
 from clio_broadly_sync.domain.errors import (
-    ATTENTION,
     BUG,
-    OK,
-    BusyError,
     ConfigError,
     DeniedError,
     StorageError,
 )
 from clio_broadly_sync.store import postgresql, tables
 from clio_broadly_sync.store.firm import FirmPlace
-from clio_broadly_sync.store.firms import ACTIVE, LONGEST_WAIT, PAUSED, REMOVED, Firm, Firms
+from clio_broadly_sync.store.firms import ACTIVE, PAUSED, REMOVED, Firm, Firms
 from clio_broadly_sync.store.postgresql import OWNER, READER, WORKER, Session
 
 QUARTER = timedelta(minutes=15)
@@ -86,12 +83,12 @@ def _due_in(admin: psycopg.Connection[Any], time: timedelta, name: str = "acme")
 def test_what_is_added_is_there(firms: Firms) -> None:
     """Active, due at once, and with nothing behind it; the firms are listed by name."""
     assert (_add(firms, "zeta"), _add(firms, "acme")) == (1, 2)
-    found, now = _named(firms), firms.now()
-    assert found.next_at <= now
-    assert found == Firm(
-        2, "acme", SETTINGS, SEALED, None, ACTIVE, QUARTER, found.next_at, found.next_at,
-        0, None, None, None, None, None, None, None,
-    )  # fmt: skip
+    found = _named(firms)
+    assert (found.number, found.settings, found.secrets) == (2, SETTINGS, SEALED)
+    assert (found.state, found.period, found.failures) == (ACTIVE, QUARTER, 0)
+    assert found.added_at == found.state_at == found.next_at <= firms.now()
+    behind = (found.account, found.last_exit, found.started_at, found.ended_at, found.worker)
+    assert behind == (None, None, None, None, None)
     assert [firm.name for firm in firms.all()] == ["acme", "zeta"]
     assert firms.named("acm") is None
 
@@ -199,79 +196,12 @@ def test_paused_and_resumed(firms: Firms, admin: psycopg.Connection[Any]) -> Non
     assert firms.pause([1, 2, 3]) == 2
     assert firms.pause([1]) == 0
     assert (_named(firms).state, _named(firms).failures) == (PAUSED, 1)
-    assert firms.due(9, LEASE) == []
     assert firms.begin(1, "worker") is None
     assert firms.resume([1, 3]) == 1
     assert (_named(firms).state, _named(firms).failures) == (ACTIVE, 0)
     assert (_named(firms, "beta").state, _named(firms, "gone").state) == (PAUSED, REMOVED)
-    assert firms.due(9, LEASE) == [1]
-
-
-# What a run notes.
-
-
-def test_run_that_begins_and_ends(firms: Firms) -> None:
-    """It is not due before the lease is over; and once it ended well, after about a period."""
-    _add(firms, "acme")
-    begun = firms.begin(1, "host:7")
-    assert begun is not None
-    assert (begun.worker, begun.started_at) == ("host:7", begun.next_at - LEASE)
-    assert firms.due(9, LEASE) == []
-    firms.end(1, ATTENTION, ["one", "two"])
-    ended = _named(firms)
-    assert ended.ended_at is not None
-    assert (ended.worker, ended.last_exit, ended.last_said) == (None, ATTENTION, "one\ntwo")
-    assert ended.good_at == ended.ended_at
-    assert 0.9 * QUARTER <= ended.next_at - ended.ended_at <= 1.1 * QUARTER
-
-
-def test_firm_that_fails_is_tried_more_and_more_seldom(firms: Firms) -> None:
-    """Each time after twice as long, at least every six hours; one good run is enough."""
-    _add(firms, "acme")
-    for number in range(30):
-        firms.end(1, DeniedError.exit_code, ["no"])
-        found = _named(firms)
-        assert found.ended_at is not None
-        wait = min(QUARTER * 2**number, LONGEST_WAIT)
-        assert 0.9 * wait <= found.next_at - found.ended_at <= 1.1 * wait
-        assert found.failures == number + 1
-    assert (found.failing_since is not None, found.good_at) == (True, None)
-    firms.end(1, OK, [])
-    assert (_named(firms).failures, _named(firms).failing_since) == (0, None)
-
-
-@pytest.mark.parametrize("code", [BusyError.exit_code, StorageError.exit_code])
-def test_run_that_did_nothing_is_not_noted(firms: Firms, code: int) -> None:
-    _add(firms, "acme")
-    firms.begin(1, "worker")
-    before = _named(firms)
-    firms.end(1, code, ["why"])
-    assert _named(firms) == before
-
-
-def test_run_that_a_signal_ended_is_due_at_once(firms: Firms) -> None:
-    """It is neither good nor a failure."""
-    _add(firms, "acme")
-    firms.end(1, BUG, [])
-    before = _named(firms)
-    firms.end(1, 143, ["stopped"])
-    after = _named(firms)
-    assert after.next_at == after.ended_at
-    assert (after.failures, after.failing_since) == (1, before.failing_since)
-
-
-def test_longest_due_come_first_and_once(
-    firms: Firms, address: str, admin: psycopg.Connection[Any]
-) -> None:
-    """No more than wanted; what another dispatcher has just taken, or will take, is its own."""
-    for minutes, name in enumerate("abcd"):
-        _add(firms, name)
-        _due_in(admin, EARLIER * (minutes + 1), name)
-    _due_in(admin, LATER, "d")
-    with closing(_session(address, WORKER)) as session, session.transaction():
-        assert sorted(Firms(session).due(2, LEASE)) == [2, 3]
-        assert firms.due(9, LEASE) == [1]
-    assert firms.due(9, LEASE) == []
+    assert _named(firms).next_at <= firms.now()
+    assert firms.begin(1, "worker") is not None
 
 
 def test_sign_in_makes_due_at_once(
@@ -284,23 +214,7 @@ def test_sign_in_makes_due_at_once(
     firms.end(1, DeniedError.exit_code, ["sign in"])
     firm_place(address, 1).signed_in()
     assert (_named(firms).failures, _named(firms).failing_since) == (0, None)
-    assert firms.due(9, LEASE) == [1]
-
-
-def test_restored_database_pauses_everybody(
-    firms: Firms, address: str, admin: psycopg.Connection[Any]
-) -> None:
-    """Once: whoever resumes them has looked."""
-    for name in ("acme", "beta", "gone"):
-        _add(firms, name)
-    firms.remove(3, SEALED)
-    with closing(_session(address, None)) as session:
-        marked = Firms(session)
-        assert not marked.check_mark()
-        admin.execute("UPDATE fleet SET mark = 'of another server'")
-        assert marked.check_mark()
-        assert [firm.state for firm in firms.all()] == [PAUSED, PAUSED, REMOVED]
-        assert not marked.check_mark()
+    assert _named(firms).next_at <= firms.now() < _named(firms, "beta").next_at
 
 
 # What is sealed, and erased.

@@ -33,7 +33,7 @@ class Fleet:
         self.files = world.folder / "firms"
         self.files.mkdir()
         world.settings = {"FLEET_DATABASE": database.url, "FLEET_KEYS": KEY}
-        world.secret(KEY, self.of_firm["BROADLY_URL"])
+        world.secret(KEY)
 
     def run(self, *arguments: str, **settings: str | None) -> Ran:
         return self.world.run(*arguments, **settings)

@@ -125,7 +125,7 @@ def test_folder_of_firms(fleet: Fleet) -> None:
     (fleet.files / "lonely.db").write_bytes(b"a ledger")
     ran = fleet.run("firms", "add", "--folder", str(fleet.files), "--every", "30")
     assert ran.code == 78
-    assert ran.out.splitlines() == ["Added: acme.", "Added: beta.", "2 of 6 firms."]
+    assert ran.out.splitlines() == ["Added: acme.", "Added: beta.", "Added 2 of 6 firms."]
     said = [line.removeprefix("clio-broadly-sync: ") for line in ran.err.splitlines()]
     assert [line.partition(":")[0] for line in said] == [
         "Gamma",

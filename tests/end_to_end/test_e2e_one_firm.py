@@ -96,6 +96,13 @@ def test_two_accounts_of_two_firms(acme: Fleet) -> None:
     assert "Nothing is recorded of it" in ran.out
 
 
+def test_commands_of_no_firm(acme: Fleet) -> None:
+    """A schedule is for one firm alone; the practice servers do not mind a fleet."""
+    ran = acme.run("schedule", "cron")
+    assert (ran.code, "workers run the firms" in ran.err) == (2, True)
+    assert acme.run("demo").code == 0
+
+
 # Runs.
 
 

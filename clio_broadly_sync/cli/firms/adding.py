@@ -67,7 +67,7 @@ def add_all(known: Fleet, call: app.Call, *, folder: Path, period: timedelta) ->
                 say(_done(name, again=again))
                 added.append(order)
     _say_what_is_left_behind(added)
-    say(f"{len(added)} of {count(len(names), 'firm')}.")
+    say(f"Added {len(added)} of {count(len(names), 'firm')}.")
     call.code = min(codes, key=_WORST_FIRST.index, default=OK)
 
 

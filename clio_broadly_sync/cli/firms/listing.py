@@ -145,23 +145,30 @@ def object_of_one(found: Iterator[Shown], call: app.Call) -> Iterator[tuple[str,
 
 def text_of(shown: Shown) -> str:
     """Return what a person reads about a firm."""
-    return "\n".join(map(folded, [*_lines(shown.firm, shown.now, shown.signed_in), *_set(shown)]))
+    return "\n".join(map(folded, [*_lines(shown), *_set(shown)]))
 
 
-def _lines(firm: Firm, now: datetime, signed_in: bool) -> Iterator[str]:
+def _lines(shown: Shown) -> Iterator[str]:
+    firm, now = shown.firm, shown.now
     paused = f"; to go on: `{PROGRAM} firms resume {firm.name}`" if firm.state == PAUSED else ""
     yield f"{firm.name}: {firm.state}{paused}"
     yield ""
     yield f"Every       {length(firm.period)}"
     if (due := _due(firm, now)) is not None:
         yield f"Due         {due}"
-    yield f"Clio        {'signed in' if signed_in else 'not signed in'}{_account(firm)}"
+    yield f"Clio        {_sign_in(shown)}{_account(firm)}"
     yield from _last_run(firm, now)
     if firm.failing_since is not None:
         times = output.count(firm.failures, "run has failed in a row", "runs have failed in a row")
         yield f"Failing     since {_ago(firm.failing_since, now)}; {times}"
     if firm.worker is not None and firm.started_at is not None:
         yield f"At work     {firm.worker}, since {_ago(firm.started_at, now)}"
+
+
+def _sign_in(shown: Shown) -> str:
+    if "clio_access_token" in shown.own.texts:
+        return "by CLIO_ACCESS_TOKEN"
+    return "signed in" if shown.signed_in else "not signed in"
 
 
 def _account(firm: Firm) -> str:
@@ -173,7 +180,7 @@ def _last_run(firm: Firm, now: datetime) -> Iterator[str]:
         yield "Last run    none yet"
         return
     yield f"Last run    ended {_ago(firm.ended_at, now)}: {_how(firm)}"
-    for line in (firm.last_said or "").splitlines():
+    for line in output.with_firm(firm.last_said or "", firm.name).splitlines():
         yield f"            {line}"
     if firm.good_at is not None and firm.good_at != firm.ended_at:
         yield f"Ended well  {_ago(firm.good_at, now)}"
