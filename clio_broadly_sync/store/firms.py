@@ -238,8 +238,8 @@ _SEAL_ANEW: Final = """
 """
 _BEGIN: Final = f"""
     UPDATE firms SET started_at = now(), worker = :worker, next_at = now() + :lease
-    WHERE firm = :firm AND state = 'active'
-        AND pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))
+    WHERE firm = :firm AND CASE WHEN state = 'active'
+        THEN pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT)) END
     RETURNING {_COLUMNS}
 """
 _WAIT: Final = f"""
