@@ -32,7 +32,11 @@ class Sessions:
         """Whether it is known by now that the tables are of this program's version."""
 
     def open(self, firm: int, name: str) -> Session:
-        """Begin a session of a firm, which the server shows by this name."""
+        """Return a session of a firm, which the server shows by this name."""
+        return self.begin(firm, name)
+
+    def begin(self, firm: int, name: str) -> Session:
+        """Begin such a session, which is never another firm's."""
         own = {"fleet.firm": str(firm)}
         return connect(self.address, name, idle=self._idle, role=WORKER, settings=own)
 
