@@ -30,6 +30,7 @@ from clio_broadly_sync.store.sessions import Sessions
 QUARTER: Final = timedelta(minutes=15)
 LEASE: Final = timedelta(seconds=90)
 _FORGET: Final = """
+    SET search_path = "$user", public, fleet_queue;
     TRUNCATE firms RESTART IDENTITY;
     DELETE FROM fleet_queue.procrastinate_jobs;
 """
@@ -96,8 +97,8 @@ class Agency:
 
     def due(self, name: str | None = None) -> None:
         """Let a firm be due by now, or all of them."""
-        of_one = "" if name is None else " WHERE name = %(name)s"
-        self.admin.execute(f"UPDATE firms SET next_at = now(){of_one}", {"name": name})
+        due = "UPDATE firms SET next_at = now() WHERE name = coalesce(%s, name)"
+        self.admin.execute(due, (name,))
 
     def until(self, name: str) -> float:
         """Return in how many seconds a firm is due, by the server's clock."""
