@@ -21,7 +21,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
     SyncError,
     is_failure,
-    outcome_of,
+    words_of,
 )
 from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.fleet.engine import Engine
@@ -49,8 +49,10 @@ class Worker:
         self._slots = slots
         self._name = f"{os.uname().nodename} {os.getpid()}"
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
-        self._stops: dict[int, Stop] = {}
-        """What stops each run that is at work, by the firm's number."""
+        self._stops: set[Stop] = set()
+        """What stops each run that is at work."""
+        self._asked: int | None = None
+        """The signal that asked to stop; None until one comes."""
         self._own: Session | None = None
         """The session over which firms are handed over; None until the next one is begun."""
 
@@ -97,7 +99,9 @@ class Worker:
 
         Where the database is lost meanwhile, the firm is due again after its lease.
         """
-        stop = self._stops[number] = ThreadStop()
+        self._stops.add(stop := ThreadStop())
+        if self._asked is not None:  # it came before this run could be asked
+            stop.ask(self._asked)
         said_of = logs.about.set("")
         try:
             with closing(self._pool.borrow()) as session:
@@ -116,7 +120,7 @@ class Worker:
             self._pool.check()
         finally:
             logs.about.reset(said_of)
-            del self._stops[number]
+            self._stops.remove(stop)
 
     def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
         """Do the run; return its exit code, and what there is to say of it."""
@@ -136,11 +140,12 @@ class Worker:
             code, said = BUG, output.bug_lines(bug)
         hearers.ended(code, said, hangs=hangs)
         if is_failure(code):
-            log.error("%s (%d): %s", outcome_of(code), code, " ".join(said))
+            log.error("%s (%d): %s", words_of(code), code, " ".join(said))
         return code, said
 
     def _ask(self, signal_number: int) -> None:
-        for stop in [*self._stops.values()]:
+        self._asked = signal_number
+        for stop in [*self._stops]:
             stop.ask(signal_number)
 
     def _begun(self) -> Session:
