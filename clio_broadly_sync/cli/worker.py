@@ -17,6 +17,7 @@ from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.runner import Order, Runner
 from clio_broadly_sync.domain.errors import (
     BUG,
+    BusyError,
     HungError,
     StorageError,
     SyncError,
@@ -139,7 +140,7 @@ class Worker:
         except Exception as bug:  # noqa: BLE001  (one firm's bug must not end the others' runs)
             code, said = BUG, output.bug_lines(bug)
         hearers.ended(code, said, hangs=hangs)
-        if is_failure(code):
+        if is_failure(code) or code == BusyError.exit_code:  # it held the firm, and lost it
             log.error("%s (%d): %s", words_of(code), code, " ".join(said))
         return code, said
 
