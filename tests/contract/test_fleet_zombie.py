@@ -1,4 +1,4 @@
-"""A run that goes on although it has lost its firm: nobody is asked twice by it, and it writes nothing.
+"""A run that goes on although it has lost its firm: it asks nobody twice, and it writes nothing.
 
 Its POST is on its way when its session ends, another worker takes over and comes to its end, and
 only then does the POST arrive. And the same where the lock does not lock, as behind a pooler.
