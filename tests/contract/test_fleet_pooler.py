@@ -1,4 +1,4 @@
-"""A pooler before the database: its sessions are several runs', and so are its locks. It is refused.
+"""A pooler before the database lends one session to several runs, locks and all: it is refused.
 
 PgBouncer refuses what a session is begun with, whatever its mode is, and where it is told not to,
 it leaves out the limits of the session, and whose rows it sees.
