@@ -17,12 +17,13 @@ from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.runner import Order, Runner
 from clio_broadly_sync.domain.errors import (
     BUG,
+    BusyError,
     HungError,
     StoppedError,
     StorageError,
     SyncError,
     is_failure,
-    outcome_of,
+    words_of,
 )
 from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.fleet import watch
@@ -51,9 +52,11 @@ class Worker:
         self._slots = slots
         self._name = f"{os.uname().nodename} {os.getpid()}"
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
-        self._own_stop = ThreadStop()
-        self._stops: dict[int, Stop] = {}
-        """What stops each run that is at work, by the firm's number."""
+        self._chores_stop = ThreadStop()
+        self._stops: set[Stop] = {self._chores_stop}
+        """What stops each run that is at work, and what is done for all firms."""
+        self._asked: int | None = None
+        """The signal that asked to stop; None until one comes."""
         self._own: Session | None = None
         """The session over which firms are handed over; None until the next one is begun."""
 
@@ -100,7 +103,9 @@ class Worker:
 
         Where the database is lost meanwhile, the firm is due again after its lease.
         """
-        stop = self._stops[number] = ThreadStop()
+        self._stops.add(stop := ThreadStop())
+        if self._asked is not None:  # it came before this run could be asked
+            stop.ask(self._asked)
         said_of = logs.about.set("")
         try:
             with closing(self._pool.borrow()) as session:
@@ -119,7 +124,7 @@ class Worker:
             self._pool.check()
         finally:
             logs.about.reset(said_of)
-            del self._stops[number]
+            self._stops.remove(stop)
 
     def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
         """Do the run; return its exit code, and what there is to say of it."""
@@ -139,8 +144,8 @@ class Worker:
             code, said = BUG, output.bug_lines(bug)
         said = [output.with_firm(line, firm.name) for line in said]
         hearers.ended(code, said, hangs=hangs)
-        if is_failure(code):
-            log.error("%s (%d): %s", outcome_of(code), code, " ".join(said))
+        if is_failure(code) or code == BusyError.exit_code:  # it held the firm, and lost it
+            log.error("%s (%d): %s", words_of(code), code, " ".join(said))
         return code, said
 
     def _do_chores(self) -> None:
@@ -149,14 +154,15 @@ class Worker:
         try:
             with closing(self._fleet.connect()) as session:
                 watch.watch(session, settings)
-                watch.sweep(session, settings, self._own_stop)
+                watch.sweep(session, settings, self._chores_stop)
         except StoppedError:
             pass
         except SyncError as error:
             log.error("%s", error)
 
     def _ask(self, signal_number: int) -> None:
-        for stop in (self._own_stop, *self._stops.values()):
+        self._asked = signal_number
+        for stop in [*self._stops]:
             stop.ask(signal_number)
 
     def _begun(self) -> Session:

@@ -55,8 +55,8 @@ def _as_database(text: str) -> Secret:
     """Return an address of PostgreSQL to which nobody can listen on the way."""
     parts = urlsplit(text)
     given = parse_qs(parts.query)
-    host = given.get("host", [parts.hostname or ""])[-1]
-    is_here = not host or host.startswith(("/", "%2F")) or is_loopback(host)
+    hosts = given.get("host", [parts.hostname or ""])[-1].split(",")
+    is_here = all(map(_is_here, hosts)) and not given.keys() & {"hostaddr", "service"}
     if parts.scheme not in ("postgresql", "postgres") or not text.isprintable():
         raise ValueError
     if not is_here and given.get("sslmode") != ["verify-full"]:
@@ -64,16 +64,26 @@ def _as_database(text: str) -> Secret:
     return Secret(text)
 
 
+def _is_here(host: str) -> bool:
+    """Tell whether this is a socket, or a host that is this machine."""
+    return not host or host.lower().startswith(("/", "%2f")) or is_loopback(host)
+
+
 def _as_keys(text: str) -> tuple[Secret, ...]:
     """Return the keys of a list, each of which is 32 bytes in base64."""
     keys = [part.strip() for part in text.split(",")]
     try:
-        sound = all(len(binascii.a2b_base64(key.translate(_URL_SAFE))) == KEY_BYTES for key in keys)
+        sound = all(len(_decoded(key)) == KEY_BYTES for key in keys)
     except (binascii.Error, ValueError):
         sound = False
     if not sound:
         raise ValueError
     return tuple(map(Secret, keys))
+
+
+def _decoded(key: str) -> bytes:
+    """Return the bytes of a key; what follows its end is not passed over, it may be another key."""
+    return binascii.a2b_base64(key.translate(_URL_SAFE), strict_mode=True)
 
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")

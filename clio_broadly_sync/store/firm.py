@@ -73,7 +73,7 @@ class FirmPlace:
 
     def snapshot(self) -> Store:
         """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
-        session = self.connect("copy")
+        session = self.sessions.begin(self.firm, self._named("copy"))
         try:
             self._check(session)
             postgresql_schema.copy(session, self.firm)
@@ -159,8 +159,10 @@ class FirmPlace:
 
     def connect(self, command: str | None = None) -> Session:
         """Begin a session that bears the name of the firm, and of a command."""
-        name = f"clio-broadly-sync {self.firm}{f' {command}' if command else ''}"
-        return self.sessions.open(self.firm, name)
+        return self.sessions.open(self.firm, self._named(command))
+
+    def _named(self, command: str | None) -> str:
+        return f"clio-broadly-sync {self.firm}{f' {command}' if command else ''}"
 
     @contextmanager
     def changing(self) -> Iterator[Session]:

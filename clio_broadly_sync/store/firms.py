@@ -318,8 +318,8 @@ MARK_NOW: Final = """concat_ws(' ',
 IS_SAME_SERVER: Final = f"(SELECT mark = {MARK_NOW} FROM fleet)"
 _BEGIN: Final = f"""
     UPDATE firms SET started_at = now(), worker = :worker
-    WHERE firm = :firm AND state = 'active' AND {IS_SAME_SERVER}
-        AND pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT))
+    WHERE firm = :firm AND CASE WHEN state = 'active' AND {IS_SAME_SERVER}
+        THEN pg_try_advisory_lock(CAST(:kind AS INT), CAST(:firm AS INT)) END
     RETURNING {_COLUMNS}
 """
 _WAIT: Final = f"""

@@ -152,7 +152,11 @@ def connect(
     with storage_errors():
         asked = parameters(address, name, idle=idle, settings=settings)
         raw = psycopg.connect(**asked, autocommit=True, row_factory=row_factory)
-        prepare(raw, role)
+        try:
+            prepare(raw, role)
+        except BaseException:
+            raw.close()
+            raise
     return Session(raw, _end)
 
 
@@ -176,10 +180,20 @@ def parameters(
 
 
 def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
-    """Let a session be one of this role, and plan a statement once, whatever numbers are in it."""
+    """Let a session be one of this role, and plan a statement once, whatever numbers are in it.
+
+    Raise StorageError where a pooler has kept back the settings with which it was begun.
+    """
     raw.adapters.register_dumper(int, Int8Dumper)
     if role is not None:
-        raw.execute(f"SET ROLE {role}".encode())
+        (_, idle) = raw.execute(_PREPARE, (role,)).fetchone() or ()
+        if idle == "0":
+            raise StorageError(_POOLER)
+
+
+_PREPARE: Final = """
+    SELECT set_config('role', %s, false), current_setting('idle_session_timeout')
+"""
 
 
 def _end(raw: Raw) -> None:
@@ -239,6 +253,12 @@ _NO_TABLES: Final = "Its tables are not as this program makes them."
 _NOT_BEGUN: Final = (
     "The database is not ready for this program: run `clio-broadly-sync fleet init`, once."
 )
+_POOLER: Final = (
+    "Before the database is a pooler that does not begin sessions as this program asks: connect to "
+    "PostgreSQL itself, or to a pooler in session mode that hands on `options`."
+)
+_REFUSED_BY_POOLER: Final = "unsupported startup parameter"
+"""PgBouncer's words. An error while connecting has no code."""
 _NO_TABLE, _NO_ROLE = "42P01", "22023"
 _HELD: Final = "Something else holds what this has to write: end that, and try again."
 _NO_ROOM: Final = "Its server lacks room on its disk, memory, or sessions: see to that."
@@ -260,6 +280,8 @@ def _error_of(error: psycopg.Error) -> SyncError:
     Of PostgreSQL's own words only those about a condition are repeated: all others may hold values.
     """
     code = error.sqlstate or ""
+    if not code and _REFUSED_BY_POOLER in str(error):
+        return StorageError(_POOLER)
     if code in (_NO_TABLE, _NO_ROLE):
         return ConfigError(_NOT_BEGUN)
     if code.startswith("23"):

@@ -1,5 +1,6 @@
 """The sessions of firms: whose rows a session sees is settled when it begins."""
 
+import logging
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -32,7 +33,11 @@ class Sessions:
         """Whether it is known by now that the tables are of this program's version."""
 
     def open(self, firm: int, name: str) -> Session:
-        """Begin a session of a firm, which the server shows by this name."""
+        """Return a session of a firm, which the server shows by this name."""
+        return self.begin(firm, name)
+
+    def begin(self, firm: int, name: str) -> Session:
+        """Begin such a session, which is never another firm's."""
         own = {"fleet.firm": str(firm)}
         return connect(self.address, name, idle=self._idle, role=WORKER, settings=own)
 
@@ -47,6 +52,8 @@ class Pool(Sessions):
     def __init__(self, address: str, size: int, *, idle: timedelta = HANGS_AFTER) -> None:
         from psycopg_pool import ConnectionPool
 
+        said = logging.getLogger("psycopg")  # of what it says, whoever borrows learns what counts
+        said.handlers, said.propagate = [logging.NullHandler()], False
         super().__init__(address, idle=idle)
         with storage_errors():
             self._pool: ConnectionPool[Raw] = ConnectionPool(
