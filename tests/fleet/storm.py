@@ -26,10 +26,12 @@ from fleet.workers import LEASE_SECONDS, Worker, environment, working
 
 CLOSINGS_A_SECOND: Final = 0.25
 """So many matters are closed in each firm."""
-AT_WORK: Final = 8
-"""A fault comes as soon as so many clients are being sent, or after `LONGEST_SECONDS`."""
-LONGEST_SECONDS: Final = 8.0
-SECONDS_BETWEEN: Final = (1.0, 4.0)
+AT_WORK: Final = 10
+"""A fault comes when so many clients were sent since the last one, and as many are being sent; or
+after `LONGEST_SECONDS`."""
+LONGEST_SECONDS: Final = 12.0
+AT_ONCE: Final = 0.2
+"""Which part of the faults comes as soon as the one before is over."""
 CALM_SECONDS: Final = 120.0
 """By then all is at rest, on the busiest machine."""
 HOURS: Final = 3600.0
@@ -60,8 +62,11 @@ class Storm:
         self._random = random
 
     def strike(self, name: str) -> Struck:
-        """Let this fault happen when the workers are at work."""
-        self._until(lambda: self._sending() >= AT_WORK, LONGEST_SECONDS)
+        """Let this fault happen when the workers are at work again, or now and then before that."""
+        before = self._accepted()
+        if self._random.random() >= AT_ONCE:
+            self._until(lambda: self._accepted() >= before + AT_WORK, LONGEST_SECONDS)
+            self._until(lambda: self._sending() >= AT_WORK, LONGEST_SECONDS)
         self.struck.append(Struck(name, self._sending()))
         FAULTS[name](self)
         return self.struck[-1]
@@ -75,10 +80,9 @@ class Storm:
         """Return what came of it, in a few words."""
         with psycopg.connect(self._address) as connection:
             states = dict(connection.execute(_STATES).fetchall())
-        accepted = sum(len(office.broadly.accepted) for office in self.offices)
         closed = sum(len(office.closed) for office in self.offices)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
-        return f"{closed} closings: {told}; {accepted} accepted"
+        return f"{closed} closings: {told}; {self._accepted()} accepted"
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -148,6 +152,9 @@ class Storm:
         worker.signal(signal.SIGKILL)
 
     # What is asked of the server.
+
+    def _accepted(self) -> int:
+        return sum(len(office.broadly.accepted) for office in self.offices)
 
     def _sending(self) -> int:
         return int(self._row(_UNDER_WAY + "AND state = 'sending'")[0])
