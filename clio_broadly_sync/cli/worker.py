@@ -53,8 +53,8 @@ class Worker:
         self._slots = slots
         self._name = f"{os.uname().nodename} {os.getpid()}"
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
-        self._stops: dict[int, Stop] = {}
-        """What stops each run that is at work, by the firm's number."""
+        self._stops: set[Stop] = set()
+        """What stops each run that is at work, of which one firm may have two for a moment."""
         self._asked: int | None = None
         """The signal by which every run is asked to stop, once the worker ends."""
         self._own: Session | None = None
@@ -107,7 +107,8 @@ class Worker:
 
         Where the database is lost meanwhile, the firm is due again after its lease.
         """
-        stop = self._stops[number] = ThreadStop()
+        stop = ThreadStop()
+        self._stops.add(stop)
         if self._asked is not None:  # while this run was on its way
             stop.ask(self._asked)
         said_of = logs.about.set("")
@@ -128,7 +129,7 @@ class Worker:
             self._pool.check()
         finally:
             logs.about.reset(said_of)
-            del self._stops[number]
+            self._stops.remove(stop)
 
     def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
         """Do the run; return its exit code, and what there is to say of it."""
@@ -159,7 +160,7 @@ class Worker:
             given_up.daemon = True
             given_up.start()
         self._asked = signal_number or SIGTERM
-        for stop in [*self._stops.values()]:
+        for stop in [*self._stops]:
             stop.ask(self._asked)
 
     def _begun(self) -> Session:

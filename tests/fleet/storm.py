@@ -231,7 +231,7 @@ def run(
         for office in offices:
             office.sandbox.start()
             open_offices.callback(office.sandbox.stop)
-        _set_up(address, offices, folder, random)
+        set_up(address, offices, folder, random)
         with working(address, folder) as workers:
             storm = Storm(address, offices, workers, random)
             storm.first_runs()
@@ -246,7 +246,8 @@ def run(
         return Ran(seed, storm.struck, storm.sums(), found)
 
 
-def _set_up(address: str, offices: Sequence[Office], folder: Path, random: Random) -> None:
+def set_up(address: str, offices: Sequence[Office], folder: Path, random: Random) -> None:
+    """Make a fleet of these firms in a new database."""
     command = [sys.executable, "-m", "clio_broadly_sync", "fleet", "init"]
     subprocess.run(
         command, env=environment(address, folder), cwd=folder, stdout=subprocess.DEVNULL, check=True
