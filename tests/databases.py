@@ -265,15 +265,22 @@ def _started(programs: Path, *, lasting: bool = False) -> Path:
         shutil.chown(folder, user["user"])
     made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
     _run([str(programs / "initdb"), "--pgdata", str(folder / "data"), *made], user)
-    settings = {"listen_addresses": "''", "unix_socket_directories": str(folder)}
+    settings = {"listen_addresses": "''", "unix_socket_directories": f"'{folder}'"}
     settings |= {} if lasting else dict.fromkeys(IN_MEMORY, "off")
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    _control(programs, folder, "start", "-w", "-l", str(folder / "log"), "-o", options)
+    with open(folder / "data" / "postgresql.conf", "a") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    _control(programs, folder, "start")
     return folder
 
 
+def control(address: str, *arguments: str) -> None:
+    """Let `pg_ctl` do this to the server of `own_server` at an address: `start`, or `stop`."""
+    _control(program_folder(), Path(str(conninfo_to_dict(address)["host"])), *arguments)
+
+
 def _control(programs: Path, folder: Path, *arguments: str) -> None:
-    _run([str(programs / "pg_ctl"), "--pgdata", str(folder / "data"), *arguments], _user())
+    where = ["--pgdata", str(folder / "data"), "--log", str(folder / "log"), "--wait"]
+    _run([str(programs / "pg_ctl"), *arguments, *where], _user())
 
 
 def _run(command: list[str], user: Mapping[str, Any]) -> None:

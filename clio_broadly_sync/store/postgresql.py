@@ -186,8 +186,8 @@ def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
     """
     raw.adapters.register_dumper(int, Int8Dumper)
     if role is not None:
-        (_, idle) = raw.execute(_PREPARE, (role,)).fetchone() or ()
-        if idle == "0":
+        found = raw.execute(_PREPARE, (role,)).fetchone()
+        if found is not None and found[1] == "0":
             raise StorageError(_POOLER)
 
 
