@@ -11,7 +11,7 @@ from whole import make as make_whole
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.store import postgresql
-from clio_broadly_sync.store.firms import ACTIVE, PAUSED, Firms
+from clio_broadly_sync.store.firms import PAUSED, Firms
 from clio_broadly_sync.store.fleet_overview import WORKS_AS, FleetOverview, Standing
 from clio_broadly_sync.store.postgresql import READER, WORKER, Session
 
@@ -171,7 +171,7 @@ def test_restored_database_is_told_before_a_worker_has_noted_it(
 def test_it_only_reads(session: Session, address: str) -> None:
     """And sees nothing that is sealed; the session's own role is as before."""
     read(session)
-    Firms(session).set_state(1, ACTIVE)
+    Firms(session).resume([1])
     with closing(connected(address, READER)) as reader:
         for statement in ("SELECT secrets FROM firms", "UPDATE firms SET state = 'paused'"):
             with pytest.raises(StorageError), reader.transaction():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from factories import NOW, make_candidate, make_closing
-from ledgers import put, row
+from ledgers import next_run, put, row
 from planting import connection_of
 
 from clio_broadly_sync.domain import lifecycle
@@ -108,6 +108,7 @@ def test_nothing_was_written(store: Store) -> None:
     """Most runs write no file, and nothing is noted of them."""
     assert store.exports.fate() is None
     put(store, make_closing(1, state=State.SENDING))
+    next_run(store)
     assert [c.state for c in store.recover(recovered, NOW)] == [State.HELD]
 
 

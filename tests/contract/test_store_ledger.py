@@ -377,6 +377,7 @@ def test_recovery_looks_at_what_is_in_doubt_only(store: Store) -> None:
         make_closing(5, state=SENT, **marked),
         make_closing(6),
     )
+    next_run(store)
     seen = []
 
     def look(closing: Closing) -> Closing:

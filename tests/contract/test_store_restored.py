@@ -24,7 +24,6 @@ from clio_broadly_sync.store.fleet_overview import FleetOverview
 from clio_broadly_sync.store.postgresql import READER, WORKER, Session
 
 DAY = timedelta(days=1)
-LEASE = timedelta(seconds=90)
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_server_of_before_pauses_nobody(session: Session) -> None:
     firms = Firms(session)
     assert [firms.check_mark() for _ in range(3)] == [False] * 3
     assert not firms.is_restored()
-    assert firms.begin(1, "a", LEASE) is not None
+    assert firms.begin(1, "a") is not None
     assert states(session) == [ACTIVE] * 3
 
 
@@ -73,9 +72,7 @@ def test_no_run_begins_before_anybody_has_looked(database: Database, session: Se
     """A worker that goes on where the server was put in another's place is given no firm."""
     mark(database, "another")
     firms = Firms(session)
-    with session.transaction():
-        assert firms.due(10, LEASE) == []
-    assert firms.begin(1, "a", LEASE) is None
+    assert firms.begin(1, "a") is None
     assert firms.is_restored()
     assert states(session) == [ACTIVE] * 3
 
@@ -87,7 +84,7 @@ def test_one_of_several_workers_finds_it(
     mark(database, "another")
     with closing(connected(address)) as beside:
         assert Firms(session).check_mark()
-        Firms(session).set_state(1, ACTIVE)
+        Firms(session).resume([1])
         assert not Firms(beside).check_mark()
     assert states(session) == [ACTIVE, PAUSED, PAUSED]
 
@@ -128,13 +125,13 @@ def test_firm_counts_as_paused_for_commands(database: Database, address: str) ->
 def test_who_was_paused_by_it_is_told_until_resumed(database: Database, session: Session) -> None:
     """Apart from whom a person has paused."""
     firms = Firms(session)
-    firms.set_state(3, PAUSED)
+    firms.pause([3])
     mark(database, "another")
     assert firms.check_mark()
     assert paused_after_restore(database.address) == 2
-    firms.set_state(1, ACTIVE)
+    firms.resume([1])
     assert paused_after_restore(database.address) == 1
-    firms.set_state(2, ACTIVE)
+    firms.resume([2])
     assert paused_after_restore(database.address) == 0
     assert states(session) == [ACTIVE, ACTIVE, PAUSED]
 
@@ -187,7 +184,7 @@ def test_promoted_standby_pauses_all() -> None:
             assert not Firms(session).check_mark()
         server.promote()
         with closing(connected(server.address)) as session:
-            assert Firms(session).begin(1, "a", LEASE) is None
+            assert Firms(session).begin(1, "a") is None
             assert Firms(session).check_mark()
             assert not Firms(session).check_mark()
             assert states(session) == [PAUSED]

@@ -121,5 +121,6 @@ def test_a_system_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def found(state: Path) -> list[tuple[str, str]]:
     """Return how bad each finding about this state is, and what it says."""
     settings: Any = SimpleNamespace(sync_state=state)
+    status: Any = SimpleNamespace(firm=None)
     options = Options(state.parent / "config.env", False)
-    return [(str(finding.level), finding.says) for finding in here.state(options, settings)]
+    return [(str(finding.level), finding.says) for finding in here.state(options, settings, status)]
