@@ -9,8 +9,10 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from surroundings import (
     sessions_of_their_own,
 )
 
+import clio_broadly_sync
 from clio_broadly_sync.store import FilePlace, Place
 
 __all__ = [
@@ -56,7 +59,14 @@ def pytest_configure() -> None:
 
 
 def _try_the_same_each_time() -> None:
-    """Let hypothesis choose the same inputs in each run, and mind no busy machine."""
+    """Let hypothesis choose the same inputs in each run, and mind no busy machine.
+
+    It chooses by the constants of what is loaded, too, and that would depend on which tests ran
+    before in the same process. So all of the program is loaded.
+    """
+    for found in walk_packages(clio_broadly_sync.__path__, "clio_broadly_sync."):
+        if not found.name.endswith("__main__"):
+            import_module(found.name)
     slow = [HealthCheck.too_slow]
     settings.register_profile("ours", deadline=None, derandomize=True, suppress_health_check=slow)
     settings.load_profile("ours")

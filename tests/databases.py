@@ -16,17 +16,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, LiteralString, NoReturn
+from typing import Any, Final, LiteralString, NamedTuple, NoReturn
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firm import FirmPlace
+from clio_broadly_sync.store.firms import MARK_NOW
 from clio_broadly_sync.store.seal import Seal
 from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -57,7 +59,9 @@ _FIRMS: Final = """
     TRUNCATE firms RESTART IDENTITY;
     INSERT INTO firms (name, settings, secrets)
     SELECT 'firm-' || n, '{}', '' FROM generate_series(1, 3) AS n;
+    UPDATE fleet SET restored_at = NULL, watched_at = NULL, swept_at = NULL;
 """
+_MARK: Final = f"UPDATE fleet SET mark = {MARK_NOW}"  # noqa: S608
 
 
 def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours=2)) -> FirmPlace:
@@ -65,6 +69,11 @@ def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours
     seal, key = Seal([Secret(KEY)]), f"{firm:064x}"
     sessions = Sessions(address, idle=idle)
     return FirmPlace(sessions, firm, f"firm-{firm}", hash_key=key, seal=seal)
+
+
+def url_of(address: str) -> str:
+    """Return an address as FLEET_DATABASE has it."""
+    return f"postgresql:///?{urlencode(conninfo_to_dict(address), quote_via=quote)}"
 
 
 class Database:
@@ -78,6 +87,12 @@ class Database:
             postgresql_schema.make(session)
         self._connection = psycopg.connect(self.address, autocommit=True)
         self._connection.execute("SET session_replication_role = replica")
+
+    @property
+    def url(self) -> str:
+        """The address as FLEET_DATABASE has it."""
+        given = conninfo_to_dict(self.address)
+        return f"postgresql://?{urlencode(given)}"
 
     @property
     def sessions(self) -> list[int]:
@@ -118,11 +133,17 @@ class Database:
         """Return the connection by which the tests see what is committed."""
         return self._connection
 
+    def without_firms(self) -> str:
+        """Let there be no firm, and the next one be 1; return the address."""
+        self.emptied()
+        self._connection.execute("TRUNCATE firms RESTART IDENTITY")
+        return self.address
+
     def emptied(self) -> str:
         """Let there be three firms without rows, the next closing be 1; return the address."""
         delete = sql.SQL("DELETE FROM {}")
         emptied = [delete.format(sql.Identifier(table.name)) for table in _OF_FIRMS]
-        numbered = [sql.SQL(_FIRMS), sql.SQL(_NUMBER_FROM_1)]
+        numbered = [sql.SQL(_FIRMS + _MARK), sql.SQL(_NUMBER_FROM_1)]
         self._connection.execute(sql.SQL("; ").join([*emptied, *numbered]))
         return self.address
 
@@ -143,7 +164,7 @@ def server(shared: Path) -> Iterator[str]:
     if GIVEN in os.environ:
         yield os.environ[GIVEN]
         return
-    programs = _programs()
+    programs = program_folder()
     with _told(shared) as users:
         folder = Path(users.pop(0)) if users else _started(programs)
         _tell(shared, [str(folder), *users, str(os.getpid())])
@@ -158,13 +179,45 @@ def server(shared: Path) -> Iterator[str]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+class Promotable(NamedTuple):
+    """A server that may become another one."""
+
+    programs: Path
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return make_conninfo(host=str(self.folder), user="postgres", dbname="postgres")
+
+    def promote(self) -> None:
+        """Let it be a standby, and then no longer: from then on it goes its own way."""
+        sign = self.folder / "data" / "standby.signal"
+        sign.touch()
+        if user := _user():
+            shutil.chown(sign, user["user"])
+        _control(self.programs, self.folder, "restart", "-w", "-m", "fast")
+        _control(self.programs, self.folder, "promote", "-w")
+
+
+@contextmanager
+def promotable_server() -> Iterator[Promotable]:
+    """Start a server for one test."""
+    programs = program_folder()
+    folder = _started(programs)
+    try:
+        yield Promotable(programs, folder)
+    finally:
+        _control(programs, folder, "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def own_server(*, lasting: bool = False) -> Iterator[str]:
     """Yield the address of a new database on a server of its own, which the caller may kill.
 
     Where it is `lasting`, what is committed is on the disk.
     """
-    programs = _programs()
+    programs = program_folder()
     folder = _started(programs, lasting=lasting)
     address = make_conninfo(host=str(folder), user="postgres", dbname="postgres")
     try:
@@ -189,13 +242,13 @@ def _tell(shared: Path, users: list[str]) -> None:
     (shared / "postgresql").write_text("\n".join(users))
 
 
-def _programs() -> Path:
+def program_folder() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test where there is none."""
     usual = (folder for pattern in _PLACES for folder in sorted(Path("/").glob(pattern[1:])))
     known = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, usual)]))
     if known is None:
         _do_without("PostgreSQL's programs are not installed, and FLEET_TEST_DATABASE is not set")
-    return Path(known).parent
+    return Path(known).resolve().parent
 
 
 def _do_without(reason: str) -> NoReturn:
@@ -212,15 +265,22 @@ def _started(programs: Path, *, lasting: bool = False) -> Path:
         shutil.chown(folder, user["user"])
     made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
     _run([str(programs / "initdb"), "--pgdata", str(folder / "data"), *made], user)
-    settings = {"listen_addresses": "''", "unix_socket_directories": str(folder)}
+    settings = {"listen_addresses": "''", "unix_socket_directories": f"'{folder}'"}
     settings |= {} if lasting else dict.fromkeys(IN_MEMORY, "off")
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    _control(programs, folder, "start", "-w", "-l", str(folder / "log"), "-o", options)
+    with open(folder / "data" / "postgresql.conf", "a") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    _control(programs, folder, "start")
     return folder
 
 
+def control(address: str, *arguments: str) -> None:
+    """Let `pg_ctl` do this to the server of `own_server` at an address: `start`, or `stop`."""
+    _control(program_folder(), Path(str(conninfo_to_dict(address)["host"])), *arguments)
+
+
 def _control(programs: Path, folder: Path, *arguments: str) -> None:
-    _run([str(programs / "pg_ctl"), "--pgdata", str(folder / "data"), *arguments], _user())
+    where = ["--pgdata", str(folder / "data"), "--log", str(folder / "log"), "--wait"]
+    _run([str(programs / "pg_ctl"), *arguments, *where], _user())
 
 
 def _run(command: list[str], user: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -20,12 +20,11 @@ from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain.errors import (
     OK,
     ConfigError,
-    StorageError,
     SyncError,
     outcome_of,
     without_next_run,
 )
-from clio_broadly_sync.domain.model import Command, Destination, Pins, Policy, Profile
+from clio_broadly_sync.domain.model import Command, Destination, Policy, Profile
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import (
     Given,
@@ -35,7 +34,6 @@ from clio_broadly_sync.settings import (
     near_names,
     read_given,
     salvage_settings,
-    state_beside,
 )
 from clio_broadly_sync.store import FilePlace, Place, Store
 from clio_broadly_sync.transport.clock import Clock
@@ -121,8 +119,12 @@ def can_ask() -> bool:
 
 
 def salvaged(options: Options) -> Salvaged:
-    """Return what can be used of settings that `settings_of` refuses; never raise ConfigError."""
-    return salvage_settings(options.config_file, os.environ, Path.cwd())
+    """Return what can be used of settings that `settings_of` refuses; never raise ConfigError.
+
+    Of a firm in a fleet these are the fleet's, and there is no file beside them.
+    """
+    found = salvage_settings(options.config_file, os.environ, Path.cwd())
+    return found if options.firm is None else found._replace(sync_state=None)
 
 
 @contextmanager
@@ -157,6 +159,23 @@ def place_of(settings: Settings | Salvaged) -> Place | None:
     return FilePlace(settings.sync_state)
 
 
+def firm_of(settings: Settings) -> str | None:
+    """Return the name of the firm in a fleet whose settings these are; None outside of one."""
+    return getattr(settings, "firm", None)  # `cli/one_firm.py`
+
+
+def is_paused(settings: Settings) -> bool:
+    """Tell whether these are the settings of a firm that is paused, and so is not run."""
+    return getattr(settings, "is_paused", False)
+
+
+def check_active(settings: Settings) -> None:
+    """Raise ConfigError where the settings are a firm's that is paused."""
+    if is_paused(settings):
+        name = firm_of(settings)
+        raise ConfigError(f"The firm {name} is paused: `{PROGRAM} firms resume {name}`.")
+
+
 def locked(settings: Settings) -> AbstractContextManager[None]:
     """Hold the state for the command that was called, whose name the lock then bears."""
     return place_of(settings).locked(called())
@@ -165,55 +184,6 @@ def locked(settings: Settings) -> AbstractContextManager[None]:
 def called() -> str:
     """Return the name of the command that was called, such as `outbox resend`."""
     return click.get_current_context().command_path.removeprefix(f"{PROGRAM} ")
-
-
-def another_state(options: Options, settings: Settings) -> Path | None:
-    """Return the state that lies beside the settings file under the usual name.
-
-    Return None where there is none, where it is the one that the settings name, and for a firm.
-    """
-    usual = state_beside(options.config_file, os.environ, Path.cwd())
-    if usual is None or usual == settings.sync_state or options.firm is not None:
-        return None
-    try:
-        usual.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        return usual  # it may be there
-    with suppress(OSError):
-        if usual.samefile(settings.sync_state):
-            return None
-    return usual
-
-
-def may_be_same(other: Path, wanted: Pins) -> bool:
-    """Tell whether another state may be of the same Clio account; one that does not say may be."""
-    try:
-        with FilePlace(other).snapshot() as store:
-            return pins.may_be_same(store.pins(), wanted)
-    except StorageError:
-        return True
-
-
-def check_beginning(
-    options: Options, settings: Settings, asks: Callable[[str], bool] | None, begun: Pins
-) -> None:
-    """Raise ConfigError where a state pinned like this may be a second ledger of one firm.
-
-    Unless a person on a terminal says that it is to be one, whom `asks` asks (None: nobody).
-    """
-    other = another_state(options, settings)
-    if other is None or not may_be_same(other, begun):
-        return
-    lies = f"Beside the settings file lies a state already, {other}"
-    question = f"{lies}. Begin another, which does not know who was asked?"
-    if asks is not None and sys.stdin is not None and sys.stdin.isatty() and asks(question):
-        return
-    raise ConfigError(
-        f"{lies}: set SYNC_STATE to it, or move it away if it is none of this firm, because a "
-        "second one does not know who was asked."
-    )
 
 
 def stop_on_signals() -> Stop:

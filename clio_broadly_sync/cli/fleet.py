@@ -9,7 +9,7 @@ from contextlib import closing
 import click
 
 from clio_broadly_sync.cli import app
-from clio_broadly_sync.cli.options import Options, common
+from clio_broadly_sync.cli.options import Options, common, json_option
 from clio_broadly_sync.cli.output import count, say
 
 
@@ -96,3 +96,19 @@ def worker(options: Options, slots: int | None) -> None:
         known = fleet_of(options)
         call.code = Worker(known, slots or known.settings.fleet_slots).work()
     sys.exit(call.code)
+
+
+@fleet.command()
+@json_option
+@common
+def status(options: Options, as_json: bool) -> None:
+    """Say whether all firms are served, which of them fail, and where something waits.
+
+    Asks nobody, and changes nothing. Ends with 69 where a firm has had no good run for
+    FLEET_SILENT_HOURS, with 65 where one needs a person, else with 0.
+
+    Example: clio-broadly-sync fleet status
+    """
+    from clio_broadly_sync.cli import fleet_status
+
+    fleet_status.show(options, as_json=as_json)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.alerts import is_news
 from clio_broadly_sync.cli.options import Options
-from clio_broadly_sync.cli.output import PROGRAM
+from clio_broadly_sync.cli.output import PROGRAM, with_firm
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
@@ -75,7 +75,7 @@ class Hearers:
         `said` is what there was to say of it, and `hangs` tells of a busy state whether the run
         that holds it seems to hang.
         """
-        self._monitor.ended(code, said)
+        self._monitor.ended(code, [with_firm(line, self._options.firm) for line in said])
         counts = code in (OK, ATTENTION) or is_failure(code) or hangs
         if not (self._addresses and self._place and counts):
             return
@@ -134,7 +134,8 @@ class Hearers:
         """Send all addresses a message; tell whether one of them at least took it."""
         from clio_broadly_sync import notify
 
-        body = "\n".join([*lines, self._where()])
+        told = with_firm("\n".join(lines), self._options.firm)
+        body = f"{told}\n{self._where()}"
         worked = notify.send(self._addresses, f"{PROGRAM}: {title}", body)
         pairs = zip(self._addresses, worked, strict=True)
         missed = sorted({notify.scheme_of(address) for address, took in pairs if not took})

@@ -128,6 +128,7 @@ class _LogIn:
             grant = self._clients.oauth.exchange(code)
             account = self._account(grant, known)
             self._save(grant)
+            app.place_of(self._settings).signed_in()
         self._say(grant, account)
 
     def _pins(self) -> Pins | None:
@@ -221,7 +222,7 @@ class _LogIn:
                 "CLIO_ACCESS_TOKEN is set as well, and it wins: remove it from the settings, "
                 "so that this sign-in is used."
             )
-        say("Next: clio-broadly-sync check")
+        say("Next: `clio-broadly-sync check`")
 
 
 _HINT: Final = (
@@ -262,28 +263,29 @@ def _log_out(settings: Settings, stop: Stop) -> None:
     if sign_in.read() is None:
         say("Not signed in to Clio: there was nothing to forget.")
     else:
-        clients = app.connect(settings, stop, lambda: LOGOUT_PATIENCE_SECONDS, makes_progress=False)
         with app.locked(settings):
-            told = _tell_clio(clients)
+            told = withdraw(settings, stop)
             with sign_in.alone():
                 sign_in.erase()
-        say("Signed out of Clio; the tokens are erased here." if told else _NOT_TOLD)
+        say("Signed out of Clio; the tokens are erased here." if told else NOT_TOLD)
     if settings.clio_access_token is not None:
         say("CLIO_ACCESS_TOKEN is set, and goes on working: remove it from the settings.")
 
 
-_NOT_TOLD: Final = (
+NOT_TOLD: Final = (
     "The tokens are erased here, but Clio did not confirm it: to be sure, withdraw the app's "
     "access in Clio's own settings, where the connected apps are listed."
 )
 
 
-def _tell_clio(clients: "Clients") -> bool:
+def withdraw(settings: Settings, stop: Stop) -> bool:
     """Withdraw the sign-in at Clio, and return whether that worked.
 
     A sign-in that has ended is renewed first. A signal raises StoppedError, and the person is then
     still signed in.
     """
+    patience = LOGOUT_PATIENCE_SECONDS
+    clients = app.connect(settings, stop, lambda: patience, makes_progress=False)
     try:
         _withdraw(clients)
     except StoppedError:

@@ -67,6 +67,6 @@ class _Json(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": f"{about.get()}{record.getMessage()}",
+            "message": about.get() + output.for_the_firm(record.getMessage()),
         }
         return json.dumps(entry, ensure_ascii=False)

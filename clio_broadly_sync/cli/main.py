@@ -12,7 +12,7 @@ from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -43,10 +43,16 @@ _MODULES = {
     "check": "check.command",
     "report": "report.command",
     "explain": "explain.command",
+    "firms": "firms.command",
     "sandbox": "practice",
     "demo": "practice",
 }
 """The modules of those commands that are not in a module of their own name."""
+
+
+_OF_A_FLEET = ("cryptography", "procrastinate", "psycopg", "psycopg_pool")
+"""The libraries that one firm alone does without."""
+_INSTALL = "-m pip install 'clio-broadly-sync[fleet]'"
 
 
 class _LazyGroup(click.Group):
@@ -133,6 +139,11 @@ def main() -> None:
             setattr(sys, name, Output(getattr(sys, name)))
     try:
         cli(prog_name="clio-broadly-sync")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _OF_A_FLEET:
+            raise
+        logs.error(f"Many firms need more libraries: `{sys.executable} {_INSTALL}`.")
+        sys.exit(ConfigError.exit_code)
     except OutputError as error:
         logs.error(str(error))
         sys.exit(StorageError.exit_code)

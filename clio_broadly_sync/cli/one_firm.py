@@ -6,12 +6,14 @@ Loaded only where FLEET_DATABASE is set.
 import os
 from contextlib import closing
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.settings import Given, Settings, read_given
 from clio_broadly_sync.settings.fleet import FleetSettings, firm_settings, fleet_settings
 from clio_broadly_sync.store.firm import FirmPlace
@@ -29,12 +31,20 @@ class FirmSettings(Settings):
     """
 
     place: FirmPlace
+    firm: str
+    """The firm's name."""
     is_paused: bool
+    silence: timedelta
+    """After so long without a run, no worker seems to run it."""
 
-    def __init__(self, settings: Settings, place: FirmPlace, *, is_paused: bool) -> None:
+    def __init__(
+        self, settings: Settings, place: FirmPlace, *, is_paused: bool, silence: timedelta
+    ) -> None:
         super().__init__(**{one.name: getattr(settings, one.name) for one in fields(Settings)})
         object.__setattr__(self, "place", place)
+        object.__setattr__(self, "firm", place.name)
         object.__setattr__(self, "is_paused", is_paused)
+        object.__setattr__(self, "silence", silence)
 
 
 def fleet_of(options: Options) -> "Fleet":
@@ -65,22 +75,39 @@ class Fleet:
         return connect(self.address, "clio-broadly-sync fleet", idle=HANGS_AFTER, role=role)
 
     def named(self, name: str) -> Firm:
-        """Return the firm of that name; raise UsageError where there is none."""
+        """Return the firm of that name; raise UsageError where there is none.
+
+        In a database that was restored it counts as paused, before a worker has noted that.
+        """
         with closing(self.connect()) as session:
-            found = Firms(session).named(name)
-        if found is None or found.state == REMOVED:
-            raise click.UsageError(f"There is no firm “{name}”: see `firms list`.")
-        return found
+            firms = Firms(session)
+            found = firm_named(firms, name)
+            return found._replace(state=PAUSED) if firms.is_restored() else found
 
     def settings_of(self, firm: Firm, place_sessions: Sessions | None = None) -> FirmSettings:
         """Return the settings of a firm, with its secrets, and the place of its state."""
-        secrets = self.seal.open(firm.name, firm.secrets)
-        place = FirmPlace(
-            place_sessions or self.sessions,
-            firm.number,
-            firm.name,
-            hash_key=secrets.pop(HASH_KEY),
-            seal=self.seal,
-        )
+        secrets = self.secrets_of(firm)
+        place = self.place_of(firm, secrets.pop(HASH_KEY), place_sessions)
         settings = firm_settings({**firm.settings, **secrets}, self.settings.defaults)
-        return FirmSettings(settings, place, is_paused=firm.state == PAUSED)
+        silence = max(2 * firm.period, timedelta(hours=self.settings.fleet_silent_hours))
+        return FirmSettings(settings, place, is_paused=firm.state == PAUSED, silence=silence)
+
+    def secrets_of(self, firm: Firm) -> dict[str, str]:
+        """Return the secrets of a firm and the key of its hashes; raise ConfigError without key."""
+        return self.seal.open(firm.name, firm.secrets)
+
+    def place_of(
+        self, firm: Firm, hash_key: str, place_sessions: Sessions | None = None
+    ) -> FirmPlace:
+        sessions = place_sessions or self.sessions
+        return FirmPlace(sessions, firm.number, firm.name, hash_key=hash_key, seal=self.seal)
+
+
+def firm_named(firms: Firms, name: str, *, to_change: bool = False) -> Firm:
+    """Return the firm of that name, as `Firms.named`; raise UsageError where there is none."""
+    found = firms.named(name, to_change=to_change)
+    if found is None:
+        raise click.UsageError(f"There is no firm “{shown(name)}”: see `firms list`.")
+    if found.state == REMOVED:
+        raise click.UsageError(f"The firm “{name}” was removed: `firms add` takes it up again.")
+    return found

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from clio_broadly_sync.cli.output import name_firm
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import MAX_ID, Command
 from clio_broadly_sync.domain.reasons import FINAL, TOLD, Reason, State
@@ -78,16 +79,6 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     The command gets Options as its first argument. A settings file named after the command wins
     over one named before it.
     """
-
-    @wraps(command)
-    def with_options(
-        *, config_file: Path | None, verbose: bool, firm: str | None = None, **others: Any
-    ) -> None:
-        before: Options = click.get_current_context().obj
-        options = Options(config_file or before.config_file, verbose or before.verbose, firm)
-        command(options, **others)
-
-    verbose = click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr.")
     config = click.option(
         "--config",
         "config_file",
@@ -95,7 +86,30 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
         metavar="FILE",
         help="The settings file.",
     )
-    return config(verbose(with_options))
+    return config(with_options(command))
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let the command take `-v` after its name as well, and get Options as its first argument.
+
+    That is for a command whose own `--config` is no settings file of the program.
+    """
+
+    @wraps(command)
+    def with_all(
+        *,
+        config_file: Path | None = None,
+        verbose: bool,
+        firm: str | None = None,
+        **others: Any,
+    ) -> None:
+        before: Options = click.get_current_context().obj
+        if firm is not None:
+            name_firm(firm)
+        options = Options(config_file or before.config_file, verbose or before.verbose, firm)
+        command(options, **others)
+
+    return click.option("-v", "--verbose", is_flag=True, help="Say more, on stderr.")(with_all)
 
 
 def for_a_run(command: Callable[..., None]) -> Callable[..., None]:

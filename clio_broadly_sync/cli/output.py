@@ -37,6 +37,11 @@ WIDEST: Final = 100
 _HELP_SHOWN: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """The help as an error, where a group is called without a command; click 8.1 has no such one."""
 _COMMAND: Final = re.compile(r"`[^`]*`")
+_WHOLE_COMMAND: Final = re.compile(
+    r"(`clio-broadly-sync (?!(?:fleet|firms|init|schedule|sandbox|demo)\b)(?![^`]*--firm)[^`]+)`"
+)
+"""A command that is there to be copied; those that are excepted know no firm."""
+_FIRM: Final = f"{__name__}.firm"
 _KEPT: Final = "\x1f"
 """It stands for a blank at which no line may break."""
 _INDENT: Final = re.compile(r" *(?:\S+(?: \S+){0,3} {2,})?")
@@ -115,7 +120,25 @@ def say(text: str, *, err: bool = False) -> None:
 def folded(text: str, *, err: bool = False) -> str:
     """Return a line, or several, as `say` prints them."""
     columns = width(sys.stderr if err else sys.stdout)
-    return "\n".join(fold(line, columns) for line in text.split("\n"))
+    return "\n".join(fold(line, columns) for line in for_the_firm(text).split("\n"))
+
+
+def name_firm(name: str) -> None:
+    """Let whole commands that are printed from now on name this firm, as the call itself does."""
+    click.get_current_context().meta[_FIRM] = name
+
+
+def for_the_firm(text: str) -> str:
+    """Return a text with `--firm` in each whole command, where the call names one."""
+    context = click.get_current_context(silent=True)
+    return text if context is None else with_firm(text, context.meta.get(_FIRM))
+
+
+def with_firm(text: str, name: str | None) -> str:
+    """Return a text with `--firm` and this name in each whole command that is about a firm."""
+    if name is None:
+        return text
+    return _WHOLE_COMMAND.sub(lambda found: f"{found[1]} --firm {name}`", text)
 
 
 def width(stream: TextIO | None) -> int | None:
@@ -247,7 +270,7 @@ def _array(items: Iterator[Any]) -> Iterator[str]:
 
 
 def _spelled(value: Any) -> str:
-    return json.dumps(value, default=_plain)
+    return for_the_firm(json.dumps(value, default=_plain))
 
 
 def _plain(value: date | timedelta) -> str | int:

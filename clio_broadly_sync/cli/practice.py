@@ -150,7 +150,7 @@ def _foreign_to_us(environ: Mapping[str, str]) -> dict[str, str]:
 
     The real settings must not reach the demo.
     """
-    own = ("BROADLY_", "CLIO_", "LOG_", "NOTIFY_", "PING_", "SYNC_")
+    own = ("BROADLY_", "CLIO_", "FLEET_", "LOG_", "NOTIFY_", "PING_", "SYNC_")
     return {name: value for name, value in environ.items() if not name.startswith(own)}
 
 

@@ -32,7 +32,7 @@ from clio_broadly_sync.domain.errors import (
     SyncError,
     outcome_of,
 )
-from clio_broadly_sync.domain.model import Command, Profile
+from clio_broadly_sync.domain.model import Command, Pins, Profile
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.settings import Salvaged, Settings
@@ -142,6 +142,8 @@ class Run:
         try:
             settings = self._settings()
             exports.check_settings(self._file.name, settings)
+            if not self.dry_run:
+                app.check_active(settings)
             self._hearers.started()
             if self.dry_run:
                 app.place_of(settings).look_beside()
@@ -203,10 +205,15 @@ class Run:
             report=self.report,
             shows=self._progress,
         )
-        agree = None if self.dry_run else lambda question: self.questions.ask(question)
-        runner.check_beginning = partial(app.check_beginning, self._options, settings, agree)
+        runner.check_beginning = partial(self._check_beginning, settings)
         runner.agrees_to_surge = self._agrees_to_surge
         return runner
+
+    def _check_beginning(self, settings: Settings, begun: Pins) -> None:
+        from clio_broadly_sync.cli.second_state import check_beginning
+
+        agree = None if self.dry_run else lambda question: self.questions.ask(question)
+        check_beginning(self._options, settings, agree, begun)
 
     @property
     def _clio(self) -> "Clio | None":

@@ -20,7 +20,7 @@ from clio_broadly_sync.cli import app
 from clio_broadly_sync.cli.options import Options, common
 from clio_broadly_sync.cli.output import PROGRAM, say
 from clio_broadly_sync.domain.errors import ConfigError, ExportError
-from clio_broadly_sync.settings import NAMES, Settings, load_settings, settings_path
+from clio_broadly_sync.settings import NAMES, Settings, load_settings, read_given, settings_path
 
 DAYS_BACK: Final = 35
 """The weekly `verify` looks back so many days, or further where SYNC_MAX_AGE_DAYS does."""
@@ -130,6 +130,8 @@ def _place(options: Options) -> Place:
     """
     config = settings_path(options.config_file, os.environ, Path.cwd())
     try:
+        if read_given(options.config_file, os.environ, Path.cwd()).names_fleet:
+            raise click.UsageError("FLEET_DATABASE is set: workers run the firms (`fleet worker`).")
         settings = load_settings(config, {}, Path.cwd())
     except ConfigError as error:
         alone = "Cron and systemd see the settings file alone, and not this shell's environment."

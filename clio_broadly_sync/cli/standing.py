@@ -73,16 +73,21 @@ class Status:
     """How many closings were skipped because nobody had touched the matter's checkbox."""
     opt_in: str = ""
     """The name of the matter's checkbox."""
+    firm: str | None = None
+    """The firm's name in a fleet, whose workers run it; None where cron runs it."""
+    is_paused: bool = False
+    """Whether the firm is paused, so that no worker runs it."""
+    silence: timedelta = SILENCE
 
     @property
     def cron_seems_to_run(self) -> bool | None:
-        """Whether cron seems to run `sync`; None where that cannot be told.
+        """Whether cron, or a worker of the fleet, seems to run `sync`; None: that cannot be told.
 
         A `sync` that finds the state held leaves nothing behind.
         """
-        if self.last_sync is None:
+        if self.last_sync is None or self.is_paused:
             return None
-        if self.now - self.last_sync.started_at <= SILENCE:
+        if self.now - self.last_sync.started_at <= self.silence:
             return True
         return False if self.running is None else None
 
@@ -148,6 +153,9 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         days=sent_by_day(store, now, zone),
         untouched=overview.untouched(),
         opt_in=settings.sync_opt_in_field,
+        firm=app.firm_of(settings),
+        is_paused=app.is_paused(settings),
+        silence=getattr(settings, "silence", SILENCE),  # `cli/one_firm.py`
     )
 
 

@@ -64,9 +64,9 @@ class Verdict(NamedTuple):
 
 def verdict(status: Status) -> Verdict:
     """Return whether all is well; what is not, with what to do."""
-    failed, needed = [*_failures(status)], [*_needs(status)]
-    if failed or needed:
-        return Verdict([*failed, *needed], "red" if failed else "yellow")
+    failed, needed, paused = [*_failures(status)], [*_needs(status)], [*_paused(status)]
+    if failed or needed or paused:
+        return Verdict([*failed, *needed, *paused], "red" if failed else "yellow")
     if not status.runs:
         first = "The first one notes where to start, and sends nobody."
         return Verdict([f"No run yet. Next: `{PROGRAM} sync`.", first], "yellow")
@@ -169,11 +169,18 @@ def _failures(status: Status) -> Iterator[str]:
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"The last `sync` failed ({words_of(last.exit_code)}, {last.exit_code})"
         yield from (f"{ended}. Why:", last.failure or f"see what `{PROGRAM} check` says.")
-    if status.cron_seems_to_run is False:
+    if status.cron_seems_to_run is False and status.firm is not None:
+        yield f"No worker seems to run the firm: see `{PROGRAM} fleet status`."
+    elif status.cron_seems_to_run is False:
         yield "Cron does not seem to run `sync`: look at its line with `crontab -l`."
     if (looked := status.not_looked_since) is not None:
         passed = output.length(status.now - looked)
         yield f"No daily look for {passed}. Why: see what `{PROGRAM} check` says."
+
+
+def _paused(status: Status) -> Iterator[str]:
+    if status.is_paused:
+        yield f"The firm is paused: nobody is sent until `{PROGRAM} firms resume {status.firm}`."
 
 
 def _how_far(status: Status) -> Iterator[str]:

@@ -6,6 +6,8 @@ import os
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from signal import SIGTERM
+from threading import Timer
 from typing import Final
 
 from clio_broadly_sync import pipeline
@@ -19,12 +21,14 @@ from clio_broadly_sync.domain.errors import (
     BUG,
     BusyError,
     HungError,
+    StoppedError,
     StorageError,
     SyncError,
     is_failure,
     words_of,
 )
 from clio_broadly_sync.domain.model import Command, Profile
+from clio_broadly_sync.fleet import watch
 from clio_broadly_sync.fleet.engine import Engine
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import due
@@ -38,6 +42,8 @@ log = logging.getLogger(__name__)
 
 SESSIONS_FOR_A_SLOT: Final = 3
 """A run holds its firm with one session, and may renew its sign-in with two more."""
+GRACE_SECONDS: Final = 30.0
+"""So long a worker that ends waits for its runs, which are asked to stop."""
 NEVER: Final = timedelta(0)
 """A session of the engine waits for jobs, so that the server must not end it."""
 
@@ -50,10 +56,12 @@ class Worker:
         self._slots = slots
         self._name = f"{os.uname().nodename} {os.getpid()}"
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
-        self._stops: set[Stop] = set()
-        """What stops each run that is at work."""
+        self._chores_stop = ThreadStop()
+        self._stops: set[Stop] = {self._chores_stop}
+        """What stops each run that is at work, of which one firm may have two for a moment; and
+        what is done for all firms."""
         self._asked: int | None = None
-        """The signal that asked to stop; None until one comes."""
+        """The signal by which every run is asked to stop, once the worker ends."""
         self._own: Session | None = None
         """The session over which firms are handed over; None until the next one is begun."""
 
@@ -61,6 +69,8 @@ class Worker:
         """Work until a signal asks to stop; return the exit code.
 
         Raise ConfigError where the database is not one to work with, StorageError where it is away.
+        Where a run does not end within `GRACE_SECONDS`, the process ends all the same: what it was
+        doing is put in order by the firm's next run, as after a kill.
         """
         self._own = self._begun()
         gc.freeze()  # what has been loaded by now stays
@@ -76,12 +86,14 @@ class Worker:
             run_firm=self.run_firm,
             dispatch=self.dispatch,
             ask=self._ask,
-            chores={},
+            chores={"* * * * *": self._do_chores},
         )
         log.warning("working, with %d slots", self._slots)
         signal_number = engine.work()
         self._pool.close()
-        return StorageError.exit_code if signal_number is None else 128 + signal_number
+        if signal_number is None:
+            raise StorageError(ENDED)
+        return 128 + signal_number
 
     def dispatch(self) -> None:
         """Hand over the firms that are due; where the database is away, the next call tries again.
@@ -100,8 +112,9 @@ class Worker:
 
         Where the database is lost meanwhile, the firm is due again after its lease.
         """
-        self._stops.add(stop := ThreadStop())
-        if self._asked is not None:  # it came before this run could be asked
+        stop = ThreadStop()
+        self._stops.add(stop)
+        if self._asked is not None:  # while this run was on its way
             stop.ask(self._asked)
         said_of = logs.about.set("")
         try:
@@ -109,7 +122,7 @@ class Worker:
                 firms = Firms(session)
                 with session.transaction():
                     session.give_to(number, f"{output.PROGRAM} {number} sync")
-                    firm = firms.begin(number, self._name, self._fleet.settings.lease)
+                    firm = firms.begin(number, self._name)
                 if firm is not None:
                     logs.about.set(f"firm {firm.name}: ")
                     code, said = self._sync(firm, session, stop)
@@ -139,15 +152,34 @@ class Worker:
             )
         except Exception as bug:  # noqa: BLE001  (one firm's bug must not end the others' runs)
             code, said = BUG, output.bug_lines(bug)
+        said = [output.with_firm(line, firm.name) for line in said]
         hearers.ended(code, said, hangs=hangs)
         if is_failure(code) or code == BusyError.exit_code:  # it held the firm, and lost it
             log.error("%s (%d): %s", words_of(code), code, " ".join(said))
         return code, said
 
-    def _ask(self, signal_number: int) -> None:
-        self._asked = signal_number
+    def _do_chores(self) -> None:
+        """Do what one of all workers does now and then, if it is our turn."""
+        settings = self._fleet.settings
+        try:
+            with closing(self._fleet.connect()) as session:
+                watch.watch(session, settings)
+                watch.sweep(session, settings, self._chores_stop)
+        except StoppedError:
+            pass
+        except SyncError as error:
+            log.error("%s", error)
+
+    def _ask(self, signal_number: int | None) -> None:
+        """Ask every run to stop, by a signal or because the engine has ended (None)."""
+        if self._asked is None:
+            code = StorageError.exit_code if signal_number is None else 128 + signal_number
+            given_up = Timer(GRACE_SECONDS, _give_up, [code])
+            given_up.daemon = True
+            given_up.start()
+        self._asked = signal_number or SIGTERM
         for stop in [*self._stops]:
-            stop.ask(signal_number)
+            stop.ask(self._asked)
 
     def _begun(self) -> Session:
         """Begin a session of the fleet's own, and see that the server is one to work with."""
@@ -165,6 +197,12 @@ class Worker:
         if self._own is not None:
             self._own.close()
             self._own = None
+
+
+def _give_up(code: int) -> None:
+    """End the process although runs are at work, which no thread can be made to end."""
+    log.error("%s", GAVE_UP)
+    os._exit(code)
 
 
 def _run(
@@ -185,6 +223,14 @@ def _run(
     return code, [*said, *report_words.results(report, code, given)]
 
 
+ENDED: Final = (
+    "The worker has lost its engine, as it does when the database is away or starts anew: "
+    "start it again once the database is there."
+)
+GAVE_UP: Final = (
+    "A run did not end in time, so the worker ends without it; the next run of that firm puts in "
+    "order what it was doing."
+)
 RESTORED: Final = (
     "The database was restored, or another server has taken its place, so that it may have "
     "forgotten who was asked: all firms are paused. See what the ledgers lack, then resume them "

@@ -1,1 +1,1 @@
-"""The engine that runs many firms: Procrastinate, whose queue is in the same database."""
+"""Many firms: the engine that runs them, and what is done now and then for all."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import procrastinate
+import psycopg
 from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 from psycopg import AsyncConnection
@@ -24,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class _Errors(logging.Handler):
-    """Says the engine's errors by this program's log, a line each.
+    """Says the errors of the engine and of its libraries by this program's log, a line each.
 
-    What PostgreSQL says may hold values of rows, so no exception is printed.
+    What PostgreSQL says may hold values of rows, so no exception is printed. Nor is a mere warning,
+    such as each try to reach a server that is away: whoever needed it says so.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -37,8 +39,8 @@ class _Errors(logging.Handler):
 
 VERSION: Final = procrastinate.__version__
 DISPATCH_SECONDS: Final = 1.0
-GRACE_SECONDS: Final = 30.0
-"""So long a worker that is asked to stop waits for its runs, which are asked as well."""
+_PATIENCE_SECONDS: Final = 10.0
+"""So long the engine waits for a session; then it ends, and with it the worker."""
 _STALLED_SECONDS: Final = 60.0
 _CHORES: Final = "chores"
 
@@ -52,7 +54,8 @@ class Engine:
     """Runs the firms of the queue in so many threads, until SIGTERM or SIGINT comes.
 
     `run_firm` does the run of a firm, by its number, and `dispatch`, each second, hands over who is
-    due: both see to their own errors. `ask` asks the runs at work to stop, by a signal's number.
+    due: both see to their own errors. `ask` asks the runs at work to stop, by a signal's number;
+    None where the engine has ended by itself.
     Each of the `chores`, by the cron line that says when, is done by one of all workers.
     """
 
@@ -63,7 +66,7 @@ class Engine:
         *,
         run_firm: Callable[[int], object],
         dispatch: Callable[[], object],
-        ask: Callable[[int], object],
+        ask: Callable[[int | None], object],
         chores: Mapping[str, Callable[[], object]],
     ) -> None:
         self._slots = slots
@@ -71,8 +74,9 @@ class Engine:
         self._dispatch = dispatch
         self._ask = ask
         self._asked: int | None = None
-        own = logging.getLogger("procrastinate")
-        own.handlers, own.propagate = [_Errors(logging.ERROR)], False
+        for name in ("procrastinate", "psycopg", "asyncio"):
+            own = logging.getLogger(name)
+            own.handlers, own.propagate = [_Errors(logging.ERROR)], False
         self._runs = ThreadPoolExecutor(slots, "run")
         self._others = ThreadPoolExecutor(2, "fleet")
         connector = procrastinate.PsycopgConnector(
@@ -85,7 +89,7 @@ class Engine:
         self._every("* * * * *", self._forget_stalled)
 
     def work(self) -> int | None:
-        """Work until a signal comes, and return its number.
+        """Work until a signal comes, and return its number when no run is at work any more.
 
         Return None where the engine ended by itself, as it does where the database stays away.
         """
@@ -93,21 +97,33 @@ class Engine:
         return self._asked
 
     async def _work(self) -> None:
-        async with self._app.open_async():
-            worker = asyncio.create_task(
-                self._app.run_worker_async(
-                    queues=[QUEUE, _CHORES],
-                    concurrency=self._slots,
-                    install_signal_handlers=False,
-                    shutdown_graceful_timeout=GRACE_SECONDS,
-                    delete_jobs="always",
-                )
+        try:
+            with suppress(procrastinate.exceptions.ConnectorException, psycopg.Error):
+                async with self._app.open_async():
+                    await self._fetch()
+        finally:
+            if self._asked is None:
+                self._ask(None)
+            await self._in_thread(self._others, self._runs.shutdown)
+
+    async def _fetch(self) -> None:
+        """Fetch jobs until a signal comes, or the engine ends by itself; wait for no run."""
+        worker = asyncio.create_task(
+            self._app.run_worker_async(
+                queues=[QUEUE, _CHORES],
+                concurrency=self._slots,
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=0,
+                delete_jobs="always",
             )
-            dispatching = asyncio.create_task(self._dispatch_forever())
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, self._stop, number, worker)
+        )
+        dispatching = asyncio.create_task(self._dispatch_forever())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number, worker)
+        try:
             with suppress(asyncio.CancelledError):
                 await worker
+        finally:
             dispatching.cancel()
 
     def _stop(self, number: int, worker: "asyncio.Task[None]") -> None:
@@ -154,4 +170,4 @@ def _pool(**given: Any) -> AsyncConnectionPool[Any]:
     That took as many transactions again as all that the engine does. A session that was lost costs
     one statement an error, and the engine repeats it or ends, and the worker is started anew.
     """
-    return AsyncConnectionPool(**{**given, "check": None})
+    return AsyncConnectionPool(**{**given, "check": None, "timeout": _PATIENCE_SECONDS})

@@ -247,7 +247,7 @@ def read_given(config_file: Path | None, environ: Mapping[str, str], cwd: Path) 
     """Return what is set; raise ConfigError where the settings file cannot be read."""
     path = find(config_file, environ, cwd)
     texts, problems = read_file(path, (*NAMES, *OF_FLEET)) if path else ({}, [])
-    return Given(_given(texts) | _given(environ), path, problems)
+    return Given(texts_in(texts) | texts_in(environ), path, problems)
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -302,7 +302,7 @@ def near_names(environ: Mapping[str, str]) -> list[str]:
 def problem_of(name: str, environ: Mapping[str, str]) -> str | None:
     """Return what is wrong with one setting of these, whatever the others lack."""
     problems: list[str] = []
-    check_texts(_given(environ), None, problems)
+    check_texts(texts_in(environ), None, problems)
     return next((text for text in problems if text.startswith(f"{name} ")), None)
 
 
@@ -323,7 +323,7 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
         path = find(config_file, environ, cwd)
         texts = read_file(path, NAMES)[0] if path else {}
     folder = folder_of(path)
-    good, _ = _parsed(_given(texts) | _given(environ), folder)
+    good, _ = _parsed(texts_in(texts) | texts_in(environ), folder)
     return Salvaged(
         sync_state=good.get("sync_state", usual_state(folder)),
         ping_url=good.get("ping_url"),
@@ -333,7 +333,7 @@ def salvage_settings(config_file: Path | None, environ: Mapping[str, str], cwd: 
     )
 
 
-def _given(source: Mapping[str, str]) -> dict[str, str]:
+def texts_in(source: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that have a value."""
     names = (*NAMES, *OF_FLEET)
     given = {name.lower(): source[name] for name in names if source.get(name, "").strip()}

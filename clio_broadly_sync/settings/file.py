@@ -60,7 +60,7 @@ def read_file(path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[st
 
     `names` are those of all settings. Raise ConfigError where the file cannot be read.
     """
-    return _lines_of(_text_of(path), names)
+    return lines_of(_text_of(path), names)
 
 
 def _text_of(path: Path) -> str:
@@ -80,7 +80,7 @@ def _text_of(path: Path) -> str:
     raise ConfigError(f"The settings file {str(path)!r} {problem}")
 
 
-def _lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def lines_of(text: str, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the values by name, and what is wrong with the other lines, quoting none of them.
 
     python-dotenv is loaded only here: where the environment sets everything, there is no file.

@@ -5,7 +5,7 @@ settings are in the database and win.
 """
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, Settings, check_texts
+from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, Settings, check_texts, texts_in
+from clio_broadly_sync.settings.file import lines_of
 from clio_broadly_sync.settings.values import Parse, as_number, as_url, is_loopback, parsed
 
 SECRETS: Final = (
@@ -152,15 +153,37 @@ def _read(name: str, text: str, values: dict[str, Any]) -> str | None:
     return None
 
 
-def firm_settings(own: Mapping[str, str], defaults: Mapping[str, str]) -> Settings:
+def given_in(text: str) -> Given:
+    """Return what a text like that of a settings file says."""
+    texts, problems = lines_of(text, (*NAMES, *OF_FLEET))
+    return Given(texts_in(texts), None, problems)
+
+
+def of_a_firm(given: Given) -> tuple[dict[str, str], list[str]]:
+    """Return what a firm's own settings say, by the names in lower case, and what is wrong.
+
+    Where its state is, they do not say: that is in the database.
+    """
+    names = {name.lower() for name in OF_FLEET}
+    problems = [_OF_FLEET.format(name=name.upper()) for name in given.texts if name in names]
+    own = {name: text for name, text in given.texts.items() if name not in {*names, "sync_state"}}
+    return own, [*given.problems, *problems]
+
+
+_OF_FLEET: Final = "{name} is the fleet's: take it out of the firm's settings."
+
+
+def firm_settings(
+    own: Mapping[str, str], defaults: Mapping[str, str], problems: Sequence[str] = ()
+) -> Settings:
     """Return the settings of a firm in a database; raise ConfigError with every problem at once.
 
     Both are texts by the names of settings in lower case. Where the state is, these do not say
-    (`NOWHERE`).
+    (`NOWHERE`). The `problems` are those that are known already.
     """
-    problems: list[str] = []
+    every = [*problems]
     texts = {name: text for name, text in {**defaults, **own}.items() if name != "sync_state"}
-    settings = check_texts(texts, None, problems, sync_state=NOWHERE)
+    settings = check_texts(texts, None, every, sync_state=NOWHERE)
     if settings is None:
-        raise ConfigError(*problems)
+        raise ConfigError(*every)
     return settings

@@ -80,6 +80,9 @@ class Place(Protocol):
         Raise ConfigError where another firm of the same database has the account.
         """
 
+    def signed_in(self) -> None:
+        """Take note that somebody has signed in: in a fleet the firm is then due at once."""
+
     def look_beside(self) -> None:
         """Raise DamagedError where what a killed run left beside the state does not fit it."""
 
@@ -119,6 +122,9 @@ class FilePlace(NamedTuple):
 
     def begin(self, pins: Pins, *, only_looks: bool = False) -> None:
         """A file knows of no other firm."""
+
+    def signed_in(self) -> None:
+        """Nobody waits for it but cron."""
 
     def look_beside(self) -> None:
         look_beside(self.path)

@@ -13,8 +13,8 @@ from clio_broadly_sync.store.postgresql import OWNER, READER, WORKER
 
 _OF_FIRM: Final = "firm = nullif(current_setting('fleet.firm', true), '')::bigint"
 _SHOWN: Final = (
-    "firm, name, settings, account, state, period, next_at, added_at, failures, failing_since, "
-    "last_exit, last_said, started_at, ended_at, good_at, worker"
+    "firm, name, settings, account, state, state_at, period, next_at, added_at, failures, "
+    "failing_since, last_exit, last_said, started_at, ended_at, good_at, worker"
 )
 """What the reader sees of a firm: nothing that is sealed."""
 
@@ -41,7 +41,9 @@ def roles() -> Iterator[str]:
             EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO {OWNER}', current_schema());
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO {WORKER}, {READER}', current_schema());
             EXECUTE format('GRANT CREATE ON DATABASE %I TO {OWNER}', current_database());
-            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {WORKER}', current_database());
+            EXECUTE format(
+                'GRANT TEMPORARY ON DATABASE %I TO {OWNER}, {WORKER}', current_database()
+            );
         END $$
     """
 
@@ -49,12 +51,11 @@ def roles() -> Iterator[str]:
 def rights() -> Iterator[str]:
     """Yield the statements that let each role do what is its own; its tables are the owner's."""
     yield f"GRANT SELECT ON schema_version, fleet TO {WORKER}, {READER}"
-    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON firms TO {WORKER}"
+    yield f"GRANT SELECT, INSERT, UPDATE ON firms TO {WORKER}"
     yield f"GRANT UPDATE ON fleet TO {WORKER}"
     yield f"GRANT SELECT ({_SHOWN}) ON firms TO {READER}"
-    for table in tables.TABLES:
-        if table is not tables.SCHEMA_VERSION:
-            yield from _of_firms(table.name)
+    for table in tables.OF_FIRM:
+        yield from _of_firms(table)
 
 
 def _of_firms(table: str) -> Iterator[str]:

@@ -90,11 +90,11 @@ def take_in(connection: sqlite3.Connection) -> None:
         raise StorageError(_NOT_USED.format(cause="another program reads it", advice=_END_IT))
 
 
-def open_snapshot(path: Path) -> sqlite3.Connection:
+def open_snapshot(path: Path, mark: str = "") -> sqlite3.Connection:
     """Open a copy of the state in a temporary file that has no name; only read `path`.
 
-    The copy is brought to this version; where there is no state yet, it is a new one. Raise
-    StorageError as `open_file` does.
+    The copy is brought to this version, without this `mark` of a move; where there is no state yet,
+    it is a new one. Raise StorageError as `open_file` does.
     """
     with storage_errors():
         # An empty name is a private temporary database, unlinked by SQLite as soon as it is open.
@@ -106,7 +106,7 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
             if not is_new:
                 check_private(path)
                 read_snapshot(path, lambda source: source.backup(connection))
-            _prepare(connection, is_new=is_new)
+            _prepare(connection, is_new=is_new, mark=mark)
         except BaseException:
             connection.close()
             raise
@@ -189,11 +189,11 @@ def _connect(name: str) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
+def _prepare(connection: sqlite3.Connection, *, is_new: bool, mark: str = "") -> None:
     for pragma in PRAGMAS:
         connection.execute(pragma).close()
     with transaction(connection):
-        schema.check(connection, is_new=is_new)
+        schema.check(connection, is_new=is_new, mark=mark)
     connection.execute(WRITE_AHEAD).close()
     with transaction(connection):
         schema.migrate(connection)

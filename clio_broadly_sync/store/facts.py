@@ -20,6 +20,8 @@ PINNED: Final = frozenset(
     {"clio_host", "clio_account", "broadly_url", "sync_rule", "opt_out_field", "opt_in_field"}
 )
 STARTED: Final = frozenset({"watermark", "first_run", "start_day"})
+SWEPT: Final = "runs_swept"
+"""The fact of how many rows of `runs` were deleted (`store/sweep.py`); a file never has it."""
 _BEFORE_ROWS: Final = PINNED | {"hash_key"}
 _AFTER_A_SYNC: Final = _BEFORE_ROWS | STARTED
 _NUMBER: Final = frozenset({"run"})
@@ -121,6 +123,7 @@ def _key(text: str) -> None:
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "hash_key": _key,
     "run": _id,
+    SWEPT: _number,
     "watermark": _aware,
     "first_run": _aware,
     "start_day": date.fromisoformat,

@@ -16,7 +16,7 @@ from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.facts import WRITE as WRITE_FACT
 from clio_broadly_sync.store.facts import unfinished
-from clio_broadly_sync.store.firms import SAME_ACCOUNT
+from clio_broadly_sync.store.firms import AT_ONCE, SAME_ACCOUNT
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.lock import BUSY, Holder
 from clio_broadly_sync.store.notebook import understood
@@ -145,13 +145,13 @@ class FirmPlace:
 
         Raise ConfigError where another firm has it: its clients would be asked twice.
         """
-        wanted = {"firm": self.firm, "account": account_of(pins)}
         with self.changing() as session:
-            found = session.execute(_SAME, wanted).fetchone()
-            if found is not None:
-                raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
-            if not only_looks:
-                session.execute(_BEGIN, wanted)
+            take_account(session, self.firm, pins, only_looks=only_looks)
+
+    def signed_in(self) -> None:
+        """Let the firm be due at once, as if it had not failed."""
+        with self.changing() as session:
+            session.execute(_SIGNED_IN, {"firm": self.firm})
 
     def session(self) -> Session:
         """Return the session that holds the state, and where there is none a new one."""
@@ -184,6 +184,16 @@ class FirmPlace:
             return unfinished(session, self.firm)
 
 
+def take_account(session: Session, firm: int, pins: Pins, *, only_looks: bool = False) -> None:
+    """Note that the account of Clio is this firm's, as `FirmPlace.begin` does."""
+    wanted = {"firm": firm, "account": account_of(pins)}
+    found = session.execute(_SAME, wanted).fetchone()
+    if found is not None:
+        raise ConfigError(SAME_ACCOUNT.format(other=found[0]))
+    if not only_looks:
+        session.execute(_BEGIN, wanted)
+
+
 def account_of(pins: Pins) -> str | None:
     """Return the account of Clio as the table of firms has it; None where Clio did not say."""
     return None if pins.account is None else f"{pins.host} {pins.account}"
@@ -194,6 +204,7 @@ _SAME: Final = """
     WHERE account = :account AND state <> 'removed' AND firm <> :firm
 """
 _BEGIN: Final = "UPDATE firms SET account = :account WHERE firm = :firm"
+_SIGNED_IN: Final = f"UPDATE firms SET {AT_ONCE} WHERE firm = :firm"
 _SIGN_IN: Final = "SELECT sign_in FROM firms WHERE firm = :firm"
 _KEEP: Final = "UPDATE firms SET sign_in = :sealed WHERE firm = :firm"
 

@@ -15,7 +15,7 @@ from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store import database, schema
 from clio_broadly_sync.store.database import Connection
-from clio_broadly_sync.store.facts import PINNED, STARTED, Facts
+from clio_broadly_sync.store.facts import PINNED, STARTED, SWEPT, Facts
 from clio_broadly_sync.store.rows import OWN_CHANGES, among
 from clio_broadly_sync.store.tables import ASKED, IN_DOUBT
 from clio_broadly_sync.store.writer import last_run
@@ -101,11 +101,12 @@ class Integrity:
             yield Flaw(invariant.name, f"{invariant.words} ({number} in all). {REMEDY}", matters)
 
     def _gaps(self, connection: Connection) -> Iterator[Flaw]:
-        statement = "SELECT count(*), min(run), max(run) FROM runs WHERE firm = :firm"
-        found = tuple(connection.execute(statement, {"firm": self._firm}).fetchone())
+        found = connection.execute(_COUNTED, {"firm": self._firm}).fetchone()
+        known, first, last_known, swept = found
         last = last_run(connection, self._firm)
         moved_in = int(self._facts.get("watermark_run", 0))
-        if found != ((last, 1, last) if last else (0, None, None)) or moved_in > last:
+        are_all = (known + int(swept), last_known) == (last, last) and first >= 1
+        if not (are_all or (known, last) == (0, 0)) or moved_in > last:
             yield Flaw("runs", f"Runs are missing from the list of runs. {REMEDY}")
 
     def _count(self, connection: Connection, table: str) -> int:
@@ -213,7 +214,13 @@ class Invariant(NamedTuple):
     """A table, or a selection in brackets; it has the columns `firm` and `matter_id`."""
 
 
-_RUNS: Final = "SELECT count(*) FROM runs WHERE firm = :firm"
+_COUNTED: Final = f"""
+    SELECT count(*), min(run), max(run),
+        (SELECT coalesce(max(value), '0') FROM facts WHERE firm = :firm AND name = '{SWEPT}')
+    FROM runs WHERE firm = :firm
+"""
+"""The runs that are known and how many were swept (`store/sweep.py`), as they are at one moment."""
+_RUNS: Final = "SELECT run FROM runs WHERE firm = :firm"
 _WAS_SENT: Final = f"(state IN {ASKED} OR {IN_DOUBT})"
 """The closing was sent to Broadly, or it may have been."""
 _TOLD: Final = "{0}.{1}state || ' ' || coalesce({0}.reason, '') || ' ' || coalesce({0}.cause, '')"
@@ -258,7 +265,7 @@ INVARIANTS: Final = (
         "run",
         "Closings name a run that there never was",
         " OR ".join(
-            f"{column} NOT BETWEEN 0 AND ({_RUNS})"
+            f"({column} <> 0 AND {column} NOT IN ({_RUNS}))"
             for column in ("read_in_run", "changed_in_run", "claimed_in_run")
         ),
     ),

@@ -44,17 +44,6 @@ class Claim(NamedTuple):
     """Those that may not be sent, as `judge` has changed them."""
 
 
-class SurgeCounts(NamedTuple):
-    """What says whether there is a surge, in closings."""
-
-    unapproved: int
-    """Those that are due, without faults, and that no person approved."""
-    awaiting: int
-    """Those of them that wait for a person to approve them."""
-    recent: int
-    """Those that went without a person's approval not long ago, or may have gone."""
-
-
 class Ledger:
     """One firm's closings. Every method may raise StorageError.
 
@@ -71,6 +60,8 @@ class Ledger:
         self._batches = 0
         self._recovered = 0
         """The place of the last change that the recovery of this run made."""
+        self._is_any_left = True
+        """Whether there may be something that an earlier run left."""
         self._sending: dict[Key, Closing] = {}
         """What this run has claimed and neither settled nor given back."""
 
@@ -135,6 +126,7 @@ class Ledger:
             claimed = {closing.number: persons[key] for key, closing in sending.items()}
             self._people.remember(connection, claimed, at)
         self._sending |= sending
+        self._is_any_left |= bool(sending)
         return Claim(batch, rest, [verdict for _, verdict in refused])
 
     def settle(
@@ -171,11 +163,21 @@ class Ledger:
         self._sending = {key: c for key, c in self._sending.items() if key in but}
         return [new for _, new in pairs]
 
+    def look(self, connection: Connection) -> None:
+        """See whether an earlier run left anything; the caller opens the transaction.
+
+        It is the one in which this run takes its number: no earlier one claims anything after it.
+        """
+        found = connection.execute(_IS_ANY_LEFT, {"firm": self._firm}).fetchone()
+        self._is_any_left = bool(found[0])
+
     def recover(self, after: Callable[[Closing], Closing], at: datetime) -> list[Closing]:
         """Decide on what an earlier run left: rows found sending, and rows in doubt that wait.
 
         `after` returns what becomes of each, or the same closing. Return those that changed.
         """
+        if not self._is_any_left:
+            return []
         with self._writing() as connection:
             left = self._found(connection, SENDING)
             left += self._found(connection, f"{IN_DOUBT} AND {PENDING}")
@@ -217,18 +219,11 @@ class Ledger:
         """Count the due closings, approved or not."""
         return self._count(queue.due(wanted), self._parameters(wanted))
 
-    def counts_of_surge(self, wanted: Due, since: datetime) -> "SurgeCounts":
+    def counts_of_surge(self, wanted: Due, since: datetime) -> queue.SurgeCounts:
         """Count what says whether there is a surge; what is recent was claimed after `since`."""
-        unapproved = queue.approval(Approval.NONE, Approval.WANTED)
-        counted = (
-            f"{DUE_WITHOUT_FAULTS} AND {unapproved}",
-            f"{DUE_WITHOUT_FAULTS} AND {queue.approval(Approval.WANTED)}",
-            queue.HANDED_OVER,
-        )
-        parts = ", ".join(f"(SELECT count(*) FROM closings WHERE {one})" for one in counted)
         values = {**self._parameters(wanted), "since": rows.seconds(since)}
         with self._transaction() as connection:
-            return SurgeCounts(*connection.execute(f"SELECT {parts}", values).fetchone())
+            return queue.surge_counts(connection, values)
 
     def count_awaiting(self, wanted: Due) -> int:
         """Count the due closings, without faults, that wait for a person to approve them."""
@@ -368,6 +363,10 @@ class Ledger:
 
 
 _FOUND: Final = f"SELECT {rows.SELECTED} FROM closings WHERE {OF_FIRM} AND {{condition}}"
+_IS_ANY_LEFT: Final = f"""
+    SELECT EXISTS (SELECT 1 FROM closings WHERE {OF_FIRM} AND {SENDING})
+        OR EXISTS (SELECT 1 FROM closings WHERE {OF_FIRM} AND {IN_DOUBT} AND {PENDING})
+"""
 _IN_CHUNKS: Final = f"""
     {_FOUND}
     AND ({_NOTICED}) > (:noticed_at, :matter_id, :closed_on)

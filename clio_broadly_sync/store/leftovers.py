@@ -20,13 +20,13 @@ _HELD: Final[set[Path]] = set()
 
 
 @contextmanager
-def locked(path: Path, command: str | None = None) -> Iterator[None]:
+def locked(path: Path, command: str | None = None, mark: str = "") -> Iterator[None]:
     """Hold the state for one run, once what lies beside it was looked at.
 
     Raise as `lock.locked` does, and as `look_beside` does.
     """
     with lock.locked(path, command):
-        look_beside(path)
+        look_beside(path, mark)
         _HELD.add(path)
         try:
             yield
@@ -34,8 +34,10 @@ def locked(path: Path, command: str | None = None) -> Iterator[None]:
             _HELD.discard(path)
 
 
-def look_beside(path: Path) -> None:
+def look_beside(path: Path, mark: str = "") -> None:
     """Raise DamagedError where a -wal beside the state does not fit it; write nothing.
+
+    `mark` is as for `Store.snapshot`.
 
     Whoever is to write to the state calls this before it is opened. Where this process holds the
     state that was done, and it is not done again, since the process may be connected by now. Raise
@@ -45,7 +47,7 @@ def look_beside(path: Path) -> None:
         if path in _HELD or not database.has_changes_beside(path):
             return
     try:
-        with Store.snapshot(path) as both:
+        with Store.snapshot(path, mark) as both:
             is_sound = not any(flaw.grave for flaw in both.flaws(None))
     except DamagedError:
         is_sound = False

@@ -6,7 +6,7 @@ text. What differs by more than a spelling is told apart in `store/database.py`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -96,6 +96,15 @@ class Session:
         cursor.executemany(in_its_words(statement), rows)
         return cursor
 
+    def copy_in(self, table: str, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> int:
+        """Add rows to a table, of which only some are in memory at a time; return how many."""
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        with self.raw.cursor() as cursor:
+            with cursor.copy(statement.encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return cursor.rowcount
+
     def stream(self, statement: str, values: Values) -> Iterator[Row]:
         """Yield the rows of a selection, of which only some are in memory at a time."""
         with self.raw.cursor(name="listed") as cursor:
@@ -177,8 +186,8 @@ def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
     """
     raw.adapters.register_dumper(int, Int8Dumper)
     if role is not None:
-        (_, idle) = raw.execute(_PREPARE, (role,)).fetchone() or ()
-        if idle == "0":
+        found = raw.execute(_PREPARE, (role,)).fetchone()
+        if found is not None and found[1] == "0":
             raise StorageError(_POOLER)
 
 

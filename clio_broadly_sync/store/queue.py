@@ -5,7 +5,7 @@ first closing, and all their closings stand together.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Closing, Due
 from clio_broadly_sync.domain.reasons import FAULTS, TRIED
@@ -61,6 +61,32 @@ HANDED_OVER: Final = f"""
 """
 """What was claimed after `:since` without a person's approval, and was sent, may have been sent, or
 is on its way."""
+
+
+class SurgeCounts(NamedTuple):
+    """What says whether there is a surge, in closings."""
+
+    unapproved: int
+    """Those that are due, without faults, and that no person approved."""
+    awaiting: int
+    """Those of them that wait for a person to approve them."""
+    recent: int
+    """Those that went without a person's approval not long ago, or may have gone."""
+
+
+def surge_counts(connection: Connection, values: Mapping[str, Any]) -> SurgeCounts:
+    """Return the counts for these parameters, of which `since` says what is recent."""
+    return SurgeCounts(*connection.execute(_SURGE, values).fetchone())
+
+
+_SURGE: Final = "SELECT " + ", ".join(
+    f"(SELECT count(*) FROM closings WHERE {counted})"
+    for counted in (
+        f"{DUE_WITHOUT_FAULTS} AND {approval(Approval.NONE, Approval.WANTED)}",
+        f"{DUE_WITHOUT_FAULTS} AND {approval(Approval.WANTED)}",
+        HANDED_OVER,
+    )
+)
 
 
 def waiting(wanted: Due) -> str:

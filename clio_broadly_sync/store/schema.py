@@ -30,9 +30,10 @@ were noticed, and that of their clients. The tables are temporary, so they live 
 and a run makes them only where something is due."""
 
 
-def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
+def check(connection: sqlite3.Connection, *, is_new: bool, mark: str = "") -> None:
     """Raise StorageError for a database that is empty, another program's, damaged, or newer.
 
+    Raise ConfigError for one that has moved, unless it is a copy with this `mark` (`moved.check`).
     With `is_new`, an empty one is in order.
     """
     found = _tables(connection)
@@ -43,6 +44,10 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
             "The state file is empty, as if it had been cut off: restore a copy of it; "
             "or remove it, if nobody was sent yet."
         )
+    if found and _version(connection) > VERSION:
+        from clio_broadly_sync.store import moved  # which no run needs
+
+        moved.check(connection, mark)
     if found and _version(connection) > VERSION:
         raise StorageError(
             "The state was made by a newer version of this program; install that version again."

@@ -6,7 +6,7 @@ The tokens themselves are read and written in `store/tokens.py`.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from clio_broadly_sync.domain.model import Closing, Destination, FieldIds, Pins,
 from clio_broadly_sync.domain.rules import Doubts
 from clio_broadly_sync.store import database, facts, lock
 from clio_broadly_sync.store.daily_look import DailyLook
-from clio_broadly_sync.store.database import Connection
+from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.exports import Exports
 from clio_broadly_sync.store.half_restored import LAST_RUNS, NO_RUN, Base, base_of, half_restored
 from clio_broadly_sync.store.history import History
@@ -31,7 +31,7 @@ from clio_broadly_sync.store.outbox import Outbox
 from clio_broadly_sync.store.overview import Overview
 from clio_broadly_sync.store.rows import seconds
 from clio_broadly_sync.store.schema import RESTORE
-from clio_broadly_sync.store.tables import FIRM
+from clio_broadly_sync.store.tables import FIRM, Table
 from clio_broadly_sync.store.writer import Writer, last_run
 
 if TYPE_CHECKING:
@@ -107,11 +107,11 @@ class Store:
         return cls._on(database.open_file(path))
 
     @classmethod
-    def snapshot(cls, path: Path) -> Self:
-        """Open a copy, as for a dry run: nothing that is done to it reaches the state."""
+    def snapshot(cls, path: Path, mark: str = "") -> Self:
+        """Open a copy, from which nothing reaches the state; without this `mark` of a move."""
         base = base_of(path)
         try:
-            store = cls._on(database.open_snapshot(path))
+            store = cls._on(database.open_snapshot(path, mark))
         except DamagedError:
             if base is None or lock.holder(path) is not None:
                 raise
@@ -172,6 +172,13 @@ class Store:
         from clio_broadly_sync.store.dossier import Dossiers
 
         return Dossiers(self._connection, self._firm, self.history)
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        """Yield the rows of a table, with its columns in order; only some are in memory."""
+        columns = ", ".join(column.name for column in table.columns)
+        statement = f"SELECT {columns} FROM {table.name} WHERE firm = :firm"
+        with database.transaction(self._connection) as connection:
+            yield from database.each(connection, statement, {"firm": self._firm})
 
     def flaws(self, now: datetime | None) -> list[Flaw]:
         """Return what does not hold (`Integrity.flaws`), for a run as for whoever looks.
@@ -347,6 +354,7 @@ class Store:
             self._run = last_run(connection, self._firm) + 1
             self._write(connection, {"run": str(self._run)})
             connection.execute(_BEGIN_RUN, self._pins_of_run(self.pins()) | values)
+            self.ledger.look(connection)
         self.ledger.run = self._run
         return self._run
 

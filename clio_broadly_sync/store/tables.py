@@ -20,6 +20,8 @@ FIRM: Final = 1
 IDENTITY_BYTES: Final = 8
 """So many bytes of a keyed hash stand for a person. That one of three million people is taken for
 another has a chance of 2⁻⁴², and then somebody is not asked who might have been."""
+MOVED_TO: Final = "moved_to"
+"""The name of the fact that a state has moved (`store/moved.py`)."""
 LAST_SECOND: Final = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -233,6 +235,8 @@ OBJECTIONS: Final = Table(
 SCHEMA_VERSION: Final = Table("schema_version", _integers("version"))
 
 TABLES: Final = (SCHEMA_VERSION, FACTS, RUNS, CLOSINGS, CHANGES, PEOPLE, NOES, OBJECTIONS)
+OF_FIRM: Final = tuple(table.name for table in TABLES if table is not SCHEMA_VERSION)
+"""The names of the tables whose rows are each a firm's."""
 INDEXES: Final = (
     Index("closings_by_claim", "closings", ("firm", "claimed_at"), "claimed_at IS NOT NULL"),
     Index("closings_by_cause", "closings", ("firm", "cause"), "cause IS NOT NULL"),

@@ -19,7 +19,7 @@ from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.leftovers import look_beside
 from clio_broadly_sync.store.rows import among
 from clio_broadly_sync.store.schema import OF_ANY_VERSION
-from clio_broadly_sync.store.tables import FIRM
+from clio_broadly_sync.store.tables import FIRM, MOVED_TO
 
 ALONE_SECONDS = 90.0
 """One process waits so long for another: longer than a refresh takes that is answered late."""
@@ -35,13 +35,19 @@ _HOST, _ACCESS, _REFRESH, _EXPIRES = NAMES = (
 )
 _LISTED, _NAMED = among("name", NAMES)
 _OURS = f"{OF_ANY_VERSION} AND name IN {_LISTED}"
-_READ = f"SELECT name, value FROM facts WHERE {_OURS}"
+_READ = f"""
+    SELECT name, value FROM facts
+    WHERE {OF_ANY_VERSION} AND (name IN {_LISTED} OR name = '{MOVED_TO}')
+"""
 _DELETE = f"DELETE FROM facts WHERE {_OURS}"
 _WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
 
 
 class TokenStore:
-    """One firm's sign-in. Every method is one transaction and may raise StorageError."""
+    """One firm's sign-in. Every method is one transaction and may raise StorageError.
+
+    It raises ConfigError where the state has moved.
+    """
 
     def __init__(self, path: Path, firm: int = FIRM) -> None:
         self._path = path
@@ -98,17 +104,36 @@ class TokenStore:
             os.close(held)
 
     def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
-        return dict(connection.execute(_READ, self._ours).fetchall())
+        found = dict(connection.execute(_READ, self._ours).fetchall())
+        if MOVED_TO in found:
+            from clio_broadly_sync.store import moved  # which no run needs
+
+            raise moved.refusal(found[MOVED_TO])
+        return found
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Open the state as it is: the tokens are at the same place in every version of it."""
-        database.check_private(self._path)
-        uri = f"{self._path.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            for pragma in (*database.PRAGMAS, _PATIENT):
-                connection.execute(pragma).close()
+        from clio_broadly_sync.store import moved
+
+        with opened(self._path) as connection:
+            moved.check(connection)
             yield connection
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the state as it is: the tokens are at the same place in every version of it."""
+    database.check_private(path)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        for pragma in (*database.PRAGMAS, _PATIENT):
+            connection.execute(pragma).close()
+        yield connection
+
+
+def erase(connection: sqlite3.Connection) -> None:
+    """Erase the tokens in a state that is open, in a transaction of the caller's."""
+    connection.execute(_DELETE, {"firm": FIRM, **_NAMED})
 
 
 def texts_of(grant: Grant) -> dict[str, str]:

@@ -140,9 +140,11 @@ def check_half_a_restore(code: int, *, wrote: bool, is_mixture: bool) -> None:
 
 def known_noes(world: World, told: Circumstances) -> Noes:
     """Return the contacts that said no, as the program knew it."""
-    history = [*world.clio.history, *world.broadly.history]
+    asked = [*world.clio.history]
+    if world.settings.get("BROADLY_PROFILE") != "csv":  # else a person posts, and not the program
+        asked += world.broadly.history
     readings = Readings(world.clio.history, world.firm.fields[TEXTS].id)
-    return Noes(readings, told, (exchange.number for exchange in history))
+    return Noes(readings, told, asked)
 
 
 def check_every_post_was_read_for(world: World, told: Circumstances, noes: Noes) -> None:

@@ -6,6 +6,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Drill(World):
         self.removes_files = True
         """Whether a person removes a file as soon as it is imported."""
         self._imported: set[str] = set()
+        self._found: dict[str, Request] = {}
+        """The first request to Clio that came when a file was there, by the file's name."""
         self._files = 0
         """How many files were named so far."""
         self._forks = forks
@@ -110,9 +113,11 @@ class Drill(World):
     def write_files(self) -> None:
         """Let clients go into files from now on, each of which a person imports when it is there.
 
-        What a person imports is posted to Broadly, so that the checker sees who is in it, and when.
+        What a person imports is posted to Broadly, so that the checker sees who is in it, and when
+        it was there.
         """
         self.settings |= exported.SETTINGS
+        self.clio.arrived = self._find_files
         if self.state.exists():
             ran = self.run("check", "--accept")
             assert ran.code in DONE, ran.out
@@ -123,28 +128,49 @@ class Drill(World):
         return [*command, "--csv", str(exported.folder(self) / f"{self._files}.csv")]
 
     def import_files(self) -> None:
-        """Import what came about since the last time, and let a person remove it."""
+        """Import what came about since the last time, in its order."""
         hooks = self.broadly.before, self.broadly.after
         self.broadly.before = self.broadly.after = None  # they are for what the program does
-        for file in sorted(exported.folder(self).glob("*.csv")):
-            if file.name in self._imported:
-                continue
-            self._imported.add(file.name)
-            rows = exported.rows(file.read_bytes())
-            items = [{k: row[name] for k, name in IMPORTED.items() if row[name]} for row in rows]
-            answer = requests.post(
-                self.sandbox.settings()["BROADLY_URL"],
-                json={"source": "import", "customers": items},
-                headers={
-                    "Authorization": f"Bearer {self.broadly.key}",
-                    "Idempotency-Key": str(uuid.uuid4()),
-                },
-                timeout=10,
-            )
-            assert answer.status_code == 200, answer.text
-            if self.removes_files:
-                file.unlink()
+        files = exported.folder(self).glob("*.csv")
+        for file in sorted(files, key=lambda file: file.stat().st_mtime_ns):
+            if file.name not in self._imported:
+                self._imported.add(file.name)
+                self._import(file)
         self.broadly.before, self.broadly.after = hooks
+
+    def _import(self, file: Path) -> None:
+        """Import a file as of the moment from which it was there, and let a person remove it."""
+        rows, accepted = exported.rows(file.read_bytes()), len(self.broadly.accepted)
+        items = [{k: row[name] for k, name in IMPORTED.items() if row[name]} for row in rows]
+        answer = requests.post(
+            self.sandbox.settings()["BROADLY_URL"],
+            json={"source": "import", "customers": items},
+            headers={
+                "Authorization": f"Bearer {self.broadly.key}",
+                "Idempotency-Key": str(uuid.uuid4()),
+            },
+            timeout=10,
+        )
+        assert answer.status_code == 200, answer.text
+        if found := self._found.get(file.name):
+            self._date_back(found, accepted)
+        if self.removes_files:
+            file.unlink()
+
+    def _find_files(self, request: Request) -> None:
+        """Note which files are there before Clio answers this request."""
+        for file in exported.folder(self).glob("*.csv"):
+            self._found.setdefault(file.name, request)
+
+    def _date_back(self, found: Request, before: int) -> None:
+        """Let the last import count from when its file was there: nobody leaves a file again.
+
+        `before` is how many items Broadly had accepted before the import.
+        """
+        posts, accepted = self.broadly.history, self.broadly.accepted
+        request = replace(posts[-1].request, at=found.at, number=found.number)
+        posts[-1] = replace(posts[-1], request=request)
+        accepted[before:] = [replace(one, at=found.at) for one in accepted[before:]]
 
     def start(
         self, arguments: Sequence[str], settings: Mapping[str, str | None], *files: Any, **more: Any

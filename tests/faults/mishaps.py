@@ -6,7 +6,7 @@ those for a good end.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ OPT_OUTS = 3
 CHANNELS = ("email", "phone")
 GIVE_UP = {"SECONDS_FOR_AN_ANSWER": "0.3"}
 """The limit with which a run gives up soon."""
-UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 69, 74, 75, 77, 78
+USAGE, UNAVAILABLE, STORAGE, BUSY, DENIED, CONFIG = 2, 69, 74, 75, 77, 78
 
 
 class Mishap(NamedTuple):
@@ -121,13 +121,13 @@ def _hide(drill: Drill, number: int) -> None:
     drill.firm.hide_contact(a_client(drill, number))
 
 
-def _of_a_matter(act: str, *values: Any) -> Mishap:
+def _of_a_matter(act: str, *values: Any, codes: Sequence[int] = ()) -> Mishap:
     """Let the firm do this to a matter while a request waits for its answer."""
 
     def change(drill: Drill, number: int) -> None:
         getattr(drill.firm, act)(a_matter(drill, number), *values)
 
-    return _meanwhile(change)
+    return _meanwhile(change, *codes)
 
 
 def _shift_pages(drill: Drill, number: int) -> None:
@@ -275,7 +275,7 @@ MISHAPS: dict[str, Mishap] = {
     "a matter is reopened": _of_a_matter("reopen"),
     "a matter is closed": _of_a_matter("close", "today"),
     "a matter is edited": _of_a_matter("edit"),
-    "a matter is deleted": _of_a_matter("delete_matter"),
+    "a matter is deleted": _of_a_matter("delete_matter", codes=[USAGE]),  # it may be the one named
     "pages move": _meanwhile(_shift_pages),
     "the machine is suspended for half an hour": _suspended(timedelta(minutes=30)),
     "the machine is suspended, and its clock not set": _suspended(

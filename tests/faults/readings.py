@@ -8,6 +8,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from circumstances import Circumstances, Reader
@@ -116,14 +117,15 @@ class Readings:
 class Noes:
     """The contacts that said no, as the program had read it and written it down.
 
-    `numbers` are those of all requests to any server. A run writes down what it read before it asks
-    for anything more. So only what a run asked for last may be lost, if it came to no good end; and
-    whether it was, nobody can tell, so a no that ends there counts as ended.
+    `asked` is all that the program asked any server for. A run writes down what it read before it
+    asks for anything else. So only what a run asked for last, in one try or several, may be lost if
+    it came to no good end; and whether it was, nobody can tell, so a no that ends there counts as
+    ended.
     """
 
-    def __init__(self, readings: Readings, told: Circumstances, numbers: Iterable[int]) -> None:
+    def __init__(self, readings: Readings, told: Circumstances, asked: Iterable[Exchange]) -> None:
         self._unread = told.unread
-        written, perhaps = _written(told.readers, sorted(numbers))
+        written, perhaps = _written(told.readers, sorted(asked, key=lambda e: e.number))
         self._said = {
             contact: [
                 reading
@@ -149,20 +151,31 @@ class Noes:
         return read < number and not any(s.copied < read < s.put_back for s in spans)
 
 
-def _written(readers: Sequence[Reader], numbers: Sequence[int]) -> tuple[set[int], set[int]]:
+def _written(readers: Sequence[Reader], asked: Sequence[Exchange]) -> tuple[set[int], set[int]]:
     """Return the requests of which it was written down what they showed, and those of which it may
     have been."""
     written: set[int] = set()
     perhaps: set[int] = set()
     seen: set[int] = set()
+    numbers = [exchange.number for exchange in asked]
     for reader in readers:  # one that ran beside another ended before it
-        between = numbers[bisect(numbers, reader.begun) : bisect(numbers, reader.ended)]
-        own = [number for number in between if number not in seen]
-        seen.update(own)
+        between = asked[bisect(numbers, reader.begun) : bisect(numbers, reader.ended)]
+        own = [exchange for exchange in between if exchange.number not in seen]
+        seen.update(exchange.number for exchange in own)
         if not reader.dry:
-            written.update(own if reader.done else own[:-1])
-            perhaps.update(own[-1:])
+            last = _tries_of_the_last(own)
+            perhaps |= last
+            written |= {exchange.number for exchange in own} - (set() if reader.done else last)
     return written, perhaps
+
+
+def _tries_of_the_last(asked: Sequence[Exchange]) -> set[int]:
+    """Return the requests with which a run asked for what it asked for last.
+
+    A server cannot see whether its answer was read; what is asked for again at once was not.
+    """
+    tries = takewhile(lambda e: e.request.target == asked[-1].request.target, reversed(asked))
+    return {exchange.number for exchange in tries}
 
 
 def addresses(email: str | None, phone: str | None) -> set[str]:

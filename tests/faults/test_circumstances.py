@@ -10,7 +10,12 @@ from datetime import timedelta
 import checker
 import pytest
 from circumstances import Circumstances, Dropped
-from drill import Drill, MakeDrill
+from drill import DONE, Drill, MakeDrill
+from mishaps import UNAVAILABLE
+from planting import opened
+from rig import faults
+
+from clio_broadly_sync.sandbox import Request
 
 
 @pytest.fixture
@@ -170,6 +175,19 @@ def _read_and_killed(drill: Drill) -> None:
     assert drill.kill("GET /api/v4/contacts.json: answered", "sync")
 
 
+def _answered_so_that_nobody_can_read_it(drill: Drill, *, skip: int = 0) -> None:
+    """Let Clio name a wrong packing for what it says of contacts, after so many answers."""
+    packed = faults.headers(Content_Encoding="gzip")
+    drill.clio.faults.add(packed, when=faults.on("contacts"), times=None, skip=skip)
+    drill.limits["NO_WAITS"] = "yes"
+
+
+def _tried_in_vain(drill: Drill) -> None:
+    _answered_so_that_nobody_can_read_it(drill)
+    assert drill.sync().code == UNAVAILABLE
+    drill.clio.faults.clear()
+
+
 def _read_and_hidden(drill: Drill) -> None:
     drill.sync()
     drill.firm.hide_contact(NO)
@@ -197,9 +215,9 @@ def _read_and_put_back(drill: Drill) -> None:
 
 NO = 1002
 READ = {
-    _read_dry: False, Drill.sync: True, _read_and_killed: False, _read_and_hidden: True,
-    _read_otherwise_later(False): False, _read_otherwise_later("maybe"): True,
-    _read_and_put_back: False,
+    _read_dry: False, Drill.sync: True, _read_and_killed: False, _tried_in_vain: False,
+    _read_and_hidden: True, _read_otherwise_later(False): False,
+    _read_otherwise_later("maybe"): True, _read_and_put_back: False,
 }  # fmt: skip
 """How a no was read, and whether the program has to know of it afterwards."""
 
@@ -222,6 +240,73 @@ def test_only_a_no_that_was_written_down_counts_for_another_card(
         return
     with pytest.raises(AssertionError, match=r"1003 was sent although contact 1002 said no"):
         drill.sync()
+
+
+@pytest.fixture
+def filed(make_drill: MakeDrill) -> Iterator[Drill]:
+    """One client was in a file and has opted out since, which the next daily look will read."""
+    with make_drill(profile="csv") as drill:
+        drill.write_files()
+        drill.settings["SYNC_REASK_DAYS"] = "0"
+        contact = drill.closing().contact
+        _file(drill)
+        drill.firm.set_opt_out(contact)
+        yield drill
+
+
+def _file(drill: Drill, *codes: int) -> None:
+    drill.later(hours=30)
+    ran = drill.run(*drill.export())
+    assert ran.code in (codes or DONE), ran.err
+
+
+def _close_for_the_same_person(drill: Drill) -> int:
+    return drill.closing(email=drill.firm.contacts.get(1001).email).matter
+
+
+def test_a_no_counts_for_no_file_that_was_there_when_it_was_read(filed: Drill) -> None:
+    matter = _close_for_the_same_person(filed)
+    _file(filed)
+    assert filed.asked[-1] == matter
+    _close_for_the_same_person(filed)
+    with opened(filed.state) as state:  # or the no would keep them out of the next file
+        state.execute("DELETE FROM noes")
+    with pytest.raises(AssertionError, match=r"1003 was sent although contact 1001 said no"):
+        _file(filed)
+
+
+def test_a_file_does_not_say_that_what_was_read_after_it_was_written_down(filed: Drill) -> None:
+    filed.closing()
+    _answered_so_that_nobody_can_read_it(filed, skip=1)
+    _file(filed, UNAVAILABLE)
+    filed.clio.faults.clear()
+    matter = _close_for_the_same_person(filed)
+    _file(filed)
+    assert filed.asked[1:] == [matter - 1, matter]
+
+
+def test_a_file_counts_from_the_moment_at_which_it_was_there(filed: Drill) -> None:
+    """The machine sleeps in the daily look, when the file is there and nobody has imported it."""
+    filed.closing()
+    asked: list[Request] = []
+
+    def sleep(request: Request, *response: object) -> None:
+        asked.extend([request] * ("contacts" in request.path))
+        if len(asked) == 2:
+            filed.clio.after = None
+            filed.sleep(timedelta(hours=100), clock_is_set=True)
+
+    filed.clio.after = sleep
+    _file(filed)
+    assert filed.broadly.accepted[-1].at == filed.broadly.posts[-1].at == asked[1].at
+
+
+def test_files_are_imported_in_the_order_in_which_they_were_made(filed: Drill) -> None:
+    filed.limits["SMALL_FILES"] = "4"
+    matters = filed.closings(6)
+    _file(filed)
+    assert filed.asked[1:] == matters
+    assert [len(several) for several in filed.posts] == [1, 4, 2]
 
 
 @pytest.mark.parametrize(("hours", "found"), [(3, True), (1, False)])

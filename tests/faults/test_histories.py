@@ -1,8 +1,8 @@
-"""Histories that chance makes: each test a chunk of them, the same ones every time.
+"""Histories that chance makes: each test a chunk of them, the same ones every time; a tenth of them
+befalls a firm in PostgreSQL.
 
-`HISTORIES=10000 pytest tests/faults/test_histories.py` makes more, and lets a tenth of them befall
-a firm in PostgreSQL. A failure prints the steps of its history, and the command that repeats it and
-looks for a shorter one that fails as well.
+`HISTORIES=10000 pytest tests/faults/test_histories.py` makes more. A failure prints the steps of
+its history, and the command that repeats it and looks for a shorter one that fails as well.
 """
 
 import os
@@ -17,12 +17,11 @@ STEPS = 30
 OF_WHICH_ONE = 5
 """Of so many chunks there is one, half as large, of a firm in PostgreSQL."""
 CHUNKS = -(-int(os.environ.get("HISTORIES", "100")) // CHUNK)
-OF_FIRMS = range(0, CHUNKS, OF_WHICH_ONE) if "HISTORIES" in os.environ else ()
 
 
 @pytest.mark.parametrize(
     ("where", "number"),
-    [*product(["file"], range(CHUNKS)), *product(["postgresql"], OF_FIRMS)],
+    [*product(["file"], range(CHUNKS)), *product(["postgresql"], range(0, CHUNKS, OF_WHICH_ONE))],
     indirect=["where"],
 )
 def test_histories(make_drill: MakeDrill, where: str, number: int) -> None:

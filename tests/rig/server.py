@@ -143,8 +143,10 @@ class Rigged(Server):
         self.faults = FaultScript()
         self.history: list[Exchange] = []
         """Every request so far, in the order in which the server was done with them."""
+        self.arrived: Callable[[Request], object] | None = None
+        """The hook that is called when a request has arrived, before anything else happens."""
         self.before: Callable[[Request], object] | None = None
-        """The hook that is called when a request has arrived."""
+        """The hook that is called next."""
         self.after: Callable[[Request, Response], object] | None = None
         """The hook that is called when the work is done, and nothing has been sent."""
         self.sent: Callable[[Request, Response], object] | None = None
@@ -163,6 +165,8 @@ class Rigged(Server):
 
         fault = None
         try:
+            if self.arrived is not None:
+                self.arrived(request)
             if self.before is not None:
                 self.before(request)
             fault = self.faults.claim(request)

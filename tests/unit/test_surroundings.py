@@ -1,4 +1,5 @@
-"""Where the tests run makes no difference: neither its terminal nor its environment."""
+"""Where the tests run makes no difference: neither its terminal nor its environment, nor what ran
+there before."""
 
 import itertools
 import os
@@ -16,6 +17,29 @@ TESTS = Path(__file__).parents[1]
 SESSION = [sys.executable, "-c", "import os; print(os.getsid(0))"]
 ON_A_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 CONFTEST = "from surroundings import *\n"
+DRAWN_TWICE = """
+import importlib, pkgutil
+import clio_broadly_sync, conftest
+from hypothesis import given, settings, strategies as st
+
+def drawn():
+    several = []
+
+    @settings(max_examples=1000, database=None)
+    @given(st.tuples(st.integers(0, 254), st.integers(0, 254)))
+    def draw(pair):
+        several.append(pair)
+
+    draw()
+    return several
+
+conftest.pytest_configure()
+before = drawn()
+for found in pkgutil.walk_packages(clio_broadly_sync.__path__, "clio_broadly_sync."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+assert drawn() == before
+"""
 
 
 @pytest.mark.parametrize(
@@ -145,3 +169,16 @@ def _tried() -> list[list[int]]:
 
     tries()
     return found
+
+
+def test_what_other_tests_have_loaded_changes_no_input() -> None:
+    """Hypothesis tries the constants of what is loaded, too, and so the same in any process."""
+    paths = os.pathsep.join(map(str, [TESTS, TESTS.parent]))
+    ran = subprocess.run(
+        [sys.executable, "-c", DRAWN_TWICE],
+        env={"PATH": os.defpath, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr

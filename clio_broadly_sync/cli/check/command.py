@@ -1,7 +1,7 @@
 """`check`: all findings in their order, and the new pins that `--accept` takes over.
 
-What is found on this machine, at Broadly and at the monitor is in `cli/check/here.py`, and what is
-found at Clio in `cli/check/clio.py`.
+What is found here is in `cli/check/here.py`, at Clio in `cli/check/clio.py`, and at Broadly and the
+monitor in `cli/check/addresses.py`.
 """
 
 import sys
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clio_broadly_sync.cli import app, findings, output, progress
-from clio_broadly_sync.cli.check import clio, here, sample
+from clio_broadly_sync.cli.check import addresses, clio, here, sample
 from clio_broadly_sync.cli.check.here import Known
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options, json_option, of_a_firm
@@ -141,9 +141,9 @@ class _Check:
             yield from self._taken_over(settings)
         known = self._known = yield from _state(self._options, settings)
         yield from self._clio(settings, known)
-        yield from here.broadly(settings, self._connected(settings).broadly)
-        yield from here.pings(settings, self._stop)
-        yield from here.notices(settings)
+        yield from addresses.broadly(settings, self._connected(settings).broadly)
+        yield from addresses.pings(settings, self._stop)
+        yield from addresses.notices(settings)
         if known is not None:
             yield from here.runs(known.status)
             yield from here.daily_look(known.status)
@@ -193,6 +193,10 @@ def _what_next(code: int, status: Status | None) -> str:
         return f"wait a few minutes; then `{PROGRAM} check` again."
     if code != OK or status is None:
         return f"fix what failed, the first one first; then `{PROGRAM} check` again."
+    if status.is_paused:
+        return f"`{PROGRAM} firms resume {status.firm}`, once it may be run again."
+    if status.firm is not None and status.last_sync is None:
+        return f"`{PROGRAM} fleet worker` runs it; the first `sync` sends nobody."
     if status.last_sync is None:
         return (
             f"run `{PROGRAM} sync` once by hand (the first one sends nobody), then schedule it: "
@@ -200,6 +204,8 @@ def _what_next(code: int, status: Status | None) -> str:
         )
     if (failed := status.last_sync.exit_code) is not None and is_failure(failed):
         return f"the last `sync` failed, so run it once by hand: `{PROGRAM} sync`."
+    if status.cron_seems_to_run is False and status.firm is not None:
+        return f"see whether workers run: `{PROGRAM} fleet status`."
     if status.cron_seems_to_run is False:
         return f"let cron run it again: `{PROGRAM} schedule cron` prints the line."
     if status.for_a_person:
@@ -216,7 +222,7 @@ def _state(options: Options, settings: Settings) -> Generator[Finding, None, Kno
         return None
     yield from map(findings.of_flaw, flaws)
     if known is not None:
-        yield from here.state(options, settings)
+        yield from here.state(options, settings, known.status)
     return known
 
 

@@ -1,7 +1,7 @@
-"""What `check` finds on this machine, and at the addresses of Broadly and of the monitor.
+"""What `check` finds here: the settings file, the state, its runs, and what waits.
 
-On this machine these are the settings file, the state, its runs, and what waits. The state is read
-from a copy, so nothing is written beside it. What is found at Clio is in `cli/check/clio.py`.
+The state is read from a copy, so nothing is written beside it. What is found at Clio is in
+`cli/check/clio.py`, and at other addresses in `cli/check/addresses.py`.
 """
 
 import os
@@ -12,36 +12,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from clio_broadly_sync import notify
 from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check import file_systems
 from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.cli.output import PROGRAM
+from clio_broadly_sync.cli.second_state import another_state
 from clio_broadly_sync.cli.standing import Status, closings_in, read_status
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
     PAUSED,
-    AddressError,
     ConfigError,
-    DeniedError,
-    RefusedError,
-    StoppedError,
     StorageError,
-    SyncError,
-    UnavailableError,
     words_of,
 )
 from clio_broadly_sync.domain.hours import ALWAYS
-from clio_broadly_sync.domain.model import Pins, Profile
-from clio_broadly_sync.domain.reasons import EXPORT_BY
-from clio_broadly_sync.monitor import transport_to_monitor
+from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.overview import PastRun
-from clio_broadly_sync.transport.addresses import host_of
-from clio_broadly_sync.transport.signals import Stop
 
 ROOM_BYTES: Final = 1 << 20
 """A run needs at least so much room for what it writes beside the state."""
@@ -50,7 +41,6 @@ ROOM_FILES: Final = 3
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
-    from clio_broadly_sync.transport.client import Transport
 
 
 class Known(NamedTuple):
@@ -65,7 +55,9 @@ class Known(NamedTuple):
 def where_settings_are(options: Options) -> Finding:
     """Return where the settings, which are in order, were read from."""
     path = _settings_file(options)
-    where = path if os.path.exists(path) else "the environment alone"
+    where = str(path) if os.path.exists(path) else "the environment alone"
+    if options.firm is not None:
+        where = f"the database, and the fleet's from {where}"
     return findings.ok("settings", f"They are in order; read from {where}.")
 
 
@@ -91,14 +83,16 @@ def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
     The watermark is held against the clock only as a run does it. Raise StorageError where a run
     could not use the state: where it could not be read or written.
     """
-    path, now = settings.sync_state, app.our_clock()
-    flaws = app.place_of(settings).flaws() if path.exists() else []
+    place, now = app.place_of(settings), app.our_clock()
+    path = settings.sync_state if place.folder is not None else None
+    flaws = place.flaws() if path is not None and path.exists() else []
     with app.opened(settings, writes=False) as store:
         store.check_watermark(now)
         flaws += store.flaws(None)
         if any(flaw.grave for flaw in flaws):
             return flaws, None
-        check_writable(path)
+        if path is not None:
+            check_writable(path)
         return flaws, Known(store.pins(), read_status(settings, store, now))
 
 
@@ -108,9 +102,17 @@ def is_seen(settings: Settings, clients: "Clients") -> bool:
         return store.has_seen(clients.tokens.access_token())
 
 
-def state(options: Options, settings: Settings) -> Iterator[Finding]:
+def state(options: Options, settings: Settings, status: Status) -> Iterator[Finding]:
     """Yield where the state is that was read, or where the first `sync` makes it; and a warning
-    where that is on a file system of a network."""
+    where that is on a file system of a network. Of a firm in a fleet it is said how it stands."""
+    if status.firm is not None:
+        begun = status.first_run is not None
+        says = "It is sound, and of this version." if begun else "The first `sync` begins it."
+        yield findings.ok("state", f"It is in the database. {says}")
+        if status.is_paused:
+            says = f"It is paused: `{PROGRAM} firms resume {status.firm}`."
+            yield findings.warning("firm", says)
+        return
     path = settings.sync_state
     if (kind := file_systems.of_a_network(path.parent.resolve())) is not None:
         yield findings.warning(
@@ -122,7 +124,7 @@ def state(options: Options, settings: Settings) -> Iterator[Finding]:
         yield findings.ok("state", f"It is private, sound, and of this version: {path}.")
         return
     yield findings.ok("state", f"There is none yet; the first `sync` makes it: {path}.")
-    if (other := app.another_state(options, settings)) is not None:
+    if (other := another_state(options, settings)) is not None:
         yield findings.warning(
             "state",
             f"Beside the settings file lies a state already, {other}: unless that is of another "
@@ -137,7 +139,7 @@ def daily_look(status: Status) -> Iterator[Finding]:
             "daily look",
             f"None has come to its end since {output.moment(since, status.zone)}, so nobody "
             "noticed a box that was checked or unchecked since then: see with `clio-broadly-sync "
-            "status` how the last runs ended, and let cron run `sync`.",
+            f"status` how the last runs ended, and let {_runner(status)} run `sync`.",
         )
 
 
@@ -157,12 +159,22 @@ def runs(status: Status) -> Iterator[Finding]:
         )
         return
     yield _ended(sync, status)
-    if status.cron_seems_to_run is False:
+    if status.cron_seems_to_run is False and status.firm is not None:
+        yield findings.warning(
+            "worker",
+            f"The last `sync` began {output.length(status.now - sync.started_at)} ago: no worker "
+            f"seems to run the firm. See `{PROGRAM} fleet status`.",
+        )
+    elif status.cron_seems_to_run is False:
         yield findings.warning(
             "cron",
             f"The last `sync` began {output.length(status.now - sync.started_at)} ago: cron does "
             "not seem to run it. Look at its line with `crontab -l`.",
         )
+
+
+def _runner(status: Status) -> str:
+    return "cron" if status.firm is None else "a worker"
 
 
 def pause(status: Status) -> Iterator[Finding]:
@@ -262,137 +274,3 @@ def _has_room(path: Path, folder: Path) -> bool:
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = path.stat().st_size if path.exists() else 0
     return not full and (most == resource.RLIM_INFINITY or size + ROOM_BYTES <= most)
-
-
-# Nothing may be sent to Broadly's address or to the monitor's: a batch would ask a client, and a
-# ping would count as a sign of life. So one GET each has to show what it can, to a webhook a mere
-# connection, and the findings also say what that cannot show.
-
-_NOT_THERE: Final = (404, 410)
-_UNKNOWN: Final = "whether it takes the key and your clients shows when the first is sent"
-
-
-def broadly(settings: Settings, transport: "Transport") -> Iterator[Finding]:
-    """Yield whether Broadly's address answers and does not refuse the key.
-
-    Nothing goes to a webhook, for which each request is an event. Where files are written, there is
-    no address, and it is said what to do.
-    """
-    about, host = "Broadly", host_of(settings.broadly_url)
-    if settings.broadly_profile is Profile.CSV:
-        yield findings.ok(
-            about,
-            f"BROADLY_PROFILE is csv: nothing is sent by itself. {EXPORT_BY} writes a file for "
-            "Broadly's import.",
-        )
-        return
-    if settings.broadly_profile is Profile.WEBHOOK:
-        yield from _reached(about, host, transport)
-        return
-    try:
-        status = _status(transport, settings.broadly_url, settings.broadly_headers())
-    except DeniedError as error:
-        fix = "put the right one into BROADLY_API_KEY, or fix BROADLY_AUTH_HEADER."
-        code = error.exit_code
-        yield findings.failed(about, f"{host} refuses the key ({error.status}): {fix}", code)
-    except StoppedError:
-        raise
-    except SyncError as error:
-        yield from findings.failures(about, error)
-    else:
-        yield _answered(about, host, status)
-
-
-def _reached(about: str, host: str, transport: "Transport") -> Iterator[Finding]:
-    try:
-        transport.reach(host)
-    except StoppedError:
-        raise
-    except SyncError as error:
-        yield from findings.failures(about, error)
-    else:
-        yield findings.ok(
-            about,
-            f"{host} can be reached; nothing was sent there, because any request may start the "
-            "automation. To try the address itself, `check --send-sample` sends a made-up client.",
-        )
-
-
-def pings(settings: Settings, stop: Stop) -> Iterator[Finding]:
-    """Yield whether the monitors' hosts can be reached; no request goes to an address itself."""
-    if settings.ping_url is None:
-        says = "PING_URL is not set: if cron itself stops one day, nobody is told."
-        yield findings.ok("ping address", says)
-    else:
-        yield _ping("ping address", "PING_URL", settings.ping_url, stop)
-    if settings.ping_url_verify is not None:
-        yield _ping("ping of verify", "PING_URL_VERIFY", settings.ping_url_verify, stop)
-
-
-def _ping(about: str, name: str, url: str, stop: Stop) -> Finding:
-    host = host_of(url)
-    error = _unreached(transport_to_monitor(stop), host)
-    if error is None:
-        return findings.ok(
-            about,
-            f"{host} can be reached; the address itself is not tested, because every request to "
-            "it counts as a sign of life.",
-        )
-    fix = str(error) if isinstance(error, ConfigError) else f"Check {name}."
-    return findings.warning(about, f"{host} could not be reached: pings would be lost. {fix}")
-
-
-def notices(settings: Settings) -> Iterator[Finding]:
-    """Yield whether apprise can use the addresses of NOTIFY_URLS, to which nothing is sent; nothing
-    where there are none."""
-    about, addresses = "notifications", settings.notify_urls or ()
-    for number, address in enumerate(addresses, 1):
-        if not notify.is_usable(address):
-            which = f"address {number} of NOTIFY_URLS ({notify.scheme_of(address)})"
-            fix = f"apprise cannot use {which}: compare it with what apprise's own page says of it"
-            yield findings.failed(about, f"{fix}.", ConfigError.exit_code)
-    if addresses:
-        schemes = ", ".join(sorted(map(notify.scheme_of, addresses)))
-        yield findings.ok(
-            about,
-            f"NOTIFY_URLS is set ({schemes}). A check sends nothing there; the first `sync` with "
-            "them does, so that you see whether it arrives.",
-        )
-
-
-def _answered(about: str, host: str, status: int) -> Finding:
-    if status in _NOT_THERE:
-        return findings.warning(
-            about,
-            f"{host} answers with {status}: the address may be wrong, or take batches only. "
-            f"Compare BROADLY_URL with what Broadly gave you; {_UNKNOWN}.",
-        )
-    return findings.ok(about, f"{host} answers (status {status}); {_UNKNOWN}.")
-
-
-def _status(transport: "Transport", url: str, headers: dict[str, str]) -> int:
-    """Return the status of the answer to a GET, also where that refuses the request or the address.
-
-    A refused key raises DeniedError, a redirect AddressError, and a side that is busy, out of order
-    or not there UnavailableError.
-    """
-    try:
-        return transport.request("GET", url, headers=headers).status
-    except (AddressError, RefusedError) as error:
-        if error.status < 400:
-            raise
-        return error.status
-
-
-def _unreached(transport: "Transport", host: str) -> SyncError | None:
-    """Return why nobody answers; None where somebody does, whatever the answer is; a signal raises
-    StoppedError."""
-    try:
-        transport.request("GET", f"{host}/", headers={})
-    except StoppedError:
-        raise
-    except (AddressError, RefusedError, DeniedError):
-        return None
-    except SyncError as error:
-        return None if isinstance(error, UnavailableError) and error.answered else error
-    return None

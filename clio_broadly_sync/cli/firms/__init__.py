@@ -1,0 +1,1 @@
+"""`firms`: the firms of a fleet, and what is done with them."""

@@ -1,0 +1,12 @@
+"""What happens to 40 firms while their workers are killed and frozen, and their database too."""
+
+from pathlib import Path
+
+from fleet import storm
+
+SEED = 20261127
+
+
+def test_a_storm_loses_nobody_and_asks_nobody_twice_or_against_their_will(tmp_path: Path) -> None:
+    ran = storm.run(tmp_path, SEED, firms=40, faults=storm.each_once)
+    assert not ran.flaws, str(ran)
