@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, LiteralString, NoReturn
-from urllib.parse import urlencode
+from typing import Any, Final, LiteralString, NamedTuple, NoReturn
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -69,6 +69,11 @@ def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours
     seal, key = Seal([Secret(KEY)]), f"{firm:064x}"
     sessions = Sessions(address, idle=idle)
     return FirmPlace(sessions, firm, f"firm-{firm}", hash_key=key, seal=seal)
+
+
+def url_of(address: str) -> str:
+    """Return an address as FLEET_DATABASE has it."""
+    return f"postgresql:///?{urlencode(conninfo_to_dict(address), quote_via=quote)}"
 
 
 class Database:
@@ -172,6 +177,38 @@ def server(shared: Path) -> Iterator[str]:
             if not left:
                 _control(programs, folder, "stop", "-m", "immediate")
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+class Promotable(NamedTuple):
+    """A server that may become another one."""
+
+    programs: Path
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return make_conninfo(host=str(self.folder), user="postgres", dbname="postgres")
+
+    def promote(self) -> None:
+        """Let it be a standby, and then no longer: from then on it goes its own way."""
+        sign = self.folder / "data" / "standby.signal"
+        sign.touch()
+        if user := _user():
+            shutil.chown(sign, user["user"])
+        _control(self.programs, self.folder, "restart", "-w", "-m", "fast")
+        _control(self.programs, self.folder, "promote", "-w")
+
+
+@contextmanager
+def promotable_server() -> Iterator[Promotable]:
+    """Start a server for one test."""
+    programs = program_folder()
+    folder = _started(programs)
+    try:
+        yield Promotable(programs, folder)
+    finally:
+        _control(programs, folder, "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

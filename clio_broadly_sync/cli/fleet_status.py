@@ -202,8 +202,10 @@ def _workers(standing: Standing) -> Iterator[str]:
 
 def _worker(worker: Worker, now: datetime) -> str:
     at_work = f"{count(worker.firms, 'firm')} at work"
-    if worker.since is None:
+    if not worker.connected:
         return f"{at_work}; gone, so they are run again after the lease"
+    if worker.since is None:
+        return at_work
     return f"{at_work}; on {worker.host or _SERVER}, since {_ago(worker.since, now)}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.store import moved, schema
+from clio_broadly_sync.store import schema
 
 if TYPE_CHECKING:
     from clio_broadly_sync.store import postgresql
@@ -106,8 +106,7 @@ def open_snapshot(path: Path, mark: str = "") -> sqlite3.Connection:
             if not is_new:
                 check_private(path)
                 read_snapshot(path, lambda source: source.backup(connection))
-                moved.take_out(connection, mark)
-            _prepare(connection, is_new=is_new)
+            _prepare(connection, is_new=is_new, mark=mark)
         except BaseException:
             connection.close()
             raise
@@ -190,11 +189,11 @@ def _connect(name: str) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
+def _prepare(connection: sqlite3.Connection, *, is_new: bool, mark: str = "") -> None:
     for pragma in PRAGMAS:
         connection.execute(pragma).close()
     with transaction(connection):
-        schema.check(connection, is_new=is_new)
+        schema.check(connection, is_new=is_new, mark=mark)
     connection.execute(WRITE_AHEAD).close()
     with transaction(connection):
         schema.migrate(connection)

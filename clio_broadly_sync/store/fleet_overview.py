@@ -41,9 +41,11 @@ class Worker(NamedTuple):
 
     name: str
     host: str | None
-    """The address from which it came; None where that is the server's own host."""
+    """The address from which it came; None where that is the server's own host, or not shown."""
     since: datetime | None
-    """When it began; None where it is gone, and its firms wait for the end of their lease."""
+    """When it began; None where the server does not show it, as of another login role's."""
+    connected: bool
+    """Whether it is there; else it is gone, and its firms wait for the end of their lease."""
     firms: int
     """How many firms it has at work."""
 
@@ -149,7 +151,8 @@ _CLOSINGS: Final = {
     for condition in (HELD, DEAD, _AWAITING)
 }
 _WORKERS: Final = """
-    SELECT coalesce(here.name, atwork.worker), here.host, here.since, coalesce(atwork.number, 0)
+    SELECT coalesce(here.name, atwork.worker), here.host, here.since, here.name IS NOT NULL,
+        coalesce(atwork.number, 0)
     FROM (
         SELECT substr(application_name, length(:named) + 1) AS name,
             min(host(client_addr)) AS host, min(backend_start) AS since

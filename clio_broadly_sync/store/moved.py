@@ -1,30 +1,37 @@
 """The mark of a file whose state has moved into a firm of a fleet: nothing is sent from it again.
 
-It is a fact of the state, which names the firm. An earlier version of the program, which knows of
-no such fact, takes the file for a newer version's and refuses it as well.
+It is a fact of the state: the firm's name, and the fleet as long as the move goes on. An earlier
+version of the program knows of no such fact, takes the file for a newer version's, and refuses it,
+too.
 """
 
 import sqlite3
 from typing import Final
 
 from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.store.tables import MOVED_TO
 
-FACT: Final = "moved_to"
-"""The name of the fact. Its value is the firm's name, and the fleet as long as the move goes on."""
 _ABOVE: Final = 1_000_000
 """So much is added to the version of the state's tables."""
-_READ: Final = f"SELECT value FROM facts WHERE name = '{FACT}'"
-_WRITE: Final = f"INSERT INTO facts (firm, name, value) VALUES (1, '{FACT}', ?)"
-_FORGET: Final = f"DELETE FROM facts WHERE name = '{FACT}'"
+_READ: Final = f"SELECT value FROM facts WHERE name = '{MOVED_TO}'"
+_WRITE: Final = f"INSERT INTO facts (firm, name, value) VALUES (1, '{MOVED_TO}', ?)"
+_FORGET: Final = f"DELETE FROM facts WHERE name = '{MOVED_TO}'"
 _ADD: Final = f"UPDATE schema_version SET version = version + {_ABOVE} WHERE version < {_ABOVE}"
 _TAKE: Final = f"UPDATE schema_version SET version = version - {_ABOVE} WHERE version > {_ABOVE}"
 
 
-def check(connection: sqlite3.Connection) -> None:
-    """Raise ConfigError where the state has moved, or a move of it was cut short."""
+def check(connection: sqlite3.Connection, own: str = "") -> None:
+    """Raise ConfigError where the state has moved, or a move of it was cut short.
+
+    Where its mark is the caller's `own`, it is a copy, and the mark is taken out of it.
+    """
     found = _mark_of(connection)
-    if found is not None:
+    if found is None:
+        return
+    if found != own:
         raise refusal(found)
+    connection.execute(_FORGET)
+    connection.execute(_TAKE)
 
 
 def refusal(mark: str) -> ConfigError:
@@ -51,13 +58,6 @@ def end(connection: sqlite3.Connection, firm: str) -> None:
     It would bring what was true long ago into a firm that was removed since.
     """
     _write(connection, firm)
-
-
-def take_out(connection: sqlite3.Connection, mark: str) -> None:
-    """Take the mark out of a copy of a state if it is this one, so that the copy can be read."""
-    if mark and _mark_of(connection) == mark:
-        connection.execute(_FORGET)
-        connection.execute(_TAKE)
 
 
 def in_progress(firm: str, fleet: str) -> str:

@@ -40,10 +40,11 @@ NOTES: Final = ("told", "notified")
 """What was told to whom, which is beside a file and a fact of a firm."""
 _COMMAND: Final = "firms add"
 _FLEET: Final = """
-    SELECT (SELECT system_identifier FROM pg_control_system()) || '-'
-        || CAST(CAST('firms' AS REGCLASS) AS OID)
+    SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()),
+        (SELECT oid FROM pg_database WHERE datname = current_database()),
+        CAST(CAST('firms' AS REGCLASS) AS OID))
 """
-"""What tells a fleet from every other one: the server, and the table there."""
+"""What tells a fleet from every other one: the server, the database, and the table there."""
 
 
 def move(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from clio_broadly_sync.domain.errors import DamagedError, StorageError
-from clio_broadly_sync.store import moved, tables
+from clio_broadly_sync.store import tables
 from clio_broadly_sync.store.tables import Column, Condition, Day, Index, Table
 
 RESTORE: Final = "Restore a sound copy of it (README, Recipes)."
@@ -30,10 +30,11 @@ were noticed, and that of their clients. The tables are temporary, so they live 
 and a run makes them only where something is due."""
 
 
-def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
+def check(connection: sqlite3.Connection, *, is_new: bool, mark: str = "") -> None:
     """Raise StorageError for a database that is empty, another program's, damaged, or newer.
 
-    Raise ConfigError for one that has moved. With `is_new`, an empty one is in order.
+    Raise ConfigError for one that has moved, unless it is a copy with this `mark` (`moved.check`).
+    With `is_new`, an empty one is in order.
     """
     found = _tables(connection)
     if found and "schema_version" not in found:
@@ -44,7 +45,10 @@ def check(connection: sqlite3.Connection, *, is_new: bool) -> None:
             "or remove it, if nobody was sent yet."
         )
     if found and _version(connection) > VERSION:
-        moved.check(connection)
+        from clio_broadly_sync.store import moved  # which no run needs
+
+        moved.check(connection, mark)
+    if found and _version(connection) > VERSION:
         raise StorageError(
             "The state was made by a newer version of this program; install that version again."
         )

@@ -44,7 +44,7 @@ _FIRMS: Final = "SELECT firm FROM firms ORDER BY firm"
 _AS_FIRM: Final = "SELECT set_config('fleet.firm', :firm, true)"
 _DAY: Final = 24 * 60 * 60
 _REFERRED_TO: Final = " UNION ALL ".join(
-    f"SELECT {column} FROM {table} WHERE firm = :firm AND {column} IS NOT NULL"
+    f"SELECT {column} FROM {table} WHERE firm = :firm"
     for table, column in (
         ("closings", "read_in_run"),
         ("closings", "changed_in_run"),
@@ -53,7 +53,10 @@ _REFERRED_TO: Final = " UNION ALL ".join(
         ("objections", "told_in_run"),
     )
 )
-"""Every column that names a run. Of the facts some do, but only as a number to compare with."""
+"""Every column that names a run. Of the facts some do, but only as a number to compare with.
+
+These rows are set against the runs by EXCEPT, because a join goes through all of them for each run
+where the server has not counted its tables yet."""
 _LAST: Final = 20
 """The last runs are listed by `status`, however long ago they were."""
 _PLACED: Final = f"""
@@ -68,7 +71,7 @@ _SWEEP: Final = f"""
         WHERE before IS NOT NULL AND after IS NOT NULL
         AND started_at < extract(epoch FROM now() - CAST(:keep AS INTERVAL))
         AND run <= (SELECT max(run) - {_LAST} FROM runs WHERE firm = :firm)
-        AND run NOT IN ({_REFERRED_TO})
+        EXCEPT ({_REFERRED_TO})
     )
 """
 _NOTE: Final = f"""

@@ -20,6 +20,8 @@ FIRM: Final = 1
 IDENTITY_BYTES: Final = 8
 """So many bytes of a keyed hash stand for a person. That one of three million people is taken for
 another has a chance of 2⁻⁴², and then somebody is not asked who might have been."""
+MOVED_TO: Final = "moved_to"
+"""The name of the fact that a state has moved (`store/moved.py`)."""
 LAST_SECOND: Final = 253_402_300_799
 """The last second of the year 9999."""
 

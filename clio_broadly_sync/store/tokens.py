@@ -15,11 +15,11 @@ from pathlib import Path
 
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.store import database, lock, moved
+from clio_broadly_sync.store import database, lock
 from clio_broadly_sync.store.leftovers import look_beside
 from clio_broadly_sync.store.rows import among
 from clio_broadly_sync.store.schema import OF_ANY_VERSION
-from clio_broadly_sync.store.tables import FIRM
+from clio_broadly_sync.store.tables import FIRM, MOVED_TO
 
 ALONE_SECONDS = 90.0
 """One process waits so long for another: longer than a refresh takes that is answered late."""
@@ -37,7 +37,7 @@ _LISTED, _NAMED = among("name", NAMES)
 _OURS = f"{OF_ANY_VERSION} AND name IN {_LISTED}"
 _READ = f"""
     SELECT name, value FROM facts
-    WHERE {OF_ANY_VERSION} AND (name IN {_LISTED} OR name = '{moved.FACT}')
+    WHERE {OF_ANY_VERSION} AND (name IN {_LISTED} OR name = '{MOVED_TO}')
 """
 _DELETE = f"DELETE FROM facts WHERE {_OURS}"
 _WRITE = "INSERT INTO facts (firm, name, value) VALUES (:firm, :name, :value)"
@@ -105,12 +105,16 @@ class TokenStore:
 
     def _rows(self, connection: sqlite3.Connection) -> dict[str, str]:
         found = dict(connection.execute(_READ, self._ours).fetchall())
-        if moved.FACT in found:
-            raise moved.refusal(found[moved.FACT])
+        if MOVED_TO in found:
+            from clio_broadly_sync.store import moved  # which no run needs
+
+            raise moved.refusal(found[MOVED_TO])
         return found
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        from clio_broadly_sync.store import moved
+
         with opened(self._path) as connection:
             moved.check(connection)
             yield connection

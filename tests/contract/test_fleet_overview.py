@@ -147,10 +147,10 @@ def test_workers_and_what_they_have_at_work(session: Session, address: str) -> N
         closing(connected(address, name=f"{WORKS_AS}b")),
     ):
         found = read(session)
-    assert [(w.name, w.host, w.firms) for w in found.workers] == [
-        ("a", None, 0),
-        ("b", None, 2),
-        ("gone", None, 1),
+    assert [(w.name, w.host, w.connected, w.firms) for w in found.workers] == [
+        ("a", None, True, 0),
+        ("b", None, True, 2),
+        ("gone", None, False, 1),
     ]
     since = [worker.since for worker in found.workers]
     assert since[2] is None

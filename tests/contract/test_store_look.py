@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import NOW, make_closing, start
@@ -61,8 +62,8 @@ def test_run_that_ends_while_somebody_looks(made: Path, monkeypatch: pytest.Monk
         store.begin_run("sync", "r2", NOW)
         copied = database.open_snapshot
 
-        def copy_and_end(path: Path) -> sqlite3.Connection:
-            connection = copied(path)
+        def copy_and_end(*arguments: Any) -> sqlite3.Connection:
+            connection = copied(*arguments)
             store.finish_run(0, NOW)
             return connection
 

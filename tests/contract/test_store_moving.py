@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from databases import KEY, Database, firm_place
 from factories import CLOSED_ON, NOW, make_candidate, make_closing, start
-from ledgers import claim, judge, next_run, put, recover
+from ledgers import allow, claim, judge, next_run, put, recover
 from ledgers import row as row_of
 from planting import connection_of, sql
 from psycopg.rows import dict_row
@@ -86,8 +86,12 @@ def move(path: Path, address: str, name: str = NAME, now: datetime = LATER) -> F
     with closing(session(address)) as connected:
 
         def add(hash_key: str) -> int:
-            sealed = SEAL.close(name, {HASH_KEY: hash_key})
-            return Firms(connected).add(name, {"a": "b"}, sealed, PERIOD)
+            firms, sealed = Firms(connected), SEAL.close(name, {HASH_KEY: hash_key})
+            before = firms.named(name)
+            removed = None if before is None else before.secrets
+            number = firms.add(name, {"a": "b"}, sealed, PERIOD, removed=removed)
+            assert number is not None
+            return number
 
         moving.move(path, name, add, session=connected, seal=SEAL, now=now)
         return place_of(connected, name)
@@ -433,9 +437,10 @@ def test_nobody_works_on_it_meanwhile(
 
 
 def test_firm_with_a_ledger(path: Path, address: str, database: Database) -> None:
-    """It was removed, or has been added meanwhile: it goes on with its own."""
+    """One that was removed: it goes on with its own."""
     with firm_place(address, 2).open() as store:
         next_run(store)
+    database.read().execute("UPDATE firms SET state = 'removed' WHERE firm = 2")
     before = rows_of_firm(database, 2)
     with pytest.raises(ConfigError, match="has a ledger already"):
         move(path, address, "firm-2")
@@ -483,7 +488,7 @@ def test_earlier_version_refuses_it_too(
 ) -> None:
     """It knows of no mark, and takes the file for a newer version's."""
     move(state.path, address)
-    monkeypatch.setattr(moved, "check", lambda connection: None)
+    monkeypatch.setattr(moved, "check", lambda connection, own: None)
     for opening in (state.open, state.snapshot):
         with pytest.raises(StorageError, match="made by a newer version") as caught:
             opening()
@@ -514,6 +519,22 @@ def marked(path: Path, fleet: str = "1-2") -> None:
     """Mark a state as a move does that is cut short before the firm is committed."""
     with tokens.opened(path) as connection:
         moved.begin(connection, NAME, fleet)
+
+
+def test_killed_run_beside_it(path: Path, address: str, tmp_path: Path) -> None:
+    """What the run had claimed comes along from the changes that lie beside the file."""
+    killed = FilePlace(tmp_path / "killed" / "state.db")
+    killed.path.parent.mkdir(mode=0o700)
+    with FilePlace(path).open() as store:
+        next_run(store)
+        put(store, make_closing(300, contact_id=1500))
+        claim(store, [make_candidate(make_closing(300, contact_id=1500))], judge=allow)
+        for end in ("", "-wal", "-shm"):
+            shutil.copy(f"{path}{end}", f"{killed.path}{end}")
+    assert Path(f"{killed.path}-wal").stat().st_size > 0
+    with move(killed.path, address).open() as store:
+        assert row_of(store, 300).state is State.SENDING
+    assert not may_send(killed)
 
 
 def test_cut_short_elsewhere(path: Path, address: str, database: Database) -> None:

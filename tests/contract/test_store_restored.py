@@ -1,6 +1,8 @@
 """Whether the server is the one of before, and keeps what it was told."""
 
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
@@ -8,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from databases import IN_MEMORY, Database, program_folder
+from databases import IN_MEMORY, KEY, Database, program_folder, promotable_server, url_of
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
 
+from clio_broadly_sync.cli.one_firm import Fleet
 from clio_broadly_sync.domain.errors import ConfigError
+from clio_broadly_sync.settings import Given
 from clio_broadly_sync.store import postgresql, postgresql_schema
-from clio_broadly_sync.store.firms import ACTIVE, PAUSED, Firms, check_durable
+from clio_broadly_sync.store.firms import ACTIVE, MARK_NOW, PAUSED, Firms, check_durable
 from clio_broadly_sync.store.fleet_overview import FleetOverview
 from clio_broadly_sync.store.postgresql import READER, WORKER, Session
 
@@ -88,6 +92,39 @@ def test_one_of_several_workers_finds_it(
     assert states(session) == [ACTIVE, PAUSED, PAUSED]
 
 
+def test_one_that_asks_while_another_is_at_it_finds_nothing(
+    database: Database, session: Session, address: str
+) -> None:
+    """It waits until the other has paused them, and looks then."""
+    mark(database, "another")
+    found: list[bool] = []
+    with closing(connected(address)) as beside:
+        waiting = threading.Thread(target=lambda: found.append(Firms(beside).check_mark()))
+        with session.transaction():
+            session.execute(f"UPDATE fleet SET mark = {MARK_NOW}")  # noqa: S608
+            waiting.start()
+            somebody_waits(database)
+        waiting.join(BUSY_SECONDS)
+    assert found == [False]
+    assert states(session) == [ACTIVE] * 3
+
+
+def somebody_waits(database: Database) -> None:
+    """Return when a session waits for a lock of another one."""
+    end = time.monotonic() + BUSY_SECONDS
+    waits = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
+    while database.read().execute(waits).fetchone() == (False,):
+        assert time.monotonic() < end, "nobody waits"
+
+
+def test_firm_counts_as_paused_for_commands(database: Database, address: str) -> None:
+    """Also before a worker has noted that the database was restored."""
+    fleet = Fleet(Given({"fleet_database": url_of(address), "fleet_keys": KEY}, None, ()))
+    assert fleet.named("firm-1").state == ACTIVE
+    mark(database, "another")
+    assert fleet.named("firm-1").state == PAUSED
+
+
 def test_who_was_paused_by_it_is_told_until_resumed(database: Database, session: Session) -> None:
     """Apart from whom a person has paused."""
     firms = Firms(session)
@@ -138,6 +175,21 @@ def test_tables_put_back_into_the_database_pause_all(
         _run(found / "pg_restore", "--clean", f"--dbname={other}", str(file))
         with closing(connected(other)) as session:
             assert Firms(session).check_mark()
+            assert states(session) == [PAUSED]
+
+
+def test_promoted_standby_pauses_all() -> None:
+    """It may lack the last commits of the server in whose place it is."""
+    with promotable_server() as server:
+        with closing(postgresql.connect(server.address, "tests", idle=DAY)) as session:
+            postgresql_schema.make(session)
+            session.execute("INSERT INTO firms (name, settings, secrets) VALUES ('a', '{}', '')")
+            assert not Firms(session).check_mark()
+        server.promote()
+        with closing(connected(server.address)) as session:
+            assert Firms(session).begin(1, "a", LEASE) is None
+            assert Firms(session).check_mark()
+            assert not Firms(session).check_mark()
             assert states(session) == [PAUSED]
 
 

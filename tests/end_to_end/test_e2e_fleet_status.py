@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import pytest
-from databases import KEY, Database
+from databases import KEY, Database, url_of
 from golden_files import Golden
-from psycopg.conninfo import conninfo_to_dict
 from world import PACKAGE
 
 from clio_broadly_sync.store import postgresql
@@ -75,11 +73,7 @@ def fleet(database: Database) -> Iterator[Database]:
 @pytest.fixture
 def status(fleet: Database) -> Status:
     """Return what calls `fleet status`."""
-    return lambda *options: run(address_of(fleet), "fleet", "status", *options)
-
-
-def address_of(database: Database) -> str:
-    return f"postgresql:///?{urlencode(conninfo_to_dict(database.address), quote_via=quote)}"
+    return lambda *options: run(url_of(fleet.address), "fleet", "status", *options)
 
 
 def run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -150,7 +144,9 @@ def test_what_programs_read(fleet: Database, status: Status) -> None:
         "rejected": {"ash": 2},
         "awaiting": {"cedar-and-daughters": 1},
         "paused_after_restore": {"firms": 0, "since": None},
-        "workers": [{"name": "host-1", "host": None, "since": "WHEN", "firms": 1}],
+        "workers": [
+            {"name": "host-1", "host": None, "since": "WHEN", "connected": True, "firms": 1}
+        ],
     }
 
 
@@ -176,9 +172,14 @@ def test_without_workers_or_firms(fleet: Database, status: Status) -> None:
     assert start in status().stdout
 
 
+def test_worker_that_is_gone(fleet: Database, status: Status) -> None:
+    fleet.cut()
+    assert "  host-1  1 firm at work; gone, so they are run again after" in status().stdout
+
+
 def test_before_init_and_without_settings(fleet: Database) -> None:
     """One sentence, naming what to do."""
-    empty = re.sub(r"dbname=[^&]*", "dbname=postgres", address_of(fleet))
+    empty = re.sub(r"dbname=[^&]*", "dbname=postgres", url_of(fleet.address))
     ran = run(empty, "fleet", "status")
     assert (ran.returncode, ran.stdout) == (78, "")
     assert "`clio-broadly-sync fleet init`" in ran.stderr
