@@ -1,5 +1,6 @@
 """Firms of a fleet: added, changed, paused, and removed; and who gets to see what of them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,15 @@ def test_name_that_is_taken(acme: Fleet) -> None:
 def test_firm_without_a_file(fleet: Fleet, words: list[str]) -> None:
     ran = fleet.run("firms", "add", *words)
     assert (ran.code, "NAME --config FILE; or --folder DIR" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["add", "set"])
+def test_file_that_is_read_as_the_fleets(fleet: Fleet, command: str) -> None:
+    """As `init` names it, in the folder where one stands: each `--firm` there would be refused."""
+    shutil.move(fleet.file("acme"), fleet.world.folder / "config.env")
+    ran = fleet.run("firms", command, "acme", "--config", "config.env")
+    assert (ran.code, "give the firm's file another name" in ran.err) == (2, True)
+    assert fleet.row("name") is None
 
 
 def test_state_of_a_file_is_not_used(fleet: Fleet) -> None:

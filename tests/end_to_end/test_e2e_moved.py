@@ -1,5 +1,6 @@
 """A state that moves into a fleet, and what each command says then of the file that it left."""
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -72,9 +73,7 @@ def fleet(world: World, database: Database) -> Fleet:
     world.closings(1)
     assert world.sync().code == 0
     assert len(world.asked) == 1
-    fleet = Fleet(world, database)
-    world._keys.discard(fleet.of_firm["BROADLY_URL"])  # which a state pins, in a file as in a firm
-    return fleet
+    return Fleet(world, database)
 
 
 def add(fleet: Fleet, name: str = "acme") -> Ran:
@@ -125,3 +124,19 @@ def test_damaged_file(fleet: Fleet) -> None:
     before = state.read_bytes()
     assert add(fleet).code == 74
     assert (fleet.row("firm"), state.read_bytes()) == (None, before)
+
+
+def test_folder_of_firms_with_their_files(fleet: Fleet) -> None:
+    """One that is damaged hinders no other, and its firm is not added without it."""
+    for name in ("acme", "beta", "gamma"):
+        fleet.file(name)
+    shutil.copy(fleet.world.state, fleet.files / "acme.db")
+    damaged = fleet.files / "beta.db"
+    damaged.write_bytes(b"Dear Sir or Madam,\n" * 500)
+    damaged.chmod(0o600)
+    ran = fleet.run("firms", "add", "--folder", str(fleet.files))
+    said = ["Added: acme.", "Added: gamma.", "Added 2 of 3 firms."]
+    assert (ran.code, ran.out.splitlines()) == (74, said)
+    assert ran.err.startswith("clio-broadly-sync: beta: ")
+    assert fleet.row("firm", "beta") is None
+    assert fleet.closings() == dict.fromkeys(fleet.world.asked, ("sent", None))

@@ -78,13 +78,14 @@ def add(
 
     Example: clio-broadly-sync firms add acme --config acme.env
     """
-    from clio_broadly_sync.cli.firms import adding
+    from clio_broadly_sync.cli.firms import adding, own_settings
 
     period = timedelta(minutes=15 if every is None else every)
     if folder is not None and (name, file, state) == (None, None, None):
         _carry_out(options, partial(adding.add_all, folder=folder, period=period))
     if name is None or file is None or folder is not None:
         raise click.UsageError("Name the firm and its file: NAME --config FILE; or --folder DIR.")
+    own_settings.check_file(file, options)
     one = partial(adding.add_one, name=name, file=file, state=state, period=period)
     _carry_out(options, one)
 
@@ -145,6 +146,8 @@ def set_(
     given = own_settings.assigned(settings)
     if not given and file is None and every is None:
         raise click.UsageError("Nothing to change: name SETTING=VALUE, --config FILE, or --every.")
+    if file is not None:
+        own_settings.check_file(file, options)
     period = None if every is None else timedelta(minutes=every)
     _carry_out(options, partial(_set, name=name, given=given, file=file, period=period))
 

@@ -1,5 +1,6 @@
 """The settings of a firm in a fleet: read from its file or from arguments, checked, and sealed."""
 
+import os
 import re
 import secrets
 import sys
@@ -12,7 +13,8 @@ from typing import Final, NamedTuple
 import click
 
 from clio_broadly_sync.cli.one_firm import Fleet, firm_named
-from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, read_given, texts_in
+from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, read_given, settings_path, texts_in
 from clio_broadly_sync.settings.fleet import SECRETS, firm_settings, given_in, of_a_firm
 from clio_broadly_sync.store.firms import HASH_KEY, REMOVED, Firms
 from clio_broadly_sync.store.moving import move
@@ -50,6 +52,16 @@ def own(texts: Mapping[str, str]) -> Own:
         {name: text for name, text in texts.items() if name not in sealed},
         {name: text for name, text in texts.items() if name in sealed},
     )
+
+
+def check_file(file: Path, options: Options) -> None:
+    """Raise UsageError where a firm's file would be read as the settings of the fleet as well."""
+    of_fleet = settings_path(options.config_file, os.environ, Path.cwd())
+    if file.exists() and of_fleet.exists() and file.samefile(of_fleet):
+        raise click.UsageError(
+            f"{str(file)!r} is read as the fleet's settings here: give the firm's file another "
+            "name, such as acme.env."
+        )
 
 
 def read(file: Path, stop: Stop) -> Given:
