@@ -5,7 +5,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from agency import LEASE, QUARTER, Agency
+from agency import QUARTER, Agency
 from databases import Database
 
 from clio_broadly_sync.domain.errors import ATTENTION, BUG, OK, BusyError, StorageError
@@ -48,17 +48,18 @@ def wait_after(agency: Agency, firms: Firms, code: int) -> timedelta:
 
 
 def test_whoever_begins_has_the_firm(agency: Agency, firms: Firms) -> None:
-    """With its lock, so that a job that was doubled, or a command beside it, keeps away."""
-    begun = firms.begin(1, "host 7", LEASE)
+    """With its lock, so that a job that was doubled, or a command beside it, keeps away.
+
+    When it is due again if it is lost was settled as it was handed over.
+    """
+    before = agency.firm("acme")
+    begun = firms.begin(1, "host 7")
     assert begun is not None
-    assert (begun.name, begun.worker, begun.started_at) == (
-        "acme",
-        "host 7",
-        begun.next_at - LEASE,
-    )
+    assert (begun.name, begun.worker, begun.next_at) == ("acme", "host 7", before.next_at)
+    assert begun.started_at is not None
     with closing(agency.session()) as other:
-        assert Firms(other).begin(1, "host 8", LEASE) is None
-        assert Firms(other).begin(2, "host 8", LEASE) is not None
+        assert Firms(other).begin(1, "host 8") is None
+        assert Firms(other).begin(2, "host 8") is not None
     with pytest.raises(BusyError), agency.place("acme").locked():
         pass
     assert agency.firm("acme").worker == "host 7"
@@ -66,31 +67,31 @@ def test_whoever_begins_has_the_firm(agency: Agency, firms: Firms) -> None:
 
 def test_firm_is_free_when_its_session_ends(agency: Agency) -> None:
     with closing(agency.session()) as other:
-        assert Firms(other).begin(1, "host 7", LEASE) is not None
+        assert Firms(other).begin(1, "host 7") is not None
     with closing(agency.session()) as other:
-        assert Firms(other).begin(1, "host 8", LEASE) is not None
+        assert Firms(other).begin(1, "host 8") is not None
 
 
 def test_command_at_work_keeps_the_worker_away(agency: Agency, firms: Firms) -> None:
     """A `backfill` of a person, say; and nothing is noted of the run that did not begin."""
     before = agency.firm("acme")
     with agency.place("acme").locked("backfill"):
-        assert firms.begin(1, "host 7", LEASE) is None
+        assert firms.begin(1, "host 7") is None
     assert agency.firm("acme") == before
-    assert firms.begin(1, "host 7", LEASE) is not None
+    assert firms.begin(1, "host 7") is not None
 
 
 @pytest.mark.parametrize("state", ["paused", "removed"])
 def test_firm_that_is_not_active_is_not_begun(agency: Agency, firms: Firms, state: str) -> None:
     """Its job may have been in the queue already; and nobody holds it then."""
     agency.admin.execute("UPDATE firms SET state = %s WHERE name = 'acme'", (state,))
-    assert firms.begin(1, "host 7", LEASE) is None
+    assert firms.begin(1, "host 7") is None
     with agency.place("acme").locked():
         pass
 
 
 def test_firm_that_is_there_no_more(firms: Firms) -> None:
-    assert firms.begin(99, "host 7", LEASE) is None
+    assert firms.begin(99, "host 7") is None
 
 
 # A run ends.
@@ -154,11 +155,10 @@ def test_run_that_was_kept_away_or_lost_leaves_the_row_alone(
     agency: Agency, firms: Firms, code: int
 ) -> None:
     """Another run may be writing it; the lease brings the firm back."""
-    firms.begin(1, "host 7", LEASE)
+    firms.begin(1, "host 7")
     before = agency.firm("acme")
     firms.end(1, code, ["why"])
     assert agency.firm("acme") == before
-    assert before.next_at - before.started_at == LEASE  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("code", [130, 143])
@@ -166,7 +166,7 @@ def test_run_that_was_stopped_is_due_at_once(agency: Agency, firms: Firms, code:
     """For whichever worker is there next; it is neither good nor has it failed."""
     firms.end(1, 77, ["no"])
     before = agency.firm("acme")
-    firms.begin(1, "host 7", LEASE)
+    firms.begin(1, "host 7")
     assert wait_after(agency, firms, code) == timedelta(0)
     found = agency.firm("acme")
     assert (found.failures, found.failing_since) == (1, before.failing_since)
