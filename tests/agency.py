@@ -9,18 +9,16 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import psycopg
-from databases import KEY
-from psycopg.conninfo import conninfo_to_dict
+from databases import KEY, url_of
 
 from clio_broadly_sync.cli.one_firm import Fleet
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.fleet import engine
 from clio_broadly_sync.settings import read_given
 from clio_broadly_sync.settings.fleet import SECRETS
-from clio_broadly_sync.store import postgresql, postgresql_schema
+from clio_broadly_sync.store import postgresql, postgresql_schema, tables
 from clio_broadly_sync.store.due import make_queue
 from clio_broadly_sync.store.firm import FirmPlace
 from clio_broadly_sync.store.firms import HASH_KEY, Firm, Firms
@@ -29,16 +27,11 @@ from clio_broadly_sync.store.sessions import Sessions
 
 QUARTER: Final = timedelta(minutes=15)
 LEASE: Final = timedelta(seconds=90)
-_FORGET: Final = """
+_FORGET: Final = f"""
     SET search_path = "$user", public, fleet_queue;
-    TRUNCATE firms RESTART IDENTITY;
-    DELETE FROM fleet_queue.procrastinate_jobs;
+    TRUNCATE {", ".join(tables.OF_FIRM)}, firms RESTART IDENTITY;
+    DELETE FROM procrastinate_jobs;
 """
-
-
-def url(address: str) -> str:
-    """Return an address as FLEET_DATABASE has it."""
-    return f"postgresql://?{urlencode(conninfo_to_dict(address))}"
 
 
 class Agency:
@@ -60,7 +53,7 @@ class Agency:
     @property
     def environment(self) -> dict[str, str]:
         """The settings of the fleet."""
-        return {"FLEET_DATABASE": url(self.address), "FLEET_KEYS": KEY}
+        return {"FLEET_DATABASE": url_of(self.address), "FLEET_KEYS": KEY}
 
     def fleet(self, **changes: str) -> Fleet:
         """Return the fleet, as a command finds it set."""

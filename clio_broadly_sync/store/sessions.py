@@ -1,6 +1,5 @@
 """The sessions of firms: whose rows a session sees is settled when it begins."""
 
-import logging
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -52,8 +51,6 @@ class Pool(Sessions):
     def __init__(self, address: str, size: int, *, idle: timedelta = HANGS_AFTER) -> None:
         from psycopg_pool import ConnectionPool
 
-        said = logging.getLogger("psycopg")  # of what it says, whoever borrows learns what counts
-        said.handlers, said.propagate = [logging.NullHandler()], False
         super().__init__(address, idle=idle)
         with storage_errors():
             self._pool: ConnectionPool[Raw] = ConnectionPool(

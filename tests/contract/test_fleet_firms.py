@@ -48,10 +48,14 @@ def wait_after(agency: Agency, firms: Firms, code: int) -> timedelta:
 
 
 def test_whoever_begins_has_the_firm(agency: Agency, firms: Firms) -> None:
-    """With its lock, so that a job that was doubled, or a command beside it, keeps away."""
+    """With its lock, so that a job that was doubled, or a command beside it, keeps away.
+
+    When it is due again if it is lost was settled as it was handed over.
+    """
+    before = agency.firm("acme")
     begun = firms.begin(1, "host 7")
     assert begun is not None
-    assert (begun.name, begun.worker) == ("acme", "host 7")
+    assert (begun.name, begun.worker, begun.next_at) == ("acme", "host 7", before.next_at)
     assert begun.started_at is not None
     with closing(agency.session()) as other:
         assert Firms(other).begin(1, "host 8") is None

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from agency import Agency, url
-from databases import Database, firm_place
+from agency import Agency
+from databases import Database, firm_place, url_of
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
 
@@ -77,7 +77,7 @@ def test_pgbouncer_is_refused(agency: Agency, mode: str, further: list[str]) -> 
     """By whatever would begin a session there for a run."""
     with pooler(agency.address, f"pool_mode = {mode}", *further) as address:
         with pytest.raises(StorageError) as caught:
-            agency.fleet(FLEET_DATABASE=url(address)).connect()
+            agency.fleet(FLEET_DATABASE=url_of(address)).connect()
         assert str(caught.value) == SAID
         with pytest.raises(StorageError) as caught:
             firm_place(address).open()

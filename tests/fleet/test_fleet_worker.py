@@ -217,18 +217,14 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signal_ends_a_worker_that_has_nothing_to_do(
-    start: Start, number: int, code: int
-) -> None:
+def test_signal_ends_a_worker_that_has_nothing_to_do(start: Start, number: int, code: int) -> None:
     worker = start("worker", "--slots", "2")
     worker.hears("working, with 2 slots")
     assert worker.end(number) == code
     assert worker.said == ["clio-broadly-sync: WARNING working, with 2 slots\n"]
 
 
-def test_signal_ends_the_runs_of_a_worker(
-    agency: Agency, start: Start, sandbox: Sandbox
-) -> None:
+def test_signal_ends_the_runs_of_a_worker(agency: Agency, start: Start, sandbox: Sandbox) -> None:
     """One waits because Clio asked for it, and one has a request on its way: both firms are due at
     once, for whichever worker is there, and free."""
     arrived, over = threading.Event(), threading.Event()
