@@ -114,11 +114,7 @@ def test_good_run(
 def test_run_is_the_workers_while_it_goes(
     agency: Agency, worker: Worker, acme: int, sandbox: Sandbox
 ) -> None:
-<<<<<<< HEAD
-    """It is seen whose it is, and nobody else begins it meanwhile."""
-=======
     """It is seen whose it is, and since when."""
->>>>>>> wtests
     seen: list[Any] = []
 
     def look(request: Request) -> None:
@@ -128,12 +124,8 @@ def test_run_is_the_workers_while_it_goes(
     sandbox.clio.before = look
     worker.run_firm(acme)
     ((found, holder),) = seen
-<<<<<<< HEAD
-    assert found.worker is not None
-=======
     assert (found.worker, found.last_exit) == (f"{os.uname().nodename} {os.getpid()}", 0)
     assert found.started_at > found.ended_at
->>>>>>> wtests
     assert holder is not None
     assert holder.command == "sync"
 
@@ -290,10 +282,7 @@ def test_session_that_is_lost_in_a_run(
     found = agency.firm("acme")
     assert (found.last_exit, found.failures, found.next_at) == (0, 0, before.next_at)
     assert found.worker is not None
-<<<<<<< HEAD
     assert found.started_at is not None
-=======
->>>>>>> wtests
     assert "firm acme: state or file not usable (74): The database could not be used" in heard()
     worker.run_firm(acme)
     assert agency.firm("acme").last_exit == 0
