@@ -65,7 +65,7 @@ def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def test_a_worker_whose_database_goes_away_ends_with_74(address: str, tmp_path: Path) -> None:
-    set_up(address, [], tmp_path, Random(1))
+    set_up(address, [], tmp_path)
     with begun(address, tmp_path) as worker:
         control(address, "stop", "--mode=immediate")
         code, says = ended(worker)
@@ -77,7 +77,7 @@ def test_a_worker_ends_although_a_run_does_not(
 ) -> None:
     asked = threading.Event()
     office.clio.before = lambda request: (asked.set(), office.clio.stopping.wait())
-    set_up(address, [office], tmp_path, Random(1))
+    set_up(address, [office], tmp_path)
     with begun(address, tmp_path, grace=0.5) as worker:
         assert asked.wait(BUSY_SECONDS)
         with at_once():
@@ -89,7 +89,7 @@ def test_a_worker_ends_although_a_run_does_not(
 def test_a_worker_that_is_asked_to_end_ends_what_is_on_its_way(
     address: str, office: Office, tmp_path: Path
 ) -> None:
-    set_up(address, [office], tmp_path, Random(1))
+    set_up(address, [office], tmp_path)
     with begun(address, tmp_path) as worker:
         Storm(address, [office], [], Random(1)).first_runs()
         office.broadly.working = lambda request: worker.send_signal(signal.SIGTERM)
@@ -103,7 +103,7 @@ def test_a_worker_that_is_asked_to_end_ends_what_is_on_its_way(
 def test_a_second_run_of_a_firm_at_once_leaves_the_first_alone(
     address: str, office: Office, tmp_path: Path
 ) -> None:
-    set_up(address, [office], tmp_path, Random(1))
+    set_up(address, [office], tmp_path)
     given = read_given(None, environment(address, tmp_path), tmp_path)
     worker = Worker(Fleet(given), slots=2)
     asked, go_on = threading.Event(), threading.Event()
