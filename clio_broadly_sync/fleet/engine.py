@@ -118,6 +118,7 @@ class Engine:
             )
         )
         dispatching = asyncio.create_task(self._dispatch_forever())
+        dispatching.add_done_callback(lambda over: worker.cancel())  # a bug would else go unseen
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop, number, worker)
         try:
