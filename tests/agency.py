@@ -31,7 +31,7 @@ _FORGET: Final = f"""
     SET search_path = "$user", public, fleet_queue;
     TRUNCATE {", ".join(tables.OF_FIRM)}, firms RESTART IDENTITY;
     DELETE FROM procrastinate_jobs;
-"""
+"""  # noqa: S608
 
 
 class Agency:
