@@ -34,7 +34,7 @@ from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import due, postgresql_schema
 from clio_broadly_sync.store.firms import Firm, Firms, check_durable
 from clio_broadly_sync.store.postgresql import Session, parameters
-from clio_broadly_sync.store.sessions import WORKS, Pool
+from clio_broadly_sync.store.sessions import WORKS, Lent, Pool
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop, ThreadStop
 
@@ -141,7 +141,7 @@ class Worker:
             logs.about.reset(said_of)
             self._stops.remove(stop)
 
-    def _sync(self, firm: Firm, session: Session, stop: Stop) -> tuple[int, list[str]]:
+    def _sync(self, firm: Firm, session: Lent, stop: Stop) -> tuple[int, list[str]]:
         """Do the run; return its exit code, and what there is to say of it."""
         hearers, hangs = Hearers(None, Options(firm=firm.name)), False
         try:
@@ -213,7 +213,7 @@ def _give_up(code: int) -> None:
 
 
 def _run(
-    settings: FirmSettings, session: Session, stop: Stop, hearers: Hearers
+    settings: FirmSettings, session: Lent, stop: Stop, hearers: Hearers
 ) -> tuple[int, list[str]]:
     """Do a run of a firm that a session holds; return its exit code, and what there is to say."""
     report, command = Report(), Command.SYNC
@@ -223,6 +223,7 @@ def _run(
     runner = Runner(
         Order(command), settings, stop, clock=Clock(), report=report, shows=progress.Logged()
     )
+    session.stay(timedelta(minutes=settings.sync_run_minutes))
     with settings.place.held_by(session), settings.place.open() as store, closing(runner):
         code, failure, _ = runner.run(store, partial(pipeline.sync, approve=False))
         hearers.look(settings, store)

@@ -115,7 +115,7 @@ class Engine:
         """Fetch jobs until a signal comes, or the engine ends by itself; wait for no run."""
         if self._asked is not None:  # while the sessions were opened, which cannot be cancelled
             return
-        self._fetching = asyncio.create_task(
+        fetching = self._fetching = asyncio.create_task(
             self._app.run_worker_async(
                 queues=[QUEUE, _CHORES],
                 concurrency=self._slots,
@@ -125,9 +125,10 @@ class Engine:
             )
         )
         dispatching = asyncio.create_task(self._dispatch_forever())
+        dispatching.add_done_callback(lambda over: fetching.cancel())  # a bug would else go unseen
         try:
             with suppress(asyncio.CancelledError):
-                await self._fetching
+                await fetching
         finally:
             dispatching.cancel()
 

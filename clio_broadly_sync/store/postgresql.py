@@ -30,9 +30,14 @@ KEEPALIVES: Final[Mapping[str, Any]] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
     "connect_timeout": 10,
 }
-"""After a minute without an answer from the server's host the session counts as lost."""
+"""After a minute without an answer from the server's host the session counts as lost.
+
+While a statement is on its way to a host that is gone, the system keeps nothing alive: it sends
+again, for a quarter of an hour unless told otherwise (libpq: tcp_user_timeout, in milliseconds).
+"""
 OWNER, WORKER, READER = "fleet_owner", "fleet_worker", "fleet_reader"
 """The roles: who makes the tables, who does a firm's runs, and who reads how all firms stand."""
 NO_SETTINGS: Final[Mapping[str, str]] = {}

@@ -41,14 +41,21 @@ class Sessions:
         return connect(self.address, name, idle=self._idle, role=WORKER, settings=own)
 
 
+MORE: Final = timedelta(minutes=5)
+"""The server is patient with a session for so much longer than its run may take."""
+IDLE: Final = timedelta(minutes=10) + MORE
+"""So long it is with a run whose time is the usual one."""
+
+
 class Pool(Sessions):
     """Sessions that are lent to one firm after another, for a process with many runs.
 
     At most `size` are open at a time; whoever needs another one waits a moment, and then gets a
-    StorageError.
+    StorageError. A run whose session asks nothing for longer than `IDLE` has lost it, so that a
+    worker that is frozen lets go of its firms; whose time is longer asks for more (`Lent.stay`).
     """
 
-    def __init__(self, address: str, size: int, *, idle: timedelta = HANGS_AFTER) -> None:
+    def __init__(self, address: str, size: int, *, idle: timedelta = IDLE) -> None:
         from psycopg_pool import ConnectionPool
 
         super().__init__(address, idle=idle)
@@ -102,6 +109,12 @@ class Lent(Session):
         self.raw.execute(_TAKE_BACK)
         self._is_given = False
 
+    def stay(self, run: timedelta) -> None:
+        """Let the server be patient with a run that may take so long."""
+        if run + MORE > IDLE:
+            seconds = (run + MORE).total_seconds()
+            self.raw.execute(_STAY, (f"{seconds:.0f}s",))
+
     def close(self) -> None:
         if self._is_given:
             with suppress(*LOST):
@@ -117,5 +130,7 @@ _GIVE: Final = (
 )
 _TAKE_BACK: Final = f"""
     SELECT pg_advisory_unlock_all(), set_config('fleet.firm', '', false),
-        set_config('application_name', '{WORKS}', false)
+        set_config('application_name', '{WORKS}', false),
+        set_config('idle_session_timeout', '{IDLE.total_seconds():.0f}s', false)
 """
+_STAY: Final = "SELECT set_config('idle_session_timeout', %s, false)"

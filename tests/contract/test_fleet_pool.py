@@ -100,7 +100,30 @@ def test_role_and_limits_are_a_workers(pool: Pool) -> None:
     """So that no firm's rows are seen by whoever owns them, and a run that hangs lets go."""
     with closing(pool.open(1, _NAME.format(1))) as session:
         assert one(session, "SELECT current_user") == postgresql.WORKER
-        assert one(session, "SHOW idle_session_timeout") == "2h"
+        assert one(session, "SHOW idle_session_timeout") == "15min"
+
+
+def test_server_is_patient_with_a_run_that_may_take_long(pool: Pool) -> None:
+    """And with the next firm's no more than with any other's."""
+    with closing(pool.borrow()) as session:
+        session.give_to(1, _NAME.format(1))
+        session.stay(timedelta(hours=2))
+        assert one(session, "SHOW idle_session_timeout") == "125min"
+        session.stay(timedelta(minutes=10))
+    with closing(pool.open(2, _NAME.format(2))) as session:
+        assert one(session, "SHOW idle_session_timeout") == "15min"
+
+
+def test_run_that_hangs_loses_its_firm(address: str) -> None:
+    """The server ends its session; nobody has to see to it."""
+    with closing(Pool(address, 1, idle=timedelta(seconds=1))) as pool:
+        session = pool.open(1, _NAME.format(1))
+        assert postgresql.try_lock(session, postgresql.RUN, 1)
+        with closing(Pool(address, 1)) as others, closing(others.open(1, "another")) as other:
+            assert postgresql.wait_for_lock(other, postgresql.RUN, 1, BUSY_SECONDS)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+        session.close()
 
 
 def test_lost_session_is_replaced(pool: Pool, database: Database) -> None:

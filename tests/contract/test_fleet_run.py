@@ -289,6 +289,7 @@ def test_session_that_is_lost_in_a_run(
     found = agency.firm("acme")
     assert (found.last_exit, found.failures, found.next_at) == (0, 0, before.next_at)
     assert found.worker is not None
+    assert found.started_at is not None
     assert "firm acme: state or file not usable (74): The database could not be used" in heard()
     worker.run_firm(acme)
     assert agency.firm("acme").last_exit == 0

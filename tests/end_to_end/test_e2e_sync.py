@@ -8,8 +8,8 @@ from clio_broadly_sync.sandbox import Box
 
 OF_A_FILE = {
     "daily_look", "database", "exports", "facts", "half_restored", "history", "integrity",
-    "ledger", "leftovers", "lock", "noes", "objections", "outbox", "overview", "people", "queue",
-    "rows", "schema", "state", "tables", "tokens", "writer",
+    "ledger", "leftovers", "lock", "noes", "notebook", "objections", "outbox", "overview",
+    "people", "queue", "rows", "schema", "state", "tables", "tokens", "writer",
 }  # fmt: skip
 """The modules of the store that a state in a file needs; those of many firms are none of them."""
 

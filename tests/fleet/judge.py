@@ -85,16 +85,16 @@ def _of_verify(offices: Sequence[Office], address: str, folder: Path) -> Iterato
 def _of_workers(
     offices: Sequence[Office], workers: Sequence[Worker], address: str
 ) -> Iterator[str]:
+    words = _words(offices, address)
     for number, worker in enumerate(workers):
         *earlier, last = worker.codes
         yield from (f"worker {number} ended with {code}" for code in {*earlier} - ENDS)
         if last != STOPPED:
             yield f"worker {number}, asked to end, ended with {last}"
-        printed = worker.printed.read_bytes()
-        lines = printed.decode().splitlines()
+        lines = {*worker.printed.read_text().splitlines()}
         if odd := [line for line in lines if not line.startswith(SPEAKS)]:
             yield f"worker {number} has printed {len(odd)} lines that are no sentences: {odd[:3]}"
-        yield from leaks.found({f"worker {number}": printed}, _words(offices, address))
+        yield from leaks.found({f"worker {number}": "\n".join(lines).encode()}, words)
 
 
 def _words(offices: Sequence[Office], address: str) -> Mapping[leaks.Kind, set[str]]:

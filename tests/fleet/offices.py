@@ -1,6 +1,6 @@
 """The firms of a storm: each has a sandbox of its own, where matters close all the time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from enum import Enum, auto
@@ -24,7 +24,10 @@ RECEIVERS: Final = (("batch", True), ("batch", False), ("batch", True), ("webhoo
 """The profiles in their turn, and whether the receiver dedupes: half of them do."""
 SHORTEST, LONGEST = 0.2, 1.2
 """So many seconds a receiver takes for an answer."""
-PERIOD: Final = timedelta(seconds=1.5)
+PERIOD_SECONDS: Final = 1.5
+RUNS_A_SECOND: Final = 25
+"""Where there are many firms, each is run less often, so that all of them together are run so often
+at most."""
 OPTED_OUT: Final = 0.1
 """Which part of the clients opts out: half of them before their matter is closed, half after it."""
 
@@ -75,15 +78,18 @@ class Office(World):
         while self._late:
             self.firm.set_opt_out(self._late.pop())
 
-    def add_to(self, firms: Firms, seal: Seal, batch_size: int) -> None:
-        """Add the firm to a fleet."""
+    def add_to(self, firms: Firms, seal: Seal, period: timedelta) -> None:
+        """Add the firm to a fleet, in which it is run so often."""
         given = self.sandbox.settings(
-            SYNC_MAX_NEW="10000", BROADLY_BATCH_SIZE=str(batch_size), BROADLY_PER_MINUTE="6000"
+            SYNC_MAX_NEW="10000",
+            SYNC_OVERLAP_MINUTES="5",
+            BROADLY_BATCH_SIZE=str(self._random.randint(1, 3)),
+            BROADLY_PER_MINUTE="6000",
         )
         secrets = {name.lower(): given.pop(name) for name in SECRETS if name in given}
         secrets[HASH_KEY] = f"{int(self.name[5:]):064x}"
         own = {name.lower(): value for name, value in given.items()}
-        self.number = firms.add(self.name, own, seal.close(self.name, secrets), PERIOD)
+        self.number = firms.add(self.name, own, seal.close(self.name, secrets), period)
 
     def judged_by(self, rows: "Rows") -> None:
         """Let the checker read the state of this firm."""
@@ -112,10 +118,11 @@ class Rows:
         return {"facts": self.read().execute("SELECT name FROM facts").fetchall()}
 
 
-def add_all(offices: list[Office], address: str, random: Random) -> None:
+def add_all(offices: Sequence[Office], address: str) -> None:
     """Add the firms to the fleet of a database."""
     seal = Seal([Secret(KEY)])
+    period = timedelta(seconds=max(PERIOD_SECONDS, len(offices) / RUNS_A_SECOND))
     begin = postgresql.connect(address, "storm", idle=timedelta(hours=1), role="fleet_worker")
     with closing(begin) as session, session.transaction():
         for office in offices:
-            office.add_to(Firms(session), seal, random.randint(1, 3))
+            office.add_to(Firms(session), seal, period)

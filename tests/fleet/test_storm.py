@@ -1,4 +1,4 @@
-"""What happens to 40 firms while their workers are killed and frozen, and their database too."""
+"""40 firms, whose workers are killed and frozen, and whose database is cut and crashes."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ from fleet.offices import Office
 from fleet.storm import Storm, set_up
 from fleet.workers import environment
 
-WORKER = "from clio_broadly_sync.cli import main, worker; worker.GRACE_SECONDS = {grace}; main()"
+WORKER = "from clio_broadly_sync.cli import main, worker; {altered}; main()"
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 @contextmanager
-def begun(address: str, folder: Path, grace: float = 30) -> Iterator["subprocess.Popen[str]"]:
-    """Yield a worker that has begun its work, and see that it is not left."""
-    command = [sys.executable, "-c", WORKER.format(grace=grace), "fleet", "worker"]
+def begun(address: str, folder: Path, altered: str = "pass") -> Iterator["subprocess.Popen[str]"]:
+    """Yield a worker, altered by a statement, that has begun its work; see that it is not left."""
+    command = [sys.executable, "-c", WORKER.format(altered=altered), "fleet", "worker"]
     with subprocess.Popen(
         command, env=environment(address, folder), cwd=folder, stderr=subprocess.PIPE, text=True
     ) as worker:
@@ -65,11 +65,18 @@ def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def test_a_worker_whose_database_goes_away_ends_with_74(address: str, tmp_path: Path) -> None:
-    set_up(address, [], tmp_path, Random(1))
+    set_up(address, [], tmp_path)
     with begun(address, tmp_path) as worker:
         control(address, "stop", "--mode=immediate")
         code, says = ended(worker)
     assert (code, "lost its engine" in says) == (74, True)
+
+
+def test_a_worker_that_can_hand_over_no_firm_any_more_ends(address: str, tmp_path: Path) -> None:
+    set_up(address, [], tmp_path)
+    with begun(address, tmp_path, "worker.due.hand_over = lambda *given: 1 / 0") as worker:
+        code, _ = ended(worker)
+    assert code == 74
 
 
 def test_a_worker_ends_although_a_run_does_not(
@@ -77,8 +84,8 @@ def test_a_worker_ends_although_a_run_does_not(
 ) -> None:
     asked = threading.Event()
     office.clio.before = lambda request: (asked.set(), office.clio.stopping.wait())
-    set_up(address, [office], tmp_path, Random(1))
-    with begun(address, tmp_path, grace=0.5) as worker:
+    set_up(address, [office], tmp_path)
+    with begun(address, tmp_path, "worker.GRACE_SECONDS = 0.5") as worker:
         assert asked.wait(BUSY_SECONDS)
         with at_once():
             worker.send_signal(signal.SIGTERM)
@@ -89,7 +96,7 @@ def test_a_worker_ends_although_a_run_does_not(
 def test_a_worker_that_is_asked_to_end_ends_what_is_on_its_way(
     address: str, office: Office, tmp_path: Path
 ) -> None:
-    set_up(address, [office], tmp_path, Random(1))
+    set_up(address, [office], tmp_path)
     with begun(address, tmp_path) as worker:
         Storm(address, [office], [], Random(1)).first_runs()
         office.broadly.working = lambda request: worker.send_signal(signal.SIGTERM)
@@ -103,7 +110,7 @@ def test_a_worker_that_is_asked_to_end_ends_what_is_on_its_way(
 def test_a_second_run_of_a_firm_at_once_leaves_the_first_alone(
     address: str, office: Office, tmp_path: Path
 ) -> None:
-    set_up(address, [office], tmp_path, Random(1))
+    set_up(address, [office], tmp_path)
     given = read_given(None, environment(address, tmp_path), tmp_path)
     worker = Worker(Fleet(given), slots=2)
     asked, go_on = threading.Event(), threading.Event()

@@ -10,7 +10,7 @@ from clio_broadly_sync.cli.main import COMMANDS
 from clio_broadly_sync.domain.errors import OUTCOMES
 from clio_broadly_sync.domain.model import SyncRule
 from clio_broadly_sync.domain.reasons import Reason
-from clio_broadly_sync.settings import NAMES
+from clio_broadly_sync.settings import NAMES, OF_FLEET
 
 HOUSE = Path(__file__).parents[2]
 README = (HOUSE / "README.md").read_text(encoding="utf-8")
@@ -104,3 +104,20 @@ def test_links(file: Path) -> None:
 def _anchor(heading: str) -> str:
     """Return the name that a heading has as the target of a link."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_whatever_fails_in_a_fleet_names_its_test() -> None:
+    """Each row, and the test is there."""
+    rows = page("fleet.md").split("\n## When something fails\n")[1].split("\n## ")[0]
+    rows = [row for row in rows.splitlines() if row.startswith("| ")][1:]
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[4])
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (HOUSE / "tests" / file).read_text(encoding="utf-8"), test
+
+
+def test_settings_of_a_fleet() -> None:
+    """Each has its row on its own page."""
+    rows = page("fleet.md").split("\n## The fleet's settings\n")[1].split("\n## ")[0]
+    assert first_cells(rows) == set(OF_FLEET)
