@@ -94,7 +94,7 @@ def worker(options: Options, slots: int | None) -> None:
     call = app.Call()
     with call.until_error():
         known = fleet_of(options)
-        call.code = Worker(known, slots or known.settings.fleet_slots).work()
+        call.code = Worker(known, slots or known.settings.fleet_slots).work(call.stop)
     sys.exit(call.code)
 
 

@@ -29,9 +29,9 @@ from clio_broadly_sync.domain.errors import (
 )
 from clio_broadly_sync.domain.model import Command, Profile
 from clio_broadly_sync.fleet import watch
-from clio_broadly_sync.fleet.engine import Engine
+from clio_broadly_sync.fleet.engine import VERSION, Engine
 from clio_broadly_sync.pipeline.report import Report
-from clio_broadly_sync.store import due
+from clio_broadly_sync.store import due, postgresql_schema
 from clio_broadly_sync.store.firms import Firm, Firms, check_durable
 from clio_broadly_sync.store.postgresql import Session, parameters
 from clio_broadly_sync.store.sessions import WORKS, Lent, Pool
@@ -65,10 +65,11 @@ class Worker:
         self._own: Session | None = None
         """The session over which firms are handed over; None until the next one is begun."""
 
-    def work(self) -> int:
+    def work(self, stop: Stop) -> int:
         """Work until a signal asks to stop; return the exit code.
 
-        Raise ConfigError where the database is not one to work with, StorageError where it is away.
+        It may have come before the engine hears of signals, to `stop`. Raise ConfigError where the
+        database is not one to work with, StorageError where it is away.
         Where a run does not end within `GRACE_SECONDS`, the process ends all the same: what it was
         doing is put in order by the firm's next run, as after a kill.
         """
@@ -89,8 +90,12 @@ class Worker:
             chores={"* * * * *": self._do_chores},
         )
         log.warning("working, with %d slots", self._slots)
-        signal_number = engine.work()
-        self._pool.close()
+        try:
+            signal_number = engine.work(stop.check)
+        except StoppedError as stopped:
+            return stopped.exit_code
+        finally:
+            self._pool.close()
         if signal_number is None:
             raise StorageError(ENDED)
         return 128 + signal_number
@@ -186,6 +191,8 @@ class Worker:
         session = self._fleet.connect()
         try:
             check_durable(session)
+            postgresql_schema.check(session)
+            due.check_queue(session, VERSION)
             if Firms(session).check_mark():
                 log.error("%s", RESTORED)
         except BaseException:

@@ -74,6 +74,7 @@ class Engine:
         self._dispatch = dispatch
         self._ask = ask
         self._asked: int | None = None
+        self._fetching: asyncio.Task[None] | None = None
         for name in ("procrastinate", "psycopg", "asyncio"):
             own = logging.getLogger(name)
             own.handlers, own.propagate = [_Errors(logging.ERROR)], False
@@ -88,15 +89,19 @@ class Engine:
             self._every(cron, self._as_task(chore))
         self._every("* * * * *", self._forget_stalled)
 
-    def work(self) -> int | None:
+    def work(self, check: Callable[[], object]) -> int | None:
         """Work until a signal comes, and return its number when no run is at work any more.
 
         Return None where the engine ended by itself, as it does where the database stays away.
+        `check` raises where a signal has come before the engine hears of them.
         """
-        asyncio.run(self._work())
+        asyncio.run(self._work(check))
         return self._asked
 
-    async def _work(self) -> None:
+    async def _work(self, check: Callable[[], object]) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
+        check()
         try:
             with suppress(procrastinate.exceptions.ConnectorException, psycopg.Error):
                 async with self._app.open_async():
@@ -108,7 +113,9 @@ class Engine:
 
     async def _fetch(self) -> None:
         """Fetch jobs until a signal comes, or the engine ends by itself; wait for no run."""
-        worker = asyncio.create_task(
+        if self._asked is not None:  # while the sessions were opened, which cannot be cancelled
+            return
+        fetching = self._fetching = asyncio.create_task(
             self._app.run_worker_async(
                 queues=[QUEUE, _CHORES],
                 concurrency=self._slots,
@@ -118,19 +125,18 @@ class Engine:
             )
         )
         dispatching = asyncio.create_task(self._dispatch_forever())
-        dispatching.add_done_callback(lambda over: worker.cancel())  # a bug would else go unseen
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop, number, worker)
+        dispatching.add_done_callback(lambda over: fetching.cancel())  # a bug would else go unseen
         try:
             with suppress(asyncio.CancelledError):
-                await worker
+                await fetching
         finally:
             dispatching.cancel()
 
-    def _stop(self, number: int, worker: "asyncio.Task[None]") -> None:
+    def _stop(self, number: int) -> None:
         self._asked = self._asked or number
         self._ask(number)
-        worker.cancel()
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     async def _dispatch_forever(self) -> None:
         while True:

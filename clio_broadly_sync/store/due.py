@@ -7,8 +7,9 @@ upgrade of the engine makes its tables anew, in a schema of their own.
 from datetime import timedelta
 from typing import Final
 
+from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.store.firms import IS_SAME_SERVER
-from clio_broadly_sync.store.postgresql import OWNER, WORKER, Session
+from clio_broadly_sync.store.postgresql import OWNER, WORKER, Session, storage_errors
 
 SCHEMA: Final = "fleet_queue"
 QUEUE: Final = "firms"
@@ -44,6 +45,17 @@ def make_queue(session: Session, version: str, statements: str) -> None:
         ):
             session.raw.execute(statement.encode())
         session.execute("UPDATE fleet SET queue = ?", (version,))
+
+
+def check_queue(session: Session, version: str) -> None:
+    """Raise ConfigError unless the engine's tables are there, and of this version."""
+    with storage_errors():
+        found = session.execute("SELECT queue FROM fleet").fetchone()
+    if found is None or found[0] != version:
+        raise ConfigError(
+            "The queue in the database is not of this worker's version: install the same version "
+            "everywhere, and run `clio-broadly-sync fleet init`, once."
+        )
 
 
 def hand_over(session: Session, slots: int, lease: timedelta) -> int:

@@ -20,6 +20,7 @@ from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import logs
+from clio_broadly_sync.cli import worker as module
 from clio_broadly_sync.cli.worker import Worker
 from clio_broadly_sync.sandbox import Firm, Request
 from clio_broadly_sync.store.seal import new_key
@@ -31,6 +32,12 @@ Heard = Callable[[], str]
 def agency(database: Database) -> Iterator[Agency]:
     with closing(Agency(database.emptied())) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _ends_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was asked to stop ends its process after a while: here that is the tests'."""
+    monkeypatch.setattr(module, "_give_up", lambda code: None)
 
 
 @pytest.fixture

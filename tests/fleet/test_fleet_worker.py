@@ -3,6 +3,7 @@
 They share a server of their own, which keeps what is committed: on any other no worker begins.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -15,16 +16,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
+import psycopg
 import pytest
 from agency import Agency
 from databases import KEY, own_server
-from rig import Sandbox
-from surroundings import BUSY_SECONDS
+from rig import Sandbox, faults
+from surroundings import BUSY_SECONDS, at_once
 
+from clio_broadly_sync.cli import worker as module
+from clio_broadly_sync.cli.worker import Worker
 from clio_broadly_sync.sandbox import Firm, Request, Response
 from clio_broadly_sync.sandbox.server import Clock, Server
+from clio_broadly_sync.transport.signals import Stop
 
 FIRMS: Final = 40
 REVOKED, SILENT = "firm-1", "firm-2"
@@ -224,6 +229,31 @@ def test_signal_ends_a_worker_that_has_nothing_to_do(start: Start, number: int, 
     assert worker.said == ["clio-broadly-sync: WARNING working, with 2 slots\n"]
 
 
+class Signalled(Stop):
+    """Is asked by a signal, and not before the worker asks it."""
+
+    def check(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _asked() -> Stop:
+    (stop := Stop()).ask(signal.SIGTERM)
+    return stop
+
+
+@pytest.mark.parametrize("make", [_asked, Signalled], ids=["before", "while it opens sessions"])
+def test_signal_that_comes_while_a_worker_begins(
+    agency: Agency, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Stop]
+) -> None:
+    """It is not forgotten, and no run is begun."""
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(module, "_give_up", lambda code: None)
+    agency.add("acme", {})
+    with at_once():
+        assert Worker(agency.fleet(), 1).work(make()) == 143
+    assert agency.firm("acme").started_at is None
+
+
 def test_signal_ends_the_runs_of_a_worker(agency: Agency, start: Start, sandbox: Sandbox) -> None:
     """One waits because Clio asked for it, and one has a request on its way: both firms are due at
     once, for whichever worker is there, and free."""
@@ -237,18 +267,11 @@ def test_signal_ends_the_runs_of_a_worker(agency: Agency, start: Start, sandbox:
         other.firm.account.id = 777
         agency.add("waits", sandbox.settings())
         agency.add("asks", other.settings())
-        waiting = [False]
-
-        def ask_for_patience(request: Request) -> None:
-            waiting[0] = True
-
-        from rig import faults
-
-        sandbox.clio.before = ask_for_patience
-        sandbox.clio.faults.add(faults.answer(429, headers={"Retry-After": "60"}), times=None)
+        patience = faults.answer(429, headers={"Retry-After": "60"})
+        asked = sandbox.clio.faults.add(patience, times=None)
         other.clio.before = hold
         worker = start("worker", "--slots", "2")
-        until(lambda: waiting[0] and arrived.is_set())
+        until(lambda: asked.hits > 0 and arrived.is_set())
         worker.child.send_signal(signal.SIGTERM)
         until(lambda: agency.firm("waits").last_exit == 143)
         over.set()
@@ -289,8 +312,6 @@ def test_another_worker_goes_on_at_once(agency: Agency, start: Start, sandbox: S
 @contextmanager
 def empty(address: str) -> Iterator[str]:
     """Yield the address of a database without tables."""
-    import psycopg
-
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("CREATE DATABASE empty")
         yield address.replace("@/fleet?", "@/empty?")
@@ -329,6 +350,6 @@ def test_worker_without_settings(start: Start) -> None:
     """Each that is missing or not in order is named."""
     worker = start("worker", FLEET_DATABASE="", FLEET_KEYS=KEY[:-4])
     assert worker.end() == 78
-    said: Any = " ".join(" ".join(worker.said).split())
+    said = " ".join(" ".join(worker.said).split())
     assert "FLEET_DATABASE is not set" in said
     assert "FLEET_KEYS must be keys" in said
