@@ -68,10 +68,10 @@ class Worker:
     def work(self, stop: Stop) -> int:
         """Work until a signal asks to stop; return the exit code.
 
-        It may have come before the engine hears of signals, to `stop`. Raise ConfigError where the
-        database is not one to work with, StorageError where it is away.
-        Where a run does not end within `GRACE_SECONDS`, the process ends all the same: what it was
-        doing is put in order by the firm's next run, as after a kill.
+        It may have come before the engine hears of signals, to `stop`. Where a run does not end
+        within `GRACE_SECONDS`, the process ends all the same: what it was doing is put in order by
+        the firm's next run, as after a kill. Raise ConfigError where the database is not one to
+        work with, StorageError where it is away.
         """
         self._own = self._begun()
         gc.freeze()  # what has been loaded by now stays
@@ -89,7 +89,7 @@ class Worker:
             ask=self._ask,
             chores={"* * * * *": self._do_chores},
         )
-        log.warning("working, with %d slots", self._slots)
+        output.say(f"Working, with {output.count(self._slots, 'slot')}.", err=True)
         try:
             signal_number = engine.work(stop.check)
         except StoppedError as stopped:
@@ -150,11 +150,8 @@ class Worker:
             hearers.started()
             code, said = _run(settings, session, stop, hearers)
         except SyncError as error:
-            code, said, hangs = (
-                error.exit_code,
-                str(error).splitlines(),
-                isinstance(error, HungError),
-            )
+            code, said = error.exit_code, str(error).splitlines()
+            hangs = isinstance(error, HungError)
         except Exception as bug:  # noqa: BLE001  (one firm's bug must not end the others' runs)
             code, said = BUG, output.bug_lines(bug)
         said = [output.with_firm(line, firm.name) for line in said]
@@ -242,5 +239,5 @@ GAVE_UP: Final = (
 RESTORED: Final = (
     "The database was restored, or another server has taken its place, so that it may have "
     "forgotten who was asked: all firms are paused. See what the ledgers lack, then resume them "
-    "with `clio-broadly-sync firms resume`."
+    "with `clio-broadly-sync firms resume --all`."
 )

@@ -54,9 +54,9 @@ class Engine:
     """Runs the firms of the queue in so many threads, until SIGTERM or SIGINT comes.
 
     `run_firm` does the run of a firm, by its number, and `dispatch`, each second, hands over who is
-    due: both see to their own errors. `ask` asks the runs at work to stop, by a signal's number;
-    None where the engine has ended by itself.
-    Each of the `chores`, by the cron line that says when, is done by one of all workers.
+    due: both see to their own errors. `ask` asks the runs at work to stop, by a signal's number, or
+    by None where the engine has ended by itself. Each of the `chores`, by the cron line that says
+    when, is done by one of all workers.
     """
 
     def __init__(

@@ -224,9 +224,9 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_ends_a_worker_that_has_nothing_to_do(start: Start, number: int, code: int) -> None:
     worker = start("worker", "--slots", "2")
-    worker.hears("working, with 2 slots")
+    worker.hears("Working, with 2 slots")
     assert worker.end(number) == code
-    assert worker.said == ["clio-broadly-sync: WARNING working, with 2 slots\n"]
+    assert worker.said == ["Working, with 2 slots.\n"]
 
 
 class Signalled(Stop):
@@ -327,7 +327,7 @@ def test_worker_before_the_tables_are_made(address: str, start: Start) -> None:
         made = start("init", FLEET_DATABASE=without)
         assert (made.end(), made.said) == (0, [])
         worker = start("worker", "--slots", "1", FLEET_DATABASE=without)
-        worker.hears("working, with 1 slots")
+        worker.hears("Working, with 1 slot")
         assert worker.end(signal.SIGTERM) == 143
 
 
