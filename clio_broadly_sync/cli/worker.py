@@ -95,6 +95,7 @@ class Worker:
         except StoppedError as stopped:
             return stopped.exit_code
         finally:
+            self._end_session()
             self._pool.close()
         if signal_number is None:
             raise StorageError(ENDED)

@@ -95,7 +95,10 @@ class Engine:
         Return None where the engine ended by itself, as it does where the database stays away.
         `check` raises where a signal has come before the engine hears of them.
         """
-        asyncio.run(self._work(check))
+        try:
+            asyncio.run(self._work(check))
+        finally:
+            self._others.shutdown()  # firms may be being handed over
         return self._asked
 
     async def _work(self, check: Callable[[], object]) -> None:
