@@ -47,7 +47,7 @@ def begun(address: str, folder: Path, altered: str = "pass") -> Iterator["subpro
     ) as worker:
         try:
             assert worker.stderr
-            assert "working" in worker.stderr.readline()
+            assert "Working" in worker.stderr.readline()
             yield worker
         finally:
             worker.kill()
