@@ -96,7 +96,7 @@ def test_statements_and_transactions(runs: Runs, closings: int) -> None:
 
 
 def test_idle_run_costs_next_to_nothing(runs: Runs) -> None:
-    """Its number and what was left, the page that was read, whether anything is due, the watermark."""
+    """Its number and what was left, the page that was read, what is due, the watermark."""
     assert sync(runs) == {"transactions": 4, "statements": 8}
 
 
