@@ -117,7 +117,7 @@ class Drill(World):
         it was there.
         """
         self.settings |= exported.SETTINGS
-        self.clio.arrived = self._find_files
+        self.clio.received = self._find_files
         if self.state.exists():
             ran = self.run("check", "--accept")
             assert ran.code in DONE, ran.out

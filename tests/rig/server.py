@@ -143,7 +143,7 @@ class Rigged(Server):
         self.faults = FaultScript()
         self.history: list[Exchange] = []
         """Every request so far, in the order in which the server was done with them."""
-        self.arrived: Callable[[Request], object] | None = None
+        self.received: Callable[[Request], object] | None = None
         """The hook that is called when a request has arrived, before anything else happens."""
         self.before: Callable[[Request], object] | None = None
         """The hook that is called next."""
@@ -165,8 +165,8 @@ class Rigged(Server):
 
         fault = None
         try:
-            if self.arrived is not None:
-                self.arrived(request)
+            if self.received is not None:
+                self.received(request)
             if self.before is not None:
                 self.before(request)
             fault = self.faults.claim(request)
