@@ -292,7 +292,7 @@ def near_names(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each name in the environment that is nearly one of ours."""
     said = []
     for name, value in environ.items():
-        near = near_in_environment(name, (*NAMES, CONFIG)) if value.strip() else None
+        near = near_in_environment(name, (*NAMES, *OF_FLEET, CONFIG)) if value.strip() else None
         if near is not None:
             shown = name if re.fullmatch("[A-Za-z0-9_-]{1,40}", name) else "a name"
             said.append(f"The environment sets {shown}, which is no setting: did you mean {near}?")

@@ -10,7 +10,7 @@ from databases import KEY
 from rig import Sandbox
 
 from clio_broadly_sync.domain.errors import ConfigError
-from clio_broadly_sync.settings import OF_FLEET, read_given
+from clio_broadly_sync.settings import OF_FLEET, near_names, read_given
 from clio_broadly_sync.settings.fleet import OF_ONE_FIRM, FleetSettings, fleet_settings
 
 HERE = "postgresql://fleet@127.0.0.1/fleet"
@@ -180,6 +180,15 @@ def test_misspelt_name_in_the_file_is_pointed_out(name: str, tmp_path: Path) -> 
     assert problem == (
         f"Line 1 of the settings file sets {wrong}, which is no setting: did you mean {name}?"
     )
+
+
+@pytest.mark.parametrize("name", OF_FLEET)
+def test_misspelt_name_in_the_environment_is_pointed_out(name: str) -> None:
+    """A firm that is taken for one alone would begin a state in which nobody was asked."""
+    wrong = name[:8] + name[9:]
+    assert near_names({wrong: SECRET, name: SECRET, "FLEET_STREET": SECRET}) == [
+        f"The environment sets {wrong}, which is no setting: did you mean {name}?"
+    ]
 
 
 def test_file_and_environment_both_count(tmp_path: Path) -> None:
