@@ -14,6 +14,7 @@ from agency import LEASE, QUARTER, Agency
 from databases import Database
 from surroundings import BUSY_SECONDS
 
+from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.fleet import engine
 from clio_broadly_sync.store import due, postgresql
 from clio_broadly_sync.store.firms import Firms
@@ -184,6 +185,24 @@ def test_queue_of_another_version_is_made_anew(agency: Agency, dispatcher: Sessi
     agency.due()
     assert due.hand_over(dispatcher, 16, LEASE) == 2
     assert sorted(waiting(agency)) == [1, 2]
+
+
+def test_queue_that_a_worker_takes(agency: Agency, dispatcher: Session) -> None:
+    """One of its own version; before there is one, and after an upgrade of the engine, none."""
+    due.check_queue(dispatcher, engine.VERSION)
+    with pytest.raises(ConfigError, match="`clio-broadly-sync fleet init`"):
+        due.check_queue(dispatcher, "0.0")
+    agency.admin.execute("UPDATE fleet SET queue = NULL")
+    with pytest.raises(ConfigError, match="`clio-broadly-sync fleet init`"):
+        due.check_queue(dispatcher, engine.VERSION)
+
+
+def test_queue_of_no_tables(agency: Agency) -> None:
+    """Nor where there is not even the table that would say so."""
+    with closing(owner(agency)) as session:
+        session.execute("SET search_path = pg_catalog")
+        with pytest.raises(ConfigError, match="`clio-broadly-sync fleet init`"):
+            due.check_queue(session, engine.VERSION)
 
 
 def test_failing_upgrade_leaves_the_queue_as_it_was(agency: Agency, dispatcher: Session) -> None:
