@@ -29,6 +29,7 @@ from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firm import FirmPlace
 from clio_broadly_sync.store.firms import MARK_NOW
+from clio_broadly_sync.store.postgresql import WORKER, Session
 from clio_broadly_sync.store.seal import Seal
 from clio_broadly_sync.store.sessions import Sessions
 from clio_broadly_sync.store.tables import SCHEMA_VERSION, TABLES
@@ -74,6 +75,11 @@ def firm_place(address: str, firm: int = 1, *, idle: timedelta = timedelta(hours
 def url_of(address: str) -> str:
     """Return an address as FLEET_DATABASE has it."""
     return f"postgresql:///?{urlencode(conninfo_to_dict(address), quote_via=quote)}"
+
+
+def connected(address: str, role: str = WORKER, name: str = "tests") -> Session:
+    """Begin a session of the fleet's own, as one of its roles."""
+    return postgresql.connect(address, name, idle=timedelta(days=1), role=role)
 
 
 class Database:

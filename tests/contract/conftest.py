@@ -9,11 +9,12 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from clio_contract import requests_fit_clios_contract
+from databases import Database, connected
 from factories import NOW
 from rig import Sandbox
 from watched import watch
@@ -21,6 +22,7 @@ from whole import make as make_whole
 
 from clio_broadly_sync.sandbox import Firm
 from clio_broadly_sync.store import FilePlace, Place, Store
+from clio_broadly_sync.store.postgresql import Session
 from clio_broadly_sync.transport.signals import Stop
 
 __all__ = ["requests_fit_clios_contract"]
@@ -71,6 +73,19 @@ def state(place: Place, request: pytest.FixtureRequest) -> Place:
     else:
         make_whole(place)
     return place
+
+
+@pytest.fixture
+def address(database: Database) -> str:
+    """Return the address of a database with three firms, and nothing in them."""
+    return database.emptied()
+
+
+@pytest.fixture
+def session(address: str) -> Iterator[Session]:
+    """Yield a session of the fleet's own there."""
+    with closing(connected(address)) as session:
+        yield session
 
 
 @pytest.fixture

@@ -1,38 +1,21 @@
 """How the firms of a fleet stand: who is late, silent or failing, and where something waits."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from databases import Database, firm_place
+from databases import Database, connected, firm_place
 from factories import start
 from whole import make as make_whole
 
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.store import postgresql
 from clio_broadly_sync.store.firms import PAUSED, Firms
 from clio_broadly_sync.store.fleet_overview import WORKS_AS, FleetOverview, Standing
-from clio_broadly_sync.store.postgresql import READER, WORKER, Session
+from clio_broadly_sync.store.postgresql import READER, Session
 
 SIX_HOURS = timedelta(hours=6)
 LEASE = timedelta(seconds=90)
 _SURGE = "UPDATE closings SET approval = 1 WHERE firm = %s AND state = 'pending'"
-
-
-@pytest.fixture
-def address(database: Database) -> str:
-    return database.emptied()
-
-
-@pytest.fixture
-def session(address: str) -> Iterator[Session]:
-    with closing(connected(address)) as session:
-        yield session
-
-
-def connected(address: str, role: str = WORKER, name: str = "overview") -> Session:
-    return postgresql.connect(address, name, idle=SIX_HOURS, role=role)
 
 
 def set_all(database: Database, values: str, where: str = "true") -> None:

@@ -34,11 +34,6 @@ def pinged() -> Iterator[Pinged]:
 
 
 @pytest.fixture
-def address(database: Database) -> str:
-    return database.emptied()
-
-
-@pytest.fixture
 def session(address: str) -> Iterator[Session]:
     with closing(connected(address)) as session:
         yield session

@@ -31,11 +31,6 @@ OTHER = Grant(HOST, "access-two", "refresh-two", NOW.replace(year=2027))
 
 
 @pytest.fixture
-def address(database: Database) -> str:
-    return database.emptied()
-
-
-@pytest.fixture
 def firm(address: str) -> FirmPlace:
     """A firm with a closing that waits."""
     place = firm_place(address, 1)

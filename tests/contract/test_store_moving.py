@@ -51,11 +51,6 @@ NOT_ROWS: Final = {HASH_KEY, *tokens.NAMES}
 
 
 @pytest.fixture
-def address(database: Database) -> str:
-    return database.emptied()
-
-
-@pytest.fixture
 def neighbour(address: str) -> FirmPlace:
     """Another firm of the fleet, whose closings have the first numbers."""
     place = firm_place(address, 1)

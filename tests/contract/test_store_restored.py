@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from databases import IN_MEMORY, KEY, Database, program_folder, promotable_server, url_of
+from databases import IN_MEMORY, KEY, Database, connected, program_folder, promotable_server, url_of
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from surroundings import BUSY_SECONDS
@@ -21,24 +21,9 @@ from clio_broadly_sync.settings import Given
 from clio_broadly_sync.store import postgresql, postgresql_schema
 from clio_broadly_sync.store.firms import ACTIVE, MARK_NOW, PAUSED, Firms, check_durable
 from clio_broadly_sync.store.fleet_overview import FleetOverview
-from clio_broadly_sync.store.postgresql import READER, WORKER, Session
+from clio_broadly_sync.store.postgresql import READER, Session
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def address(database: Database) -> str:
-    return database.emptied()
-
-
-@pytest.fixture
-def session(address: str) -> Iterator[Session]:
-    with closing(connected(address)) as session:
-        yield session
-
-
-def connected(address: str, role: str = WORKER) -> Session:
-    return postgresql.connect(address, "clio-broadly-sync fleet", idle=DAY, role=role)
 
 
 def states(session: Session) -> list[str]:
