@@ -4,15 +4,20 @@ Each firm's settings are those of the sandbox that is given with it; firms that 
 not share its account, so only one firm may have it.
 """
 
-from collections.abc import Mapping
-from contextlib import closing
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import pytest
 from databases import KEY, url_of
 
+from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.one_firm import Fleet
 from clio_broadly_sync.domain.credentials import Secret
 from clio_broadly_sync.fleet import engine
@@ -32,6 +37,18 @@ _FORGET: Final = f"""
     TRUNCATE {", ".join(tables.OF_FIRM)}, firms RESTART IDENTITY;
     DELETE FROM procrastinate_jobs;
 """  # noqa: S608
+
+
+@contextmanager
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Yield what returns what the program has logged by now in this process."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", said := io.StringIO())
+        logs.set_up("text", verbose=False)
+    yield said.getvalue
+    own = logging.getLogger("clio_broadly_sync")
+    own.handlers, own.propagate = [], True
+    own.setLevel(logging.NOTSET)
 
 
 class Agency:

@@ -1,8 +1,6 @@
 """A run of a firm by a worker: how it ends, what is noted of it, and who hears of that."""
 
-import io
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +9,7 @@ from signal import SIGTERM
 from typing import Any
 
 import pytest
-from agency import QUARTER, Agency
+from agency import QUARTER, Agency, logged
 from databases import KEY, Database
 from notified import Notified
 from pinged import Pinged
@@ -19,7 +17,6 @@ from rig import Sandbox, faults
 from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync import pipeline
-from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli import worker as module
 from clio_broadly_sync.cli.worker import Worker
 from clio_broadly_sync.sandbox import Firm, Request
@@ -58,11 +55,8 @@ def working(agency: Agency, **changes: str) -> Iterator[Worker]:
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     """Return what returns what the worker has logged by now."""
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", said := io.StringIO())
-        logs.set_up("text", verbose=False)
-    yield said.getvalue
-    logs._LOG.handlers, logs._LOG.propagate = [], True
+    with logged(monkeypatch) as said:
+        yield said
 
 
 @pytest.fixture

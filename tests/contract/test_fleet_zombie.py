@@ -4,19 +4,16 @@ Its POST is on its way when its session ends, another worker takes over and come
 only then does the POST arrive. And the same where the lock does not lock, as behind a pooler.
 """
 
-import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
-from agency import Agency
+from agency import Agency, logged
 from databases import Database
 from rig import Sandbox
 
-from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.worker import Worker
 from clio_broadly_sync.sandbox import Firm, Request
 from clio_broadly_sync.store import firms
@@ -78,7 +75,13 @@ def tell(
 ) -> Iterator[Tell]:
     """Return what tells such a story; `lose` is what happens before the second run begins."""
     monkeypatch.chdir(tmp_path)
-    said = io.StringIO()
+    with logged(monkeypatch) as said:
+        yield _telling(agency, sandbox, workers, said)
+
+
+def _telling(
+    agency: Agency, sandbox: Sandbox, workers: list[Worker], said: Callable[[], str]
+) -> Tell:
 
     def story(lose: Callable[[], object]) -> Story:
         first, second = workers
@@ -99,13 +102,9 @@ def tell(
         first.run_firm(number)
         assert on_its_way
         assert sandbox.broadly.errors == []
-        return Story(agency, sandbox, said.getvalue())
+        return Story(agency, sandbox, said())
 
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", said)
-        logs.set_up("text", verbose=False)
-    yield story
-    logs._LOG.handlers, logs._LOG.propagate = [], True
+    return story
 
 
 def check(story: Story, first: int | None) -> None:

@@ -31,7 +31,7 @@ SHOWN = (
     "report", "report --list", "explain 5999", "sync --limit many", "explain", "stauts",
     "outbox drop --all --state dead",
     "outbox list --batch 2", "backfill --from 2026-02-01 --to 2026-01-01", "schedule cron",
-    "--help", "--version",
+    "--help", "--version", "firms list", "fleet status",
 )  # fmt: skip
 ASKED = {
     "sync": {"[y/N]": "n"},

@@ -108,8 +108,8 @@ def _watch_sessions(points: _Points) -> None:
     session = Session.__init__, Session.execute, Session.executemany
     writing = set()
 
-    def watch(self: Any, raw: Any, **more: Any) -> None:
-        session[0](self, raw, **more)
+    def watch(self: Any, raw: Any, end: Any) -> None:
+        session[0](self, raw, end)
         commit = raw.commit
 
         def committing() -> None:
