@@ -20,16 +20,17 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from databases import control, own_server
 
+from clio_broadly_sync.store.postgresql import RUN
 from fleet import judge
 from fleet.offices import Office, add_all
 from fleet.workers import LEASE_SECONDS, Worker, environment, working
 
 CLOSINGS_A_SECOND: Final = 10
 """So many matters are closed in all firms together."""
-AT_WORK: Final = 10
+AT_WORK: Final = 8
 """A fault comes when so many clients were sent since the last one, and as many are being sent; or
 after `LONGEST_SECONDS`."""
-LONGEST_SECONDS: Final = 12.0
+LONGEST_SECONDS: Final = 8.0
 AT_ONCE: Final = 0.2
 """Which part of the faults comes as soon as the one before is over."""
 CALM_SECONDS: Final = 120.0
@@ -87,8 +88,8 @@ class Storm:
     @contextmanager
     def closing(self) -> Iterator[None]:
         """Let matters be closed all the time inside."""
-        over = threading.Event()
-        clerk = threading.Thread(target=self._close, args=(over,), daemon=True)
+        over, chance = threading.Event(), Random(self._random.random())
+        clerk = threading.Thread(target=self._close, args=(over, chance), daemon=True)
         clerk.start()
         yield
         over.set()
@@ -101,10 +102,9 @@ class Storm:
         now = self._one("SELECT clock_timestamp()")
         return self._until(lambda: self._is_at_rest(now))
 
-    def _close(self, over: threading.Event) -> None:
-        clerk = Random(self._random.random())
+    def _close(self, over: threading.Event, chance: Random) -> None:
         while not over.wait(1 / CLOSINGS_A_SECOND):
-            clerk.choice(self.offices).close_one()
+            chance.choice(self.offices).close_one()
 
     def _is_at_rest(self, since: Any) -> bool:
         """Tell whether nothing is under way, and each firm was run well since a moment."""
@@ -157,7 +157,7 @@ class Storm:
         return sum(len(office.broadly.accepted) for office in self.offices)
 
     def _sending(self) -> int:
-        return int(self._row(_UNDER_WAY + "AND state = 'sending'")[0])
+        return int(self._one(_SENDING, RUN))
 
     def _one(self, statement: str, *values: Any) -> Any:
         return self._row(statement, *values)[0]
@@ -179,8 +179,14 @@ class Storm:
 
 _UNDER_WAY: Final = """
     SELECT count(*), count(*) FILTER (WHERE state IN ('pending', 'sending')) FROM closings
-    WHERE true
 """
+_SENDING: Final = """
+    SELECT count(*) FROM closings WHERE state = 'sending' AND firm IN (
+        SELECT CAST(objid AS BIGINT) FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND CAST(classid AS BIGINT) = %s
+    )
+"""
+"""What a run that is at work is sending; what an ended one left is not counted."""
 _STATES: Final = "SELECT state, count(*) FROM closings GROUP BY 1 ORDER BY 1"
 _TO_RUN: Final = "SELECT count(*) FROM firms WHERE good_at IS NULL OR good_at < %s"
 _WIPE: Final = "WITH gone AS (DELETE FROM fleet_queue.procrastinate_jobs) SELECT 1"
@@ -227,7 +233,7 @@ def run(
     """Let a storm with these `faults` come over so many firms, and judge what it leaves."""
     random = Random(seed)
     with own_server(lasting=True) as address, ExitStack() as open_offices:
-        offices = [Office(n, folder / f"firm-{n}", random) for n in range(1, firms + 1)]
+        offices = [Office(n, folder / f"firm-{n}") for n in range(1, firms + 1)]
         for office in offices:
             office.sandbox.start()
             open_offices.callback(office.sandbox.stop)
