@@ -28,15 +28,15 @@ from fleet.workers import LEASE_SECONDS, Worker, environment, working
 CLOSINGS_A_SECOND: Final = 10
 """So many matters are closed in all firms together."""
 AT_WORK: Final = 8
-"""A fault comes when so many clients were sent since the last one, and as many are being sent; or
-after `LONGEST_SECONDS`."""
+"""A fault comes when so many clients are being sent, or after `LONGEST_SECONDS`; and not before one
+was sent in each fifth firm since the last fault, or twice that time is over."""
 LONGEST_SECONDS: Final = 8.0
 MOST: Final = 40
 """So many sentences are printed of what is wrong."""
 AT_ONCE: Final = 0.2
 """Which part of the faults comes as soon as the one before is over."""
 CALM_SECONDS: Final = 120.0
-"""By then all is at rest, on the busiest machine."""
+"""By then 40 firms are at rest, on the busiest machine."""
 HOURS: Final = 3600.0
 
 
@@ -66,9 +66,9 @@ class Storm:
 
     def strike(self, name: str) -> Struck:
         """Let this fault happen when the workers are at work again, or now and then before that."""
-        before = self._accepted()
+        enough = self._accepted() + len(self.offices) // 5
         if self._random.random() >= AT_ONCE:
-            self._until(lambda: self._accepted() >= before + AT_WORK, LONGEST_SECONDS)
+            self._until(lambda: self._accepted() >= enough, 2 * LONGEST_SECONDS)
             self._until(lambda: self._sending() >= AT_WORK, LONGEST_SECONDS)
         self.struck.append(Struck(name, self._sending()))
         FAULTS[name](self)
@@ -77,7 +77,7 @@ class Storm:
     def first_runs(self) -> None:
         """Return when each firm has had the run that only notes where it starts."""
         never = "SELECT count(*) FROM firms WHERE good_at IS NULL"
-        assert self._until(lambda: self._one(never) == 0), "not every firm was run"
+        assert self._until(lambda: self._one(never) == 0, self._calm), "not every firm was run"
 
     def sums(self) -> str:
         """Return what came of it, in a few words."""
@@ -102,7 +102,7 @@ class Storm:
         for office in self.offices:
             office.all_opt_out()
         now = self._one("SELECT clock_timestamp()")
-        if not self._until(lambda: self._is_at_rest(now)):
+        if not self._until(lambda: self._is_at_rest(now), self._calm):
             with psycopg.connect(self._address) as connection:
                 for row in connection.execute(_RESTLESS, (now,)):
                     yield "{} did not come to rest: {}".format(*row)
@@ -171,11 +171,15 @@ class Storm:
         with psycopg.connect(self._address, autocommit=True, options=_OPTIONS) as connection:
             return connection.execute(statement.encode(), values or None).fetchone()
 
-    def _until(self, holds: Callable[[], bool], seconds: float = CALM_SECONDS) -> bool:
+    @property
+    def _calm(self) -> float:
+        return CALM_SECONDS * max(1, len(self.offices) / 40)
+
+    def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait until this holds, but no longer than so many seconds; tell whether it does."""
         end = time.monotonic() + seconds
         while not (held := holds()) and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.25)
         return held
 
     def _any_worker(self) -> Worker:
