@@ -44,7 +44,7 @@ class Says(Enum):
 class Office(World):
     """A firm, and what was closed in it."""
 
-    def __init__(self, number: int, folder: Path, random: Random) -> None:
+    def __init__(self, number: int, folder: Path) -> None:
         profile, dedupes = RECEIVERS[number % len(RECEIVERS)]
         firm = Firm(number, contacts=0, matters=0)
         firm.account.id += number
@@ -56,7 +56,7 @@ class Office(World):
         """Its number in the database; 0 until it is added there."""
         self.closed: dict[int, Says] = {}
         """What the client of each matter says that was closed here."""
-        self._random = random
+        self._random = Random(number)
         self._late: list[int] = []
         """The clients who will opt out next."""
         self.clio.keep_answers = True

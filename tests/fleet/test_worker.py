@@ -33,7 +33,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    office = Office(1, tmp_path / "firm-1", Random(1))
+    office = Office(1, tmp_path / "firm-1")
     with office.sandbox:
         yield office
 
