@@ -93,9 +93,14 @@ class Storm:
         over, chance = threading.Event(), Random(self._random.random())
         clerk = threading.Thread(target=self._close, args=(over, chance), daemon=True)
         clerk.start()
-        yield
-        over.set()
-        clerk.join()
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(f"after {', '.join(map(str, self.struck))}")
+            raise
+        finally:
+            over.set()
+            clerk.join()
 
     def calm(self) -> Iterator[str]:
         """Wait until everything is at rest, and yield a sentence for each firm that is not."""
@@ -309,7 +314,7 @@ def main() -> None:
             faults=for_so_long(60 * asked.minutes),
             tell=lambda says: print(says, flush=True),
         )
-    print(ran, "WRONG" if ran.flaws else "well", sep="\n")
+    print(ran.sums, *ran.flaws, "WRONG" if ran.flaws else "well", sep="\n")
     sys.exit(1 if ran.flaws else 0)
 
 
