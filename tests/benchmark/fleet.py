@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-
-import tests.fleet  # noqa: F401  (lets the modules of the other tests be found)
 from databases import KEY, own_server
 
 from clio_broadly_sync.domain.credentials import Secret
