@@ -5,7 +5,6 @@ So the state after one first sync can be copied for every test that begins with 
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,7 +66,6 @@ def office(fresh: World) -> World:
 
 @pytest.fixture
 def punctual(world: World) -> World:
-    """The firm's clock is no longer behind this machine's: as it moves, so does the program's."""
-    behind = datetime.now(UTC) - world.firm.clock.now()
-    world.later(seconds=max(0.0, behind.total_seconds()) + 60)
+    """Return a world whose day is the program's."""
+    world.catch_up()
     return world

@@ -397,6 +397,7 @@ def test_told_everywhere(firm: World) -> None:
 @pytest.mark.parametrize(("age", "quiet", "loud"), [("30", 22, 23), ("10", 4, 5), ("1", 0, 1)])
 def test_grows_too_old(firm: World, age: str, quiet: int, loud: int) -> None:
     """65 from a week before, or from half of the maximum age where that is less."""
+    firm.catch_up()
     firm.closing()
     assert firm.sync().code == 0
     firm.later(days=quiet)

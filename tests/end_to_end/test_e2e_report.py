@@ -17,6 +17,16 @@ from world import World
 from clio_broadly_sync.store import locked
 
 
+@pytest.fixture
+def world(fresh: World) -> World:
+    """A minute after the first sync, on a day that is the program's as well: which days have come,
+    it says by its own clock."""
+    fresh.catch_up()
+    assert fresh.sync().code == 0
+    fresh.later(minutes=1)
+    return fresh
+
+
 def figures(world: World, *options: str, **settings: str | None) -> dict[str, Any]:
     ran = world.run("report", "--json", *options, **settings)
     assert (ran.code, ran.err) == (0, "")

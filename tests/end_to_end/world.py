@@ -146,6 +146,14 @@ class World:
         self.firm.clock.advance(timedelta(**time))
         self.clio.oauth.issue(self.clio.token)  # it would expire after a month
 
+    def catch_up(self) -> None:
+        """Let the firm's clock be no longer behind this machine's: it moves, and the program's too.
+
+        Until noon in the firm's zone, its day is otherwise the program's yesterday.
+        """
+        behind = datetime.now(UTC) - self.firm.clock.now()
+        self.later(seconds=max(0.0, behind.total_seconds()) + 60)
+
     def closing(
         self, on: Any = "today", *, thank_you: Any = True, opt_out: Any = Box.UNTOUCHED, **who: Any
     ) -> Closing:
