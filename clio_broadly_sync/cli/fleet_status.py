@@ -29,6 +29,7 @@ from clio_broadly_sync.store.fleet_overview import Behind, Failing, FleetOvervie
 NAMED: Final = 20
 """At most so many firms are named of each kind."""
 _STATUS: Final = f"`{PROGRAM} status --firm NAME`"
+_SHOW: Final = f"`{PROGRAM} firms show NAME`"
 _PAUSE: Final = f"`{PROGRAM} firms pause NAME`"
 _SERVER: Final = "the database's host"
 
@@ -166,9 +167,9 @@ def _lines(standing: Standing) -> Iterator[str]:
     yield from _workers(standing)
     yield from _restored(standing)
     silent = {firm.name: f"since {_ago(firm.since, standing.now)}" for firm in standing.silent}
-    yield from _table("No good run", silent, f"why: {_STATUS}; until that is mended: {_PAUSE}")
+    yield from _table("No good run", silent, f"why: {_SHOW}; until that is mended: {_PAUSE}")
     failing = {firm.name: _failing(firm, standing.now) for firm in standing.failing}
-    yield from _table("Failing", failing, f"why: {_STATUS}")
+    yield from _table("Failing", failing, f"why: {_SHOW}")
     late = {firm.name: f"due since {_ago(firm.since, standing.now)}" for firm in standing.late}
     yield from _table("Late", late)
     yield from _table("Held: Broadly's answer was lost", standing.held, f"what to do: {_STATUS}")

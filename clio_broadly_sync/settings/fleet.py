@@ -5,6 +5,7 @@ settings are in the database and win.
 """
 
 import binascii
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -52,16 +53,23 @@ def _number(default: int, least: int, most: int, of: str = "a whole number") -> 
 
 
 def _as_database(text: str) -> Secret:
-    """Return an address of PostgreSQL to which nobody can listen on the way."""
+    """Return an address of PostgreSQL to which nobody can listen on the way.
+
+    What it does not name, PostgreSQL's own variables do (source: libpq, "Environment Variables").
+    """
     parts = urlsplit(text)
     given = parse_qs(parts.query)
-    hosts = given.get("host", [parts.hostname or ""])[-1].split(",")
-    is_here = all(map(_is_here, hosts)) and not given.keys() & {"hostaddr", "service"}
+    host = given.get("host", [parts.hostname or ""])[-1] or os.environ.get("PGHOST", "")
+    elsewhere = given.keys() & {"hostaddr", "service"} or os.environ.keys() & _ELSEWHERE
+    is_here = all(map(_is_here, host.split(","))) and not elsewhere
     if parts.scheme not in ("postgresql", "postgres") or not text.isprintable():
         raise ValueError
     if not is_here and given.get("sslmode") != ["verify-full"]:
         raise ValueError
     return Secret(text)
+
+
+_ELSEWHERE: Final = {"PGHOSTADDR", "PGSERVICE"}
 
 
 def _is_here(host: str) -> bool:

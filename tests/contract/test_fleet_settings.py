@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,25 @@ def test_both_that_there_must_be() -> None:
 )
 def test_address_to_which_nobody_listens(address: str) -> None:
     assert read(FLEET_DATABASE=address).fleet_database.reveal() == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_here"),
+    [
+        ("PGHOST", "/var/run/postgresql", True),
+        ("PGHOST", "db.example", False),
+        ("PGHOSTADDR", "10.0.0.1", False),
+        ("PGSERVICE", "fleet", False),
+    ],
+)
+def test_host_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, is_here: bool
+) -> None:
+    """It is taken where the address names none."""
+    monkeypatch.setenv(name, value)
+    with nullcontext() if is_here else pytest.raises(ConfigError, match="FLEET_DATABASE must be"):
+        read(FLEET_DATABASE="postgresql:///fleet")
+    read(FLEET_DATABASE="postgresql:///fleet?sslmode=verify-full")
 
 
 @pytest.mark.parametrize(
