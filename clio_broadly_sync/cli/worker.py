@@ -33,7 +33,7 @@ from clio_broadly_sync.fleet.engine import VERSION, Engine
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import due, postgresql_schema
 from clio_broadly_sync.store.firms import Firm, Firms, check_durable
-from clio_broadly_sync.store.postgresql import Session, parameters
+from clio_broadly_sync.store.postgresql import WORKER, Session, parameters
 from clio_broadly_sync.store.sessions import WORKS, Lent, Pool
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop, ThreadStop
@@ -73,25 +73,12 @@ class Worker:
         the firm's next run, as after a kill. Raise ConfigError where the database is not one to
         work with, StorageError where it is away.
         """
-        self._own = self._begun()
-        gc.freeze()  # what has been loaded by now stays
-        gc.enable()
-        engine = Engine(
-            parameters(
-                self._fleet.address,
-                f"{WORKS} (engine)",
-                idle=NEVER,
-                settings={"search_path": due.SCHEMA, "role": "fleet_worker"},
-            ),
-            self._slots,
-            run_firm=self.run_firm,
-            dispatch=self.dispatch,
-            ask=self._ask,
-            chores={"* * * * *": self._do_chores},
-        )
-        output.say(f"Working, with {output.count(self._slots, 'slot')}.", err=True)
         try:
-            signal_number = engine.work(stop.check)
+            self._own = self._begun()
+            gc.freeze()  # what has been loaded by now stays
+            gc.enable()
+            output.say(f"Working, with {output.count(self._slots, 'slot')}.", err=True)
+            signal_number = self._engine().work(stop.check)
         except StoppedError as stopped:
             return stopped.exit_code
         finally:
@@ -100,6 +87,17 @@ class Worker:
         if signal_number is None:
             raise StorageError(ENDED)
         return 128 + signal_number
+
+    def _engine(self) -> Engine:
+        address, settings = self._fleet.address, {"search_path": due.SCHEMA, "role": WORKER}
+        return Engine(
+            parameters(address, f"{WORKS} (engine)", idle=NEVER, settings=settings),
+            self._slots,
+            run_firm=self.run_firm,
+            dispatch=self.dispatch,
+            ask=self._ask,
+            chores={"* * * * *": self._do_chores},
+        )
 
     def dispatch(self) -> None:
         """Hand over the firms that are due; where the database is away, the next call tries again.

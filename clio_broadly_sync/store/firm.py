@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clio_broadly_sync.domain.credentials import Grant
-from clio_broadly_sync.domain.errors import BusyError, ConfigError, HungError, StorageError
+from clio_broadly_sync.domain.errors import BusyError, ConfigError, HungError, SyncError
 from clio_broadly_sync.domain.model import Pins
 from clio_broadly_sync.store import postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.facts import WRITE as WRITE_FACT
@@ -276,7 +276,7 @@ class FirmNotes:
 def _as_os_errors() -> Iterator[None]:
     try:
         yield
-    except StorageError as error:
+    except SyncError as error:
         raise OSError(str(error)) from None
 
 

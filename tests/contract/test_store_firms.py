@@ -159,6 +159,7 @@ def test_account_that_another_firm_has_by_now(firms: Firms, address: str) -> Non
     """Whoever comes back would ask its clients twice; a removed one has none."""
     _add(firms, "acme")
     _add(firms, "twin")
+    firm_place(address, 2).begin(PINS._replace(account=9), only_looks=True)
     firm_place(address, 1).begin(PINS._replace(account=9))
     with pytest.raises(ConfigError, match="is the firm acme's"):
         firm_place(address, 2).begin(PINS._replace(account=9))

@@ -478,6 +478,26 @@ def test_file_is_refused_from_then_on(
     assert state.path.read_bytes() == before
 
 
+def test_sign_in_that_cannot_be_taken_out_of_the_file(
+    state: FilePlace,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The firm is there and the file is refused; whoever moved it is told to remove it."""
+
+    def full(connection: object, name: str) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(moved, "end", full)
+    move(state.path, address)
+    assert [record.message for record in caplog.records] == [
+        f"The firm is there, but its sign-in may be left in {state.path}: remove that file."
+    ]
+    with pytest.raises(ConfigError, match="moved"):
+        state.open()
+
+
 def test_earlier_version_refuses_it_too(
     state: FilePlace, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The place of a state: a file and a firm keep the same promises."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from databases import firm_place
@@ -46,6 +47,27 @@ def test_sign_in_is_kept_beside_a_copy(place: Place) -> None:
     assert another(place).sign_in().read() == GRANT
     sign_in.erase()
     assert sign_in.read() is None
+
+
+def test_what_was_told_is_kept_beside_a_state(place: Place, tmp_path: Path) -> None:
+    """By its name, and not in the state, which need not be there yet; a file has a folder."""
+    assert place.folder == (tmp_path / "state" if isinstance(place, FilePlace) else None)
+    told = place.notes("told")
+    assert told.read() == {}
+    told.write({"77": "since"})
+    assert another(place).notes("told").read() == {"77": "since"}
+    assert place.notes("notified").read() == {}
+    told.write({})
+    assert told.read() == {}
+
+
+def test_what_was_told_cannot_be_reached(tmp_path: Path) -> None:
+    """Whoever asks goes on as if there were nothing: that is no error of the run."""
+    (tmp_path / "no folder").touch()
+    away = firm_place("postgresql://127.0.0.1:1/fleet"), FilePlace(tmp_path / "no folder" / "state")
+    for place in away:
+        with pytest.raises(OSError, match=r"could not be used|File exists"):
+            place.notes("told").write({"77": "since"})
 
 
 def another(place: Place) -> Place:

@@ -29,10 +29,10 @@ CLIENTS = 8
 BATCH = 2
 PAGE = 4
 PAIRS = 100
-SHARES = 4
-"""Each test takes every fourth point, so that all cores have work."""
+SHARES = 8
+"""Each test takes every eighth point, so that all cores have work."""
 OF_FIRMS = range(SHARES if "HISTORIES" in os.environ else 1)
-"""A quarter of the points befalls a firm in PostgreSQL, too; all of them where more is wanted."""
+"""An eighth of the points befalls a firm in PostgreSQL, too; all of them where more is wanted."""
 A_SHARE_ON_BOTH = pytest.mark.parametrize(
     ("where", "share"),
     [*product(["file"], range(SHARES)), *product(["postgresql"], OF_FIRMS)],
