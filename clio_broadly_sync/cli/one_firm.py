@@ -70,9 +70,9 @@ class Fleet:
     def address(self) -> str:
         return self.settings.fleet_database.reveal()
 
-    def connect(self, role: str | None = WORKER) -> Session:
+    def connect(self, role: str | None = WORKER, name: str = "clio-broadly-sync fleet") -> Session:
         """Begin a session in which the fleet's own tables are read and written."""
-        return connect(self.address, "clio-broadly-sync fleet", idle=HANGS_AFTER, role=role)
+        return connect(self.address, name, idle=HANGS_AFTER, role=role)
 
     def named(self, name: str) -> Firm:
         """Return the firm of that name; raise UsageError where there is none.

@@ -33,8 +33,9 @@ from clio_broadly_sync.fleet.engine import VERSION, Engine
 from clio_broadly_sync.pipeline.report import Report
 from clio_broadly_sync.store import due, postgresql_schema
 from clio_broadly_sync.store.firms import Firm, Firms, check_durable
+from clio_broadly_sync.store.fleet_overview import WORKS_AS
 from clio_broadly_sync.store.postgresql import WORKER, Session, parameters
-from clio_broadly_sync.store.sessions import WORKS, Lent, Pool
+from clio_broadly_sync.store.sessions import Lent, Pool
 from clio_broadly_sync.transport.clock import Clock
 from clio_broadly_sync.transport.signals import Stop, ThreadStop
 
@@ -44,6 +45,8 @@ SESSIONS_FOR_A_SLOT: Final = 3
 """A run holds its firm with one session, and may renew its sign-in with two more."""
 GRACE_SECONDS: Final = 30.0
 """So long a worker that ends waits for its runs, which are asked to stop."""
+LONGEST_HOST: Final = 28
+"""A session's name has 63 letters, and must not lose the end of the worker's."""
 NEVER: Final = timedelta(0)
 """A session of the engine waits for jobs, so that the server must not end it."""
 
@@ -54,7 +57,8 @@ class Worker:
     def __init__(self, fleet: Fleet, slots: int) -> None:
         self._fleet = fleet
         self._slots = slots
-        self._name = f"{os.uname().nodename} {os.getpid()}"
+        self._name = f"{os.uname().nodename[:LONGEST_HOST]} {os.getpid()}"
+        """By which the database knows the worker, in its session and in the rows of its firms."""
         self._pool = Pool(fleet.address, SESSIONS_FOR_A_SLOT * slots + 2)
         self._chores_stop = ThreadStop()
         self._stops: set[Stop] = {self._chores_stop}
@@ -91,7 +95,7 @@ class Worker:
     def _engine(self) -> Engine:
         address, settings = self._fleet.address, {"search_path": due.SCHEMA, "role": WORKER}
         return Engine(
-            parameters(address, f"{WORKS} (engine)", idle=NEVER, settings=settings),
+            parameters(address, "clio-broadly-sync engine", idle=NEVER, settings=settings),
             self._slots,
             run_firm=self.run_firm,
             dispatch=self.dispatch,
@@ -184,7 +188,7 @@ class Worker:
 
     def _begun(self) -> Session:
         """Begin a session of the fleet's own, and see that the server is one to work with."""
-        session = self._fleet.connect()
+        session = self._fleet.connect(name=f"{WORKS_AS}{self._name}")
         try:
             check_durable(session)
             postgresql_schema.check(session)

@@ -113,7 +113,8 @@ class Lent(Session):
         """Let the server be patient with a run that may take so long."""
         if run + MORE > IDLE:
             seconds = (run + MORE).total_seconds()
-            self.raw.execute(_STAY, (f"{seconds:.0f}s",))
+            with storage_errors():
+                self.raw.execute(_STAY, (f"{seconds:.0f}s",))
 
     def close(self) -> None:
         if self._is_given:

@@ -114,6 +114,14 @@ def test_server_is_patient_with_a_run_that_may_take_long(pool: Pool) -> None:
         assert one(session, "SHOW idle_session_timeout") == "15min"
 
 
+def test_session_is_lost_as_its_run_asks_for_patience(pool: Pool, database: Database) -> None:
+    with closing(pool.borrow()) as session:
+        session.give_to(1, _NAME.format(1))
+        database.cut()
+        with pytest.raises(StorageError):
+            session.stay(timedelta(hours=2))
+
+
 def test_run_that_hangs_loses_its_firm(address: str) -> None:
     """The server ends its session; nobody has to see to it."""
     with closing(Pool(address, 1, idle=timedelta(seconds=1))) as pool:

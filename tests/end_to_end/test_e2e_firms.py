@@ -312,6 +312,20 @@ def test_all_are_paused_and_resumed(acme: Fleet) -> None:
     assert acme.run("firms", "resume", "--all", "--yes").out == "Due at once: 2 firms.\n"
 
 
+def test_resumed_after_a_restore_that_no_worker_has_found_yet(acme: Fleet) -> None:
+    """None of them is paused again by the first worker that looks."""
+    acme.database.read().execute("UPDATE fleet SET mark = 'another'")
+    assert acme.run("firms", "resume", "--all", "--yes").out == "Due at once: 1 firm.\n"
+    assert (
+        acme.row("state"),
+        acme.run("fleet", "status", "--json").json["paused_after_restore"],
+    ) == (
+        "active",
+        {"firms": 0, "since": None},
+    )
+    assert acme.run("sync", "--firm", "acme").code == 0
+
+
 def test_firms_are_named_or_all_are_meant(acme: Fleet) -> None:
     """One unknown among them, and none is changed."""
     for command in ("pause", "resume"):

@@ -30,6 +30,7 @@ from clio_broadly_sync.cli import worker as module
 from clio_broadly_sync.cli.worker import Worker
 from clio_broadly_sync.sandbox import Firm, Request, Response
 from clio_broadly_sync.sandbox.server import Clock, Server
+from clio_broadly_sync.store.fleet_overview import FleetOverview
 from clio_broadly_sync.transport.client import READ_SECONDS
 from clio_broadly_sync.transport.signals import Stop
 
@@ -231,6 +232,17 @@ def test_signal_ends_a_worker_that_has_nothing_to_do(start: Start, number: int, 
     worker.hears("Working, with 2 slots")
     assert worker.end(number) == code
     assert worker.said == ["Working, with 2 slots.\n"]
+
+
+def test_status_shows_the_worker_and_what_it_has_at_work(agency: Agency, start: Start) -> None:
+    """By the name that the rows of its firms bear; its other sessions are none of their own."""
+    with Clios() as clios:
+        agency.add(SILENT, settings_of(SILENT, clios))
+        start("worker", "--slots", "2")
+        until(lambda: clios.asked[SILENT] > 0, SECONDS)
+        with closing(agency.session()) as session:
+            (shown,) = FleetOverview(session).read(timedelta(hours=6)).workers
+    assert (shown.name, shown.connected, shown.firms) == (agency.firm(SILENT).worker, True, 1)
 
 
 class Signalled(Stop):

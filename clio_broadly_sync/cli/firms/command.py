@@ -230,7 +230,9 @@ def _resume(known: "Fleet", call: app.Call, *, names: Sequence[str], asks: bool)
     from clio_broadly_sync.store.firms import PAUSED, Firms
 
     with closing(known.connect()) as session:
-        numbers = _numbers(Firms(session), names, PAUSED)
+        table = Firms(session)
+        table.check_mark()  # else the first worker to find a restore would pause them again
+        numbers = _numbers(table, names, PAUSED)
     if (
         asks
         and numbers
