@@ -129,16 +129,11 @@ _FIELDS: Final = {f.name: f for f in fields(FleetSettings) if f.name != "default
 
 def fleet_settings(given: Given) -> FleetSettings:
     """Return the settings of the fleet; raise ConfigError with every problem at once."""
-    problems, values = [*given.problems], dict[str, Any]()
-    for name in (*OF_FLEET, *OF_ONE_FIRM):
-        problem = None
-        if name in OF_ONE_FIRM:
-            problem = _OF_ONE_FIRM.format(name=name) if name.lower() in given.texts else None
-        elif name.lower() in given.texts:
-            problem = _read(name.lower(), given.texts[name.lower()], values)
-        elif name in ("FLEET_DATABASE", "FLEET_KEYS"):
-            problem = f"{name} is not set; it must be {_FIELDS[name.lower()].metadata['must_be']}."
-        problems += [problem] if problem else []
+    values: dict[str, Any] = {}
+    read = [_read(name, given.texts.get(name), values) for name in _FIELDS]
+    strays = [name for name in OF_ONE_FIRM if name.lower() in given.texts]
+    problems = [*given.problems, *filter(None, read)]
+    problems += [_OF_ONE_FIRM.format(name=name) for name in strays]
     if problems:
         raise ConfigError(*problems)
     defaults = {name: text for name, text in given.texts.items() if name.upper() in NAMES}
@@ -151,14 +146,20 @@ _OF_ONE_FIRM: Final = (
 )
 
 
-def _read(name: str, text: str, values: dict[str, Any]) -> str | None:
-    """Read one setting into `values`, or return what is wrong with it."""
+def _read(name: str, text: str | None, values: dict[str, Any]) -> str | None:
+    """Read one setting into `values`, or return what is wrong with it; None: it is not set."""
     described = _FIELDS[name].metadata
+    if text is None:
+        missing = f"{name.upper()} is not set; it must be {described['must_be']}."
+        return missing if name in _NEEDED else None
     try:
         values[name] = parsed(described["parse"], text)
     except ValueError:
         return f"{name.upper()} must be {described['must_be']}."
     return None
+
+
+_NEEDED: Final = ("fleet_database", "fleet_keys")
 
 
 def given_in(text: str) -> Given:

@@ -6,13 +6,13 @@ And a certificate for those that talk TLS.
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from certificates import certificate_for
 from clio_contract import requests_fit_clios_contract
 from databases import Database, connected
 from factories import NOW
@@ -141,14 +141,4 @@ def listen() -> Iterator[Callable[[Talk], int]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a certificate for 127.0.0.1 that nobody knows, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout - -out -"
-    )
-    try:
-        made = subprocess.run(command.split(), capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl to make a certificate with")
-    path.write_bytes(made.stdout)
-    return path
+    return certificate_for("127.0.0.1", "IP:127.0.0.1", tmp_path_factory.mktemp("tls"))

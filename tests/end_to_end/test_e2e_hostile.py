@@ -3,7 +3,6 @@ with the right code; and no token or key goes where it does not belong."""
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import certificate_for
 from rig import Sandbox, faults
 from rig.faults import Fault
 from world import HURRY, Ran, World
@@ -158,17 +158,7 @@ def test_pages_of_backfill_and_verify_end_too(world: World) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for a name that is not this machine's, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-        "-subj /CN=clio.example -addext subjectAltName=DNS:clio.example -keyout - -out -"
-    )
-    try:
-        made = subprocess.run(command.split(), capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl to make a certificate with")
-    path.write_bytes(made.stdout)
-    return path
+    return certificate_for("clio.example", "DNS:clio.example", tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager

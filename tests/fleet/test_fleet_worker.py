@@ -245,6 +245,13 @@ def test_status_shows_the_worker_and_what_it_has_at_work(agency: Agency, start: 
     assert (shown.name, shown.connected, shown.firms) == (agency.firm(SILENT).worker, True, 1)
 
 
+def test_worker_does_what_is_done_for_all_firms(agency: Agency, start: Start) -> None:
+    """It looks for silent firms, and sweeps the list of runs."""
+    start("worker", "--slots", "1")
+    done = "SELECT watched_at IS NOT NULL AND swept_at IS NOT NULL FROM fleet"
+    until(lambda: agency.admin.execute(done).fetchone() == (True,), SECONDS)
+
+
 class Signalled(Stop):
     """Is asked by a signal, and not before the worker asks it."""
 
