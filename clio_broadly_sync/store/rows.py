@@ -1,6 +1,6 @@
 """How closings become rows and rows become closings, and how a statement names a list."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
 from functools import lru_cache
@@ -13,6 +13,7 @@ from clio_broadly_sync.domain.reasons import Reason, State
 from clio_broadly_sync.store.database import Row
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 
 COLUMNS: Final = (
     "matter_id",
@@ -202,3 +203,23 @@ def among(name: str, values: Collection[Any]) -> tuple[str, dict[str, Any]]:
 def _parameters(name: str, number: int) -> tuple[list[str], str]:
     names = [f"{name}_{n}" for n in range(number)]
     return names, f"({', '.join(f':{parameter}' for parameter in names) or 'NULL'})"
+
+
+_LOTS: Final = (50, 10, 1)
+"""A statement writes so many rows. One for each row would cost half as much again, and with one for
+any number of rows the database would seldom meet a statement that it knows."""
+
+
+def in_lots(several: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the rows in as few lots as there can be of these sizes."""
+    begin = 0
+    for size in _LOTS:
+        while len(several) - begin >= size:
+            yield several[begin : begin + size]
+            begin += size
+
+
+def places(columns: int, lot: int) -> str:
+    """Return the parameters of a lot of rows, by place."""
+    row = f"({', '.join('?' * columns)})"
+    return ", ".join([row] * lot)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
@@ -16,6 +17,7 @@ from clio_broadly_sync.domain.reasons import State
 from clio_broadly_sync.store import database, lock, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.schema import RESTORE
+from clio_broadly_sync.store.tables import CLOSINGS
 
 Pair = tuple[Closing | None, Closing]
 """A closing as it was (None: new) and as it is to be."""
@@ -71,29 +73,28 @@ class Writer:
                 added.append((self._firm, *stored, *own))
             else:
                 values = rows.difference(old, new)
-                of_row = self._firm, old.number
-                changed[tuple(values)].append((*values.values(), *own, *of_row))
-        connection.executemany(_ADD, added)
+                changed[tuple(values)].append((old.number, *values.values(), *own))
+        for lot in rows.in_lots(added):
+            connection.execute(_adding(len(lot)), [*chain.from_iterable(lot)])
         for columns, several in changed.items():
-            _change(connection, _changing(columns), several)
+            self._change(connection, columns, several)
 
     def claim(self, connection: Connection, closings: Sequence[Closing], at: datetime) -> None:
         """Write that these closings, as they are now, are being sent."""
         claimed_at = rows.seconds(at)
         claimed = [
             (
+                c.number,
                 rows.seconds(c.read_at),
                 c.batch,
                 str(c.channels),
                 claimed_at,
                 self.run,
                 *self._own(claimed_at, None),
-                self._firm,
-                c.number,
             )
             for c in closings
         ]
-        _change(connection, _CLAIM, claimed)
+        self._change(connection, _CLAIMED, claimed, _IS_SENDING)
 
     def accept(
         self,
@@ -104,8 +105,26 @@ class Writer:
     ) -> None:
         """Write that these closings, which were being sent, were accepted."""
         accepted_at = rows.seconds(at)
-        accepted = [(*self._own(accepted_at, codes[c.key]), self._firm, c.number) for c in closings]
-        _change(connection, _ACCEPT, accepted)
+        accepted = [(c.number, *self._own(accepted_at, codes[c.key])) for c in closings]
+        self._change(connection, (), accepted, _IS_SENT)
+
+    def _change(
+        self,
+        connection: Connection,
+        columns: tuple[str, ...],
+        several: Sequence[Values],
+        fixed: str = "",
+    ) -> None:
+        """Change these columns of some rows, and what is `fixed`; raise StorageError where one is
+        not there.
+
+        A row is given as the number of its closing, the values of the columns, and those of `_OWN`.
+        """
+        for lot in rows.in_lots(several):
+            statement = _changing(columns, fixed, len(lot))
+            values = [*chain.from_iterable(lot), self._firm]
+            if connection.execute(statement, values).rowcount != len(lot):
+                raise StorageError(f"The state is damaged: a closing is gone from it. {RESTORE}")
 
     def _own(self, at: int, code: str | None) -> Values:
         """Return the ledger's own values of the next change, in the order of `_OWN`."""
@@ -125,29 +144,32 @@ def last_run(connection: Connection, firm: int) -> int:
 _LAST_RUN: Final = "SELECT value FROM facts WHERE firm = :firm AND name = 'run'"
 _OWN: Final = ("changed_at", "changed_in_run", "position", "code")
 _ADDED: Final = ("firm", *(c for c in rows.COLUMNS if c != "number"), *_OWN)
-_ADD: Final = (
-    f"INSERT INTO closings ({', '.join(_ADDED)}) VALUES ({', '.join('?' for _ in _ADDED)})"
-)
+_TYPES: Final = {column.name: column.type for column in CLOSINGS.columns}
+_CLAIMED: Final = ("read_at", "batch", "channels", "claimed_at", "claimed_in_run")
+_IS_SENDING: Final = f", state = '{State.SENDING.value}', reason = NULL, cause = NULL"
+_IS_SENT: Final = f", state = '{State.SENT.value}', resent = 0"
 
 
 @cache
-def _changing(columns: tuple[str, ...], fixed: str = "") -> str:
-    """Return an UPDATE of these columns only: SQLite rewrites every index that has one of them.
+def _adding(lot: int) -> str:
+    """Return an INSERT of so many rows."""
+    return f"INSERT INTO closings ({', '.join(_ADDED)}) VALUES {rows.places(len(_ADDED), lot)}"
 
-    It is given their values, then those of `_OWN`, then the firm and the closing's number.
+
+@cache
+def _changing(columns: tuple[str, ...], fixed: str, lot: int) -> str:
+    """Return an UPDATE of so many rows, and of these columns only: SQLite rewrites every index that
+    has one of them.
+
+    (PostgreSQL takes a column of values without any number in it for one of texts.)
     """
-    changes = ", ".join(f"{column} = ?" for column in (*columns, *_OWN))
-    return f"UPDATE closings SET {changes}{fixed} WHERE firm = ? AND number = ?"
-
-
-_CLAIM: Final = _changing(
-    ("read_at", "batch", "channels", "claimed_at", "claimed_in_run"),
-    f", state = '{State.SENDING.value}', reason = NULL, cause = NULL",
-)
-_ACCEPT: Final = _changing((), f", state = '{State.SENT.value}', resent = 0")
-
-
-def _change(connection: Connection, statement: str, several: Sequence[Values]) -> None:
-    """Change these rows; raise StorageError where one of them is not there."""
-    if connection.executemany(statement, several).rowcount != len(several):
-        raise StorageError(f"The state is damaged: a closing is gone from it. {RESTORE}")
+    given = (*columns, *_OWN)
+    changes = ", ".join(
+        f"{column} = CAST(given.column{place} AS {_TYPES[column].upper()})"
+        for place, column in enumerate(given, 2)
+    )
+    return (
+        f"UPDATE closings SET {changes}{fixed} "
+        f"FROM (VALUES {rows.places(1 + len(given), lot)}) AS given "
+        "WHERE closings.firm = ? AND closings.number = given.column1"
+    )
