@@ -35,6 +35,15 @@ def error(text: str) -> None:
     _LOG.error("%s", text)
 
 
+def begun(text: str) -> None:
+    """Print on stderr that a process has begun its work, in the form of the log.
+
+    Whoever starts it waits for that line, so it is printed whether or not more is to be said.
+    """
+    record = _LOG.makeRecord(_LOG.name, logging.INFO, __file__, 0, text, (), None)
+    _LOG.handle(record)
+
+
 def before_each_line(act: Callable[[], None]) -> None:
     """Call `act` before each log line from now on.
 

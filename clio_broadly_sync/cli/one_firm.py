@@ -14,7 +14,7 @@ import click
 from clio_broadly_sync.cli import logs
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.domain.errors import shown
-from clio_broadly_sync.settings import Given, Settings, read_given
+from clio_broadly_sync.settings import Given, Settings, read_given, salvage_settings
 from clio_broadly_sync.settings.fleet import FleetSettings, firm_settings, fleet_settings
 from clio_broadly_sync.store.firm import FirmPlace
 from clio_broadly_sync.store.firms import HASH_KEY, PAUSED, REMOVED, Firm, Firms
@@ -49,10 +49,9 @@ class FirmSettings(Settings):
 
 def fleet_of(options: Options) -> "Fleet":
     """Return the fleet that is set, and set up the log; raise ConfigError with every problem."""
-    given = read_given(options.config_file, os.environ, Path.cwd())
-    as_json = given.texts.get("log_format") == "json"
-    logs.set_up("json" if as_json else "text", verbose=options.verbose)
-    return Fleet(given)
+    where = options.config_file, os.environ, Path.cwd()
+    logs.set_up(salvage_settings(*where).log_format, verbose=options.verbose)
+    return Fleet(read_given(*where))
 
 
 class Fleet:

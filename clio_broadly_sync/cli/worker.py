@@ -81,7 +81,7 @@ class Worker:
             self._own = self._begun()
             gc.freeze()  # what has been loaded by now stays
             gc.enable()
-            output.say(f"Working, with {output.count(self._slots, 'slot')}.", err=True)
+            logs.begun(f"Working, with {output.count(self._slots, 'slot')}.")
             signal_number = self._engine().work(stop.check)
         except StoppedError as stopped:
             return stopped.exit_code

@@ -4,6 +4,7 @@ The server's clock says when: that of a worker may be wrong.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +21,8 @@ from clio_broadly_sync.store import tables
 from clio_broadly_sync.store.postgresql import RUN, Row, Session, storage_errors
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
+NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+"""What the name of a firm is like."""
 HASH_KEY: Final = "hash_key"
 """The name under which the key of a firm's hashes is sealed with its secrets."""
 LONGEST_WAIT: Final = timedelta(hours=6)
@@ -114,8 +117,11 @@ class Firms:
     def named(self, name: str, *, to_change: bool = False) -> Firm | None:
         """Return the firm of that name, a removed one as well.
 
-        With `to_change`, nobody else changes it until the caller's transaction has ended.
+        With `to_change`, nobody else changes it until the caller's transaction has ended. A name
+        that no firm can have is not asked for: PostgreSQL takes no text that is not in UTF-8.
         """
+        if NAME.fullmatch(name) is None:
+            return None
         statement = f"{_SELECT} WHERE name = :name{' FOR UPDATE' if to_change else ''}"
         with storage_errors():
             row = self._session.execute(statement, {"name": name}).fetchone()

@@ -48,6 +48,21 @@ def test_from_its_file_to_the_first_client(fleet: Fleet) -> None:
     assert not any(text in fleet.dump for text in kept.values())
 
 
+@pytest.mark.parametrize("name", ["Acme", "acme\udcff", "acme\n", "٣", ""])
+def test_name_that_no_firm_can_have(acme: Fleet, name: str) -> None:
+    """2 from whatever names a firm, be it in another character set than PostgreSQL takes."""
+    for words in (
+        ("status", "--firm", name),
+        ("firms", "show", name),
+        ("firms", "set", name, "SYNC_MAX_NEW=3"),
+        ("firms", "pause", name),
+        ("firms", "remove", name, "--erase", "--yes"),
+    ):
+        ran = acme.run(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert "There is no firm" in ran.err
+
+
 def test_file_alone_is_read(fleet: Fleet) -> None:
     """What the fleet sets is a default, beneath the firm's own, as soon as it changes."""
     fleet.add("acme", SYNC_MAX_NEW=None)
@@ -244,6 +259,14 @@ def test_secrets_come_by_file_or_by_standard_input(acme: Fleet) -> None:
     assert (ran.code, ran.out) == (0, "acme: set BROADLY_API_KEY.\n")
     assert acme.secrets()["broadly_api_key"] == "typed-key"
     file = acme.files / "more.env"
+    file.write_bytes("SYNC_OPT_OUT_FIELD=Bewertung für Broadly\n".encode("latin-1"))
+    with file.open() as other:
+        child = acme.world.start(
+            ("firms", "set", "acme", "--config", "-"), {}, stdin=other.fileno()
+        )
+    ran = acme.world.finish(child)
+    assert (ran.code, ran.out, "UTF-8" in ran.err) == (78, "", True)
+    assert "sync_opt_out_field" not in acme.row("settings")
     file.write_text("BROADLY_API_KEY=filed-key\nSYNC_STATE=state.db\n")
     ran = acme.run("firms", "set", "acme", "--config", str(file), "SYNC_MAX_NEW=3")
     assert (ran.code, ran.out.splitlines()) == (

@@ -26,7 +26,7 @@ ENDS = {-signal.SIGKILL, LOST_DATABASE}
 """How a worker may end while nobody has asked it to."""
 STOPPED = 128 + signal.SIGTERM
 IN_PROGRESS = 409
-SPEAKS = ("clio-broadly-sync: ", "Working, with ")
+SPEAKS = "clio-broadly-sync: "
 """How each line begins that a worker prints: nothing else is said by a library, or by Python."""
 
 

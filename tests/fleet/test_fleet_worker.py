@@ -4,6 +4,7 @@ They share a server of their own, which keeps what is committed: on any other no
 """
 
 import gc
+import json
 import math
 import os
 import queue
@@ -231,7 +232,21 @@ def test_signal_ends_a_worker_that_has_nothing_to_do(start: Start, number: int, 
     worker = start("worker", "--slots", "2")
     worker.hears("Working, with 2 slots")
     assert worker.end(number) == code
-    assert worker.said == ["Working, with 2 slots.\n"]
+    assert worker.said == ["clio-broadly-sync: INFO Working, with 2 slots.\n"]
+
+
+@pytest.mark.parametrize("form", ["json", "JSON"])
+def test_each_line_of_a_worker_is_in_the_form_of_the_log(
+    agency: Agency, start: Start, form: str
+) -> None:
+    """The first one as well, which is printed without -v."""
+    agency.add("acme", {"SYNC_RULE": "neither"})
+    worker = start("worker", "--slots", "2", LOG_FORMAT=form)
+    until(lambda: agency.firm("acme").last_exit == 78)
+    assert worker.end(signal.SIGTERM) == 143
+    said = [json.loads(line) for line in worker.said]
+    assert [line["level"] for line in said] == ["info", "error"]
+    assert said[0]["message"] == "Working, with 2 slots."
 
 
 def test_status_shows_the_worker_and_what_it_has_at_work(agency: Agency, start: Start) -> None:
@@ -310,7 +325,7 @@ def test_signal_ends_the_runs_of_a_worker(agency: Agency, start: Start, sandbox:
         assert (found.last_exit, found.worker, found.failures) == (143, None, 0)
         assert found.next_at == found.ended_at
         assert agency.place(name).holder() is None
-    assert worker.said == ["Working, with 2 slots.\n"]
+    assert worker.said == ["clio-broadly-sync: INFO Working, with 2 slots.\n"]
 
 
 def test_another_worker_goes_on_at_once(agency: Agency, start: Start, sandbox: Sandbox) -> None:

@@ -14,16 +14,17 @@ import click
 
 from clio_broadly_sync.cli.one_firm import Fleet, firm_named
 from clio_broadly_sync.cli.options import Options
+from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.settings import NAMES, OF_FLEET, Given, read_given, settings_path, texts_in
 from clio_broadly_sync.settings.fleet import SECRETS, firm_settings, given_in, of_a_firm
-from clio_broadly_sync.store.firms import HASH_KEY, REMOVED, Firms
+from clio_broadly_sync.store.firms import HASH_KEY, NAME, REMOVED, Firms
 from clio_broadly_sync.store.moving import move
 from clio_broadly_sync.store.postgresql import Session
 from clio_broadly_sync.transport.signals import Stop
 
 NO_STATE: Final = "SYNC_STATE is not used: the state of a firm is in the database."
 _KEY_BYTES: Final = 32
-_NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+_NOT_PLAIN: Final = "What was typed is not plain text in UTF-8: nothing of it is taken."
 _SETTING: Final = re.compile("[A-Z_]{1,40}")
 
 
@@ -72,7 +73,11 @@ def read(file: Path, stop: Stop) -> Given:
     if str(file) != "-":
         return read_given(file, {}, Path.cwd())
     with stop.at_once():
-        return given_in(sys.stdin.read())
+        typed = sys.stdin.buffer.read()
+    try:
+        return given_in(typed.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ConfigError(_NOT_PLAIN) from None
 
 
 def assigned(words: Sequence[str]) -> dict[str, str]:
@@ -125,7 +130,7 @@ def add(known: Fleet, session: Session, order: Order) -> bool:
     Raise UsageError for its name, ConfigError with every problem of its settings, and what `move`
     raises of its ledger.
     """
-    if not _NAME.fullmatch(order.name):
+    if not NAME.fullmatch(order.name):
         raise click.UsageError(
             "A firm's name has small letters, digits and hyphens, begins with a letter or a digit, "
             "and has at most 63 of them."
