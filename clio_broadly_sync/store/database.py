@@ -5,6 +5,7 @@ What SQLite is set to is here as well; the tables are in `store/schema.py`, the 
 """
 
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -251,8 +252,8 @@ def check_private(path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise StorageError("The state file belongs to another user; run this as that user.")
     if found.st_mode & 0o077:
-        can = others_may(found.st_mode)
-        raise StorageError(f"Others may {can} the state file; make it private: `chmod 600 {path}`.")
+        private = f"make it private: `chmod 600 {shlex.quote(str(path))}`."
+        raise StorageError(f"Others may {others_may(found.st_mode)} the state file; {private}")
     if os.stat(path.parent).st_mode & 0o022:
         raise StorageError(f"Others may write to {path.parent}; {privacy(path.parent)}")
 
@@ -271,7 +272,7 @@ def privacy(folder: Path) -> str:
     status = os.stat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & SHARED:
         return "give the state a folder of its own, with SYNC_STATE."
-    return f"make it private: `chmod 700 {folder}`."
+    return f"make it private: `chmod 700 {shlex.quote(str(folder))}`."
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def is_decided_by(status: int) -> bool:
 def of_status(
     peer: str, status: int, body: bytes, retry_after: str | None, date: datetime | None
 ) -> SyncError | None:
-    """Return the error that a status means; None for a status below 300.
+    """Return the error that a status means; None for one from 200 to 299.
 
     `peer` is the side's name in sentences, `retry_after` the header, and `date` the answer's `Date`
     in aware UTC.
@@ -100,6 +100,8 @@ def of_status(
 def _meaning(
     peer: str, status: int, body: bytes, retry_after: str | None, date: datetime | None
 ) -> SyncError | None:
+    if status < 200:
+        return unreadable(peer, f"status {status}", Cause.UNREADABLE)
     if status < 300:
         return None
     if status in (401, 403):

@@ -11,6 +11,7 @@ cut that short, and only the time-outs of the system's resolver end it. The conn
 kind of proxy (SOCKS, by PySocks) are not ours, and have no such limit.
 """
 
+import http
 import io
 import math
 import os
@@ -95,10 +96,20 @@ class _Reads(io.RawIOBase):
         super().close()
 
 
+class _Response(HTTPResponse):
+    """An answer. What may come before it (103, say) is passed over (RFC 9110, 15.2)."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        is_foretold = 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        # `http.client` passes over CONTINUE alone, and takes 103 for the answer.
+        return version, http.HTTPStatus.CONTINUE if is_foretold else status, reason
+
+
 def _response(sock: socket.socket, **named: Any) -> HTTPResponse:
     """Begin an answer. All that is read of it goes through its `fp`, by TLS or not."""
     left = time_left()  # first, as the answer would keep the socket open if this were to raise
-    response = HTTPResponse(sock, **named)
+    response = _Response(sock, **named)
     if left < math.inf:
         response.fp = io.BufferedReader(_Reads(sock, response.fp.detach()))
     return response

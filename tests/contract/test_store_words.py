@@ -1,8 +1,11 @@
 """What the state says to a person: each sentence whole, as it is read in a mail from cron."""
 
 import os
+import shlex
 import shutil
 import sqlite3
+import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -164,6 +167,20 @@ def test_folder_that_others_may_only_look_into(path: Path) -> None:
     path.parent.chmod(0o750)
     sentence = f"Others may look into {path.parent}; make it private: `chmod 700 {path.parent}`."
     assert integrity.files(path) == [("folder", sentence, (), False)]
+
+
+def test_command_that_helps_can_be_copied(made: Path, tmp_path: Path) -> None:
+    """Also where a folder's name has a blank in it."""
+    state = copied(made, tmp_path / "our firm's")
+    state.chmod(0o644)
+    for mode in (0o700, 0o777):
+        state.parent.chmod(mode)
+        command = said(lambda: Store.open(state)).split("`")[1]
+        subprocess.run(shlex.split(command), check=True)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.parent.stat().st_mode) == 0o700
+    with Store.open(state):
+        pass  # and nothing more is wrong
 
 
 def test_failure_of_the_system_is_told_without_a_path_or_a_statement(made: Path) -> None:

@@ -377,6 +377,29 @@ def test_answer_that_is_no_http(listen: Listen, raw: bytes) -> None:
     assert _fails(transport(), f"http://127.0.0.1:{listen(talk)}/").outcome_unknown
 
 
+FORETOLD = b"HTTP/1.1 %d Not yet\r\nLink: </style.css>\r\n\r\n"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_answer_that_is_only_foretold(listen: Listen, method: str) -> None:
+    """What comes before the answer is none (RFC 9110, 15.2): the one that ends it decides."""
+    foretold = FORETOLD % 103 + FORETOLD % 100 + FORETOLD % 102 + FORETOLD % 199
+    taken = foretold + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    url = f"http://127.0.0.1:{listen(_saying(taken))}/"
+    answer = transport().request(method, url, headers=BEARER)
+    assert (answer.status, answer.json()) == (200, {})
+    failed = _saying(foretold + b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+    assert _fails(transport(), f"http://127.0.0.1:{listen(failed)}/", method).cause == "http_500"
+    lost = _fails(transport(), f"http://127.0.0.1:{listen(_saying(foretold))}/", method)
+    assert (lost.outcome_unknown, lost.cause) == (True, "cut")
+
+
+def test_another_protocol_is_no_answer(listen: Listen) -> None:
+    """Nobody has asked for one, so whoever changes to it has told nothing."""
+    error = _fails(transport(), f"http://127.0.0.1:{listen(_saying(FORETOLD % 101))}/")
+    assert (error.outcome_unknown, error.answered, error.cause) == (True, True, "http_101")
+
+
 def _saying(answered: bytes) -> Talk:
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
