@@ -158,6 +158,6 @@ class Hearers:
         command = PROGRAM
         with suppress(ConfigError):
             path = settings_path(self._options.config_file, os.environ, Path.cwd())
-            command += f" --config {shlex.quote(str(path))}" if path.exists() else ""
+            command += f" --config {shlex.quote(str(path))}" if os.path.exists(path) else ""
         firm = "" if self._options.firm is None else f" --firm {self._options.firm}"
         return f"More on {os.uname().nodename}: {command} status{firm}"

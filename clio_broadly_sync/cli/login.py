@@ -188,7 +188,6 @@ class _LogIn:
             with output.patience(self._stop):
                 text = click.prompt("Paste the code, or that whole address", err=True).strip()
         except click.Abort:
-            click.echo(err=True)  # the cursor is still on the line of the question
             raise DeniedError(f"No code was pasted. To try again, {LOGIN}.") from None
         if "://" not in text:
             return str(text)

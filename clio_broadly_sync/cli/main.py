@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import logs, output
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import Output, OutputError
-from clio_broadly_sync.domain.errors import ConfigError, StorageError
+from clio_broadly_sync.domain.errors import ConfigError, StoppedError, StorageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -67,8 +68,14 @@ class _LazyGroup(click.Group):
             return super().make_context(*arguments, **named)
 
     def invoke(self, context: click.Context) -> Any:
-        with output.errors_folded():
-            return super().invoke(context)
+        try:
+            with output.errors_folded():
+                return super().invoke(context)
+        except KeyboardInterrupt:  # of a command that notes no signals itself
+            click.echo(err=True)
+            stopped = StoppedError(signal.SIGINT)
+            logs.error(str(stopped))
+            sys.exit(stopped.exit_code)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)

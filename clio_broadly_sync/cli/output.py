@@ -322,11 +322,9 @@ def patience(stop: Stop) -> Iterator[None]:
     try:
         with time_limit(PATIENCE_SECONDS), stop.at_once():
             yield
-    except StoppedError:
+    except (StoppedError, TimeoutError, click.Abort) as error:
         click.echo(err=True)  # the cursor is still on the line of the question
-        raise
-    except TimeoutError:
-        raise click.Abort from None
+        raise (click.Abort if isinstance(error, TimeoutError) else error) from None
 
 
 def bug_lines(bug: BaseException) -> list[str]:

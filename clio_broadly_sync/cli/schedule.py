@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -158,8 +159,9 @@ def _given(names: Sequence[str]) -> list[str]:
 
 def _point_out(place: Place, where: str) -> None:
     """Say what is missing yet, and what this shell sets that a scheduled run will not see."""
-    if not place.settings.sync_state.exists():
-        say("\nBefore that, run `login`, `check` and the first `sync` by hand.", err=True)
+    with suppress(OSError):  # whoever may not look there is told nothing of it
+        if not place.settings.sync_state.exists():
+            say("\nBefore that, run `login`, `check` and the first `sync` by hand.", err=True)
     if settings := _given(NAMES):
         words = f"put it into {place.config}, which is all that a scheduled run sees."
         say(f"\nThis shell sets {', '.join(settings)}: {words}", err=True)

@@ -3,15 +3,19 @@
 It is read from the settings and the state; `status` and `check` say it.
 """
 
+import os
+import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Final
 
 from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.daily_look import Part
+from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -23,6 +27,10 @@ RUNS: Final = 5
 """At most so many runs are listed."""
 SILENCE: Final = timedelta(hours=2)
 """After so long without a `sync`, cron does not seem to run it."""
+BESIDE: Final = ("-wal", "-shm", ".lock")
+"""How the names of the files end that a run writes beside the state."""
+ROOM_BYTES: Final = 1 << 20
+"""A run needs at least so much room for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,8 @@ class Status:
     is_paused: bool = False
     """Whether the firm is paused, so that no worker runs it."""
     silence: timedelta = SILENCE
+    unwritable: str | None = None
+    """Why no run could write the state, as far as that can be told without writing."""
 
     @property
     def cron_seems_to_run(self) -> bool | None:
@@ -156,7 +166,17 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         firm=app.firm_of(settings),
         is_paused=app.is_paused(settings),
         silence=getattr(settings, "silence", SILENCE),  # `cli/one_firm.py`
+        unwritable=_unwritable(settings),
     )
+
+
+def _unwritable(settings: Settings) -> str | None:
+    try:
+        if app.place_of(settings).folder is not None:
+            check_writable(settings.sync_state)
+    except StorageError as error:
+        return str(error)
+    return None
 
 
 def closings_in(groups: Iterable[Group]) -> int:
@@ -166,3 +186,42 @@ def closings_in(groups: Iterable[Group]) -> int:
 def to_do(group: Group) -> tuple[str, ...]:
     """Return what a person can do about closings that wait; nothing where they go by themselves."""
     return ABOUT[group.reason].to_do if group.reason else ()
+
+
+def check_writable(path: Path) -> None:
+    """Raise StorageError where the state in this file could not be written.
+
+    Permissions and room are looked at, and nothing is written to find that out.
+    """
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    usable = os.access(folder, os.W_OK | os.X_OK)
+    files = [path, *(Path(f"{path}{end}") for end in BESIDE)]
+    locked = [file for file in files if file.exists() and not os.access(file, os.W_OK)]
+    if not usable or locked:
+        raise StorageError(
+            f"The state could not be written here: {[*locked, path][0]}; run this as the user that "
+            "owns it, or check its permissions and SYNC_STATE."
+        )
+    if not _has_room(path, folder):
+        raise StorageError(
+            f"There is no room to write the state: {path}; make room on its disk, or name a place "
+            "on another one with SYNC_STATE."
+        )
+
+
+def _has_room(path: Path, folder: Path) -> bool:
+    """Tell whether disk and user limits leave a run the room that it needs at least.
+
+    A disk that tells no size, or has no limit to its number of files, has room.
+    """
+    disk = os.statvfs(folder)
+    free, files = disk.f_bavail, disk.f_favail
+    if os.geteuid() == 0:  # some is kept back for root alone
+        free, files = disk.f_bfree, disk.f_ffree
+    full = disk.f_blocks > 0 and free * disk.f_frsize < ROOM_BYTES
+    full = full or (disk.f_files > 0 and files < len(BESIDE))
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = path.stat().st_size if path.exists() else 0
+    return not full and (most == resource.RLIM_INFINITY or size + ROOM_BYTES <= most)

@@ -15,7 +15,15 @@ from clio_broadly_sync.cli.groups import objects_of, run_object
 from clio_broadly_sync.cli.options import Options, json_option, of_a_firm
 from clio_broadly_sync.cli.output import PROGRAM, folded
 from clio_broadly_sync.cli.standing import Status, read_status, to_do
-from clio_broadly_sync.domain.errors import ATTENTION, OK, is_failure, words_of
+from clio_broadly_sync.domain.errors import (
+    ATTENTION,
+    OK,
+    ConfigError,
+    DeniedError,
+    StorageError,
+    is_failure,
+    words_of,
+)
 from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store.overview import Group, PastRun
@@ -26,6 +34,8 @@ _LEFT: Final = (None, Reason.UNAVAILABLE, Reason.EXPORT)
 """With these, closings of a backfill wait for no more than that backfill."""
 _LOST: Final = (None, Reason.UNKNOWN_OUTCOME)
 """With these, what is held is in doubt for no more than a lost answer."""
+_MENDED_BY_HAND: Final = {one.exit_code for one in (StorageError, DeniedError, ConfigError)}
+"""After these ends of a `sync` a person has something to do, which no run can tell is done."""
 _OUTBOX: Final = f"{PROGRAM} outbox"
 
 
@@ -35,8 +45,8 @@ _OUTBOX: Final = f"{PROGRAM} outbox"
 def status(options: Options, as_json: bool) -> None:
     """Say whether all is well, how far it has come, what waits and why, and what needs a person.
 
-    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while something needs a
-    person, else with 0.
+    Asks neither Clio nor Broadly, and changes nothing. Ends with 65 while closed matters need a
+    person or a run hangs, else with 0, also where the last `sync` failed.
 
     Example: clio-broadly-sync status
     """
@@ -164,11 +174,15 @@ def _need(group: Group, status: Status) -> str:
 
 def _failures(status: Status) -> Iterator[str]:
     """Yield what keeps the runs from their work, and what to do."""
+    if status.unwritable is not None:
+        yield status.unwritable
     yield from holder.hanging(status.running)
     last = status.last_sync
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"The last `sync` failed ({words_of(last.exit_code)}, {last.exit_code})"
         yield from (f"{ended}. Why:", last.failure or f"see what `{PROGRAM} check` says.")
+        if last.failure is not None and last.exit_code in _MENDED_BY_HAND:
+            yield f"Once that is done: `{PROGRAM} sync`."
     if status.cron_seems_to_run is False and status.firm is not None:
         yield f"No worker seems to run the firm: see `{PROGRAM} fleet status`."
     elif status.cron_seems_to_run is False:

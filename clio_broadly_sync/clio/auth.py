@@ -238,7 +238,7 @@ class LoginToken:
         if grant.host != self._oauth.host:
             raise ConfigError(
                 "The sign-in that is kept belongs to another Clio host than CLIO_BASE_URL or "
-                f"CLIO_REGION now name: put the setting back, or {LOGIN} for this one."
+                f"CLIO_REGION now name: put the setting back; or, before the first run, {LOGIN}."
             )
         return grant
 

@@ -298,7 +298,8 @@ ABOUT: Final[Mapping[Reason, About]] = {
     ),
     Reason.UNAVAILABLE: About(
         Kind.WAITS,
-        why="the try on {changed} broke off before Broadly had it; the next run tries again",
+        why="the try on {changed} broke off before Broadly took it; the next run tries again "
+        "(should it fail, `clio-broadly-sync status` says why)",
         by_cause={
             Cause.PAUSE: OfCause(
                 "nobody was sent to Broadly on {changed}, because an answer of Broadly's had been "

@@ -71,7 +71,7 @@ _HELPS_WAITING: Final[Mapping[Reason, tuple[str, str]]] = {
         f"then say `{_PROGRAM} sync --yes`.",
         "waits for a yes",
     ),
-    Reason.UNAVAILABLE: (NOTHING + "Broadly could not be reached; a later run tries again.", ""),
+    Reason.UNAVAILABLE: ("A later run tries again. If runs fail, `status` says why.", ""),
     Reason.RETRY: (NOTHING + "a later run tries again.", ""),
     Reason.UNKNOWN_OUTCOME: (NOTHING + "the next run tries again.", ""),
     Reason.CONTACT_HIDDEN: (

@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import BusyError, HungError, StorageError, shown
-from clio_broadly_sync.store.database import Connection, make_folder, storage_errors
+from clio_broadly_sync.store.database import (
+    Connection,
+    check_private,
+    make_folder,
+    storage_errors,
+)
 
 POLL_SECONDS: Final = 0.05
 LONGEST_LINE: Final = 1000
@@ -85,8 +90,11 @@ def locked(path: Path, command: str | None = None) -> Iterator[None]:
     """Hold the state for one run, whose `command` is then named to whoever asks who holds it.
 
     Raise BusyError at once where another run holds it (HungError where that one hangs), and
-    StorageError where the lock file cannot be made or opened, or no lock is to be had.
+    StorageError where the state is not this user's alone, where the lock file cannot be made or
+    opened, or where no lock is to be had.
     """
+    with storage_errors(), suppress(FileNotFoundError):
+        check_private(path)  # before root makes a lock that the state's own user could not open
     # Whoever only looks holds the lock for an instant, so it is asked for twice.
     lock = take_lock(
         f"{path}.lock", BUSY, command=command, written=_files(path), patience=POLL_SECONDS

@@ -28,7 +28,8 @@ class Notes(Protocol):
 
 
 class Notebook:
-    """A small JSON file, which only its owner can read (`Notes`)."""
+    """A small JSON file, which only its owner can read (`Notes`); nothing is written beside the
+    state of another user."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,6 +44,9 @@ class Notebook:
             return {}
 
     def write(self, content: Mapping[str, Any]) -> None:
+        with suppress(FileNotFoundError):
+            if self._path.with_suffix("").lstat().st_uid != os.geteuid():
+                raise PermissionError("The state's own user could not read it.")
         if not content:
             self._path.unlink(missing_ok=True)
             return

@@ -257,7 +257,7 @@ def test_token_of_the_settings() -> None:
         (
             Grant("https://eu.app.clio.com", "t-old", "r-kept", NOW),
             ConfigError,
-            "another Clio host",
+            "another Clio host .* or, before the first run, run",
         ),
     ],
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from clio_broadly_sync.domain.errors import BusyError, HungError, StorageError
-from clio_broadly_sync.store import Holder, Store, TokenStore, holder, locked
+from clio_broadly_sync.store import FilePlace, Holder, Store, TokenStore, holder, locked
 from clio_broadly_sync.store.lock import touch
 
 HOST, PID = os.uname().nodename, os.getpid()
@@ -34,6 +34,20 @@ def path(tmp_path: Path) -> Path:
     made = tmp_path / "state" / "state.db"
     Store.open(made).__exit__(None, None, None)
     return made
+
+
+def test_nothing_is_made_beside_the_state_of_another_user(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may make it, and the state's own user could then open neither lock nor notes."""
+    before = sorted(path.parent.iterdir())
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(StorageError, match="belongs to another user"), locked(path):
+        pass
+    with pytest.raises(PermissionError):
+        FilePlace(path).notes("told").write({"key": "value"})
+    assert sorted(path.parent.iterdir()) == before
 
 
 def lock_file(path: Path) -> Path:

@@ -30,7 +30,7 @@ def test_outbox_takes_silence_for_a_no(world: World, hasty: dict[str, Any], verb
     world.broadly.rule("rejected")
     assert world.sync().code == 65
     ran = on_terminal(world, "outbox", verb, "--all", **hasty)
-    assert (ran.code, "Nothing was changed." in ran.out) == (0, True)
+    assert (ran.code, "[y/N]: \r\nNothing was changed." in ran.out) == (0, True)
     assert world.ledger()[matter].state == "dead"
 
 
@@ -40,6 +40,7 @@ def test_backfill_takes_silence_for_a_no(world: World, hasty: dict[str, Any]) ->
     world.closing(on=day)
     ran = on_terminal(world, "backfill", "--from", str(day), "--to", str(day), **hasty)
     assert (ran.code, world.posts) == (0, [])
+    assert "[y/N]: \r\nNobody was sent." in ran.out
     assert world.sync().code == 0
 
 

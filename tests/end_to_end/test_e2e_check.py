@@ -95,6 +95,13 @@ def test_settings_file_that_cannot_even_be_looked_for(today: World) -> None:
     assert (ran.code, failed(ran)) == (78, {"settings": 78})
 
 
+def test_state_that_cannot_even_be_looked_for(today: World) -> None:
+    """The same of its folder: found by `check` as by the run, and no bug."""
+    place = {"SYNC_STATE": str(today.folder / ("n" * 300) / "state.db")}
+    assert failed(today.check("--json", **place)) == {"state": 74}
+    assert today.sync(**place).code == today.run("status", **place).code == 74
+
+
 def test_who_is_signed_in(today: World) -> None:
     """Clio's user and firm, by their names there; what is no plain text of them is left away."""
     today.firm.account.name = "Harbor\x1b[31m & Vale\u202e"
@@ -158,6 +165,8 @@ def test_after_a_failed_run_it_is_run_once_by_hand(today: World) -> None:
     today.later(minutes=1)
     today.closing()
     assert today.sync(BROADLY_API_KEY="wrong").code == 77
-    assert today.check().out.endswith("so run it once by hand: `clio-broadly-sync sync`.\n")
+    checked = today.check().out
+    assert "refused). It said: Broadly refuses the sign-in or key (401): put the right" in checked
+    assert checked.endswith("so run it once by hand: `clio-broadly-sync sync`.\n")
     assert today.sync().code == 0
     assert "once by hand" not in today.check().out

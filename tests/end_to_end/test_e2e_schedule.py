@@ -98,3 +98,11 @@ def test_before_the_first_run(fresh: World) -> None:
     os.chmod(file, 0o600)
     ran = scheduled(fresh, file, "systemd")
     assert (ran.code, "the first `sync` by hand" in ran.err) == (0, True)
+
+
+def test_state_that_cannot_even_be_looked_for(world: World, file: Path) -> None:
+    """The lines are printed all the same, and nothing is said of what nobody could see."""
+    hidden = str(world.folder / ("n" * 300) / "state.db")
+    file.write_text(file.read_text().replace(world.settings["SYNC_STATE"], hidden))
+    ran = scheduled(world, file, "cron")
+    assert (ran.code, "by hand" in ran.err) == (0, False)

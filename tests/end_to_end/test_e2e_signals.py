@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from rig import faults
+from terminal import on_terminal
 from world import Ran, World, on_post
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -121,3 +122,12 @@ def test_signal_during_the_very_last_post(world: World, refused: bool) -> None:
     assert (ran.code, ran.delivery) == (143, {"waiting": 1} if refused else {"sent": 1})
     assert [row.state for row in world.rows()] == ["pending" if refused else "sent"]
     assert ("Broadly refuses the sign-in or key (401)" in ran.err) is refused
+
+
+def test_ctrl_c_in_the_demo(world: World) -> None:
+    """130 as everywhere, and the same sentence: it notes no signals itself, and is no bug (1)."""
+    step = {"1. The first sync": ""}
+    ran = on_terminal(world, "demo", answers=step, signalled=signal.SIGINT)
+    assert ran.code == 130
+    assert "\nclio-broadly-sync: Interrupted; nothing is half done" in ran.out
+    assert "Aborted" not in ran.out

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from clio_broadly_sync.cli import findings
+from clio_broadly_sync.cli import findings, standing
 from clio_broadly_sync.cli.check import here
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.report_words import error_lines
@@ -81,15 +81,28 @@ def test_state_that_could_not_be_written(
     state = tmp_path / "state.db" if there_is_one else tmp_path / "a" / "b" / "state.db"
     if there_is_one:
         state.write_text("")
-    here.check_writable(state)
+    standing.check_writable(state)
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(StorageError, match="could not be written"):
-        here.check_writable(state)
+        standing.check_writable(state)
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != state)
     if there_is_one:
         with pytest.raises(StorageError, match="could not be written"):
-            here.check_writable(state)
+            standing.check_writable(state)
     assert [path.name for path in tmp_path.iterdir()] == (["state.db"] if there_is_one else [])
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", ".lock"])
+def test_file_beside_the_state_that_could_not_be_written(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named: every run would fail at it, however well the state itself may be written."""
+    state, beside = tmp_path / "state.db", tmp_path / f"state.db{end}"
+    state.write_text("")
+    beside.write_text("")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != beside)
+    with pytest.raises(StorageError, match=f"could not be written here: {beside};"):
+        standing.check_writable(state)
 
 
 ROOMY = {"f_blocks": 1 << 20, "f_bfree": 1 << 19, "f_bavail": 1 << 19, "f_frsize": 4096}
@@ -122,7 +135,7 @@ def test_disk_without_room_for_a_run(
     monkeypatch.setattr(os, "statvfs", lambda place: SimpleNamespace(**(ROOMY | changes)))
     monkeypatch.setattr(os, "geteuid", lambda: user)
     with nullcontext() if has_room else pytest.raises(StorageError, match="make room on its disk"):
-        here.check_writable(state)
+        standing.check_writable(state)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,10 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "the last sync left its sentence": {
         "last_sync": RUN._replace(exit_code=69, failure="Clio is busy; the next run tries again.")
     },
+    "the last sync was refused": {
+        "last_sync": RUN._replace(exit_code=77, failure="Broadly refuses the key: put it right.")
+    },
+    "no run could write the state": {"unwritable": "There is no room to write the state."},
     **{f"the last sync ended with {n}": {"last_sync": RUN._replace(exit_code=n)} for n in CODES},
     **{
         f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}

@@ -5,12 +5,11 @@ The state is read from a copy, so nothing is written beside it. What is found at
 """
 
 import os
-import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clio_broadly_sync.cli import app, findings, output
 from clio_broadly_sync.cli.check import file_systems
@@ -18,13 +17,12 @@ from clio_broadly_sync.cli.findings import Finding
 from clio_broadly_sync.cli.options import Options
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.cli.second_state import another_state
-from clio_broadly_sync.cli.standing import Status, closings_in, read_status
+from clio_broadly_sync.cli.standing import Status, check_writable, closings_in, read_status
 from clio_broadly_sync.domain.errors import (
     ATTENTION,
     OK,
     PAUSED,
     ConfigError,
-    StorageError,
     words_of,
 )
 from clio_broadly_sync.domain.hours import ALWAYS
@@ -33,11 +31,6 @@ from clio_broadly_sync.settings import Settings, near_names, settings_path
 from clio_broadly_sync.store.database import others_may
 from clio_broadly_sync.store.integrity import Flaw
 from clio_broadly_sync.store.overview import PastRun
-
-ROOM_BYTES: Final = 1 << 20
-"""A run needs at least so much room for what it writes beside the state."""
-ROOM_FILES: Final = 3
-"""So many files may come beside the state: lock, -wal and -shm."""
 
 if TYPE_CHECKING:
     from clio_broadly_sync.cli.clients import Clients
@@ -85,7 +78,7 @@ def read_state(settings: Settings) -> tuple[list[Flaw], Known | None]:
     """
     place, now = app.place_of(settings), app.our_clock()
     path = settings.sync_state if place.folder is not None else None
-    flaws = place.flaws() if path is not None and path.exists() else []
+    flaws = place.flaws() if path is not None and os.path.exists(path) else []
     with app.opened(settings, writes=False) as store:
         store.check_watermark(now)
         flaws += store.flaws(None)
@@ -225,11 +218,10 @@ def _ended(run: PastRun, status: Status) -> Finding:
         needed = f"something needed a person ({run.exit_code})"
         return findings.ok("last run", f"The {name} came through; {needed}.")
     if run.exit_code is not None:
-        return findings.warning(
-            "last run",
-            f"The {name} ended with exit code {run.exit_code} ({words_of(run.exit_code)}): "
-            "if nothing above explains it, run it once by hand.",
-        )
+        ended = f"The {name} ended with exit code {run.exit_code} ({words_of(run.exit_code)})"
+        unless = "if nothing above explains it, run it once by hand."
+        said = f". It said: {run.failure}" if run.failure else f": {unless}"
+        return findings.warning("last run", ended + said)
     if status.at_work and run == status.runs[0]:
         return findings.ok("last run", f"The {name} is at work.")
     return findings.warning(
@@ -237,40 +229,3 @@ def _ended(run: PastRun, status: Status) -> Finding:
         f"The {name} did not come to its end (it was killed, or the machine went down); "
         "the next one puts in order what it left.",
     )
-
-
-def check_writable(path: Path) -> None:
-    """Raise StorageError where the state in this file could not be written.
-
-    Permissions and room are looked at, and nothing is written to find that out.
-    """
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    usable = os.access(folder, os.W_OK | os.X_OK)
-    if not usable or (path.exists() and not os.access(path, os.W_OK)):
-        raise StorageError(
-            f"The state could not be written here: {path}; run this as the user that owns it, "
-            "or check SYNC_STATE."
-        )
-    if not _has_room(path, folder):
-        raise StorageError(
-            f"There is no room to write the state: {path}; make room on its disk, or name a place "
-            "on another one with SYNC_STATE."
-        )
-
-
-def _has_room(path: Path, folder: Path) -> bool:
-    """Tell whether disk and user limits leave a run the room that it needs at least.
-
-    A disk that tells no size, or has no limit to its number of files, has room.
-    """
-    disk = os.statvfs(folder)
-    free, files = disk.f_bavail, disk.f_favail
-    if os.geteuid() == 0:  # some is kept back for root alone
-        free, files = disk.f_bfree, disk.f_ffree
-    full = disk.f_blocks > 0 and free * disk.f_frsize < ROOM_BYTES
-    full = full or (disk.f_files > 0 and files < ROOM_FILES)
-    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = path.stat().st_size if path.exists() else 0
-    return not full and (most == resource.RLIM_INFINITY or size + ROOM_BYTES <= most)

@@ -58,7 +58,7 @@ def own(texts: Mapping[str, str]) -> Own:
 def check_file(file: Path, options: Options) -> None:
     """Raise UsageError where a firm's file would be read as the settings of the fleet as well."""
     of_fleet = settings_path(options.config_file, os.environ, Path.cwd())
-    if file.exists() and of_fleet.exists() and file.samefile(of_fleet):
+    if os.path.exists(file) and os.path.exists(of_fleet) and file.samefile(of_fleet):
         raise click.UsageError(
             f"{str(file)!r} is read as the fleet's settings here: give the firm's file another "
             "name, such as acme.env."
