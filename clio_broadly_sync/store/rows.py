@@ -206,8 +206,8 @@ def _parameters(name: str, number: int) -> tuple[list[str], str]:
 
 
 _LOTS: Final = (50, 10, 1)
-"""A statement writes so many rows. One for each row would cost half as much again, and with one for
-any number of rows the database would seldom meet a statement that it knows."""
+"""A statement writes so many rows. One for each row would take a third longer, and of one for
+whatever number of rows there is, the database would hardly meet the same twice."""
 
 
 def in_lots(several: Sequence[T]) -> Iterator[Sequence[T]]:
