@@ -80,15 +80,16 @@ def sql(state: Path | Place, statement: str, *more: str) -> None:
             assert connection.execute(each).rowcount != 0, each
 
 
-def crowd(connection: Any, number: int, until: datetime) -> None:
+def crowd(connection: Any, number: int, until: datetime, first: int = 1) -> None:
     """Let one closing have been noticed each minute before that moment (aware UTC).
 
-    All of them wait for a person. Nothing is noted of their changes.
+    All of them, from the `first` to that `number`, wait for a person. Nothing is noted of their
+    changes.
     """
     at = int(until.timestamp())
     rows = [
         {"n": n, "closed_on": str(noticed.date()), "noticed_at": at - 60 * n, "at": at}
-        for n in range(1, number + 1)
+        for n in range(first, number + 1)
         for noticed in [until - n * timedelta(minutes=1)]
     ]
     connection.executemany(_CROWD, rows)
