@@ -17,6 +17,9 @@ from clio_broadly_sync.domain.errors import StoppedError
 
 T = TypeVar("T")
 
+LONGEST_SLEEP: Final = 1.0
+"""So many seconds a signal may be late that comes just as a sleep begins."""
+
 
 class Stop:
     """Notes whether a signal has asked the program to stop, and cuts its sleep short."""
@@ -37,9 +40,13 @@ class Stop:
             raise StoppedError(self._signal)
 
     def sleep(self, seconds: float) -> None:
-        # No threading.Event, because a handler that sets it during the wait may hang for ever.
+        # No threading.Event, because a handler that sets it during the wait may hang for ever. And
+        # Python calls no handler of a signal that came just before the system's sleep until that is
+        # over, so that one is never long.
+        until = time.monotonic() + seconds
         with self.at_once():
-            time.sleep(seconds)
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, LONGEST_SLEEP))
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -110,3 +110,17 @@ def test_what_is_done_with_one_thing_is_not_cut_short(stop: Stop) -> None:
 
 def test_each_of_no_thing(stop: Stop) -> None:
     assert list(stop.each(iter(()))) == []
+
+
+def test_signal_that_comes_as_a_sleep_begins(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its handler is called when the system's sleep is over, which therefore is never long."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        _asked(stop)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with pytest.raises(StoppedError):
+        stop.sleep(40)
+    assert slept == [1]
