@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Literal, TextIO
 
@@ -44,21 +45,21 @@ def begun(text: str) -> None:
     _LOG.handle(record)
 
 
-def before_each_line(act: Callable[[], None]) -> None:
-    """Call `act` before each log line from now on.
+def around_each_line(wiped: Callable[[], AbstractContextManager[None]]) -> None:
+    """Print each log line from now on within this context.
 
     It wipes the line of `cli/progress.py`, which may still stand on the terminal.
     """
-    _Handler.before = staticmethod(act)
+    _Handler.around = staticmethod(wiped)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    before: Callable[[], None] = staticmethod(lambda: None)
-    """It is called before each line."""
+    around: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+    """Each line is printed within it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.before()
-        super().emit(record)
+        with self.around():
+            super().emit(record)
 
 
 class _Text(logging.Formatter):

@@ -6,7 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -49,7 +50,7 @@ def of_a_run(label: str, *, drawn: bool) -> Progress:
         local_time=lambda: datetime.now().astimezone(),
         width=lambda: shutil.get_terminal_size().columns,
     )
-    logs.before_each_line(line.clear)
+    logs.around_each_line(line.wiped)
     threading.Thread(target=_tick, args=(line,), daemon=True).start()
     return line
 
@@ -136,14 +137,14 @@ class Drawn:
         with self._lock:
             self._wait = ("", 0.0)
             self._text = ""
-            self.clear()
+            self._wipe()
 
-    def clear(self) -> None:
-        """Wipe the line for a moment, so that something else can be printed in its place."""
+    @contextmanager
+    def wiped(self) -> Iterator[None]:
+        """Wipe the line, and draw none while something else is printed in its place."""
         with self._lock:
-            if self._shown:
-                self._write("\r" + " " * len(self._shown) + "\r")
-                self._shown = ""
+            self._wipe()
+            yield
 
     def tick(self) -> None:
         """Draw what is to be shown now, unless the terminal shows it already."""
@@ -152,9 +153,14 @@ class Drawn:
             text, over = self._wait
             text = (text if now < over else self._text)[: self._width() - 1]
             if now >= self._long_from and text != self._shown:
-                self.clear()
+                self._wipe()
                 self._write(text)
                 self._shown = text
+
+    def _wipe(self) -> None:
+        if self._shown:
+            self._write("\r" + " " * len(self._shown) + "\r")
+            self._shown = ""
 
     def _say(self, text: str) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """The line that a terminal shows while a run takes long; time is moved by hand."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -55,8 +56,8 @@ def test_nothing_before_two_seconds() -> None:
     terminal.line.waiting("Clio", 0.5)
     terminal.after(1.9)
     terminal.line.finish()
-    terminal.line.clear()
-    assert terminal.written == ""
+    with terminal.line.wiped():
+        assert terminal.written == ""
 
 
 def test_a_first_answer_that_takes_long() -> None:
@@ -121,9 +122,22 @@ def test_cleared_line_comes_back() -> None:
     """A line of the log was printed in its place."""
     terminal = _Terminal()
     terminal.after(2)
-    terminal.line.clear()
-    assert terminal.seen == ""
+    with terminal.line.wiped():
+        assert terminal.seen == ""
     assert terminal.after(0.5) == "Asking Clio"
+
+
+def test_nothing_is_drawn_into_a_line_of_the_log() -> None:
+    """The thread that keeps the line up to date waits until the other one is printed."""
+    terminal = _Terminal()
+    terminal.after(2)
+    ticking = threading.Thread(target=terminal.line.tick)
+    with terminal.line.wiped():
+        ticking.start()
+        ticking.join(0.1)
+        assert terminal.seen == ""
+    ticking.join()
+    assert terminal.seen == "Asking Clio"
 
 
 def test_the_same_is_not_drawn_again() -> None:
