@@ -91,6 +91,7 @@ def test_what_is_added_is_there(firms: Firms) -> None:
     assert behind == (None, None, None, None, None)
     assert [firm.name for firm in firms.all()] == ["acme", "zeta"]
     assert firms.named("acm") is None
+    assert firms.named("\udcff") is None  # no text that PostgreSQL takes
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "-acme", "a_b", "a b", "é", "a" * 64, "a\n"])
