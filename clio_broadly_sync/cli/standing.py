@@ -194,11 +194,11 @@ def check_writable(path: Path) -> None:
     Permissions and room are looked at, and nothing is written to find that out.
     """
     folder = path.parent
-    while not folder.exists():
+    while not os.path.exists(folder):  # not `Path.exists`, which raises where we may not look
         folder = folder.parent
     usable = os.access(folder, os.W_OK | os.X_OK)
     files = [path, *(Path(f"{path}{end}") for end in BESIDE)]
-    locked = [file for file in files if file.exists() and not os.access(file, os.W_OK)]
+    locked = [file for file in files if os.path.exists(file) and not os.access(file, os.W_OK)]
     if not usable or locked:
         raise StorageError(
             f"The state could not be written here: {[*locked, path][0]}; run this as the user that "
@@ -223,5 +223,5 @@ def _has_room(path: Path, folder: Path) -> bool:
     full = disk.f_blocks > 0 and free * disk.f_frsize < ROOM_BYTES
     full = full or (disk.f_files > 0 and files < len(BESIDE))
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = path.stat().st_size if path.exists() else 0
+    size = path.stat().st_size if os.path.exists(path) else 0
     return not full and (most == resource.RLIM_INFINITY or size + ROOM_BYTES <= most)

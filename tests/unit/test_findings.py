@@ -105,6 +105,24 @@ def test_file_beside_the_state_that_could_not_be_written(
         standing.check_writable(state)
 
 
+def test_folder_that_may_not_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, say."""
+    closed, stat = tmp_path / "closed", os.stat
+    closed.mkdir()
+
+    def refused(path: Path, **how: bool) -> os.stat_result:
+        if closed in Path(path).parents:
+            raise PermissionError
+        return stat(path, **how)
+
+    monkeypatch.setattr(os, "stat", refused)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    with pytest.raises(StorageError, match="could not be written"):
+        standing.check_writable(closed / "state.db")
+
+
 ROOMY = {"f_blocks": 1 << 20, "f_bfree": 1 << 19, "f_bavail": 1 << 19, "f_frsize": 4096}
 ROOMY |= {"f_files": 1 << 20, "f_ffree": 1 << 19, "f_favail": 1 << 19}
 DISKS: dict[str, tuple[dict[str, int], int, bool]] = {
