@@ -80,8 +80,8 @@ class Questions:
         """
         if self._declined:
             return False
-        before = chain(_why(lot, surge, most), report_words.reach(surge, zone), self._who(lot))
-        self._declined = not self.ask(self._send(lot, limit), before)
+        why = report_words.surge_reasons(surge, zone, most)
+        self._declined = not self.ask(self._send(lot, limit), chain(why, self._who(lot)))
         return not self._declined
 
     def _send(self, lot: Lot, limit: int | None) -> str:
@@ -96,19 +96,3 @@ class Questions:
         """Yield lines with names, which only a terminal may show."""
         if self._clio is not None and sys.stderr.isatty():
             yield from names.of_lot(lot, self._clio)
-
-
-def _why(lot: Lot, surge: SurgeFigures, most: int) -> Iterator[str]:
-    """Yield sentences that say why a person is asked."""
-    clients = output.count(lot.clients, "client")
-    if surge.after_silence == surge.waiting:
-        yield f"{clients} would be asked whose matters were {report_words.SILENCE}."
-        return
-    limit = f"the limit is {most} a day (SYNC_MAX_NEW)."
-    if lot.clients > most:
-        yield f"{clients} would be asked at once; {limit}"
-    else:
-        yield f"{clients} would be asked now, beside those of the day before; {limit}"
-    if surge.after_silence:
-        some = output.count(surge.after_silence, "closed matter was", "closed matters were")
-        yield f"{some} {report_words.SILENCE}."

@@ -305,16 +305,17 @@ def surge_lines(surge: SurgeFigures, zone: tzinfo | None, max_new: int) -> Itera
     Moments are shown in `zone`, the firm's; None stands for this machine's. `max_new` is how many
     may go in a day.
     """
+    why, *more = surge_reasons(surge, zone, max_new)
     yield (
-        f"{_why_surge(surge, max_new)} Look at them: `{_LIST} --reason surge`. Send them: "
-        "`clio-broadly-sync sync --yes`. Leave them out: `clio-broadly-sync outbox drop --reason "
-        "surge`."
+        f"{why} Look at them: `{_LIST} --reason surge`. Send them: `clio-broadly-sync sync --yes`. "
+        "Leave them out: `clio-broadly-sync outbox drop --reason surge`."
     )
-    yield from reach(surge, zone)
+    yield from more
 
 
-def reach(surge: SurgeFigures, zone: tzinfo | None) -> Iterator[str]:
-    """Yield how far back the close dates reach, and whether they were closed in one go."""
+def surge_reasons(surge: SurgeFigures, zone: tzinfo | None, max_new: int) -> Iterator[str]:
+    """Yield why closings wait, how far back their dates reach, and whether all came in one go."""
+    yield _why_surge(surge, max_new)
     if surge.oldest is not None and surge.newest is not None:
         reach = f"dates reach from {output.day(surge.oldest)} to {output.day(surge.newest)}"
         if surge.oldest == surge.newest:

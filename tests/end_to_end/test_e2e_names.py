@@ -35,7 +35,8 @@ def test_surge_is_asked_about_with_names(crowded: World) -> None:
     """After a yes they go in the same run, and nothing waits."""
     ran = on_terminal(crowded, "sync", answers={"3 clients to Broadly now? [y/N]:": "y"}, **FEW)
     assert ran.code == 0
-    assert "3 clients would be asked at once; the limit is 2 a day (SYNC_MAX_NEW)." in flat(ran.out)
+    why = "3 closed matters would go at once; the limit is 2 a day (SYNC_MAX_NEW)."
+    assert why in flat(ran.out)
     assert all(f"Ada {name}, 0500{n}-{name}" in ran.out for n, name in enumerate(CROWD, 1))
     assert len(crowded.asked) == 3
 
