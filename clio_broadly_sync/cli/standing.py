@@ -15,7 +15,7 @@ from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.daily_look import Part
-from clio_broadly_sync.domain.errors import StorageError
+from clio_broadly_sync.domain.errors import NOT_SIGNED_IN, StorageError
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -86,8 +86,8 @@ class Status:
     is_paused: bool = False
     """Whether the firm is paused, so that no worker runs it."""
     silence: timedelta = SILENCE
-    unwritable: str | None = None
-    """Why no run could write the state, as far as that can be told without writing."""
+    hindrance: str | None = None
+    """What keeps every run from its work, as far as that can be told without asking or writing."""
 
     @property
     def cron_seems_to_run(self) -> bool | None:
@@ -166,17 +166,19 @@ def read_status(settings: Settings, store: Store, now: datetime) -> Status:
         firm=app.firm_of(settings),
         is_paused=app.is_paused(settings),
         silence=getattr(settings, "silence", SILENCE),  # `cli/one_firm.py`
-        unwritable=_unwritable(settings),
+        hindrance=_hindrance(settings),
     )
 
 
-def _unwritable(settings: Settings) -> str | None:
+def _hindrance(settings: Settings) -> str | None:
+    place = app.place_of(settings)
     try:
-        if app.place_of(settings).folder is not None:
+        if place.folder is not None:
             check_writable(settings.sync_state)
+        is_signed_in = settings.clio_access_token is not None or place.sign_in().read() is not None
     except StorageError as error:
         return str(error)
-    return None
+    return None if is_signed_in else NOT_SIGNED_IN
 
 
 def closings_in(groups: Iterable[Group]) -> int:

@@ -174,10 +174,10 @@ def _need(group: Group, status: Status) -> str:
 
 def _failures(status: Status) -> Iterator[str]:
     """Yield what keeps the runs from their work, and what to do."""
-    if status.unwritable is not None:
-        yield status.unwritable
-    yield from holder.hanging(status.running)
     last = status.last_sync
+    if status.hindrance is not None and (last is None or last.failure != status.hindrance):
+        yield status.hindrance
+    yield from holder.hanging(status.running)
     if last is not None and last.exit_code is not None and is_failure(last.exit_code):
         ended = f"The last `sync` failed ({words_of(last.exit_code)}, {last.exit_code})"
         yield from (f"{ended}. Why:", last.failure or f"see what `{PROGRAM} check` says.")

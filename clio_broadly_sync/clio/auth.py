@@ -18,6 +18,7 @@ from clio_broadly_sync.clio import refusals
 from clio_broadly_sync.domain.credentials import Grant, Secret
 from clio_broadly_sync.domain.errors import (
     LOGIN,
+    NOT_SIGNED_IN,
     Cause,
     ConfigError,
     DeniedError,
@@ -234,7 +235,7 @@ class LoginToken:
     def _read(self) -> Grant:
         grant = self._sign_in.read()
         if grant is None:
-            raise DeniedError(f"Not signed in to Clio: {LOGIN} (or set CLIO_ACCESS_TOKEN).")
+            raise DeniedError(NOT_SIGNED_IN)
         if grant.host != self._oauth.host:
             raise ConfigError(
                 "The sign-in that is kept belongs to another Clio host than CLIO_BASE_URL or "

@@ -40,6 +40,7 @@ PAUSED: Final = (
 """What is said of a pause after a lost answer."""
 LOGIN: Final = "run `clio-broadly-sync login`"
 """How a sentence ends that asks a person to sign in."""
+NOT_SIGNED_IN: Final = f"Not signed in to Clio: {LOGIN} (or set CLIO_ACCESS_TOKEN)."
 
 _NEXT_RUN: Final = re.compile(r"[;.] [Tt]he next run tries again\.$")
 _UNREACHED: Final = "could not be reached"

@@ -49,6 +49,20 @@ def test_surge_waits_for_a_person(world: World) -> None:
     assert status(world)["for_a_person"] == 0
 
 
+def test_a_sign_in_that_is_missing_is_told_before_a_run_fails_for_it(fresh: World) -> None:
+    """Before the first run, and after a `logout`; once a run has said it, it is not said twice."""
+    says, given = "Not signed in to Clio: run `clio-broadly-sync login`", fresh.settings
+    token = given.pop("CLIO_ACCESS_TOKEN")
+    assert status(fresh)["verdict"].startswith(says)
+    assert status(fresh, CLIO_ACCESS_TOKEN=token)["verdict"].startswith("No run yet.")
+    assert fresh.sync(CLIO_ACCESS_TOKEN=token).code == 0
+    assert lines(fresh).startswith(says)
+    assert fresh.sync().code == 77
+    verdict = status(fresh)["verdict"]
+    assert verdict.startswith("The last `sync` failed")
+    assert verdict.count(says) == 1
+
+
 def test_last_failure_is_told_in_its_own_words(world: World) -> None:
     """Nobody is sent from `status` to `check` and back for what the run has said already."""
     world.firm.fields.rename("BroadlyOptOut", "gone")

@@ -14,6 +14,7 @@ from golden_files import Golden
 from clio_broadly_sync.cli import days, status
 from clio_broadly_sync.cli.exports import Waiting
 from clio_broadly_sync.cli.standing import Status
+from clio_broadly_sync.domain.errors import NOT_SIGNED_IN
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.store import Holder
@@ -119,7 +120,11 @@ STANDINGS: dict[str, dict[str, Any]] = {
     "the last sync was refused": {
         "last_sync": RUN._replace(exit_code=77, failure="Broadly refuses the key: put it right.")
     },
-    "no run could write the state": {"unwritable": "There is no room to write the state."},
+    "no run could write the state": {"hindrance": "There is no room to write the state."},
+    "nobody is signed in, as the last sync said": {
+        "hindrance": NOT_SIGNED_IN,
+        "last_sync": RUN._replace(exit_code=77, failure=NOT_SIGNED_IN),
+    },
     **{f"the last sync ended with {n}": {"last_sync": RUN._replace(exit_code=n)} for n in CODES},
     **{
         f"{command} waits: {reason or 'no reason'}": {"waiting": [Group(command, reason, 3, OLD)]}
