@@ -22,7 +22,7 @@ def test_it_starts_and_stops_without_a_trace() -> None:
     with requests.Session() as session, Sandbox() as sandbox:
         session.get(sandbox.clio.url, timeout=60)
         session.get(sandbox.broadly.url, timeout=60)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # one of an earlier test may end meanwhile
     with pytest.raises(requests.ConnectionError):
         requests.get(sandbox.clio.url, timeout=60)
 
