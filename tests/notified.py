@@ -1,7 +1,6 @@
 """Whoever apprise tells by json:// for the tests; it goes wrong as the other servers do (rig)."""
 
 import json
-from typing import Self
 
 from rig import Rigged
 
@@ -16,12 +15,6 @@ class Notified(Rigged):
 
     def __init__(self) -> None:
         super().__init__(Clock())
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     @property
     def address(self) -> str:

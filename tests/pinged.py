@@ -1,7 +1,5 @@
 """A monitor for the tests, which notes its pings and goes wrong as the other servers do (rig)."""
 
-from typing import Self
-
 from rig import Rigged
 
 from clio_broadly_sync.sandbox import Response
@@ -15,12 +13,6 @@ class Pinged(Rigged):
 
     def __init__(self) -> None:
         super().__init__(Clock())
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     @property
     def address(self) -> str:

@@ -306,6 +306,12 @@ class Server:
         stamp = {} if date is None else {"Date": date}
         return replace(response, headers={**stamp, **response.headers})
 
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     def start(self) -> Self:
         """Begin to listen; after a `stop`, on the same port as before."""
         self.stopping.clear()

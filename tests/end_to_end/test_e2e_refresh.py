@@ -9,10 +9,8 @@ from datetime import timedelta
 
 import pytest
 import signing
-from rig import faults
+from rig import at_request, faults
 from world import Child, Ran, World
-
-from clio_broadly_sync.sandbox import Request
 
 TOKEN = "/oauth/token"
 
@@ -69,19 +67,6 @@ def _all_but_the_sign_in(world: World) -> list[str]:
 # Killed
 
 
-def _at(number: int, path: str, act: Callable[[], object]) -> Callable[..., None]:
-    """Return a hook that acts at the request with this number for the path."""
-    seen: list[Request] = []
-
-    def hook(request: Request, *response: object) -> None:
-        if path in request.path:
-            seen.append(request)
-            if len(seen) == number:
-                act()
-
-    return hook
-
-
 class Killer:
     """Starts a run and kills it, in the thread of the request that it is waiting for."""
 
@@ -107,12 +92,12 @@ class Killer:
 def _before_the_post(world: World, killer: Killer) -> None:
     """Killed when its refresh token was on its way; Clio never read it."""
     world.clio.faults.add(faults.drop(), when=faults.on(TOKEN))
-    world.clio.before = _at(1, TOKEN, killer.kill)
+    world.clio.before = at_request(1, killer.kill, TOKEN)
 
 
 def _after_the_server_rotated(world: World, killer: Killer) -> None:
     """Killed when Clio had done its work and had not answered."""
-    world.clio.after = _at(1, TOKEN, killer.kill)
+    world.clio.after = at_request(1, killer.kill, TOKEN)
 
 
 def _after_the_answer(world: World, killer: Killer) -> None:
@@ -123,13 +108,13 @@ def _after_the_answer(world: World, killer: Killer) -> None:
         killer.kill()
         database.close()
 
-    world.clio.before = _at(1, TOKEN, lambda: database.execute("BEGIN IMMEDIATE"))
-    world.clio.sent = _at(1, TOKEN, kill)
+    world.clio.before = at_request(1, lambda: database.execute("BEGIN IMMEDIATE"), TOKEN)
+    world.clio.sent = at_request(1, kill, TOKEN)
 
 
 def _after_the_commit(world: World, killer: Killer) -> None:
     """Killed when it uses the new token for the first time (the first request was refused)."""
-    world.clio.before = _at(2, "/api/", killer.kill)
+    world.clio.before = at_request(2, killer.kill, "/api/")
 
 
 @pytest.mark.parametrize("rotating", [False, True], ids=["reusable", "rotating"])
@@ -178,13 +163,13 @@ def test_two_at_once_make_one_post(signed_in: World) -> None:
 
     def second() -> None:
         child = world.start(["sync", "--dry-run"], {})
-        world.clio.sent = _at(1, "/api/", refused.set)
+        world.clio.sent = at_request(1, refused.set, "/api/")
         threads.append(threading.Thread(target=lambda: seen.append(world.finish(child))))
         threads[0].start()
         assert refused.wait(30)
 
     threads: list[threading.Thread] = []
-    world.clio.before = _at(1, TOKEN, second)
+    world.clio.before = at_request(1, second, TOKEN)
     first = world.sync()
     threads[0].join()
     assert [first.code, seen[0].code] == [0, 0], (first.err, seen[0].err)
@@ -209,7 +194,7 @@ def test_signal_loses_no_sign_in(signed_in: World, command: list[str]) -> None:
         assert started.wait(10)
         children[0].send_signal(signal.SIGTERM)
 
-    world.clio.after = _at(1, TOKEN, ask_to_stop)
+    world.clio.after = at_request(1, ask_to_stop, TOKEN)
     children.append(world.start(command, {}))
     started.set()
     assert world.finish(children[0]).code == 143

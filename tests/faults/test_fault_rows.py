@@ -23,7 +23,7 @@ import pytest
 import signing
 from drill import DONE, Drill, MakeDrill, told
 from histories import play
-from rig import faults
+from rig import at_request, faults
 
 from clio_broadly_sync.sandbox import Request
 from clio_broadly_sync.transport.rate_limit import RateLimit
@@ -55,19 +55,6 @@ def _watermark(drill: Drill) -> str:
 
 def _states(drill: Drill) -> dict[int, str]:
     return {row.matter: row.state for row in drill.rows()}
-
-
-def _at(number: int, act: Callable[[], object], path: str = "/") -> Callable[[Request], None]:
-    """Return a hook that acts at the request with this number, from 1, for the path."""
-    seen: list[Request] = []
-
-    def hook(request: Request, *response: object) -> None:
-        if path in request.path:
-            seen.append(request)
-            if len(seen) == number:
-                act()
-
-    return hook
 
 
 # Killed and stopped
@@ -363,7 +350,7 @@ def test_row_12_runs_that_overlap(drill: Drill, runs: int) -> None:
     for _ in range(7):
         (matter,) = drill.closings(1)
         others = threading.Event()
-        drill.clio.before = _at(1, partial(others.wait, 10))
+        drill.clio.before = at_request(1, partial(others.wait, 10))
         children = [drill.start(["sync"], {}) for _ in range(runs)]
         while sum(_has_ended(child, 0.02) for child in children) < runs - 1:
             pass
@@ -394,7 +381,7 @@ def test_row_13_stopped_and_waking_up(drill: Drill, number: int) -> None:
         os.kill(children[0].pid, signal.SIGCONT)
 
     matters = drill.closings(2)
-    drill.clio.before = drill.broadly.before = _at(number, stop)
+    drill.clio.before = drill.broadly.before = at_request(number, stop)
     children.append(drill.start(["sync"], {}))
     started.set()
     assert drill.finish(children[0]).code == 0
@@ -514,7 +501,7 @@ def test_row_17_clock_that_steps_or_stands_in_a_run(drill: Drill, step: int) -> 
     for number in range(1, 5):
         matters += drill.closings(1)
         move = partial(drill.firm.clock.advance, timedelta(seconds=step))
-        drill.clio.before = _at(number, move)
+        drill.clio.before = at_request(number, move)
         assert drill.sync().code == 0
         drill.clio.before = None
         drill.later(hours=2)
@@ -601,7 +588,7 @@ def test_row_19_close_dates(drill: Drill, trial: int) -> None:
     matters = {name: DATES[name][0](drill) for name in order}
     drill.later(minutes=1)
     flips = chance(trial).sample(sorted(matters.values()), 4)
-    drill.clio.before = _at(2, partial(drill.firm.edit, flips[0]))
+    drill.clio.before = at_request(2, partial(drill.firm.edit, flips[0]))
     assert drill.sync().code == 65
     found = {row.matter: row.reason for row in drill.rows()}
     for name, matter in matters.items():
@@ -676,14 +663,14 @@ def test_row_22_opted_out_meanwhile(make_drill: MakeDrill, moment: str, dedupes:
     with make_drill(dedupes=dedupes) as drill:
         drill.limits["NO_WAITS"] = "yes"
         first, contact = drill.closing()
-        flip = _at(1, partial(drill.firm.set_opt_out, contact), path)
+        flip = at_request(1, partial(drill.firm.set_opt_out, contact), path)
         setattr(drill.broadly if "batch" in path else drill.clio, hook, flip)
         assert drill.sync().code == 0
         assert drill.asked == [first] * asked
         drill.clio.before = drill.clio.sent = drill.broadly.before = None
         second, contact = drill.closing()
         drill.busy()
-        drill.broadly.before = _at(1, partial(drill.firm.set_opt_out, contact))
+        drill.broadly.before = at_request(1, partial(drill.firm.set_opt_out, contact))
         assert drill.sync().code == UNAVAILABLE
         drill.rest("sync")
         assert second not in drill.asked

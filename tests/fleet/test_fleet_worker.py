@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import psycopg
 import pytest
@@ -142,12 +142,6 @@ class Clios(Server):
         super().__init__(Clock())
         self.asked: Counter[str] = Counter()
         """How many requests each firm made."""
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     def handle(self, request: Request) -> Response:
         firm = (request.header("authorization") or "").removeprefix("Bearer token-of-")

@@ -66,6 +66,19 @@ class Exchange:
         return self.request.body
 
 
+def at_request(number: int, act: Callable[[], object], path: str = "/") -> Callable[..., None]:
+    """Return a hook that acts at the request with this number, from 1, for the path."""
+    seen: list[Request] = []
+
+    def hook(request: Request, *response: object) -> None:
+        if path in request.path:
+            seen.append(request)
+            if len(seen) == number:
+                act()
+
+    return hook
+
+
 class RiggedHandler(Handler):
     """Writes the delivery that `Rigged.serve` returns: whole, in pieces, or nothing at all."""
 
