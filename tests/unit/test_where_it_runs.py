@@ -1,4 +1,4 @@
-"""Where the program cannot run it says so in a sentence: an old Python, or Windows."""
+"""Where the program cannot run it says so in a sentence: an old Python or SQLite, or Windows."""
 
 import ast
 import subprocess
@@ -12,12 +12,19 @@ import clio_broadly_sync
 PACKAGE = Path(clio_broadly_sync.__file__).parent
 RUN = "import runpy; runpy.run_module('clio_broadly_sync', run_name='__main__')"
 OLD = f"import sys; sys.version_info = (3, 9, 18, 'final', 0); {RUN}"
+OLD_SQLITE = f"import sqlite3; sqlite3.sqlite_version_info = (3, 34, 1); {RUN}"
+NO_SQLITE = f"import sys; sys.modules['_sqlite3'] = None; {RUN}"
 WINDOWS = f"import sys; sys.modules['fcntl'] = None; {RUN}"
 
 
 @pytest.mark.parametrize(
     ("where", "says"),
-    [(OLD, "Python 3.9 is too old: use 3.11 or newer."), (WINDOWS, "install it in WSL")],
+    [
+        (OLD, "Python 3.9 is too old: use 3.11 or newer."),
+        (OLD_SQLITE, "This Python has SQLite 3.34.1, which is too old: use a Python with "),
+        (NO_SQLITE, "This Python has no SQLite: use a Python with SQLite 3.37 or newer"),
+        (WINDOWS, "install it in WSL"),
+    ],
 )
 def test_one_sentence_and_no_trace(where: str, says: str) -> None:
     ran = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True)
