@@ -286,7 +286,8 @@ _FROM_OLD: Final[tuple[tuple[Table, str, dict[str, str]], ...]] = (
 """Which table is made of what, in the order in which they are made."""
 _RUN_AS_FACT: Final = f"""
     INSERT INTO facts (firm, name, value)
-    SELECT {_FIRM}, 'run', CAST(max(run) AS TEXT) FROM runs HAVING max(run) IS NOT NULL
+    SELECT {_FIRM}, 'run', CAST(last AS TEXT) FROM (SELECT max(run) AS last FROM runs)
+    WHERE last IS NOT NULL
 """
 
 

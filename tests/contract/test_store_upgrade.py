@@ -196,8 +196,10 @@ def cut_at(statement: int, path: Path, patch: pytest.MonkeyPatch, how: Any) -> N
         elif child := os.fork():
             assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
         else:
-            upgrade(path)
-            os._exit(0)
+            try:
+                upgrade(path)
+            finally:
+                os._exit(1)
 
 
 @pytest.mark.parametrize(("version", "least"), [(1, 40), (4, 20)])
