@@ -38,6 +38,8 @@ KEEPALIVES: Final[Mapping[str, Any]] = {
 While a statement is on its way to a host that is gone, the system keeps nothing alive: it sends
 again, for a quarter of an hour unless told otherwise (libpq: tcp_user_timeout, in milliseconds).
 """
+IDLE_TIMEOUT: Final = "idle_session_timeout"
+"""The setting that no PostgreSQL before 14 has. Source: its release notes."""
 OWNER, WORKER, READER = "fleet_owner", "fleet_worker", "fleet_reader"
 """The roles: who makes the tables, who does a firm's runs, and who reads how all firms stand."""
 NO_SETTINGS: Final[Mapping[str, str]] = {}
@@ -173,7 +175,7 @@ def parameters(
         "statement_timeout": STATEMENT_SECONDS,
         "lock_timeout": LOCK_SECONDS,
         "idle_in_transaction_session_timeout": LOCK_SECONDS,
-        "idle_session_timeout": int(idle.total_seconds()),
+        IDLE_TIMEOUT: int(idle.total_seconds()),
     }
     every = {name: f"{seconds}s" for name, seconds in ends.items()} | {"timezone": "UTC"}
     # A pooler that hands one session to several runs refuses options, and so these cannot work
@@ -196,9 +198,7 @@ def prepare(raw: psycopg.Connection[Any], role: str | None) -> None:
             raise StorageError(_POOLER)
 
 
-_PREPARE: Final = """
-    SELECT set_config('role', %s, false), current_setting('idle_session_timeout')
-"""
+_PREPARE: Final = f"SELECT set_config('role', %s, false), current_setting('{IDLE_TIMEOUT}')"
 
 
 def _end(raw: Raw) -> None:
@@ -264,6 +264,7 @@ _POOLER: Final = (
 )
 _REFUSED_BY_POOLER: Final = "unsupported startup parameter"
 """PgBouncer's words. An error while connecting has no code."""
+_TOO_OLD: Final = "This PostgreSQL is too old for the program: it takes 14 or newer."
 _NO_TABLE, _NO_ROLE = "42P01", "22023"
 _HELD: Final = "Something else holds what this has to write: end that, and try again."
 _NO_ROOM: Final = "Its server lacks room on its disk, memory, or sessions: see to that."
@@ -287,6 +288,8 @@ def _error_of(error: psycopg.Error) -> SyncError:
     code = error.sqlstate or ""
     if not code and _REFUSED_BY_POOLER in str(error):
         return StorageError(_POOLER)
+    if not code and IDLE_TIMEOUT in str(error):
+        return StorageError(_TOO_OLD)
     if code in (_NO_TABLE, _NO_ROLE):
         return ConfigError(_NOT_BEGUN)
     if code.startswith("23"):
