@@ -15,7 +15,7 @@ from clio_broadly_sync.cli import app, exports
 from clio_broadly_sync.cli.days import sent_by_day
 from clio_broadly_sync.domain import daily_look, rules
 from clio_broadly_sync.domain.daily_look import Part
-from clio_broadly_sync.domain.errors import NOT_SIGNED_IN, StorageError
+from clio_broadly_sync.domain.errors import NOT_SIGNED_IN, StorageError, SyncError
 from clio_broadly_sync.domain.model import Command, SyncRule
 from clio_broadly_sync.domain.reasons import ABOUT, Reason
 from clio_broadly_sync.settings import Settings
@@ -176,7 +176,7 @@ def _hindrance(settings: Settings) -> str | None:
         if place.folder is not None:
             check_writable(settings.sync_state)
         is_signed_in = settings.clio_access_token is not None or place.sign_in().read() is not None
-    except StorageError as error:
+    except SyncError as error:
         return str(error)
     return None if is_signed_in else NOT_SIGNED_IN
 

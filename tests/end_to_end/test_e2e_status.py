@@ -1,8 +1,11 @@
 """`status`: how far it has come, what waits, what needs a person; 65 as long as something does."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
+import signing
 from terminal import left, on_terminal
 from world import World
 
@@ -61,6 +64,15 @@ def test_a_sign_in_that_is_missing_is_told_before_a_run_fails_for_it(fresh: Worl
     verdict = status(fresh)["verdict"]
     assert verdict.startswith("The last `sync` failed")
     assert verdict.count(says) == 1
+
+
+def test_a_damaged_sign_in_is_told_and_hides_nothing(world: World) -> None:
+    signing.keep_sign_in(world)
+    with closing(sqlite3.connect(world.state)) as state, state:
+        state.execute("DELETE FROM facts WHERE name = 'sign_in_expires_at'")
+    found = status(world)
+    assert found["verdict"].startswith("The sign-in in the state is damaged")
+    assert found["runs"] != []
 
 
 def test_last_failure_is_told_in_its_own_words(world: World) -> None:
