@@ -158,7 +158,8 @@ def _given(names: Sequence[str]) -> list[str]:
 
 
 def _point_out(place: Place, where: str) -> None:
-    """Say what is missing yet, and what this shell sets that a scheduled run will not see."""
+    """Say what is missing yet, what this shell sets that a scheduled run will not see, and where
+    nothing that is scheduled runs for long."""
     with suppress(OSError):  # whoever may not look there is told nothing of it
         if not place.settings.sync_state.exists():
             say("\nBefore that, run `login`, `check` and the first `sync` by hand.", err=True)
@@ -168,6 +169,14 @@ def _point_out(place: Place, where: str) -> None:
     if others := _given([*_FROM_OUTSIDE, *map(str.lower, _FROM_OUTSIDE)]):
         words = f"a scheduled run does not see that; set it in {where}."
         say(f"\nThis shell sets {', '.join(others)}: {words}", err=True)
+    if "microsoft" in os.uname().release.lower():
+        say(_IN_WSL, err=True)
+
+
+_IN_WSL: Final = (
+    "\nWindows ends WSL soon after its last window is closed, and what is scheduled there with it: "
+    "see “In WSL” in docs/when-it-fails.md."
+)
 
 
 # Cron.

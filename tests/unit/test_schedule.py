@@ -1,17 +1,21 @@
 """`schedule`: what is printed means the same words to cron, to a shell and to systemd."""
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from golden_files import Golden
 
 from clio_broadly_sync.cli import schedule
+from clio_broadly_sync.cli.main import cli
 from clio_broadly_sync.cli.schedule import Place
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.settings import Settings, load_settings
@@ -61,6 +65,20 @@ def test_cron_holds_what_is_printed(
     for name, text in made.items():
         held(name, text)
     assert {file.name for file in CRON.iterdir()} == made.keys()
+
+
+@pytest.mark.parametrize(
+    ("release", "says"), [("5.15.167.4-microsoft-standard-WSL2", True), ("6.1.0-31-amd64", False)]
+)
+def test_windows_ends_what_is_scheduled_in_wsl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, says: bool
+) -> None:
+    """There the lines are printed all the same: some keep a window open."""
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    settings_in(tmp_path)
+    ran = CliRunner().invoke(cli, ["--config", str(tmp_path / "config.env"), "schedule", "cron"])
+    assert (ran.exit_code, "*/15" in ran.stdout) == (0, True)
+    assert ("Windows ends WSL soon" in ran.stderr) == says
 
 
 # Cron
