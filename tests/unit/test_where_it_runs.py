@@ -27,7 +27,9 @@ WINDOWS = f"import sys; sys.modules['fcntl'] = None; {RUN}"
     ],
 )
 def test_one_sentence_and_no_trace(where: str, says: str) -> None:
-    ran = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True)
+    """(Without the environment no coverage is counted in it, which would need SQLite itself.)"""
+    words, at = [sys.executable, "-c", where], PACKAGE.parent
+    ran = subprocess.run(words, capture_output=True, text=True, env={}, cwd=at)
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (78, "", 1)
     assert ran.stderr.startswith("clio-broadly-sync: ")
     assert says in ran.stderr
