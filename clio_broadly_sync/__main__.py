@@ -25,17 +25,15 @@ try:
 except ImportError:
     _refuse("It runs on Linux and macOS; on Windows, install it in WSL, which is a Linux.")
 
+_WANTED = "use a Python with SQLite 3.37 or newer (README, Where it runs)."
+"""The first SQLite with STRICT tables. Source: its release notes."""
+
 try:
     import sqlite3
-
-    _sqlite = sqlite3.sqlite_version_info
 except ImportError:
-    _sqlite = (0, 0, 0)
-if _sqlite < (3, 37):  # without tables that hold each column to its type
-    _has = "SQLite {}.{}.{}, which is too old".format(*_sqlite) if any(_sqlite) else "no SQLite"
-    _refuse(
-        f"This Python has {_has}: use a Python with SQLite 3.37 or newer (README, Where it runs)."
-    )
+    _refuse(f"This Python has no SQLite: {_WANTED}")
+if sqlite3.sqlite_version_info < (3, 37):
+    _refuse(f"SQLite {sqlite3.sqlite_version}, which this Python has, is too old: {_WANTED}")
 
 from clio_broadly_sync.cli import main  # noqa: E402
 

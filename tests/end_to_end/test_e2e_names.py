@@ -41,6 +41,15 @@ def test_surge_is_asked_about_with_names(crowded: World) -> None:
     assert len(crowded.asked) == 3
 
 
+def test_a_surge_is_of_matters_and_a_request_for_a_client(world: World) -> None:
+    """Three matters are more than two a day, though they are of two clients."""
+    world.matter(world.closing().contact)
+    world.closing()
+    ran = on_terminal(world, "sync", answers={"Send 2 clients to Broadly now? [y/N]:": "n"}, **FEW)
+    why = "3 closed matters would go at once; the limit is 2 a day (SYNC_MAX_NEW)."
+    assert (ran.code, why in flat(ran.out)) == (65, True)
+
+
 def test_surge_that_is_declined_waits_as_without_a_terminal(crowded: World) -> None:
     """It is asked once, and the next run says so again."""
     ran = on_terminal(crowded, "sync", answers={"[y/N]:": "n"}, **FEW)

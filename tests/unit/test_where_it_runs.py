@@ -12,7 +12,7 @@ import clio_broadly_sync
 PACKAGE = Path(clio_broadly_sync.__file__).parent
 RUN = "import runpy; runpy.run_module('clio_broadly_sync', run_name='__main__')"
 OLD = f"import sys; sys.version_info = (3, 9, 18, 'final', 0); {RUN}"
-OLD_SQLITE = f"import sqlite3; sqlite3.sqlite_version_info = (3, 34, 1); {RUN}"
+OLD_SQLITE = f"import sqlite3; sqlite3.sqlite_version_info = (3, 36, 0); {RUN}"
 NO_SQLITE = f"import sys; sys.modules['_sqlite3'] = None; {RUN}"
 WINDOWS = f"import sys; sys.modules['fcntl'] = None; {RUN}"
 
@@ -21,7 +21,7 @@ WINDOWS = f"import sys; sys.modules['fcntl'] = None; {RUN}"
     ("where", "says"),
     [
         (OLD, "Python 3.9 is too old: use 3.11 or newer."),
-        (OLD_SQLITE, "This Python has SQLite 3.34.1, which is too old: use a Python with "),
+        (OLD_SQLITE, "which this Python has, is too old: use a Python with SQLite 3.37 or newer"),
         (NO_SQLITE, "This Python has no SQLite: use a Python with SQLite 3.37 or newer"),
         (WINDOWS, "install it in WSL"),
     ],
