@@ -193,14 +193,27 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return b"".join(self._chunks())
-        return self.rfile.read(int(headers.get("content-length") or 0))
+        return self._read(int(headers.get("content-length") or 0))
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            yield self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
+        while size := int(self._line().split(b";")[0], 16):
+            yield self._read(size)
+            self._line()
+        while self._line().strip():
             pass
+
+    def _read(self, size: int) -> bytes:
+        data = self.rfile.read(size)
+        return self._unless_cut(data, len(data) == size)
+
+    def _line(self) -> bytes:
+        line = self.rfile.readline()
+        return self._unless_cut(line, line.endswith(b"\n"))
+
+    def _unless_cut(self, data: bytes, is_whole: bool) -> bytes:
+        if not is_whole:
+            raise ConnectionError("the client ended the connection within its request")
+        return data
 
 
 for _method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):

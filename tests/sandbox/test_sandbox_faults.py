@@ -124,3 +124,24 @@ def test_client_that_hangs_up_is_no_error(sandbox: Sandbox) -> None:
     sandbox.stop()
     assert [exchange.body for exchange in sandbox.broadly.posts] == [b"{}"]
     assert sandbox.broadly.errors == []
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"Content-Length: 9\r\n\r\n{}",
+        b"Content-Length: 9\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    ],
+)
+def test_request_that_did_not_arrive_whole_is_none(sandbox: Sandbox, cut: bytes) -> None:
+    """A program that was killed as it sent has asked for nothing, and that is no error."""
+    host, port = sandbox.broadly.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"POST /v1 HTTP/1.1\r\nHost: x\r\n" + cut)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+    assert (sandbox.broadly.history, sandbox.broadly.errors) == ([], [])
