@@ -125,7 +125,7 @@ class ForkServer:
 
     def close(self) -> None:
         self._orders.close()
-        self._server.wait(timeout=10)
+        self._server.wait(surroundings.BUSY_SECONDS)
 
 
 def serve(orders: socket.socket) -> None:

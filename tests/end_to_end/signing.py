@@ -9,6 +9,7 @@ from random import SystemRandom
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
+from surroundings import BUSY_SECONDS
 from world import Child, World
 
 from clio_broadly_sync.domain.credentials import Grant
@@ -63,7 +64,7 @@ def decline(url: str) -> str:
 def go(url: str) -> requests.Response:
     """Go to an address as the browser does, and return the answer."""
     with _session() as session:
-        return session.get(url, timeout=10)
+        return session.get(url, timeout=BUSY_SECONDS)
 
 
 def with_query(url: str, **changes: str | None) -> str:
@@ -117,9 +118,9 @@ def _choose(url: str, decision: str) -> str:
     target = urlsplit(url)
     form = {**query_of(url), "decision": decision}
     with _session() as session:
-        assert session.get(url, timeout=10).status_code == 200
+        assert session.get(url, timeout=BUSY_SECONDS).status_code == 200
         page = target._replace(query="").geturl()
-        sent = session.post(page, data=form, timeout=10, allow_redirects=False)
+        sent = session.post(page, data=form, timeout=BUSY_SECONDS, allow_redirects=False)
     assert sent.status_code == 302
     return sent.headers["Location"]
 

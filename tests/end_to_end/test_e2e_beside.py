@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from surroundings import BUSY_SECONDS
 from world import Ran, World
 
 COMMANDS = ("sync", "backfill")
@@ -134,7 +135,7 @@ def test_look_knows_under_way_from_cut_short(world: World, look: str, command: s
         world.broadly.before = None
         seen.append(world.run(*asked(world)))
         child.kill()
-        child.wait(10)
+        child.wait(BUSY_SECONDS)
 
     world.broadly.before = see
     child = world.start(_run(world, command), {"BROADLY_BATCH_SIZE": "2"})

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import signing
+from surroundings import BUSY_SECONDS
 from world import PACKAGE, Child, Ran, World, on_post
 
 WATCHED = {"PYTHONPATH": f"{Path(__file__).parent / 'watched_state'}:{PACKAGE}"}
@@ -24,9 +25,9 @@ def killed_at_post(world: World, number: int = 1) -> None:
     started = threading.Event()
 
     def kill() -> None:
-        assert started.wait(10)
+        assert started.wait(BUSY_SECONDS)
         children[0].kill()
-        children[0].wait(10)
+        children[0].wait(BUSY_SECONDS)
 
     world.broadly.before = on_post(kill, number=number)
     children.append(world.start(["sync"], ONE_BY_ONE))

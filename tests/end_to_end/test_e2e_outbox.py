@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from planting import opened
 from rig import faults
+from surroundings import BUSY_SECONDS
 from terminal import begun_on_terminal, on_terminal
 from world import Child, Closing, Ran, World, on_post
 
@@ -50,7 +51,7 @@ def _in_doubt(world: World) -> list[int]:
     """Kill a run in its POST; return its closings."""
     matters = world.closings(2)
     started: Queue[Child] = Queue()
-    world.broadly.before = on_post(lambda: _kill(started.get(timeout=10)))
+    world.broadly.before = on_post(lambda: _kill(started.get(timeout=BUSY_SECONDS)))
     child = world.start(["sync"], {})
     started.put(child)
     assert world.finish(child).code == -signal.SIGKILL
@@ -61,7 +62,7 @@ def _in_doubt(world: World) -> list[int]:
 
 def _kill(child: Child) -> None:
     child.kill()
-    child.wait(timeout=10)
+    child.wait(BUSY_SECONDS)
 
 
 def _outbox(world: World, *arguments: str, **settings: str | None) -> Ran:

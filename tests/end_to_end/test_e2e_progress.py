@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 from rig import faults
+from surroundings import BUSY_SECONDS
 from terminal import begun_on_terminal, left
 from world import World
 
@@ -55,7 +56,7 @@ def test_bar_of_what_is_handed_over(world: World) -> None:
     """Drawn once it takes long, wiped out before the results."""
     world.closing(on=MARCH)
     seen = threading.Event()
-    world.broadly.working = lambda request: seen.wait(30)
+    world.broadly.working = lambda request: seen.wait(BUSY_SECONDS)
     with begun_on_terminal(world, *BACKFILL) as run:
         run.until("Sending [........................] 0 of 1")
         seen.set()
@@ -68,7 +69,7 @@ def test_dry_run_does_not_say_that_it_hands_over(world: World) -> None:
     """It decides; so the bar has another word."""
     world.closing()
     seen = threading.Event()
-    world.clio.before = lambda r: seen.wait(30) if "/contacts" in r.path else None
+    world.clio.before = lambda r: seen.wait(BUSY_SECONDS) if "/contacts" in r.path else None
     with begun_on_terminal(world, "sync", "--dry-run") as run:
         run.until("Deciding [")
         seen.set()

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 import signing
 from rig import at_request, faults
+from surroundings import BUSY_SECONDS
 from world import Child, Ran, World
 
 TOKEN = "/oauth/token"
@@ -83,10 +84,10 @@ class Killer:
             pass  # whatever the server was still doing for it is done now
 
     def kill(self) -> None:
-        assert self._started.wait(10)
+        assert self._started.wait(BUSY_SECONDS)
         assert self._child is not None
         self._child.kill()
-        self._child.wait(10)
+        self._child.wait(BUSY_SECONDS)
 
 
 def _before_the_post(world: World, killer: Killer) -> None:
@@ -166,7 +167,7 @@ def test_two_at_once_make_one_post(signed_in: World) -> None:
         world.clio.sent = at_request(1, refused.set, "/api/")
         threads.append(threading.Thread(target=lambda: seen.append(world.finish(child))))
         threads[0].start()
-        assert refused.wait(30)
+        assert refused.wait(BUSY_SECONDS)
 
     threads: list[threading.Thread] = []
     world.clio.before = at_request(1, second, TOKEN)
@@ -191,7 +192,7 @@ def test_signal_loses_no_sign_in(signed_in: World, command: list[str]) -> None:
     started, children = threading.Event(), []
 
     def ask_to_stop() -> None:
-        assert started.wait(10)
+        assert started.wait(BUSY_SECONDS)
         children[0].send_signal(signal.SIGTERM)
 
     world.clio.after = at_request(1, ask_to_stop, TOKEN)

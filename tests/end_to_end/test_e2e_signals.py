@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from rig import faults
+from surroundings import BUSY_SECONDS
 from terminal import on_terminal
 from world import Ran, World, on_post
 
@@ -21,7 +22,7 @@ def _signalled(
     known = threading.Event()
 
     def send() -> None:
-        assert known.wait(10)
+        assert known.wait(BUSY_SECONDS)
         os.kill(pid[0], number)
         if number is signal.SIGKILL:
             assert _gone(child.wait)
@@ -37,7 +38,7 @@ def _signalled(
 
 
 def _gone(wait: Callable[..., int]) -> bool:
-    return wait(timeout=10) != 0
+    return wait(timeout=BUSY_SECONDS) != 0
 
 
 @pytest.mark.parametrize(("number", "dedupes"), [(signal.SIGTERM, False), (signal.SIGINT, True)])

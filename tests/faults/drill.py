@@ -21,6 +21,7 @@ from databases import Database
 from firm_state import FirmState
 from forkserver import ForkServer
 from ground import Ground
+from surroundings import BUSY_SECONDS
 from world import ALTERED, PACKAGE, SHIFTED, Closing, Ran, Row, World
 
 from clio_broadly_sync.sandbox import Request
@@ -149,7 +150,7 @@ class Drill(World):
                 "Authorization": f"Bearer {self.broadly.key}",
                 "Idempotency-Key": str(uuid.uuid4()),
             },
-            timeout=10,
+            timeout=BUSY_SECONDS,
         )
         assert answer.status_code == 200, answer.text
         if found := self._found.get(file.name):

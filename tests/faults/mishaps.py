@@ -17,6 +17,7 @@ from books import Books
 from drill import Drill
 from rig import Rigged, faults
 from rig.faults import Fault
+from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.sandbox import Request
 
@@ -71,7 +72,7 @@ def _late(server_of: Callable[[Drill], Rigged]) -> Mishap:
         ended, done = threading.Event(), threading.Event()
 
         def play(turn: faults.Turn) -> faults.Delivery:
-            ended.wait(10)
+            ended.wait(BUSY_SECONDS)
             try:
                 return faults.Delivery(turn.process(turn.request))
             finally:
@@ -82,7 +83,7 @@ def _late(server_of: Callable[[Drill], Rigged]) -> Mishap:
 
         def end() -> None:
             ended.set()
-            assert not rule.hits or done.wait(10)
+            assert not rule.hits or done.wait(BUSY_SECONDS)
 
         return end
 

@@ -24,6 +24,7 @@ import signing
 from drill import DONE, Drill, MakeDrill, told
 from histories import play
 from rig import at_request, faults
+from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.sandbox import Request
 from clio_broadly_sync.transport.rate_limit import RateLimit
@@ -375,7 +376,7 @@ def test_row_13_stopped_and_waking_up(drill: Drill, number: int) -> None:
     started = threading.Event()
 
     def stop() -> None:
-        assert started.wait(10)
+        assert started.wait(BUSY_SECONDS)
         os.kill(children[0].pid, signal.SIGSTOP)
         assert drill.finish(drill.start(["sync"], {})).code == BUSY
         os.kill(children[0].pid, signal.SIGCONT)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 from rig import Sandbox
+from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.sandbox import Broadly, Request
 from clio_broadly_sync.sandbox.broadly import REFUSE, REFUSE_UNNAMED
@@ -187,13 +188,13 @@ def test_key_at_work_is_a_conflict(post: Post, broadly: Broadly) -> None:
 
     def work(request: Request) -> None:
         working.set()
-        assert go_on.wait(5)
+        assert go_on.wait(BUSY_SECONDS)
 
     broadly.working = work
     key = str(uuid4())
     first = threading.Thread(target=lambda: answers.append(post(item(1), key=key)))
     first.start()
-    assert working.wait(5)
+    assert working.wait(BUSY_SECONDS)
     with requests.Session() as other:
         headers = {**broadly_headers(broadly), "Idempotency-Key": key}
         body = json.dumps({"source": "clio", "customers": [item(1)]})

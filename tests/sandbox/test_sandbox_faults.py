@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from rig import Sandbox, faults
+from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.sandbox import Request, Response
 
@@ -80,7 +81,7 @@ def test_hooks_see_each_request_in_order(ask: Ask, sandbox: Sandbox) -> None:
 
     sandbox.clio.before, sandbox.clio.after, sandbox.clio.sent = before, after, sent
     assert ask("contacts/1001", fields="first_name").json()["data"] == {"first_name": "Odalys"}
-    assert finished.wait(5)
+    assert finished.wait(BUSY_SECONDS)
     assert told == ["before", "after 200", "sent"]
 
 
@@ -111,7 +112,7 @@ def test_client_that_hangs_up_is_no_error(sandbox: Sandbox) -> None:
     gone, done = threading.Event(), threading.Event()
 
     def after(request: Request, response: Response) -> None:
-        assert gone.wait(5)
+        assert gone.wait(BUSY_SECONDS)
         done.set()
 
     sandbox.broadly.after = after
@@ -120,7 +121,7 @@ def test_client_that_hangs_up_is_no_error(sandbox: Sandbox) -> None:
         client.sendall(b"POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     gone.set()
-    assert done.wait(5)
+    assert done.wait(BUSY_SECONDS)
     sandbox.stop()
     assert [exchange.body for exchange in sandbox.broadly.posts] == [b"{}"]
     assert sandbox.broadly.errors == []
