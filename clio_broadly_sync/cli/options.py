@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import click
 
@@ -29,6 +29,38 @@ class _Day(click.DateTime):
         except click.BadParameter:
             wrong = f"“{shown(str(value))}” is no day of the calendar"
             self.fail(f"{wrong}; write dates as 2026-01-31.", param, ctx)
+
+
+_Kind = Literal["matter", "contact"]
+
+
+class ClioId(click.ParamType[int]):
+    """The id of a matter or a contact, as a number or in the address of its page in Clio."""
+
+    name = "ID"
+
+    def __init__(self, kind: _Kind) -> None:
+        self._kind: _Kind = kind
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        found = id_in(str(value), self._kind)
+        if found is None:
+            wanted = f"a {self._kind}'s id is a number, the one in its address in Clio."
+            self.fail(wanted, param, context)
+        return found
+
+
+def id_in(text: str, kind: _Kind) -> int | None:
+    """Return the id that a text is, or that stands in a pasted address; None where it is neither.
+
+    A matter's address is like `https://app.clio.com/nc/#/matters/123`.
+    """
+    address = re.search(rf"/{kind}s/(\d+)(?!\w)", text, re.ASCII)
+    text = address[1] if address else text.strip()
+    is_id = text.isascii() and text.isdecimal() and len(text) < 20
+    return int(text) if is_id and 0 < int(text) <= MAX_ID else None
 
 
 STATES: Final = {
@@ -184,7 +216,7 @@ def choosing_rows(
             metavar="STATE",
             help="In this state: waiting, held or rejected.",
         ),
-        click.argument("matters", nargs=-1, type=click.IntRange(1, MAX_ID), metavar="[MATTER]..."),
+        click.argument("matters", nargs=-1, type=ClioId("matter"), metavar="[MATTER]..."),
     ):
         command = option(command)
     return command

@@ -10,10 +10,10 @@ import click
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.cli import app, exports
-from clio_broadly_sync.cli.options import DAY, Options, for_a_run
+from clio_broadly_sync.cli.options import DAY, ClioId, Options, for_a_run
 from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.cli.run import Run
-from clio_broadly_sync.domain.model import MAX_ID, Command
+from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.pipeline.context import Lot
 
 
@@ -21,7 +21,7 @@ from clio_broadly_sync.pipeline.context import Lot
 @click.option(
     "--matter",
     "matter_id",
-    type=int,
+    type=ClioId("matter"),
     metavar="ID",
     help="Decide on this one matter anew and send it, however long ago it closed.",
 )
@@ -61,8 +61,6 @@ def _sync_matter(
     """Send one closing on the terms of a backfill, whatever its date; asks on a terminal."""
     from clio_broadly_sync.cli.one_matter import MatterRun
 
-    if not 0 < matter_id <= MAX_ID:
-        raise click.UsageError("--matter wants the matter's id, a number.")
     asks = not (yes or given["dry_run"])
     _check_asks(asks=asks)
     run = MatterRun(matter_id, Command.BACKFILL, options, file=csv, **given)

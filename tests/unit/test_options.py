@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from clio_broadly_sync.cli.options import DAY
+from clio_broadly_sync.cli.options import DAY, ClioId
 
 
 def given(text: str) -> Result:
@@ -33,3 +33,58 @@ def test_wrong_day_does_nothing_to_a_terminal() -> None:
     ran = given("\x1b[31m" + "x" * 500)
     assert "\x1b" not in ran.output
     assert "x" * 65 not in ran.output
+
+
+IN_CLIO = "https://app.clio.com/nc/#"
+
+
+def matter_of(text: str) -> Result:
+    """Return how a command ends that was given this as a matter's id."""
+
+    @click.command()
+    @click.option("--matter", type=ClioId("matter"))
+    def command(matter: int) -> None:
+        click.echo(matter)
+
+    return CliRunner().invoke(command, ["--matter", text])
+
+
+@pytest.mark.parametrize(
+    ("text", "matter"),
+    [
+        ("1234", 1234),
+        (" 1234\n", 1234),
+        (str(2**63 - 1), 2**63 - 1),
+        (f"{IN_CLIO}/matters/1234", 1234),
+        (f"{IN_CLIO}/matters/1234/documents?tab=2", 1234),
+    ],
+)
+def test_id_or_the_address_of_its_page(text: str, matter: int) -> None:
+    assert matter_of(text).output == f"{matter}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "0",
+            "-1",
+            "x",
+            "1.0",
+            "1_000",
+            "\u0661\u0662",
+            str(2**63),
+            "9" * 5000,
+            "00012-Ortiz",
+        ),
+        *(f"{IN_CLIO}/contacts/1234", f"{IN_CLIO}/matters/", f"{IN_CLIO}/matters/0"),
+    ],
+)
+def test_no_id(text: str) -> None:
+    """What was typed may be a client's name, and is not repeated."""
+    ran = matter_of(text)
+    assert ran.exit_code == 2
+    assert ran.output.endswith(
+        "Invalid value for '--matter': a matter's id is a number, the one in its address in Clio.\n"
+    )

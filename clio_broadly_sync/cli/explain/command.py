@@ -4,7 +4,6 @@ It only reads. The parts of the answer are in `cli/explain/answer.py`, its sente
 `cli/explain/sentences.py`, and what Clio shows now in `cli/explain/preview.py`.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,11 +18,11 @@ from clio_broadly_sync.cli.explain.answer import Explanation, Names, Told, lines
 from clio_broadly_sync.cli.explain.now import Now, Seen
 from clio_broadly_sync.cli.explain.preview import Preview
 from clio_broadly_sync.cli.explain.related import Causes
-from clio_broadly_sync.cli.options import Options, of_a_firm
+from clio_broadly_sync.cli.options import ClioId, Options, id_in, of_a_firm
 from clio_broadly_sync.cli.output import folded
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import StoppedError, StorageError, SyncError
-from clio_broadly_sync.domain.model import MAX_ID, Closing, Key, Matter
+from clio_broadly_sync.domain.model import Closing, Key, Matter
 from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
@@ -32,8 +31,6 @@ from clio_broadly_sync.transport.signals import Stop
 
 LONGEST_NUMBER = 255
 """No longer text than this is taken as a display number."""
-_IN_ADDRESS: Final = re.compile(r"/matters/(\d+)(?!\w)", re.ASCII)
-"""The id in the address of a matter's page in Clio."""
 UNKNOWN: Final = "Nothing is recorded of it, and Clio was not asked (--offline)."
 NO_MATTER: Final = (
     "Clio shows no such matter: it was deleted, or is hidden from this sign-in; and nothing "
@@ -62,7 +59,7 @@ class Question(NamedTuple):
 @click.argument("matter", required=False, metavar="[ID]")
 @click.option(
     "--contact",
-    type=int,
+    type=ClioId("contact"),
     metavar="ID",
     help="All closed matters of this contact, instead of one matter.",
 )
@@ -97,32 +94,19 @@ def explain(
         app.carry_out(partial(find.find, options), str, lambda lines, call: iter(()), as_json=False)
     if (matter is None) == (contact is None):
         raise click.UsageError("Name one matter, or one contact with --contact, or use --find.")
-    if contact is not None and not 0 < contact <= MAX_ID:
-        raise click.UsageError("--contact wants the contact's id, a number.")
     number = (matter or "").strip()
     if matter is not None and not _is_number(number):
         raise click.UsageError("ID is a matter's id or its display number, as Clio shows it.")
-    if offline and contact is None and _id_in(number) is None:
+    if offline and contact is None and id_in(number, "matter") is None:
         raise click.UsageError(
             "A matter is recorded by its id only: give that, or leave out --offline."
         )
-    question = Question(_id_in(number), number, contact, offline)
+    question = Question(id_in(number, "matter"), number, contact, offline)
     app.carry_out(partial(_find, options, question), _text, object_of, as_json=as_json)
 
 
 def _is_number(text: str) -> bool:
     return bool(text) and text.isprintable() and len(text) <= LONGEST_NUMBER
-
-
-def _id_in(text: str) -> int | None:
-    """Return the id that a text may be, or that stands in the pasted address of a matter.
-
-    Return None where it is neither. A text of digits may also be a display number.
-    """
-    address = _IN_ADDRESS.search(text)
-    text = address[1] if address else text
-    is_id = text.isascii() and text.isdecimal() and len(text) < 20
-    return int(text) if is_id and 0 < int(text) <= MAX_ID else None
 
 
 def _find(options: Options, question: Question, call: app.Call) -> Iterator[Explanation]:

@@ -14,13 +14,13 @@ import click
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.cli import app, exports, names, output
-from clio_broadly_sync.cli.options import DAY, Options, json_option, of_a_firm
+from clio_broadly_sync.cli.options import DAY, ClioId, Options, json_option, of_a_firm
 from clio_broadly_sync.cli.report import as_json as objects
 from clio_broadly_sync.cli.report import files, rows
 from clio_broadly_sync.cli.standing import Status, read_status
 from clio_broadly_sync.domain.attention import Attention
 from clio_broadly_sync.domain.grouping import By
-from clio_broadly_sync.domain.model import MAX_ID, Command
+from clio_broadly_sync.domain.model import Command
 from clio_broadly_sync.report import reading, runs, table
 from clio_broadly_sync.report.figures import Figures, Period
 from clio_broadly_sync.report.reading import Given
@@ -90,7 +90,7 @@ class Wanted(NamedTuple):
 @click.option("--yes", is_flag=True, help="With --by: look up over 2,000 matters, do not ask.")
 @click.option(
     "--person",
-    type=int,
+    type=ClioId("contact"),
     metavar="ID",
     help="All that is stored about this contact instead, for a complaint or a privacy request.",
 )
@@ -136,8 +136,6 @@ def _tell_of(contact: int, options: Options, wanted: Wanted, *, as_json: bool) -
         raise click.UsageError(
             "--person tells all there is of one contact: name no days or list, and no page."
         )
-    if not 0 < contact <= MAX_ID:
-        raise click.UsageError("--person wants the contact's id, a number.")
     from clio_broadly_sync.cli.report import person
 
     find = partial(person.find, options, contact, wanted.csv)
