@@ -221,14 +221,13 @@ for _method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
 
 
 class Listener(ThreadingHTTPServer):
-    """Accepts connections, and remembers those that are open so that it can end them."""
+    """Accepts connections, each in a thread of its own, and can end them all."""
 
     request_queue_size = 128
 
     def __init__(self, site: "Server", port: int) -> None:
         self.site = site
-        self._open: dict[Any, threading.Thread] = {}
-        self._open_lock = threading.Lock()
+        self._connections: dict[threading.Thread, Any] = {}
         super().__init__(("127.0.0.1", port), site.handler)
 
     def server_bind(self) -> None:
@@ -239,18 +238,9 @@ class Listener(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         args = (request, client_address)
         thread = threading.Thread(target=self.process_request_thread, args=args, daemon=True)
-        with self._open_lock:
-            self._open[request] = thread
+        alive = {one: open_ for one, open_ in self._connections.items() if one.is_alive()}
+        self._connections = {**alive, thread: request}
         thread.start()
-
-    def shutdown_request(self, request: Any) -> None:
-        self.forget(request)
-        super().shutdown_request(request)
-
-    def forget(self, request: Any) -> None:
-        """Remember a connection no longer, because it is being ended."""
-        with self._open_lock:
-            self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # It is no error of the server that a client was killed or gave up.
@@ -258,14 +248,15 @@ class Listener(ThreadingHTTPServer):
             self.site.errors.append(traceback.format_exc())
 
     def close_all(self) -> None:
-        """Stop listening, end every open connection, and wait for its thread to end."""
+        """Stop listening, end every connection, and wait for its thread to end.
+
+        Nothing accepts connections any more when this is called.
+        """
         self.server_close()
-        with self._open_lock:
-            remaining = list(self._open.items())
-        for request, thread in remaining:
+        for thread, request in self._connections.items():
             if thread is threading.current_thread():
                 continue  # this thread stops its own server, and `Handler` then ends its connection
-            with suppress(OSError):
+            with suppress(OSError):  # it may have been closed, by a thread that is about to end
                 request.shutdown(socket.SHUT_RDWR)
             thread.join()
 

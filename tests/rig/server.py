@@ -134,7 +134,6 @@ class RiggedListener(Listener):
 
     def shutdown_request(self, request: Any) -> None:
         if request.fileno() >= 0 and request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
-            self.forget(request)
             self.close_request(request)  # after an orderly end there would be no reset
         else:
             super().shutdown_request(request)

@@ -6,10 +6,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from rig import Sandbox, faults
+from rig import Clio, Sandbox, faults
+from rig.server import RiggedListener
 from surroundings import BUSY_SECONDS, at_once
 
 import clio_broadly_sync.sandbox as package
@@ -25,6 +27,28 @@ def test_it_starts_and_stops_without_a_trace() -> None:
     assert set(threading.enumerate()) <= before  # one of an earlier test may end meanwhile
     with pytest.raises(requests.ConnectionError):
         requests.get(sandbox.clio.url, timeout=60)
+
+
+def test_stopping_waits_for_a_thread_whose_connection_is_closed() -> None:
+    """Such as the one that only wakes the server up to stop."""
+    closed, ended = threading.Event(), []
+
+    class Lingering(RiggedListener):
+        def server_close(self) -> None:
+            super().server_close()
+            closed.set()
+
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            assert closed.wait(BUSY_SECONDS)
+            ended.append(request)
+
+    class Lingerers(Clio):
+        listener = Lingering
+
+    with Lingerers(Firm(1, 1, 1)) as clio:
+        assert requests.get(clio.url, timeout=60).status_code == 404
+    assert len(ended) == 2
 
 
 def test_stopping_ends_a_slow_answer() -> None:
