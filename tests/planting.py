@@ -81,7 +81,7 @@ def sql(state: Path | Place, statement: str, *more: str) -> None:
 
 
 def crowd(connection: Any, number: int, until: datetime, first: int = 1) -> None:
-    """Let one closing have been noticed each minute before that moment (aware UTC).
+    """Let one closing have been noticed each minute before that moment (aware, in the firm's zone).
 
     All of them, from the `first` to that `number`, wait for a person. Nothing is noted of their
     changes.

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import planting
 import pytest
@@ -312,8 +313,9 @@ def test_time_grows_no_faster_than_the_closings(world: World) -> None:
 
 def _report_on(world: World, first: int, last: int) -> float:
     """Let these closings be there as well; return the CPU that a report on all of them takes."""
+    now = world.firm.clock.now().astimezone(ZoneInfo(world.firm.account.time_zone))
     with planting.opened(world.state) as database:
-        planting.crowd(database, last, world.firm.clock.now(), first)
+        planting.crowd(database, last, now, first)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = world.finish(world.start(["report", "--json", *since(world, 70)], {}))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
