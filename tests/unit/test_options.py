@@ -1,6 +1,7 @@
 """What an option takes, and what it says of the rest."""
 
 from datetime import datetime
+from typing import Literal
 
 import click
 import pytest
@@ -38,19 +39,19 @@ def test_wrong_day_does_nothing_to_a_terminal() -> None:
 IN_CLIO = "https://app.clio.com/nc/#"
 
 
-def matter_of(text: str) -> Result:
-    """Return how a command ends that was given this as a matter's id."""
+def id_of(kind: Literal["matter", "contact"], text: str) -> Result:
+    """Return how a command ends that was given this as an id of that kind."""
 
     @click.command()
-    @click.option("--matter", type=ClioId("matter"))
-    def command(matter: int) -> None:
-        click.echo(matter)
+    @click.option("--id", "number", type=ClioId(kind))
+    def command(number: int) -> None:
+        click.echo(number)
 
-    return CliRunner().invoke(command, ["--matter", text])
+    return CliRunner().invoke(command, ["--id", text])
 
 
 @pytest.mark.parametrize(
-    ("text", "matter"),
+    ("text", "number"),
     [
         ("1234", 1234),
         (" 1234\n", 1234),
@@ -59,32 +60,22 @@ def matter_of(text: str) -> Result:
         (f"{IN_CLIO}/matters/1234/documents?tab=2", 1234),
     ],
 )
-def test_id_or_the_address_of_its_page(text: str, matter: int) -> None:
-    assert matter_of(text).output == f"{matter}\n"
+def test_id_or_the_address_of_its_page(text: str, number: int) -> None:
+    """The same of a contact, whose pages have addresses of their own."""
+    assert id_of("matter", text).output == f"{number}\n"
+    assert id_of("contact", text.replace("/matters/", "/contacts/")).output == f"{number}\n"
+
+
+NO_IDS = ["", "0", "-1", "x", "1.0", "1_000", "\u0661\u0662", str(2**63), "9" * 5000, "00012-Ortiz"]
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        *(
-            "",
-            "0",
-            "-1",
-            "x",
-            "1.0",
-            "1_000",
-            "\u0661\u0662",
-            str(2**63),
-            "9" * 5000,
-            "00012-Ortiz",
-        ),
-        *(f"{IN_CLIO}/contacts/1234", f"{IN_CLIO}/matters/", f"{IN_CLIO}/matters/0"),
-    ],
+    "text", [*NO_IDS, *(f"{IN_CLIO}/{page}" for page in ("contacts/12", "matters/", "matters/0"))]
 )
 def test_no_id(text: str) -> None:
     """What was typed may be a client's name, and is not repeated."""
-    ran = matter_of(text)
+    ran = id_of("matter", text)
     assert ran.exit_code == 2
     assert ran.output.endswith(
-        "Invalid value for '--matter': a matter's id is a number, the one in its address in Clio.\n"
+        "Invalid value for '--id': a matter's id is a number, the one in its address in Clio.\n"
     )
