@@ -28,7 +28,8 @@ from clio_broadly_sync.domain.model import (
     ReviewRequest,
     SyncRule,
 )
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.report import words
 from clio_broadly_sync.report.alike import Alike, By, Share, compare
 from clio_broadly_sync.report.calendar import is_long

@@ -20,7 +20,7 @@ from ledgers import put
 
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.pins import Fields, Wanted
 from clio_broadly_sync.pipeline.report import Report

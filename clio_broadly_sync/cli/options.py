@@ -12,7 +12,8 @@ import click
 from clio_broadly_sync.cli.output import name_firm
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import MAX_ID, Command
-from clio_broadly_sync.domain.reasons import FINAL, TOLD, Reason, State
+from clio_broadly_sync.domain.reasons import FINAL, TOLD, Reason
+from clio_broadly_sync.domain.states import State
 
 
 class _Day(click.DateTime):

@@ -27,7 +27,8 @@ from clio_broadly_sync.cli.output import say
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import ATTENTION, OK, StoppedError
 from clio_broadly_sync.domain.model import Closing, Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Selection, Store
 

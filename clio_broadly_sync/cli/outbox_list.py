@@ -12,7 +12,8 @@ from clio_broadly_sync.cli.options import SPOKEN, Options
 from clio_broadly_sync.cli.output import Column, batch_of, fitting, folded, table_line
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import TOLD, State
+from clio_broadly_sync.domain.reasons import TOLD
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Listed, Selection, Store
 from clio_broadly_sync.transport.signals import Stop

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import ABOUT, Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, Reason
+from clio_broadly_sync.domain.states import State
 
 
 class Attention(NamedTuple):

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import MatterRead, Moment
 from clio_broadly_sync.domain.model import Closing, Contact, Matter, Policy, Verdict
-from clio_broadly_sync.domain.reasons import ABOUT, LOOKED_AT_DAILY, Kind, State
+from clio_broadly_sync.domain.reasons import ABOUT, LOOKED_AT_DAILY
+from clio_broadly_sync.domain.states import Kind, State
 
 OBJECTS: Final = timedelta(days=30)
 """For so long after a client was sent, it is looked whether they have opted out since; and for so

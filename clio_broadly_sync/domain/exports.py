@@ -7,7 +7,7 @@ from typing import Final
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.lifecycle import Change
 from clio_broadly_sync.domain.model import Closing
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 
 BATCH: Final = 100
 """So many clients are claimed at once for a file."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from clio_broadly_sync.domain.reasons import ABOUT, TRIED, Kind, Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, TRIED, Reason
+from clio_broadly_sync.domain.states import Kind, State
 
 
 class Step(IntEnum):

@@ -24,7 +24,8 @@ from clio_broadly_sync.domain.model import (
     Receipt,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, FINAL, Reason
+from clio_broadly_sync.domain.states import State
 
 MAX_TRIES = 10
 """In so many runs Broadly may answer `retry` for a closing before it is dead, or give no result for

@@ -1,7 +1,6 @@
 """The values that move through the program. What they do is no more than to describe themselves.
 
-The states of a closing and the reasons for them are in `domain/reasons.py`. All moments are aware
-UTC, and close dates are dates in the firm's zone.
+All moments are aware UTC, and close dates are dates in the firm's zone.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.hours import SendingHours
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 MAX_ID: Final = 2**63 - 1
 """The largest id that a database can keep as a number."""

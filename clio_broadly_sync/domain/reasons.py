@@ -1,30 +1,12 @@
-"""The states of a closing and the reasons for them: one row of `ABOUT` says all about a reason.
-
-`cli/explain/sentences.py` fills in what stands in braces.
-"""
+"""The reasons why a closing is not sent, or waits: one row of `ABOUT` says all about a reason."""
 
 from collections.abc import Mapping
-from enum import Enum, StrEnum
-from typing import Final, NamedTuple, Self
+from enum import StrEnum
+from typing import Final, Self
 
+from clio_broadly_sync.domain.about import About, OfCause
 from clio_broadly_sync.domain.errors import Cause
-
-
-class State(StrEnum):
-    """Where a closing stands in the ledger."""
-
-    PENDING = "pending"
-    """It waits to be sent to Broadly."""
-    SENDING = "sending"
-    """It was claimed, and what became of it has not been settled yet."""
-    SENT = "sent"
-    """Broadly has accepted it; nothing leaves this state."""
-    SKIPPED = "skipped"
-    """It is not sent, for a reason."""
-    DEAD = "dead"
-    """It is a dead letter, which Broadly rejected or put off too often. Only a person moves it."""
-    HELD = "held"
-    """It may have been sent. Only a person moves it."""
+from clio_broadly_sync.domain.states import Kind, State
 
 
 class Reason(StrEnum):
@@ -73,71 +55,6 @@ class Reason(StrEnum):
         return self.label.format(opt_in=opt_in)
 
 
-_NOT_SENT: Final = frozenset({State.SKIPPED, State.HELD})
-"""What is not sent is skipped; what is in doubt is held instead."""
-_WAITING: Final = frozenset({State.PENDING})
-
-
-class Kind(Enum):
-    """Of what kind a reason is, and in which states a closing may have one of that kind."""
-
-    MATTER = "matter", _NOT_SENT
-    """The matter speaks against sending it."""
-    CONTACT = "contact", _NOT_SENT
-    """The contact speaks against it, or what was sent to the same person before."""
-    FINAL = "final", frozenset({State.SKIPPED})
-    """It is skipped, and no run decides on it anew."""
-    WAITS = "waits", _WAITING
-    """Nothing speaks against it, and it waits for its turn."""
-    TRIED = "tried", _WAITING
-    """Broadly was asked and settled nothing; it is not tried again in the same run."""
-    FAULT = "fault", _NOT_SENT | _WAITING
-    """The record in Clio is at fault, which is no decision, so it waits until it is too old."""
-
-    TOLD = "told", frozenset[State]()
-    """Nobody may be claimed at this moment. It is told, and no closing has it in the ledger."""
-
-    def __init__(self, word: str, states: frozenset[State]) -> None:
-        self.states = states
-
-
-class OfCause(NamedTuple):
-    """What is said of a reason with a cause of which there is more to say."""
-
-    why: str
-    """In place of `About.why`."""
-    helps: str | None = None
-    """In place of `About.helps`."""
-    out_of_sync: str | None = None
-    """In place of `About.out_of_sync`."""
-
-
-class About(NamedTuple):
-    """All that there is to know about a reason."""
-
-    kind: Kind
-    why: str
-    """The end of the sentence that says why a closing was not sent, waits, or is held."""
-    helps: str | None = None
-    """What a person can do where a closing was skipped."""
-    out_of_sync: str | None = None
-    """What a person can do instead, where the next `sync` would not look at the closing anew, or
-    would skip it because of its date."""
-    by_cause: Mapping[str, OfCause] = {}
-    """By what the cause has before an id."""
-    waits: str | None = None
-    """Why closings wait, in the words of a list."""
-    helps_waiting: str | None = None
-    """What a person can do where a closing of `sync` waits; None where it goes by itself."""
-    to_do: tuple[str, ...] = ()
-    """The same, of closings in a list, in short lines."""
-    also: frozenset[State] = frozenset()
-    """The states in which a closing may have it beside those of its kind."""
-    daily: bool = False
-    """Whether the daily look decides anew on what was skipped for it, as a person may put it right
-    without an edit that Clio tells of."""
-
-
 OF_CONTACT: Final = "contact:"
 """How the cause of `opted_out` begins where it is another contact's no; its id follows."""
 UNUSABLE: Final = "unusable_address"
@@ -159,6 +76,10 @@ _WITHIN_A_DAY: Final = (
     "`sync` looks at it anew within a day, unless the close date is too old by then "
     "(SYNC_MAX_AGE_DAYS)."
 )
+NOTHING_TO_DO: Final = "Nothing to do: "
+"""So it begins in a report where there is nothing for a person to do."""
+_BY_BACKFILL: Final = f"{NOTHING_TO_DO}only `clio-broadly-sync backfill` asks them."
+_EVERY_DAY: Final = "The program looks again every day, for {max_age} days after closing."
 _CHECK: Final = "Check the box in Clio, if this client is to be asked"
 
 
@@ -176,22 +97,26 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "Once it is closed in Clio under a later date, the next `sync` looks at it; under this "
             "one: {anew}"
         ),
+        in_report=f"{NOTHING_TO_DO}once closed, it is decided anew.",
     ),
     Reason.NO_CLIENT: About(
         Kind.MATTER,
         why="the matter had no client when read on {read}",
         helps="Name the client in Clio: the next `sync` then looks at it anew.",
         out_of_sync="Name the client in Clio; then: {anew}",
+        in_report="Name the client on the matter in Clio.",
     ),
     Reason.CLOSED_BEFORE_START: About(
         Kind.MATTER,
         why="it closed on {closed_on}, before the start day of this program ({start_day})",
         helps="To send it all the same: {anew}",
+        in_report=_BY_BACKFILL,
     ),
     Reason.CLOSED_TOO_LONG_AGO: About(
         Kind.MATTER,
         why="it closed on {closed_on}, more than {max_age} days ago (SYNC_MAX_AGE_DAYS)",
         helps="To send it all the same: {anew}",
+        in_report=_BY_BACKFILL,
     ),
     Reason.NOT_OPTED_IN: About(
         Kind.MATTER,
@@ -206,6 +131,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
             )
         },
         daily=True,
+        in_report=f"Check it in Clio. {_EVERY_DAY}",
     ),
     Reason.OPTED_OUT: About(
         Kind.CONTACT,
@@ -221,11 +147,13 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 ),
             )
         },
+        in_report=NOTHING_TO_DO + "`{opt_out}` is checked, and stays respected.",
     ),
     Reason.COMPANY: About(
         Kind.CONTACT,
         why="the client is a company, and companies are not asked (SYNC_COMPANIES)",
         helps="If companies are to be asked: set SYNC_COMPANIES=true; then: {anew}",
+        in_report=f"{NOTHING_TO_DO}`SYNC_COMPANIES` leaves companies out.",
     ),
     Reason.NO_CHANNEL: About(
         Kind.CONTACT,
@@ -252,6 +180,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
                 *_to_correct("Add an e-mail address in Clio, or check the box if they want texts"),
             ),
         },
+        in_report=f"Add one to the contact in Clio. {_EVERY_DAY}",
     ),
     Reason.ASKED_RECENTLY: About(
         Kind.CONTACT,
@@ -259,16 +188,19 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "the same person had already been sent to Broadly when its turn came on {changed}; "
             "nobody is asked again within {reask} days (SYNC_REASK_DAYS)"
         ),
+        in_report=NOTHING_TO_DO + "nobody is asked twice{within}.",
     ),
     Reason.SUPPRESSED: About(
         Kind.FINAL,
         why="Broadly said on {changed} that this client does not want to be asked{code}",
         helps="This is final: it is not sent again.",
+        in_report=f"{NOTHING_TO_DO}the client does not want to be asked.",
     ),
     Reason.DROPPED: About(
         Kind.FINAL,
         why="a person took it out of the outbox on {changed}",
         helps="This is final: it is not looked at again.",
+        in_report=f"{NOTHING_TO_DO}that is final.",
     ),
     Reason.SETTLING: About(
         Kind.WAITS,
@@ -277,6 +209,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "then read again"
         ),
         waits="they rest for a while (SYNC_SETTLE_HOURS), then go by themselves",
+        waits_in_report=f"{NOTHING_TO_DO}after `SYNC_SETTLE_HOURS` they go by themselves.",
     ),
     Reason.SURGE: About(
         Kind.WAITS,
@@ -295,6 +228,11 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "send them: `clio-broadly-sync sync --yes`",
             "or leave them out: `clio-broadly-sync outbox drop --reason surge`",
         ),
+        waits_in_report=(
+            "Many closed at once, or the program was silent: look with "
+            "`clio-broadly-sync sync --dry-run`, then say `clio-broadly-sync sync --yes`."
+        ),
+        waits_in_word="waits for a yes",
     ),
     Reason.UNAVAILABLE: About(
         Kind.WAITS,
@@ -307,18 +245,21 @@ ABOUT: Final[Mapping[Reason, About]] = {
             )
         },
         waits="the last try broke off, or Broadly has a pause; a later run tries again",
+        waits_in_report="A later run tries again. If runs fail, `status` says why.",
     ),
     Reason.RETRY: About(
         Kind.TRIED,
         why=("Broadly asked on {changed} to try again later (try {tries} of {most})"),
         waits="Broadly asked to try again later",
         also=frozenset({State.DEAD}),
+        waits_in_report=f"{NOTHING_TO_DO}a later run tries again.",
     ),
     Reason.UNKNOWN_OUTCOME: About(
         Kind.TRIED,
         why="Broadly's answer to it was lost on {changed}",
         waits="Broadly's answer was lost; they are tried again",
         also=frozenset({State.HELD}),
+        waits_in_report=f"{NOTHING_TO_DO}the next run tries again.",
     ),
     Reason.CONTACT_HIDDEN: About(
         Kind.FAULT,
@@ -330,6 +271,14 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "20 hours until it is too old."
         ),
         to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason contact_hidden`"),
+        in_report=(
+            "Give the program's Clio user access to the contact; then `clio-broadly-sync backfill`."
+        ),
+        waits_in_report=(
+            "Clio hides the contact. Give the program's Clio user access to it; it is read again "
+            "within a day."
+        ),
+        waits_in_word="hidden",
     ),
     Reason.UNREADABLE_FIELD: About(
         Kind.FAULT,
@@ -341,6 +290,15 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "looked at again every 20 hours until it is too old."
         ),
         to_do=(_ACCESS, "which: `clio-broadly-sync outbox list --reason unreadable_field`"),
+        in_report=(
+            "Open the contact and the matter in Clio and save them; then "
+            "`clio-broadly-sync backfill`."
+        ),
+        waits_in_report=(
+            "A box, or another part, could not be read. Open the contact and the matter in Clio "
+            "and save them; they are read again within a day."
+        ),
+        waits_in_word="can't be read",
     ),
     Reason.NO_CLOSE_DATE: About(
         Kind.FAULT,
@@ -360,6 +318,9 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "which: `clio-broadly-sync outbox list --reason no_close_date`",
             "leave them out: `clio-broadly-sync outbox drop --reason no_close_date`",
         ),
+        in_report="Type the close date in Clio.",
+        waits_in_report="Type the close date in Clio; it then goes by itself.",
+        waits_in_word="no close date",
     ),
     Reason.EXPORT: About(
         Kind.TOLD,
@@ -368,6 +329,8 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "reads it in Clio again"
         ),
         waits="they wait for a file for Broadly's import",
+        waits_in_report=f"It is time: {EXPORT_BY} writes it.",
+        waits_in_word="file is due",
     ),
     Reason.OUTSIDE_HOURS: About(
         Kind.TOLD,
@@ -376,6 +339,7 @@ ABOUT: Final[Mapping[Reason, About]] = {
             "SYNC_SEND_HOURS), which begin on {opens}"
         ),
         waits="they wait for the sending hours",
+        waits_in_report=f"{NOTHING_TO_DO}they go by themselves.",
     ),
 }
 """The row of each reason."""

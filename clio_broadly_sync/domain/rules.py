@@ -31,8 +31,8 @@ from clio_broadly_sync.domain.reasons import (
     UNTOUCHED,
     UNUSABLE,
     Reason,
-    State,
 )
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.domain.told import told
 
 FRESH = timedelta(minutes=15)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 
 TRANSITIONS: Final[Mapping[State | None, frozenset[State]]] = {
     None: frozenset({State.PENDING, State.SKIPPED}),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clio_broadly_sync.domain.model import Closing, Decision, Outcome, Receipt, Verdict
-from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.states import State
 
 
 @dataclass(slots=True, eq=False, repr=False)

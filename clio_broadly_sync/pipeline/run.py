@@ -13,7 +13,8 @@ from itertools import chain, groupby, islice
 from clio_broadly_sync.domain import lifecycle, rules
 from clio_broadly_sync.domain.errors import PAUSED, Cause, UnavailableError, because, moment
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Due, Page
-from clio_broadly_sync.domain.reasons import FAULTS, Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline import daily_look, pins
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.push import LOOK_AHEAD, Push

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from clio_broadly_sync.domain import daily_look, lifecycle, rules
 from clio_broadly_sync.domain.lifecycle import Moment
 from clio_broadly_sync.domain.model import Candidate, Closing, Contact, FieldIds, Matter, Policy
-from clio_broadly_sync.domain.reasons import FAULTS, State
+from clio_broadly_sync.domain.reasons import FAULTS
 from clio_broadly_sync.domain.requests import request_for
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.noes import note_noes
 from clio_broadly_sync.pipeline.ports import Source
 from clio_broadly_sync.store.ledger import Ledger

@@ -10,7 +10,8 @@ from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.attention import Attention
 from clio_broadly_sync.domain.funnel import Step, missed
 from clio_broadly_sync.domain.model import Closing, Policy, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.domain.told import told
 from clio_broadly_sync.report import runs, words
 from clio_broadly_sync.report.calendar import (

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
+from clio_broadly_sync.domain.reasons import NOTHING_TO_DO
 from clio_broadly_sync.report import days
 from clio_broadly_sync.report.figures import (
     Counts,
@@ -21,7 +22,7 @@ from clio_broadly_sync.report.figures import (
     Period,
 )
 from clio_broadly_sync.report.table import MOST_DAYS, count
-from clio_broadly_sync.report.words import FEWEST, NOTHING, share
+from clio_broadly_sync.report.words import FEWEST, share
 
 MOST_REASONS: Final = 5
 """At most so many reasons stand at a step; the table has all."""
@@ -179,7 +180,7 @@ class Why(NamedTuple):
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return self.helps.startswith(NOTHING)
+        return self.helps.startswith(NOTHING_TO_DO)
 
 
 def reasons(figures: Figures) -> list[Why]:

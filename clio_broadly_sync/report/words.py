@@ -4,10 +4,10 @@ What stands between `backticks` is a command or the name of something. What need
 begin with “Nothing to do”.
 """
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, EXPORT_BY, NOTHING_TO_DO, Reason
+from clio_broadly_sync.domain.states import State
 
 
 class Names(NamedTuple):
@@ -33,72 +33,18 @@ class Words(NamedTuple):
 
 FEWEST: Final = 5
 """Of fewer, a percentage would say more than there is."""
-NOTHING: Final = "Nothing to do: "
-"""So it begins where there is nothing for a person to do."""
-_PROGRAM: Final = "clio-broadly-sync"
-_OUTBOX: Final = f"{_PROGRAM} outbox"
-_AGAIN: Final = "The program looks again every day, for {max_age_days} days after closing."
-_BACKFILL: Final = f"only `{_PROGRAM} backfill` asks them."
-
-_HELPS: Final[Mapping[Reason, str]] = {
-    Reason.NOT_CLOSED: NOTHING + "once closed, it is decided anew.",
-    Reason.NO_CLIENT: "Name the client on the matter in Clio.",
-    Reason.CLOSED_BEFORE_START: NOTHING + _BACKFILL,
-    Reason.CLOSED_TOO_LONG_AGO: NOTHING + _BACKFILL,
-    Reason.NOT_OPTED_IN: f"Check it in Clio. {_AGAIN}",
-    Reason.OPTED_OUT: NOTHING + "`{opt_out}` is checked, and stays respected.",
-    Reason.COMPANY: NOTHING + "`SYNC_COMPANIES` leaves companies out.",
-    Reason.NO_CHANNEL: f"Add one to the contact in Clio. {_AGAIN}",
-    Reason.ASKED_RECENTLY: NOTHING + "nobody is asked twice{within}.",
-    Reason.SUPPRESSED: NOTHING + "the client does not want to be asked.",
-    Reason.DROPPED: NOTHING + "that is final.",
-    Reason.CONTACT_HIDDEN: (
-        f"Give the program's Clio user access to the contact; then `{_PROGRAM} backfill`."
-    ),
-    Reason.UNREADABLE_FIELD: (
-        f"Open the contact and the matter in Clio and save them; then `{_PROGRAM} backfill`."
-    ),
-    Reason.NO_CLOSE_DATE: "Type the close date in Clio.",
-}
-"""What helps where a closing is skipped."""
-_WRITE: Final = f"`{_PROGRAM} sync --csv FILE` writes it"
-_FILE_LATER: Final = f"{NOTHING}there is time yet; {_WRITE}."
-_NEXT_RUN: Final = Words("waiting for the next run", NOTHING + "they go by themselves.")
-_HELPS_WAITING: Final[Mapping[Reason, tuple[str, str]]] = {
-    Reason.SETTLING: (NOTHING + "after `SYNC_SETTLE_HOURS` they go by themselves.", ""),
-    Reason.SURGE: (
-        f"Many closed at once, or the program was silent: look with `{_PROGRAM} sync --dry-run`, "
-        f"then say `{_PROGRAM} sync --yes`.",
-        "waits for a yes",
-    ),
-    Reason.UNAVAILABLE: ("A later run tries again. If runs fail, `status` says why.", ""),
-    Reason.RETRY: (NOTHING + "a later run tries again.", ""),
-    Reason.UNKNOWN_OUTCOME: (NOTHING + "the next run tries again.", ""),
-    Reason.CONTACT_HIDDEN: (
-        "Clio hides the contact. Give the program's Clio user access to it; it is read again "
-        "within a day.",
-        "hidden",
-    ),
-    Reason.UNREADABLE_FIELD: (
-        "A box, or another part, could not be read. Open the contact and the matter in Clio and "
-        "save them; they are read again within a day.",
-        "can't be read",
-    ),
-    Reason.NO_CLOSE_DATE: (
-        "Type the close date in Clio; it then goes by itself.",
-        "no close date",
-    ),
-    Reason.EXPORT: (f"It is time: {_WRITE}.", "file is due"),
-    Reason.OUTSIDE_HOURS: (NOTHING + "they go by themselves.", ""),
-}
-"""What helps where it waits; and the word for its state, where it waits for a person."""
+_OUTBOX: Final = "clio-broadly-sync outbox"
+_FILE_LATER: Final = f"{NOTHING_TO_DO}there is time yet; {EXPORT_BY} writes it."
+_NEXT_RUN: Final = Words("waiting for the next run", f"{NOTHING_TO_DO}they go by themselves.")
 _LEFT: Final = Words(
     "left by a backfill",
-    f"Run the same `{_PROGRAM} backfill` again, or let them go: "
+    "Run the same `clio-broadly-sync backfill` again, or let them go: "
     f"`{_OUTBOX} drop --command backfill`.",
     "left by a backfill",
 )
-_ON_THEIR_WAY: Final = Words("on their way", NOTHING + "a run sends them, or the next one looks.")
+_ON_THEIR_WAY: Final = Words(
+    "on their way", f"{NOTHING_TO_DO}a run sends them, or the next one looks."
+)
 _HELD: Final = Words(
     "held: may have been asked",
     "Broadly's answer was lost. Look the client up in Broadly: if they were asked, "
@@ -136,7 +82,12 @@ def of(
     if told is Reason.EXPORT and not (left or needed):
         words = words._replace(helps=_FILE_LATER)
     within = f" within {names.reask_days} days" if names.reask_days else ""
-    values = {**names._asdict(), "within": within, "matter": matter}
+    values = {
+        "opt_out": names.opt_out,
+        "max_age": names.max_age_days,
+        "within": within,
+        "matter": matter,
+    }
     return words._replace(helps=words.helps.format_map(values))
 
 
@@ -150,10 +101,10 @@ def _template(state: State, told: Reason | None, names: Names) -> Words:
             return _PUT_OFF if told is Reason.RETRY else _REJECTED
     if told is None:
         return _NEXT_RUN
-    why = told.named(f"`{names.opt_in}`")
+    why, about = told.named(f"`{names.opt_in}`"), ABOUT[told]
     if state is State.SKIPPED:
-        return Words(why, _HELPS[told])
-    return Words(why, *_HELPS_WAITING[told])
+        return Words(why, about.in_report)
+    return Words(why, about.waits_in_report, about.waits_in_word)
 
 
 def share(part: int, whole: int) -> str:

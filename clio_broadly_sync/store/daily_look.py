@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from clio_broadly_sync.domain.model import Closing, Policy
-from clio_broadly_sync.domain.reasons import LOOKED_AT_DAILY, State
+from clio_broadly_sync.domain.reasons import LOOKED_AT_DAILY
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.rows import OF_FIRM

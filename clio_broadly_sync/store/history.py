@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Candidate, Closing, Contact
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.noes import Noes

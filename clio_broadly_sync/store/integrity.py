@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, schema
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.facts import PINNED, STARTED, SWEPT, Facts

@@ -18,7 +18,7 @@ from clio_broadly_sync.domain.model import (
     Key,
     Receipt,
 )
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.noes import Noes

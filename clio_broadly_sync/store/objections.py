@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from clio_broadly_sync.domain.daily_look import OBJECTS
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.people import CLAIMED

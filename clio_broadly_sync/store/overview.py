@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Approval, Command
-from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason, State
+from clio_broadly_sync.domain.reasons import FAULTS, OF_CONTACT, UNTOUCHED, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.domain.told import told
 from clio_broadly_sync.store import database, queue, rows
 from clio_broadly_sync.store.database import Connection, Row

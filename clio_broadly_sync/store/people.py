@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Asked, Contact, Key
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.rows import among, key_of, moment, seconds
 from clio_broadly_sync.store.tables import ASKED, IDENTITY_BYTES, IN_DOUBT

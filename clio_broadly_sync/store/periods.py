@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from clio_broadly_sync.domain.model import Closing, Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, rows
 from clio_broadly_sync.store.database import Connection, Row
 from clio_broadly_sync.store.objections import Objection, objection_of

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Approval, Closing, Command, Key, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.database import Row
 
 E = TypeVar("E", bound=Enum)

@@ -12,7 +12,8 @@ from typing import Final, Literal, NamedTuple
 
 from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.model import Approval, Command, SyncRule
-from clio_broadly_sync.domain.reasons import FINAL, OF_STATE, State
+from clio_broadly_sync.domain.reasons import FINAL, OF_STATE
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.domain.transitions import TRANSITIONS
 
 FIRM: Final = 1

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from clio_broadly_sync.domain.errors import BusyError, StorageError
 from clio_broadly_sync.domain.model import Closing, Key
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import database, lock, rows
 from clio_broadly_sync.store.database import Connection
 from clio_broadly_sync.store.schema import RESTORE

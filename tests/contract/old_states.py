@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from planting import untriggered
 
-from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, Reason
+from clio_broadly_sync.domain.states import State
 
 Row = dict[str, Any]
 AT: Final = 1795197600

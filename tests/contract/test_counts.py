@@ -16,7 +16,7 @@ from ledgers import put
 from runs import Runs
 from watched import connection_of, watch
 
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.queue import CHUNK
 

@@ -19,7 +19,8 @@ from clio_broadly_sync.domain.attention import Attention
 from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import Closing, Command, Profile, SyncRule
-from clio_broadly_sync.domain.reasons import ABOUT, OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, NOTHING_TO_DO, OF_STATE, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.report import reading
 from clio_broadly_sync.report.calendar import DAY, each_day
 from clio_broadly_sync.report.figures import (
@@ -31,7 +32,7 @@ from clio_broadly_sync.report.figures import (
     Period,
 )
 from clio_broadly_sync.report.reading import Given
-from clio_broadly_sync.report.words import NOTHING, Names
+from clio_broadly_sync.report.words import Names
 from clio_broadly_sync.store import Place, Store
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -190,7 +191,7 @@ def test_words_of_every_reason(every_kind: Store) -> None:
         assert one.why
         assert "{" not in one.why + one.helps
         assert one.helps.endswith(".")
-        assert not (one.needs_a_person and one.helps.startswith(NOTHING))
+        assert not (one.needs_a_person and one.helps.startswith(NOTHING_TO_DO))
     said = {one.reason for one in found.dropped if one.step is not Step.ACCEPTED}
     assert said >= {reason for reason in Reason if State.SKIPPED in ABOUT[reason].kind.states}
     assert all(one.word and one.to_do for one in found.for_a_person.listed)
@@ -344,7 +345,7 @@ def test_a_file_that_is_due_needs_a_person(store: Store) -> None:
     assert (found.for_a_person.closings, found.dropped[0].needs_a_person) == (1, True)
     later = read(store, policy=policy)
     assert later.for_a_person.closings == 0
-    assert later.dropped[0].helps.startswith(NOTHING)
+    assert later.dropped[0].helps.startswith(NOTHING_TO_DO)
 
 
 def test_those_of_the_period_are_listed_first(store: Store) -> None:

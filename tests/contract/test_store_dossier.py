@@ -8,7 +8,8 @@ from planting import connection_of
 
 from clio_broadly_sync import __version__
 from clio_broadly_sync.domain.model import Box, Key, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.dossier import No
 

@@ -13,7 +13,8 @@ from planting import connection_of
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import DamagedError
 from clio_broadly_sync.domain.exports import Fate
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Place, Store
 from clio_broadly_sync.store.database import transaction
 from clio_broadly_sync.store.exports import Begun, Exports

@@ -20,7 +20,7 @@ from surroundings import BUSY_SECONDS
 
 from clio_broadly_sync.domain.credentials import Grant
 from clio_broadly_sync.domain.errors import BusyError, ConfigError, HungError, StorageError
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import lock, postgresql, postgresql_schema, tokens
 from clio_broadly_sync.store.firm import FirmPlace
 from clio_broadly_sync.store.postgresql import Session, in_its_words

@@ -17,7 +17,8 @@ from planting import connection_of
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Asked, Command, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Place, Selection, Store
 from clio_broadly_sync.store.overview import Group, PastRun
 

@@ -20,7 +20,8 @@ from whole import LATER, REJECTED, WAITS
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import FilePlace, Place, Selection, Store, integrity
 from clio_broadly_sync.store.facts import PINNED, STARTED
 from clio_broadly_sync.store.integrity import Flaw

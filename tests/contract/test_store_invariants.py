@@ -17,7 +17,8 @@ from whole import HELD, LATER, SENDING, SENT, SKIPPED, WAITS
 
 from clio_broadly_sync.domain.errors import StorageError
 from clio_broadly_sync.domain.model import Key
-from clio_broadly_sync.domain.reasons import OF_STATE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.domain.transitions import TRANSITIONS
 from clio_broadly_sync.store import Place, Store, tables
 from clio_broadly_sync.store.database import transaction

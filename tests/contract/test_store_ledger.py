@@ -34,7 +34,8 @@ from clio_broadly_sync.domain.model import (
     Key,
     Outcome,
 )
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Place, Selection, Store
 from clio_broadly_sync.store.queue import CHUNK
 

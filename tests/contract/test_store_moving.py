@@ -32,7 +32,7 @@ from clio_broadly_sync.domain.errors import (
     StorageError,
     SyncError,
 )
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import FilePlace, Store, TokenStore, moved, moving, postgresql, tokens
 from clio_broadly_sync.store.firm import FirmPlace
 from clio_broadly_sync.store.firms import HASH_KEY, Firms

@@ -9,7 +9,8 @@ from ledgers import claim, firm, hand_over, next_run, put, recover, row, rows
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Asked, Closing, Command, Key, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Place, Selection, Store, SurgeFigures
 from clio_broadly_sync.store.queue import CHUNK
 

@@ -6,7 +6,8 @@ import pytest
 from factories import NOW, make_closing
 from ledgers import put
 
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.periods import Days
 

@@ -20,7 +20,7 @@ from watched import IN_POSTGRESQL, ON_A_FILE, plans, plans_of_a_firm
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Approval, Box, Closing, Command, Outcome
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Selection, Store
 from clio_broadly_sync.store.outbox import OUTBOX
 from clio_broadly_sync.store.queue import CHUNK

@@ -19,7 +19,8 @@ from planting import sql
 
 from clio_broadly_sync.domain.consent import Untouched
 from clio_broadly_sync.domain.errors import StorageError
-from clio_broadly_sync.domain.reasons import OF_STATE, State
+from clio_broadly_sync.domain.reasons import OF_STATE
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 
 THEN: Final = datetime.fromtimestamp(old_states.AT, UTC)

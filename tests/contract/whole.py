@@ -9,7 +9,8 @@ from ledgers import allow, claim, put, settle
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.model import Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Place, Selection, Store
 
 LATER: Final = NOW + timedelta(hours=1)

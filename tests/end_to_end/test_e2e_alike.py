@@ -10,7 +10,8 @@ from terminal import on_terminal
 from world import NO_WAITS, World
 
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store, locked
 
 BY = "report", "--by", "attorney"

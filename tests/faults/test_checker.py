@@ -17,7 +17,8 @@ from drill import Drill, MakeDrill
 from planting import opened, sql
 from rig import Exchange, Webhook
 
-from clio_broadly_sync.domain.reasons import OF_STATE, State
+from clio_broadly_sync.domain.reasons import OF_STATE
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.sandbox import Request
 
 Falsify = Callable[[Drill], object]

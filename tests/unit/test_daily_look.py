@@ -8,7 +8,8 @@ from factories import NOW, TODAY, make_closing, make_policy
 from clio_broadly_sync.domain import daily_look
 from clio_broadly_sync.domain.daily_look import Looked, Part
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OLD = NOW - 40 * DAY

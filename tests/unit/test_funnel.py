@@ -8,7 +8,8 @@ import pytest
 from clio_broadly_sync.domain.attention import Attention
 from clio_broadly_sync.domain.funnel import Step, missed
 from clio_broadly_sync.domain.model import Command
-from clio_broadly_sync.domain.reasons import OF_STATE, TOLD, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, TOLD, Reason
+from clio_broadly_sync.domain.states import State
 
 OUT_OF_SCOPE = {
     Reason.NOT_CLOSED, Reason.NO_CLIENT, Reason.CLOSED_BEFORE_START, Reason.CLOSED_TOO_LONG_AGO

@@ -33,8 +33,9 @@ from clio_broadly_sync.domain.model import (
     Policy,
     SyncRule,
 )
-from clio_broadly_sync.domain.reasons import OF_CONTACT, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.reasons import OF_CONTACT, UNUSABLE, Reason
 from clio_broadly_sync.domain.requests import request_for
+from clio_broadly_sync.domain.states import State
 
 POLICY, AT = make_policy(), make_moment()
 OTHER_DATE = date(2026, 11, 19)

@@ -10,7 +10,8 @@ from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.cli.report.person import COLUMNS, Person, lines_of, rows_of
 from clio_broadly_sync.domain.consent import Channels
 from clio_broadly_sync.domain.model import Approval, Key, Profile
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.dossier import ClosingKept, Dossier, No, RunKept
 from clio_broadly_sync.store.history import Step, Story
 from clio_broadly_sync.store.overview import PastRun

@@ -11,7 +11,8 @@ from runs import WANTED, Runs
 from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Box, FieldIds, Outcome
-from clio_broadly_sync.domain.reasons import NO_TEXTS, UNTOUCHED, Reason, State
+from clio_broadly_sync.domain.reasons import NO_TEXTS, UNTOUCHED, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Store
 
 SKIPPED, SENT = State.SKIPPED, State.SENT

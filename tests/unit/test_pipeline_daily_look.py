@@ -12,7 +12,8 @@ from runs import WANTED, Runs
 from clio_broadly_sync.domain.daily_look import Part
 from clio_broadly_sync.domain.errors import ConfigError, StoppedError, UnavailableError
 from clio_broadly_sync.domain.model import Box, Command, Key, SyncRule
-from clio_broadly_sync.domain.reasons import UNUSABLE, Reason, State
+from clio_broadly_sync.domain.reasons import UNUSABLE, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.daily_look import AT_ONCE
 from clio_broadly_sync.store.objections import Objection
 

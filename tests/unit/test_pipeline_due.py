@@ -8,7 +8,8 @@ from factories import CLOSED_ON, NOW, TODAY, make_policy
 from runs import YESTERDAY, Runs
 
 from clio_broadly_sync.domain.model import Box, Command
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import Lot
 
 PENDING, SENT, SKIPPED = State.PENDING, State.SENT, State.SKIPPED

@@ -10,7 +10,8 @@ from runs import Runs
 from clio_broadly_sync import pipeline
 from clio_broadly_sync.domain.errors import ExportError, StoppedError, UnavailableError
 from clio_broadly_sync.domain.model import Approval, Box, Policy, Profile
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.sinks import csv_file
 from clio_broadly_sync.sinks.csv_file import CsvFile

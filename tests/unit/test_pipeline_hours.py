@@ -16,7 +16,8 @@ from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.hours import ALWAYS, SendingHours
 from clio_broadly_sync.domain.model import Approval, Box, Command, Outcome, Verdict
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import Lot, RunContext
 from clio_broadly_sync.pipeline.report import decision_of
 from clio_broadly_sync.sinks.dry_run import DryRun

@@ -10,7 +10,8 @@ from runs import WANTED, YESTERDAY, Runs
 
 from clio_broadly_sync.domain.errors import ConfigError
 from clio_broadly_sync.domain.model import Box, Key, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 PENDING, SENT, SKIPPED, DEAD = State.PENDING, State.SENT, State.SKIPPED, State.DEAD
 

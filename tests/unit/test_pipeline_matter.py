@@ -9,7 +9,8 @@ from runs import Runs
 from clio_broadly_sync.domain.errors import UnavailableError
 from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.model import Approval, Box, Command, Key
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import Lot
 
 PENDING, SENT, SKIPPED, HELD = State.PENDING, State.SENT, State.SKIPPED, State.HELD

@@ -6,7 +6,8 @@ from factories import make_candidate, make_closing, make_policy
 from runs import WANTED, Runs
 
 from clio_broadly_sync.domain.model import Box, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 NO, YES, THIRD = 1001, 1002, 1003
 SHARED = "pat@example.com"

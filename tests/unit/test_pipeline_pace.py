@@ -6,7 +6,7 @@ from factories import NOW
 from runs import Runs
 
 from clio_broadly_sync.domain.model import Box
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 
 PENDING, SENT = State.PENDING, State.SENT
 

@@ -24,8 +24,9 @@ from clio_broadly_sync.domain.errors import (
     UnavailableError,
 )
 from clio_broadly_sync.domain.model import Approval, Box, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
 from clio_broadly_sync.domain.rules import Doubts
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.context import Lot
 from clio_broadly_sync.sinks.batches import RefusalGuard
 from clio_broadly_sync.sinks.broadly import Broadly

@@ -10,7 +10,8 @@ from runs import Runs
 
 from clio_broadly_sync.domain.errors import ConfigError, StorageError, UnavailableError
 from clio_broadly_sync.domain.model import Approval, Box
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 PENDING, SENT, SKIPPED = State.PENDING, State.SENT, State.SKIPPED
 HOUR = timedelta(hours=1)

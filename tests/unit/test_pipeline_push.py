@@ -7,7 +7,8 @@ from factories import CLOSED_ON, NOW, make_policy
 from runs import YESTERDAY, Runs
 
 from clio_broadly_sync.domain.model import Box, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline import push
 from clio_broadly_sync.sinks.dry_run import DryRun
 

@@ -14,7 +14,8 @@ from runs import WANTED, Runs
 from clio_broadly_sync.domain.account import Account
 from clio_broadly_sync.domain.errors import ConfigError, DeniedError
 from clio_broadly_sync.domain.model import FieldIds, Pins, SyncRule
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 
 PINNED = Pins(WANTED.host, 1, WANTED.destination, SyncRule.BOTH, FieldIds(OPT_OUT.id, OPT_IN.id))
 NEW_YORK = ZoneInfo("America/New_York")

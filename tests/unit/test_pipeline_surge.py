@@ -9,7 +9,8 @@ from runs import Runs
 
 from clio_broadly_sync.domain.hours import SendingHours
 from clio_broadly_sync.domain.model import Approval, Box
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline import run
 from clio_broadly_sync.pipeline.context import Lot
 

@@ -17,7 +17,8 @@ from clio_broadly_sync.domain.errors import (
     because,
 )
 from clio_broadly_sync.domain.model import Box, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.ledger import Ledger
 
 PENDING, SENDING, SENT, DEAD, HELD = (

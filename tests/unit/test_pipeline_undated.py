@@ -10,7 +10,8 @@ from runs import Runs
 
 from clio_broadly_sync.domain import lifecycle
 from clio_broadly_sync.domain.model import Box, Command, Key, Outcome
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store import Selection
 
 PENDING, SKIPPED, SENT = State.PENDING, State.SKIPPED, State.SENT

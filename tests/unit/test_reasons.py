@@ -3,7 +3,8 @@
 import pytest
 
 from clio_broadly_sync.domain import rules
-from clio_broadly_sync.domain.reasons import ABOUT, FINAL, OF_STATE, TOLD, Kind, Reason, State
+from clio_broadly_sync.domain.reasons import ABOUT, FINAL, OF_STATE, TOLD, Reason
+from clio_broadly_sync.domain.states import Kind, State
 
 FAULTS_OF_THE_MATTER = {"unreadable_matter", "no_close_date"}
 """The rules that find a fault and decide nothing."""
@@ -40,9 +41,10 @@ def test_what_waits_has_words_for_a_list() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_what_waits_for_a_person_says_so_everywhere(reason: Reason) -> None:
-    """In `explain` and in `status`; every fault does."""
+    """In `explain`, in `status` and in a report; every fault does."""
     about = ABOUT[reason]
     assert bool(about.helps_waiting) == bool(about.to_do)
+    assert about.waits_in_word or not about.to_do
     assert about.to_do or about.kind is not Kind.FAULT
 
 

@@ -9,7 +9,8 @@ from golden_files import Golden
 
 from clio_broadly_sync.cli.explain import related
 from clio_broadly_sync.cli.explain.related import Causes
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.history import Step, Story
 
 FORMER_DATE = date(2026, 11, 10)

@@ -10,7 +10,8 @@ from golden_files import Golden
 from clio_broadly_sync.cli import report_words
 from clio_broadly_sync.cli.report_words import Given
 from clio_broadly_sync.domain.model import Closing, Command, Decision, Outcome, Verdict
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.report import Report, decision_of
 
 HIDDEN = make_closing(reason=Reason.CONTACT_HIDDEN)

@@ -11,7 +11,8 @@ from golden_files import Golden
 
 from clio_broadly_sync.domain.funnel import Step
 from clio_broadly_sync.domain.model import SyncRule
-from clio_broadly_sync.domain.reasons import OF_STATE, TOLD, Reason, State
+from clio_broadly_sync.domain.reasons import OF_STATE, TOLD, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.report import table, words
 from clio_broadly_sync.report.calendar import DAY, cut_into_weeks, each_day, weeks_before
 from clio_broadly_sync.report.figures import (

@@ -41,8 +41,9 @@ from clio_broadly_sync.domain.model import (
     SyncRule,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason, State
+from clio_broadly_sync.domain.reasons import NOT_IN_FIELDS, UNUSABLE, Reason
 from clio_broadly_sync.domain.requests import request_for
+from clio_broadly_sync.domain.states import State
 
 # The truth table of design §1. How a box is read on the wire is tested with Clio's adapter.
 

@@ -17,14 +17,8 @@ from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.explain.sentences import Given
 from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.model import Command, Key, SyncRule
-from clio_broadly_sync.domain.reasons import (
-    NO_TEXTS,
-    NOT_IN_FIELDS,
-    UNTOUCHED,
-    UNUSABLE,
-    Reason,
-    State,
-)
+from clio_broadly_sync.domain.reasons import NO_TEXTS, NOT_IN_FIELDS, UNTOUCHED, UNUSABLE, Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.history import Step, Story
 
 ZONE = ZoneInfo("America/Los_Angeles")

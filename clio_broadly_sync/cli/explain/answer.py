@@ -14,7 +14,7 @@ from clio_broadly_sync.cli.explain import sentences
 from clio_broadly_sync.cli.output import batch_of
 from clio_broadly_sync.domain.errors import shown
 from clio_broadly_sync.domain.model import Decision
-from clio_broadly_sync.domain.reasons import State
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.history import Step, Story
 
 STATES: Final = {

@@ -23,7 +23,8 @@ from clio_broadly_sync.domain.model import (
     Matter,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, State
+from clio_broadly_sync.domain.reasons import FAULTS
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline.report import decision_of
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store

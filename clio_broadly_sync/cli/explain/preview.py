@@ -24,8 +24,9 @@ from clio_broadly_sync.domain.model import (
     Policy,
     Verdict,
 )
-from clio_broadly_sync.domain.reasons import FAULTS, State
+from clio_broadly_sync.domain.reasons import FAULTS
 from clio_broadly_sync.domain.requests import request_for
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline import pins
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store

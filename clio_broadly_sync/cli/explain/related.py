@@ -12,7 +12,8 @@ from typing import Final, NamedTuple, Self
 from clio_broadly_sync.cli import output
 from clio_broadly_sync.domain import rules
 from clio_broadly_sync.domain.model import Closing
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.store.history import Step, Story
 
 CORRECTED: Final = (

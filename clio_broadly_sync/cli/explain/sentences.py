@@ -13,6 +13,7 @@ from typing import Final
 from clio_broadly_sync.cli import app, output
 from clio_broadly_sync.cli.output import PROGRAM
 from clio_broadly_sync.domain import lifecycle, rules
+from clio_broadly_sync.domain.about import About, OfCause
 from clio_broadly_sync.domain.consent import Channels, Untouched
 from clio_broadly_sync.domain.model import Closing, Command, Outcome, Policy, Profile
 from clio_broadly_sync.domain.reasons import (
@@ -23,11 +24,9 @@ from clio_broadly_sync.domain.reasons import (
     OF_CONTACT,
     TOLD,
     UNTOUCHED,
-    About,
-    OfCause,
     Reason,
-    State,
 )
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.settings import Settings
 from clio_broadly_sync.store import Store
 from clio_broadly_sync.store.history import Step, Story

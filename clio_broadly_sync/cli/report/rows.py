@@ -14,7 +14,8 @@ from clio_broadly_sync.cli import output
 from clio_broadly_sync.cli.names import Whose, with_names
 from clio_broadly_sync.cli.output import Column, fitting, table_line
 from clio_broadly_sync.domain.funnel import Step, missed
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.report import words
 from clio_broadly_sync.report.reading import Given
 from clio_broadly_sync.store.periods import Told

@@ -29,7 +29,8 @@ from clio_broadly_sync.domain.model import (
     Page,
     Receipt,
 )
-from clio_broadly_sync.domain.reasons import Reason, State
+from clio_broadly_sync.domain.reasons import Reason
+from clio_broadly_sync.domain.states import State
 from clio_broadly_sync.pipeline import daily_look, run
 from clio_broadly_sync.pipeline.context import RunContext
 from clio_broadly_sync.pipeline.push import Push
