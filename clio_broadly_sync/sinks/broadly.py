@@ -1,10 +1,9 @@
 """Broadly's side: every key name, header and meaning of a status of `broadly-batch/1`.
 
 That is this project's own profile of "post customers in batches"; its source is
-`docs/where-it-can-send.md`. A batch
-may take several POSTs: a refusal is narrowed down until what is bad stands alone, whether or not it
-names items. Receipts are yielded POST by POST, and the next POST begins only when the caller asks
-for more.
+`docs/where-it-can-send.md`. A batch may take several POSTs: a refusal is narrowed down until what
+is bad stands alone, whether or not it names items. Receipts are yielded POST by POST, and the next
+POST begins only when the caller asks for more.
 """
 
 import json
