@@ -41,8 +41,7 @@ class About(NamedTuple):
     to_do: tuple[str, ...] = ()
     """The same, of closings in a list, in short lines."""
     in_report: str = ""
-    """What helps where closings were skipped, as a report says it. It begins with `NOTHING_TO_DO`
-    where that is so. What stands between `backticks` is a command, or the name of something."""
+    """What helps where closings were skipped, in the words of a report (`report/words.py`)."""
     waits_in_report: str = ""
     """The same, where they wait."""
     waits_in_word: str = ""
